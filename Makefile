@@ -3,9 +3,11 @@ CARGO ?= cargo
 # The profile that tests build with: quick to build, digests optimised.
 BINARY = target/debug/blobfish
 PYTHON = tests/.venv/bin/python
+# The lists of dependencies are checked before the suites' own Python is installed; tomllib needs 3.11.
+PYTHON3 = $(shell command -v python3.11 || command -v python3)
 export SECONDS_EACH TARGETS
 
-.PHONY: run test lint unit clients bench bench-copy fuzz long clean tools
+.PHONY: run test lint deny unit clients bench bench-copy fuzz long clean tools
 
 ## What building needs beside Rust; installed where it is missing and apt-get is there.
 tools:
@@ -22,6 +24,13 @@ test: tools
 lint: tools
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+	$(PYTHON3) tests/dependencies.py
+
+## Licences, sources and duplicate versions of dependencies by cargo-deny, which is installed where it is missing.
+deny:
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	cargo-deny check licenses bans sources
 
 ## Only what needs neither Python nor Node.
 unit: tools

@@ -1,5 +1,7 @@
 //! Tells the program which commit it was built from.
 
+#![allow(clippy::disallowed_methods, reason = "a build script is told its commit by the environment")]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! What the proxy runs on: every address parsed, every name resolved, every secret in its own type.
+//! The validated configuration: every address is parsed, every name is resolved, every secret has its own type.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -8,47 +8,48 @@ use std::time::Duration;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
-use crate::{Endpoint, Pattern};
+use crate::endpoint::Endpoint;
+use crate::pattern::Pattern;
 
-/// A validated configuration. Printing it shows no secret.
+/// A validated configuration. Its `Debug` output contains no secret.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where callers connect.
+    /// Where clients connect.
     pub listen: Listeners,
-    /// Where operators connect: metrics, health, console. Overlaps no address in [`Config::listen`].
+    /// Address of the admin port: metrics, health checks, console. It overlaps no address in [`Config::listen`].
     pub admin: SocketAddr,
-    /// Socket on which the process is asked to hand over to a new one; an absolute path of at most 90 bytes.
+    /// Socket that requests an upgrade; an absolute path of at most 90 bytes.
     pub control: Option<PathBuf>,
-    /// Base names in lower case, without port: `<bucket>.<base>` names a bucket.
+    /// Base domains in lower case, without port: `<bucket>.<base>` addresses a bucket.
     pub hosts_base: Vec<String>,
-    /// Bounds on what callers may cost.
+    /// Limits for clients and callers.
     pub limits: Limits,
-    /// What is written down.
+    /// How requests and events are logged.
     pub log: Log,
-    /// Where traces go; absent means that there are none.
+    /// The trace exporter; `None` disables tracing.
     pub traces: Option<Traces>,
-    /// The stores, in the order written; at least one. Names are distinct.
+    /// The targets in the order of the file; at least one. Names are distinct.
     pub targets: Vec<Target>,
-    /// Which bucket lives where, in the order written. Names are distinct; look them up with [`Config::route`].
+    /// The bucket rules in the order of the file. Names are distinct; [`Config::route`] looks them up.
     pub buckets: Vec<BucketRule>,
-    /// Who may call, in the order written. Names and access keys are distinct.
+    /// The callers in the order of the file. Names and access key IDs are distinct.
     pub callers: Vec<Caller>,
-    /// Line of the first secret that stands in the text itself, from 1: whoever may read the text knows it.
+    /// Line of the first secret that is written in the file itself, from 1. Everybody who can read the file knows it.
     pub secret_line: Option<usize>,
 }
 
-/// Where callers connect. There is at least one address; no two overlap.
+/// Where clients connect. There is at least one address; no two overlap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listeners {
     /// Addresses for plain HTTP.
     pub http: Vec<SocketAddr>,
     /// Addresses for HTTPS.
     pub https: Vec<HttpsListener>,
-    /// Networks of the proxies in front, which are believed in what they say of callers' addresses.
+    /// Networks of the load balancers and proxies in front. The client addresses that they forward are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Connections of these proxies begin with a header of the PROXY protocol.
+    /// Whether connections of these proxies begin with a PROXY protocol header.
     pub proxy_protocol: bool,
-    /// The dialect of a request that shows none.
+    /// The dialect of a request that does not show its dialect.
     pub default_dialect: String,
 }
 
@@ -57,92 +58,92 @@ pub struct Listeners {
 pub struct HttpsListener {
     /// Address to listen on.
     pub address: SocketAddr,
-    /// Shown to clients that name no host, or one that no other certificate is for.
+    /// The certificate for clients that request no host name (SNI), or one that no other certificate contains.
     pub default: Option<Certificate>,
-    /// Each shown to clients that name a host that it is for, the first that fits.
+    /// Certificates for the host names in them; the first match is used.
     pub certificates: Vec<Certificate>,
 }
 
-/// A certificate and its key. Both files existed, with PEM of the right kind in them, and [`crate::Sources`] had
-/// nothing against them, when the configuration was read.
+/// A certificate and its key. When the configuration was read, both files existed and contained PEM of the right kind,
+/// and [`crate::Sources`] accepted them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// PEM file of the certificate chain.
     pub cert: PathBuf,
-    /// PEM file of the private key, not open to others.
+    /// PEM file of the private key. Other users have no access to it.
     pub key: PathBuf,
 }
 
-/// Bounds on what callers may cost.
+/// Limits for clients and callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Most bytes of a request's head, 1 KiB to 1 MiB.
+    /// Maximum size of a request head in bytes, 1 KiB to 1 MiB.
     pub head_bytes_max: usize,
-    /// Most header lines of a request, 8 to 10,000.
+    /// Maximum number of headers of a request, 8 to 10,000.
     pub headers_max: usize,
-    /// Longest silence within a caller's body, 1 second to 1 hour.
+    /// Idle timeout within a request body, 1 second to 1 hour.
     pub body_idle: Duration,
-    /// Longest silence between two requests of a connection, 1 second to 1 hour.
+    /// Idle timeout between two requests of a connection, 1 second to 1 hour.
     pub keepalive_idle: Duration,
-    /// Most connections of callers at once, 1 to 1,000,000.
+    /// Maximum number of client connections, 1 to 1,000,000.
     pub connections_max: usize,
-    /// Most connections of one address at once, 1 to 1,000,000. Listed balancers may have more.
+    /// Maximum number of connections of one client address, 1 to 1,000,000. It does not apply to trusted proxies.
     pub connections_per_address_max: usize,
-    /// Most bytes of documents and of chunks that wait to be proven, of all callers at once, 16 MiB to 1 TiB.
+    /// Memory limit for buffered documents and unverified chunks of all callers, 16 MiB to 1 TiB.
     pub buffer_bytes_max: usize,
-    /// The same of one caller, 8 MiB to 1 TiB.
+    /// The same limit for one caller, 8 MiB to 1 TiB.
     pub buffer_bytes_per_caller_max: usize,
-    /// How long a process that was told to stop accepts connections while it is not ready, 0 to 3600 seconds.
+    /// How long connections are accepted after the shutdown signal while the readiness check fails, 0 to 3600 seconds.
     pub stop_delay: Duration,
-    /// How long requests run on after that, 1 second to 1 hour.
+    /// How long running requests may take after that, 1 second to 1 hour.
     pub drain: Duration,
-    /// How long they run on in a process that handed over to another, 1 second to 1 day.
+    /// How long running requests may take in the old process after an upgrade, 1 second to 1 day.
     pub upgrade_drain: Duration,
-    /// What copies in parts and between targets may take.
+    /// Limits of copies that run in parts or between two targets.
     pub copies: CopyLimits,
-    /// What bodies without a length may take that must be known whole.
+    /// Limits of spool files.
     pub spool: SpoolLimits,
 }
 
-/// What bodies without a length may take that must be known whole before a target is told of them. They are written to
-/// files that have no name.
+/// Limits of spool files. They hold bodies without a length that must be complete before they are sent to a target. The
+/// files have no name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolLimits {
-    /// Where; the system's folder for such files where absent. An absolute path.
+    /// The directory, an absolute path. `None`: the system's directory for temporary files.
     pub dir: Option<PathBuf>,
-    /// Most bytes of one file, 5 MiB to 5 GiB.
+    /// Maximum size of one file in bytes, 5 MiB to 5 GiB.
     pub bytes_max: u64,
-    /// Most files at once, 0 to 10,000.
+    /// Maximum number of files, 0 to 10,000.
     pub files_max: usize,
 }
 
-/// What copies in parts and between targets may take.
+/// Limits of copies that run in parts or between two targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyLimits {
-    /// Most of them at once, 0 to 10,000.
+    /// Maximum number of concurrent copies, 0 to 10,000.
     pub copies_max: usize,
-    /// Most of one caller at once, 0 to 10,000.
+    /// Maximum number of concurrent copies of one caller, 0 to 10,000.
     pub copies_per_caller_max: usize,
-    /// Bytes that one read and one write carry; more goes in parts. 0 to 5 GiB.
+    /// A larger object is copied in parts. In bytes, 0 to 5 GiB.
     pub single_bytes_max: u64,
-    /// Bytes of a part, 5 MiB to 1 GiB; larger where there would be too many.
+    /// Part size in bytes, 5 MiB to 1 GiB. It is increased for objects that would need too many parts.
     pub part_bytes: u64,
-    /// Parts of one copy that are under way at once, 1 to 64.
+    /// Number of parts of one copy that are transferred concurrently, 1 to 64.
     pub parts_at_once: usize,
-    /// Bytes that all copies carry through here in a second.
+    /// Bandwidth limit of all copies through the proxy.
     pub bytes_per_second: Option<u64>,
-    /// The same, for the copies of one caller.
+    /// Bandwidth limit of the copies of one caller.
     pub bytes_per_second_per_caller: Option<u64>,
-    /// What becomes of a copy whose caller has gone.
+    /// What happens to a copy when its client disconnects.
     pub abandoned_copies: AbandonedCopies,
 }
 
-/// What becomes of a copy whose caller has gone.
+/// What happens to a copy when its client disconnects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AbandonedCopies {
-    /// It goes on to its end.
+    /// The copy continues until it is complete.
     Finish,
-    /// It is given up, and nothing of it is left.
+    /// The copy is aborted and cleaned up.
     Abort,
 }
 
@@ -161,12 +162,12 @@ impl Default for CopyLimits {
     }
 }
 
-/// What is written down.
+/// How requests and events are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Log {
     /// How the access log is written.
     pub format: LogFormat,
-    /// What is told of the process itself.
+    /// The level of the process log.
     pub level: LogLevel,
 }
 
@@ -179,213 +180,213 @@ pub enum LogFormat {
     Logfmt,
 }
 
-/// What is told of the process itself: this and what is graver.
+/// The level of the process log: messages of this level and of higher severity are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
-    /// What went wrong by our own fault or by the operator's.
+    /// Failures of the proxy or of its configuration.
     Error,
-    /// Targets that fail.
+    /// Failures of targets.
     Warn,
-    /// What changes: starts, reloads, losses.
+    /// Events: starts, reloads, lost fields.
     Info,
-    /// More than that.
+    /// Details of events.
     Debug,
     /// Everything.
     Trace,
 }
 
-/// Where traces go, and which.
+/// The trace exporter.
 #[derive(Debug, Clone)]
 pub struct Traces {
     /// The collector.
     pub endpoint: Endpoint,
-    /// Path there, beginning with `/`, without query.
+    /// Path of the export, beginning with `/`, without query.
     pub path: String,
     /// Headers of each export: lower-case names, visible ASCII values. Names are distinct.
     pub headers: Vec<(String, SecretString)>,
-    /// The share of requests that are traced, 0 to 1.
+    /// Share of requests that are traced, 0 to 1.
     pub sample_ratio: f64,
-    /// Whether a caller's trace is continued, its decision to sample included, instead of linked to.
+    /// Whether a client's trace is continued, including its sampling decision. Otherwise the new trace links to it.
     pub trust_incoming_context: bool,
-    /// Whether targets are told the trace.
+    /// Whether requests to targets carry the trace context.
     pub propagate: bool,
-    /// PEM file of certificate authorities to trust beside the system's.
+    /// PEM file of certificate authorities to trust, in addition to the system's.
     pub ca: Option<PathBuf>,
 }
 
-/// One store that objects live at.
+/// One configured vendor endpoint.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Unique name; letters, digits, `.`, `_`, `-`, at most 64 bytes, so that it can be a metric's label.
+    /// Unique name; letters, digits, `.`, `_`, `-`, at most 64 bytes, so that it can be a metric label.
     pub name: String,
-    /// A dialect that was in [`crate::Known`].
+    /// A dialect of [`crate::KnownDialects`].
     pub dialect: String,
     /// A profile of that dialect.
     pub profile: Option<String>,
-    /// Where it is.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// Region, as requests to it are signed.
+    /// Region that requests are signed for.
     pub region: String,
-    /// Where the bucket goes in a request. Always [`Addressing::Path`] where the endpoint is an IP address.
+    /// Where the bucket is in a request. Always [`Addressing::Path`] if the endpoint is an IP address.
     pub addressing: Addressing,
-    /// Who issues its keys: `aws`, `aliyun` or `tencent`; there is no key of its own then.
+    /// The credential provider: `aws`, `aliyun` or `tencent`. The target has no configured access key then.
     pub credentials: Option<&'static str>,
-    /// Where the machine's metadata are, `http://host[:port]`; the vendor's own address where absent.
+    /// Endpoint of the machine's metadata service, `http://host[:port]`; `None`: the vendor's address.
     pub metadata_endpoint: Option<String>,
-    /// Access key id to sign with; empty where keys are issued.
+    /// Access key ID to sign with; empty with a credential provider.
     pub access_key: String,
-    /// Secret to sign with; empty where keys are issued.
+    /// Secret key to sign with; empty with a credential provider.
     pub secret_key: SecretString,
-    /// Token of temporary credentials; not empty.
+    /// Session token of temporary credentials; not empty.
     pub session_token: Option<SecretString>,
-    /// Plain HTTP beyond loopback was asked for explicitly.
+    /// Whether plain HTTP to another machine is allowed.
     pub insecure: bool,
-    /// PEM file of certificate authorities to trust beside the system's.
+    /// PEM file of certificate authorities to trust, in addition to the system's.
     pub ca: Option<PathBuf>,
-    /// What is shown to a server that asks who we are; only where the endpoint is HTTPS.
+    /// The client certificate for mTLS; only if the endpoint is HTTPS.
     pub client_cert: Option<ClientCert>,
-    /// Ids of encryption keys at this target that callers may name.
+    /// IDs of encryption keys at this target that callers may use.
     pub kms_keys: Vec<String>,
-    /// Version of the signature to send.
+    /// Version of the signature.
     pub signing: Signing,
-    /// Longest wait for a connection, 1 second to 1 hour.
+    /// Timeout for a connection, 1 second to 1 hour.
     pub connect_timeout: Duration,
-    /// Longest wait for the first byte of an answer, 1 second to 1 hour.
+    /// Timeout for the first byte of a response, 1 second to 1 hour.
     pub response_timeout: Duration,
-    /// Longest silence within a body, 1 second to 1 hour.
+    /// Idle timeout within a body, 1 second to 1 hour.
     pub body_timeout: Duration,
-    /// How long an answer to the name of its host is believed, 1 second to 1 hour.
+    /// How long a resolved address stays in the DNS cache, 1 second to 1 hour.
     pub dns_cache_time: Duration,
-    /// What becomes of parts that are smaller than it takes, and that the caller's vendor takes.
+    /// What happens to parts that are below the target's minimum but valid for the caller.
     pub small_parts: SmallParts,
-    /// Its bucket for parts that are kept until they are combined; the upload's own where absent.
+    /// Bucket of the target for small parts; `None`: the bucket of the upload.
     pub small_parts_bucket: Option<String>,
-    /// What keys of kept parts begin with; ends with a slash. Callers cannot use such keys.
+    /// Key prefix of small parts, ending with a slash. Callers cannot use such keys.
     pub small_parts_prefix: String,
-    /// How often kept parts of uploads that are gone are looked for, and how old they are at least then, 1 second to 7
-    /// days; zero for never.
+    /// Interval of the cleanup of small parts without an upload, and their minimum age, 1 second to 7 days; zero
+    /// disables the cleanup.
     pub staging_sweep: Duration,
-    /// Most connections in use at once, 2 to 1,000,000; 0 for no limit.
+    /// Maximum number of connections, 2 to 1,000,000; 0 for no limit.
     pub connections_max: u32,
-    /// Failures in a row after which nothing is sent for a while, 1 to 1,000,000; 0 for never.
+    /// Failures in a row after which the circuit breaker opens, 1 to 1,000,000; 0 disables it.
     pub circuit_breaker_failures: u32,
-    /// How long nothing is sent then, 1 second to 1 hour.
+    /// How long the circuit breaker stays open, 1 second to 1 hour.
     pub failures_pause: Duration,
 }
 
-/// What becomes of parts that are smaller than a target takes.
+/// What happens to parts that are below the target's minimum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmallParts {
-    /// They are kept, and combined when the upload is completed.
+    /// They are kept as objects, and combined when the upload is completed.
     Combine,
-    /// They are refused.
+    /// They are rejected.
     Reject,
 }
 
-/// A client's certificate and its key. Both files existed, with PEM of the right kind in them, when the configuration
-/// was read.
+/// A client certificate and its key. When the configuration was read, both files existed and contained PEM of the right
+/// kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCert {
-    /// PEM file of the certificate chain, our own first.
+    /// PEM file of the certificate chain, with the client certificate first.
     pub cert: PathBuf,
-    /// PEM file of the private key, not open to others.
+    /// PEM file of the private key. Other users have no access to it.
     pub key: PathBuf,
 }
 
-/// Where the bucket goes in a request to a target.
+/// Where the bucket is in a request to a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Addressing {
-    /// In the host: `bucket.endpoint`.
+    /// In the host (virtual-hosted): `bucket.endpoint`.
     Virtual,
     /// In the path: `endpoint/bucket`.
     Path,
 }
 
-/// Version of the signature sent to a target, where its dialect has two.
+/// Version of the signature, for a dialect that has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signing {
-    /// The current one.
+    /// The current version.
     V4,
-    /// The old one.
+    /// The old version.
     V1,
 }
 
-/// Where buckets of this name live.
+/// The target of a bucket, or of all buckets that match a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketRule {
-    /// The name as callers say it, or a pattern of such names.
+    /// The bucket name that clients use, or a pattern of such names.
     pub name: Pattern,
     /// Index into [`Config::targets`].
     pub target: usize,
-    /// Name at the target, where it is another one. Always `None` for a pattern: those keep names.
+    /// Name at the target if it differs. Always `None` for a pattern, which keeps the name.
     pub target_bucket: Option<String>,
-    /// What happens to a field that the target cannot express.
+    /// What happens to a field that the target does not support.
     pub unsupported: UnsupportedFields,
     /// Who evaluates conditions of copies.
     pub conditions: Conditions,
-    /// Copies within the target that it refuses to make are carried through the proxy.
+    /// Whether copies that the target rejects are relayed through the proxy.
     pub relay: bool,
-    /// Whether anybody may read its objects, without a signature. Listing is not reading.
+    /// Whether objects can be read without a signature. Listing always needs one.
     pub anonymous_read: bool,
 }
 
-/// What happens to a field that the target cannot express and that guards nothing.
+/// What happens to a field that the target does not support and that does not protect data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnsupportedFields {
-    /// The request is refused.
+    /// The request is rejected.
     Reject,
-    /// The request is sent without it, and the answer says so.
+    /// The field is left out, and the response reports it.
     Report,
 }
 
 /// Who evaluates conditions of copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conditions {
-    /// Not written: the target where its dialect and profile have conditions, else the proxy.
+    /// Not configured: the target if its dialect and profile support conditions, else the proxy.
     Auto,
-    /// The target, which must be able to.
+    /// The target, which must support them.
     Native,
-    /// The proxy, by looking before and after it copies.
+    /// The proxy, with requests before and after the copy.
     Check,
 }
 
-/// Somebody who may call.
+/// A configured identity that may send requests.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// Unique name; same alphabet as [`Target::name`].
     pub name: String,
-    /// What its requests are signed with, any of them; at least one.
+    /// Its access keys; at least one. Requests are signed with any of them.
     pub keys: Vec<CallerKey>,
-    /// What it may do; empty means nothing.
+    /// What it may do; an empty list means nothing.
     pub grants: Vec<Grant>,
     /// The signatures it may use: words from [`SIGNATURES`], at least one.
     pub signatures: Vec<String>,
-    /// Whether a COS signature that leaves something with meaning unsigned is refused.
+    /// Whether a COS signature is rejected if it does not cover every meaningful part of the request.
     pub cos_strict: bool,
-    /// Most requests that it may begin in a second, 1 to 1,000,000, and as many at once after a silence.
+    /// Rate limit in requests per second, 1 to 1,000,000. The burst size is the same number.
     pub requests_per_second: Option<NonZeroU32>,
-    /// Most requests of it that run at once, 1 to 1,000,000.
+    /// Maximum number of concurrent requests, 1 to 1,000,000.
     pub concurrent_requests_max: Option<NonZeroU32>,
 }
 
-/// One key of a caller.
+/// One access key of a caller.
 #[derive(Debug, Clone)]
 pub struct CallerKey {
-    /// Access key id, unique among the keys of all callers.
+    /// Access key ID, unique among the keys of all callers.
     pub access_key: String,
-    /// Secret that requests are signed with; not empty.
+    /// Secret key that requests are signed with; not empty.
     pub secret_key: SecretString,
-    /// Token that requests must carry; not empty.
+    /// Session token that requests must contain; not empty.
     pub session_token: Option<SecretString>,
 }
 
-/// Every signature that a caller may be allowed, as written in the file. Absent means all of them.
+/// Every signature that a caller can be allowed to use, as written in the file. The default is all of them.
 pub const SIGNATURES: &[&str] = &["s3v4", "s3v2", "cos", "ossv1", "ossv4"];
 
 /// What a caller may do with some buckets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// The buckets, as callers say them; at least one.
+    /// The buckets, by the names that clients use; at least one.
     pub buckets: Vec<Pattern>,
     /// What it may do with them.
     pub access: GrantAccess,
@@ -400,7 +401,7 @@ pub enum GrantAccess {
     Write,
     /// Both.
     ReadWrite,
-    /// Everything, settings of the bucket included.
+    /// Everything, including bucket settings.
     Admin,
 }
 
@@ -411,6 +412,6 @@ pub enum Access {
     Read,
     /// Write and delete objects.
     Write,
-    /// Change the bucket itself.
+    /// Change the bucket or its settings.
     Admin,
 }

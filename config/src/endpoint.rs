@@ -1,19 +1,19 @@
-//! Where a target is: scheme, host and port, and nothing else.
+//! Endpoints: scheme, host and port.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::ValueError;
+use crate::mistake::ValueError;
 
-/// A target's address, from a URL without path, query or user.
+/// The endpoint of a target, from a URL without path, query or user name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// HTTPS rather than plain HTTP.
+    /// HTTPS; otherwise plain HTTP.
     pub tls: bool,
     /// DNS name in lower case, or an IP address; IPv6 without brackets.
     pub host: String,
-    /// Port, 1 to 65,535; the scheme's own where none was written.
+    /// Port, 1 to 65,535; by default the port of the scheme.
     pub port: u16,
-    /// The port is the scheme's own, so it is absent from `Host`.
+    /// Whether the port is the default of the scheme, and so not part of `Host`.
     pub port_is_default: bool,
 }
 
@@ -21,29 +21,29 @@ impl Endpoint {
     /// Reads `http://host[:port]` or `https://host[:port]`.
     ///
     /// # Errors
-    /// Another scheme or none, anything after the port, a user, a host that is neither a DNS name nor an IP
-    /// address as these are usually written.
+    /// The scheme is missing or unknown, something follows the port, there is a user name, or the host is neither a
+    /// DNS name nor an IP address in the usual notation.
     pub fn parse(url: &str) -> Result<Self, ValueError> {
         let Some((scheme, authority)) = url.split_once("://") else {
-            return Err(ValueError::new("not a URL").with_hint("write https://host or http://host:port"));
+            return Err(ValueError::new("invalid URL").with_hint("write https://host or http://host:port"));
         };
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
             "http" => false,
             _ => return Err(ValueError::new("unknown scheme").with_hint("write http or https")),
         };
+        // The message must not print the URL, because it contains a password or a token.
         if authority.contains('@') {
-            return Err(ValueError::new("a URL must not hold a user")
+            return Err(ValueError::new("the URL must not contain a user name or password")
                 .with_hint("use access_key and secret_key")
                 .with_secret());
         }
         if authority.contains(['?', '#']) {
-            return Err(ValueError::new("an endpoint has no query").with_secret());
+            return Err(ValueError::new("the endpoint must not contain a query or a fragment").with_secret());
         }
         if let Some((authority, _path)) = authority.split_once('/') {
-            return Err(
-                ValueError::new("an endpoint has no path").with_hint(format!("write {scheme}://{authority}"))
-            );
+            return Err(ValueError::new("the endpoint must not contain a path")
+                .with_hint(format!("write {scheme}://{authority}")));
         }
         let (host, port) = parse_host_and_port(authority)?;
         let default_port = if tls { 443 } else { 80 };
@@ -51,20 +51,20 @@ impl Endpoint {
         Ok(Self { tls, host, port, port_is_default: port == default_port })
     }
 
-    /// The value of `Host` for this endpoint: IPv6 in brackets, the port only where it is not the scheme's own.
+    /// The value of `Host` for this endpoint: IPv6 in brackets, the port only if it is not the default of the scheme.
     #[must_use]
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port_is_default { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// The address, where the host is one and no name.
+    /// The address, if the host is an IP address.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 
-    /// Whether it is this machine: a loopback address, `localhost` or `*.localhost` (RFC 6761, section 6.3).
+    /// Whether this is the same machine: a loopback address, `localhost` or `*.localhost` (RFC 6761, section 6.3).
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.ip() {
@@ -87,7 +87,7 @@ fn parse_host_and_port(authority: &str) -> Result<(String, Option<u16>), ValueEr
     }
     match authority.split_once(':') {
         Some((_, port)) if port.contains(':') => {
-            Err(ValueError::new("not a host").with_hint("write an IPv6 address in brackets"))
+            Err(ValueError::new("invalid host").with_hint("write an IPv6 address in brackets"))
         }
         Some((host, port)) => Ok((parse_host_name(host)?, Some(parse_port(port)?))),
         None => Ok((parse_host_name(authority)?, None)),
@@ -95,12 +95,13 @@ fn parse_host_and_port(authority: &str) -> Result<(String, Option<u16>), ValueEr
 }
 
 fn parse_port(text: &str) -> Result<u16, ValueError> {
+    // `u16::parse` also accepts a leading `+`.
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let port = text.parse().ok().filter(|&port: &u16| digits && port > 0);
-    port.ok_or_else(|| ValueError::new("not a port").with_hint("a port is a number from 1 to 65535"))
+    port.ok_or_else(|| ValueError::new("invalid port").with_hint("a port is a number from 1 to 65535"))
 }
 
-/// Reads a DNS name or an IPv4 address, and gives it in lower case.
+/// Parses a DNS name or an IPv4 address. The result is in lower case.
 pub(crate) fn parse_host_name(text: &str) -> Result<String, ValueError> {
     let name = text.to_ascii_lowercase();
     let is_label = |label: &str| {
@@ -108,8 +109,8 @@ pub(crate) fn parse_host_name(text: &str) -> Result<String, ValueError> {
         (1..=63).contains(&label.len()) && inner && !label.starts_with('-') && !label.ends_with('-')
     };
     let last = name.rsplit('.').next().unwrap_or_default();
-    // Resolvers read `127.1`, `0x7f000001` and `2130706433` as addresses. We know only the usual form, and would
-    // take the others for names that are not loopback.
+    // Resolvers accept `127.1`, `0x7f000001` and `2130706433` as addresses. Here they would count as names, and so as
+    // another machine, although they are loopback.
     let is_number = last.starts_with(|c: char| c.is_ascii_digit())
         && (last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x"));
     let is_host = name.len() <= 253 && name.split('.').all(is_label);
@@ -117,7 +118,7 @@ pub(crate) fn parse_host_name(text: &str) -> Result<String, ValueError> {
 }
 
 fn new_host_error() -> ValueError {
-    ValueError::new("not a host").with_hint("write a DNS name or an IP address")
+    ValueError::new("invalid host").with_hint("write a DNS name or an IP address")
 }
 
 #[cfg(test)]
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_endpoint_says() {
+    fn parses_endpoints() {
         check_endpoint(
             "https://OSS-cn-hangzhou.aliyuncs.com",
             true,
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_endpoint_is() {
+    fn rejects_invalid_endpoints() {
         for url in [
             "",
             "host",
@@ -183,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_may_hold_a_secret_is_not_shown() {
+    fn hides_a_url_that_may_contain_a_secret() {
         assert!(Endpoint::parse("https://key:word@host").unwrap_err().is_secret);
         assert!(Endpoint::parse("https://host?token=word").unwrap_err().is_secret);
     }
 
     #[test]
-    fn loopback_by_address_and_by_name() {
+    fn recognizes_loopback_addresses_and_names() {
         for url in [
             "http://127.0.0.1",
             "http://127.9.9.9",

@@ -1,15 +1,18 @@
-//! What an operator writes -> what it means (design, section 7).
+//! The configuration file: from TOML text to a validated configuration.
 //!
-//! [`load`] reads a TOML file strictly and gives a [`Config`] in which every address is parsed, every name is
-//! resolved and every secret is fetched, or every [`Mistake`] at once. Nothing downstream sees the written form.
+//! [`load`] reads a TOML file strictly. It returns a [`Config`] in which every address is parsed, every name is
+//! resolved and every secret is loaded, or a list of all [`Mistake`]s. The rest of the program never sees the written
+//! form.
 //!
-//! This crate opens no socket, resolves no name and reads neither files nor the environment except through the
-//! [`Sources`] that it is handed. Which dialects exist is told by the caller too ([`Known`]).
+//! This crate opens no socket and resolves no host name. It reads files and environment variables only through
+//! [`Sources`]. [`KnownDialects`] names the dialects that exist, so this crate depends on none of them.
 
 #![forbid(unsafe_code)]
 
 mod config;
 mod endpoint;
+mod key_shapes;
+mod known_dialects;
 mod lookup;
 mod mistake;
 mod pattern;
@@ -25,6 +28,7 @@ pub use config::{
     SIGNATURES, Signing, SmallParts, SpoolLimits, Target, Traces, UnsupportedFields,
 };
 pub use endpoint::Endpoint;
+pub use known_dialects::KnownDialects;
 pub use lookup::Route;
 pub use mistake::{Mistake, ValueError};
 pub use pattern::Pattern;
@@ -32,14 +36,8 @@ pub use reference::render_reference;
 pub use schema::build_schema;
 pub use secrets::{OsSources, Sources};
 
-/// What names exist, given by the caller so that this crate knows no dialect.
-#[derive(Debug, Clone, Copy)]
-pub struct KnownDialects<'a> {
-    /// Each dialect with the profiles it has.
-    pub dialects: &'a [(&'a str, &'a [&'a str])],
-}
-
-/// The control socket that a text names, whatever else is in it: asking a running process needs none of its secrets.
+/// The control socket in a configuration text. The rest of the text is not checked, because a command to a running
+/// process must work without access to the secrets and with a file that is invalid by now.
 #[must_use]
 pub fn find_control_socket(text: &str) -> Option<std::path::PathBuf> {
     read::find_text(text, "admin", "control_socket").map(Into::into)
@@ -47,12 +45,11 @@ pub fn find_control_socket(text: &str) -> Option<std::path::PathBuf> {
 
 /// Reads a configuration file's text.
 ///
-/// Relative paths in it are handed to `sources` as written, which for [`OsSources`] means relative to the
-/// working directory.
+/// Relative paths are passed to `sources` as written. With [`OsSources`] they are relative to the working directory.
 ///
 /// # Errors
-/// Every mistake in the file, in the order of its lines; never an empty list. A text that is not TOML gives the
-/// places where it is not, and nothing else.
+/// Every mistake in the file, in the order of the lines; the list is never empty. For a text that is not TOML the list
+/// contains only the syntax errors.
 pub fn load(text: &str, known: &KnownDialects<'_>, sources: &dyn Sources) -> Result<Config, Vec<Mistake>> {
     let diagnostics = read::Diagnostics::new(text);
     let config = read::read_document(text, &diagnostics, |root| rules::read_config(root, known, sources));

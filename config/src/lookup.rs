@@ -1,25 +1,26 @@
-//! The questions that are asked of a configuration while requests run.
+//! Lookups in the configuration that requests need: routes, callers, grants.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use crate::{Access, BucketRule, Caller, CallerKey, Config, GrantAccess, Listeners, Target};
+use crate::config::{Access, BucketRule, Caller, CallerKey, Config, Grant, GrantAccess, Listeners, Target};
 
-/// Where a caller's bucket lives.
+/// The route of a bucket: its rule and its target.
 #[derive(Debug, Clone)]
 pub struct Route<'a> {
-    /// The rule that decided.
+    /// The rule that matched.
     pub rule: &'a BucketRule,
-    /// The target it names.
+    /// The target of the rule.
     pub target: &'a Target,
     /// Its index in [`Config::targets`].
     pub target_index: usize,
-    /// The bucket's name there.
+    /// The name of the bucket at the target.
     pub target_bucket: Cow<'a, str>,
 }
 
 impl Listeners {
-    /// Whether a peer is one of the proxies in front. IPv4 counts in whichever form the system shows it.
+    /// Whether a peer is a trusted proxy. An IPv4-mapped IPv6 address counts as IPv4, because dual-stack sockets
+    /// report it.
     #[must_use]
     pub fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
@@ -28,10 +29,11 @@ impl Listeners {
 }
 
 impl Config {
-    /// Where a bucket lives: by its exact name first, then by the pattern with the longest prefix (among those,
-    /// the longest suffix), `*` last. Linear in the number of rules.
+    /// The route of a bucket: the exact name first, then the pattern with the longest prefix (among those, the longest
+    /// suffix), `*` last. Takes time linear in the number of rules.
     #[must_use]
     pub fn route<'a>(&'a self, bucket: &'a str) -> Option<Route<'a>> {
+        // A linear search is fast enough: configurations have tens of rules, and each request does this once.
         let exact = self.buckets.iter().find(|rule| rule.name.exact() == Some(bucket));
         let find_closest = || {
             let candidates =
@@ -43,8 +45,8 @@ impl Config {
         Some(Route { rule, target: self.targets.get(rule.target)?, target_index: rule.target, target_bucket })
     }
 
-    /// What callers call a bucket of a target; the first name in the file where it has several. `None` where no
-    /// name leads to it. A name given here always routes to this very bucket.
+    /// The name that clients use for a bucket of a target; the first in the file if there are several. `None` if no
+    /// name is routed to it. The returned name is always routed to exactly this bucket.
     #[must_use]
     pub fn find_caller_bucket(&self, target_index: usize, target_bucket: &str) -> Option<String> {
         let is_routed_here = |name: &str| {
@@ -54,11 +56,11 @@ impl Config {
         };
         let exact =
             self.buckets.iter().filter_map(|rule| rule.name.exact()).find(|name| is_routed_here(name));
-        // A pattern keeps names, so the only other name that can lead here is the bucket's own.
+        // A pattern keeps the name, so the only other possible name is the bucket's own.
         exact.or_else(|| is_routed_here(target_bucket).then_some(target_bucket)).map(str::to_owned)
     }
 
-    /// The caller with this access key, and that key. Linear in the number of keys.
+    /// The caller with this access key ID, and that key. Takes time linear in the number of keys.
     #[must_use]
     pub fn find_caller(&self, access_key: &str) -> Option<(&Caller, &CallerKey)> {
         let keys = self.callers.iter().flat_map(|caller| caller.keys.iter().map(move |key| (caller, key)));
@@ -67,16 +69,15 @@ impl Config {
 }
 
 impl Caller {
-    /// Whether a grant lets this caller do that with a bucket, as callers say its name.
+    /// Whether a grant allows this access to a bucket, by the name that clients use.
     #[must_use]
     pub fn can_access(&self, bucket: &str, access: Access) -> bool {
-        let allows = |grant: &crate::Grant| {
-            grant.access.allows(access) && grant.buckets.iter().any(|b| b.matches(bucket))
-        };
+        let allows =
+            |grant: &Grant| grant.access.allows(access) && grant.buckets.iter().any(|b| b.matches(bucket));
         self.grants.iter().any(allows)
     }
 
-    /// Whether this caller may use a signature, by its word in [`crate::SIGNATURES`].
+    /// Whether this caller may use a signature, by its name in [`crate::SIGNATURES`].
     #[must_use]
     pub fn can_sign_with(&self, signature: &str) -> bool {
         self.signatures.iter().any(|word| word == signature)

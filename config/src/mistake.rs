@@ -1,16 +1,16 @@
-//! What is wrong with a configuration, and how it is told without showing a secret.
+//! Mistakes in a configuration, and their messages, which never contain a secret.
 
 use std::fmt;
 use std::ops::Range;
 
-/// Keys whose values are secrets. Nothing written at or below them is ever shown.
+/// Keys with secret values. A message never contains what is written at or below them.
 pub(crate) const SECRET_KEYS: [&str; 3] = ["secret_key", "session_token", "value"];
 
-/// What stands for a value that must not be shown.
+/// The replacement for a secret value in a message.
 pub(crate) const SECRET_VALUE: &str = "(secret)";
 
-/// Words that are shown in a line. Any other may be a piece of a secret, whose key may be misspelt or whose quote
-/// may be missing.
+/// Words that are printed in a source line. Any other word may be part of a secret with a misspelt key or an open
+/// quote.
 #[rustfmt::skip]
 const PUBLIC_WORDS: &[&str] = &[
     "access", "access_key", "address", "addressing", "admin", "anonymous", "base", "body_idle_timeout_seconds",
@@ -31,37 +31,37 @@ const PUBLIC_WORDS: &[&str] = &[
     "upgrade_drain_timeout_seconds", "value",
 ];
 
-/// A line longer than this is cut when it is shown, characters.
+/// The maximum length of a printed source line, in characters.
 const LINE_CHARS_MAX: usize = 160;
 
-/// One mistake in a configuration file. Holds no secret and shows none.
+/// One mistake in a configuration file. It contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// Line in the file, from 1.
     pub line: usize,
-    /// The key from the file's root: `target[0].dialect`. Empty where the text is not TOML.
+    /// The key from the root of the file: `target[0].dialect`. Empty for a syntax error.
     pub key: String,
-    /// The value as written, quotes included: the first line of it, at most 80 characters. `(secret)` for what
-    /// may be one. Empty for tables, arrays, unknown keys and where nothing was written.
+    /// The value as written, including quotes: its first line, at most 80 characters. `(secret)` if it may be a
+    /// secret. Empty for tables, lists, unknown keys and missing keys.
     pub value: String,
-    /// What is wrong with it.
+    /// What is wrong.
     pub message: String,
-    /// What to do about it.
+    /// How to correct it.
     pub hint: Option<String>,
-    /// The section, where it has a name of its own: `target "aliyun"`.
+    /// The section, if it has a name: `target "aliyun"`.
     pub section: Option<String>,
-    /// Where in the text it is, bytes.
+    /// The place in the text, in bytes.
     pub span: Range<usize>,
 }
 
-/// Why a value was not accepted.
+/// Why a value is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValueError {
-    /// What is wrong with it.
+    /// What is wrong.
     pub message: String,
-    /// What to do about it.
+    /// How to correct it.
     pub hint: Option<String>,
-    /// The value may hold a secret and must not be shown.
+    /// Whether the value may contain a secret and must not be printed.
     pub is_secret: bool,
 }
 
@@ -78,7 +78,7 @@ impl ValueError {
         Self { is_secret: true, ..self }
     }
 
-    /// A word that is none of `known`, with the nearest of them.
+    /// A word that is not one of `known`. The hint suggests the most similar one.
     pub(crate) fn unknown(noun: &str, word: &str, known: &[&str]) -> Self {
         let unknown = Self::new(format!("unknown {noun}"));
         match find_nearest(word, known) {
@@ -98,19 +98,20 @@ impl fmt::Display for ValueError {
 
 impl std::error::Error for ValueError {}
 
-/// The known word that somebody most likely meant: at most one slip in three letters, case aside, or one that goes
-/// on after an underscore, as units do.
+/// The known word that was most likely meant: at most one edit per three letters, ignoring case, or one that continues
+/// after an underscore, such as `connections` and `connections_max`.
 pub(crate) fn find_nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    const WORD_BYTES_MAX: usize = 64; // The distance takes time with the product of the lengths.
+    // The edit distance takes time proportional to the product of the lengths.
+    const WORD_BYTES_MAX: usize = 64;
     if word.len() > WORD_BYTES_MAX {
         return None;
     }
     let word = word.to_lowercase();
-    let slips_max = (word.chars().count() / 3).max(1);
+    let edits_max = (word.chars().count() / 3).max(1);
     let distances = known.iter().map(|known| (strsim::osa_distance(&word, &known.to_lowercase()), *known));
-    let near = distances.filter(|(slips, _)| *slips <= slips_max).min().map(|(_, known)| known);
-    let goes_on = |known: &str| known.strip_prefix(&word).is_some_and(|rest| rest.starts_with('_'));
-    near.or_else(|| known.iter().copied().find(|known| goes_on(known)))
+    let near = distances.filter(|(edits, _)| *edits <= edits_max).min().map(|(_, known)| known);
+    let continues = |known: &str| known.strip_prefix(&word).is_some_and(|rest| rest.starts_with('_'));
+    near.or_else(|| known.iter().copied().find(|known| continues(known)))
 }
 
 /// `line 14: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?`
@@ -121,7 +122,7 @@ impl fmt::Display for Mistake {
 }
 
 impl Mistake {
-    /// The mistake with the file's name, and the line with a caret below:
+    /// The mistake with the name of the file, and the source line with a caret below:
     ///
     /// ```text
     /// blobfish.toml:14: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?
@@ -130,7 +131,7 @@ impl Mistake {
     ///    |           ^^^^^^
     /// ```
     ///
-    /// `text` is what was loaded. Of the line only what is known to be no secret is shown, with dots for the rest.
+    /// `text` is the text that was loaded. In the source line, everything that may be a secret is replaced by dots.
     #[must_use]
     pub fn render(&self, file: &str, text: &str) -> String {
         let description = format!("{file}:{}: {}", self.line, self.describe());
@@ -145,7 +146,7 @@ impl Mistake {
         if let Some(subject) = &self.section {
             text += &format!("{subject}: ");
         }
-        // The subject says which element of which list it is.
+        // The section already identifies the element of the list.
         let key = match self.key.split_once("].") {
             Some((_, key)) if self.section.is_some() => key,
             _ => &self.key,
@@ -161,6 +162,7 @@ impl Mistake {
         if let Some(hint) = &self.hint {
             text += &format!("; {hint}");
         }
+        // Keys and values come from the file. Printed unchanged, they could contain terminal escape sequences.
         text.chars().map(to_printable).collect()
     }
 
@@ -174,11 +176,11 @@ impl Mistake {
         Some((masked, " ".repeat(column) + &"^".repeat(width.clamp(1, room.max(1)))))
     }
 
-    /// The line with a dot for each character that may belong to a secret: all but punctuation, the file's own
-    /// words, and what this mistake is about.
+    /// The line with a dot for each character that may belong to a secret: all except punctuation, known keys and
+    /// values, and the key or value of this mistake.
     fn mask_secrets(&self, line: &str, line_start: usize) -> String {
         let is_value_public = !self.value.is_empty() && self.value != SECRET_VALUE;
-        let own_key = self.key.rsplit('.').next().unwrap_or_default();
+        let own_key = self.key.rsplit_once('.').map_or(self.key.as_str(), |(_, last)| last);
         let mut masked = String::new();
         let mut at = line_start;
         for word in line.split_inclusive(|c| !is_word_character(c)) {
@@ -189,6 +191,7 @@ impl Mistake {
                 }
                 _ => (word, None),
             };
+            // The value of this mistake is already part of the message, so hiding it here would protect nothing.
             let is_about = |at: usize| is_value_public && self.span.contains(&at);
             if PUBLIC_WORDS.contains(&word) || word == own_key || is_about(at) {
                 masked += word;
@@ -205,7 +208,7 @@ impl Mistake {
     }
 }
 
-/// What stands for a character that must not be shown.
+/// The replacement for a character that must not be printed.
 const MASK: char = '\u{b7}';
 
 fn is_word_character(c: char) -> bool {
@@ -216,7 +219,7 @@ fn mask_punctuation(c: char) -> char {
     if " \t=[]{},.:\"'#".contains(c) { to_printable(c) } else { MASK }
 }
 
-/// The character, or one that moves no cursor.
+/// The character, or a replacement for a control character, which could change the terminal.
 fn to_printable(c: char) -> char {
     match c {
         '\t' => ' ',
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_shown_with_its_line() {
+    fn renders_the_source_line() {
         let text = "[[target]]\nname = \"aliyun\"\ndialect = \"osss\"\n";
         let mistake = make_mistake(text, "target[0].dialect", "\"osss\"", "\"osss\"");
         let description = "target \"aliyun\": dialect = \"osss\": unknown dialect; did you mean \"oss\"?";
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_shows_no_secret() {
+    fn masks_secrets_in_the_source_line() {
         check_line(
             "secret_key = \"TOP\"",
             "secret_key",
@@ -299,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_that_does_not_fit_the_text_shows_no_line() {
+    fn renders_no_source_line_for_an_invalid_span() {
         let mut mistake = make_mistake("name = 1", "name", "1", "1");
         mistake.span = 50..60;
         assert!(!mistake.render("f", "short").contains('\n'));
@@ -308,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_word() {
+    fn finds_the_most_similar_word() {
         assert_eq!(find_nearest("osss", &["s3", "cos", "oss"]), Some("oss"));
         assert_eq!(find_nearest("OSS", &["s3", "cos", "oss"]), Some("oss"));
         assert_eq!(find_nearest("secretkey", &["access_key", "secret_key"]), Some("secret_key"));

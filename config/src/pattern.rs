@@ -1,17 +1,17 @@
-//! Names of buckets, with at most one `*` that stands for any run of characters, an empty one included.
+//! Patterns of bucket names, with at most one `*`, which matches any characters or none.
 
 use std::fmt;
 
-use crate::ValueError;
+use crate::mistake::ValueError;
 
-/// The longest name of a bucket, bytes. Vendors allow 63 today; old S3 buckets have up to 255.
+/// The maximum length of a bucket name in bytes. Vendors allow 63 today; old S3 buckets have up to 255.
 const NAME_BYTES_MAX: usize = 255;
 
-/// A bucket's name or a pattern of names, such as `photos-*`. Matching takes time linear in the name.
+/// A bucket name or a pattern of names, such as `photos-*`. Matching takes time linear in the length of the name.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pattern {
     prefix: String,
-    /// What follows the `*`; `None` where there is no `*`.
+    /// The text after the `*`; `None` if there is no `*`.
     suffix: Option<String>,
 }
 
@@ -20,10 +20,10 @@ impl Pattern {
     /// `*`, at most 255 bytes.
     ///
     /// # Errors
-    /// Anything else, with the reason.
+    /// The text is not such a name or pattern.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         if text.matches('*').count() > 1 {
-            return Err(ValueError::new("a pattern has at most one *"));
+            return Err(ValueError::new("a pattern can contain only one *"));
         }
         match text.split_once('*') {
             None => parse_bucket_name(text).map(|name| Self { prefix: name, suffix: None }),
@@ -34,7 +34,7 @@ impl Pattern {
         }
     }
 
-    /// Whether `bucket` is this name or fits this pattern. Letter case counts.
+    /// Whether `bucket` matches. Matching is case-sensitive.
     #[must_use]
     pub fn matches(&self, bucket: &str) -> bool {
         match &self.suffix {
@@ -45,14 +45,14 @@ impl Pattern {
         }
     }
 
-    /// The name, where this is one and no pattern.
+    /// The name, if this is not a pattern.
     #[must_use]
     pub fn exact(&self) -> Option<&str> {
         self.suffix.is_none().then_some(&self.prefix)
     }
 
-    /// Of two patterns that match a name, the one with the greater value is the closer one: the longer prefix,
-    /// then the longer suffix. No two patterns that match the same name have the same value.
+    /// Of two patterns that match a name, the one with the greater value is more specific: the longer prefix, then the
+    /// longer suffix. Two different patterns that match the same name never have the same value.
     pub(crate) fn specificity(&self) -> (usize, usize) {
         (self.prefix.len(), self.suffix.as_ref().map_or(0, String::len))
     }
@@ -71,8 +71,8 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// Reads the name of one bucket. Which names a vendor allows is the vendor's to say; here a name only has to be
-/// safe as a label of a host and as a segment of a path.
+/// Parses the name of one bucket. The vendor decides which names are valid; here a name only has to be safe as a label
+/// of a host name and as a segment of a path.
 pub(crate) fn parse_bucket_name(text: &str) -> Result<String, ValueError> {
     let has_valid_start = text.starts_with(|c: char| c.is_ascii_alphanumeric());
     let is_name = has_valid_start && text.len() <= NAME_BYTES_MAX && text.chars().all(is_bucket_character);
@@ -80,7 +80,7 @@ pub(crate) fn parse_bucket_name(text: &str) -> Result<String, ValueError> {
 }
 
 fn new_bucket_error() -> ValueError {
-    ValueError::new("not a bucket's name").with_hint("use letters, digits, dots, underscores and hyphens")
+    ValueError::new("invalid bucket name").with_hint("use letters, digits, dots, underscores and hyphens")
 }
 
 fn is_bucket_character(c: char) -> bool {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_is_any_run() {
+    fn a_star_matches_any_characters() {
         check("photos", &["photos"], &["photos2", "Photos", ""]);
         check("photos-*", &["photos-1", "photos-"], &["photos", "my-photos-1"]);
         check("*-logs", &["a-logs", "-logs"], &["logs"]);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_bucket_has() {
+    fn rejects_invalid_names() {
         for text in ["", "a/b", "a b", "..", "-a", "a**b", "*a*", "b\u{fc}cher", "a\n", &"a".repeat(256)] {
             assert!(Pattern::parse(text).is_err(), "{text:?}");
         }

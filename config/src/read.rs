@@ -1,6 +1,6 @@
-//! A walk over the written document that notes mistakes and goes on. [`Fields`] is a table, [`Item`] a value in it;
-//! both know where they stand. What nobody asked a table for is an unknown key. What was asked for, and how, is noted
-//! too: the schema is made of it.
+//! Reads the TOML document and collects mistakes instead of stopping at the first. [`TableReader`] is a table,
+//! [`Item`] a value in it; both know their place in the file. A key that the rules do not read is an unknown key.
+//! Which keys are read, and as what, is recorded too: the schema is built from it.
 
 use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
@@ -8,11 +8,11 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::mistake::{SECRET_KEYS, SECRET_VALUE};
-use crate::schema::{KeyShapes, ValueKind};
-use crate::{Config, Mistake, ValueError};
+use crate::config::Config;
+use crate::key_shapes::{KeyShapes, ValueKind};
+use crate::mistake::{Mistake, SECRET_KEYS, SECRET_VALUE, ValueError};
 
-/// The longest value shown in a mistake, characters.
+/// The maximum length of a value in a mistake, in characters.
 const VALUE_CHARS_MAX: usize = 80;
 
 /// The mistakes found so far in one text.
@@ -36,12 +36,12 @@ impl<'t> Diagnostics<'t> {
         }
     }
 
-    /// How each place was read.
+    /// The recorded shapes of the keys.
     pub(crate) fn into_shapes(self) -> KeyShapes {
         self.shapes.into_inner()
     }
 
-    /// The configuration if there was no mistake, else all of them by line.
+    /// The configuration if there is no mistake, else all mistakes in the order of the lines.
     pub(crate) fn into_result(self, config: Option<Config>) -> Result<Config, Vec<Mistake>> {
         let secret_line = self.secret_at.get().map(|at| self.line_at(at));
         let mut mistakes = self.mistakes.into_inner();
@@ -52,6 +52,7 @@ impl<'t> Diagnostics<'t> {
         }
     }
 
+    // A `RefCell`, because all readers of the document share the list and none of them outlives it.
     fn add_mistake(&self, mistake: Mistake) {
         self.mistakes.borrow_mut().push(mistake);
     }
@@ -61,21 +62,26 @@ impl<'t> Diagnostics<'t> {
     }
 
     fn add_syntax_error(&self, error: &toml::de::Error) {
+        // An error without a place, such as one of the whole text, is reported on the first line.
         let span = error.span().unwrap_or_default();
         let line = self.line_at(span.start);
         if self.mistakes.borrow().last().is_some_and(|last| last.line == line) {
-            return; // What follows from the first one tells nothing new.
+            return; // The first error of a line usually causes the others.
         }
         let is_duplicate = is_duplicate(error);
         let key = if is_duplicate { self.text.get(span.clone()).unwrap_or_default() } else { "" };
-        let message =
-            if is_duplicate { "written twice".to_owned() } else { format!("not TOML: {}", error.message()) };
+        let message = if is_duplicate {
+            "duplicate key".to_owned()
+        } else {
+            format!("invalid TOML: {}", error.message())
+        };
         let (key, value) = (key.to_owned(), String::new());
         self.add_mistake(Mistake { line, key, value, message, hint: None, section: None, span });
     }
 }
 
-/// Hands the document to `rules`. A text that is not TOML is not walked: what is read of it may mean anything.
+/// Parses the text and passes the document to `read_rules`. A text with syntax errors is not read further, because the
+/// recovered document may have another meaning than the author intended.
 pub(crate) fn read_document(
     text: &str,
     diagnostics: &Diagnostics<'_>,
@@ -83,6 +89,7 @@ pub(crate) fn read_document(
 ) -> Option<Config> {
     let (root, errors) = DeTable::parse_recoverable(text);
     errors.iter().for_each(|error| diagnostics.add_syntax_error(error));
+    // With a duplicate key the document is still complete, so that all other mistakes can be reported too.
     if !errors.iter().all(is_duplicate) {
         return None;
     }
@@ -90,7 +97,7 @@ pub(crate) fn read_document(
     read_rules(TableReader::new(root.get_ref(), place))
 }
 
-/// A string of a text's table, if it is there.
+/// A string in a table of the text, if it exists.
 pub(crate) fn find_text(text: &str, table: &str, key: &str) -> Option<String> {
     let (root, _) = DeTable::parse_recoverable(text);
     let table = root.get_ref().get(table)?.get_ref().as_table()?;
@@ -98,17 +105,18 @@ pub(crate) fn find_text(text: &str, table: &str, key: &str) -> Option<String> {
 }
 
 fn is_duplicate(error: &toml::de::Error) -> bool {
+    // The crate has no error code. Tests notice if a later version changes this text.
     error.message() == "duplicate key"
 }
 
-/// What stands at a place.
+/// What the file contains at a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ValueForm {
-    /// Nothing: a key is missing here.
+    /// Nothing: the key is missing.
     Missing,
-    /// A key, a list or a table, which are too long to show.
+    /// A key, a list or a table, which is too long to print.
     Opaque,
-    /// A value that can be shown.
+    /// A value that can be printed.
     Printable,
 }
 
@@ -118,7 +126,7 @@ impl ValueForm {
     }
 }
 
-/// Where something stands in the file.
+/// A place in the file.
 #[derive(Clone)]
 pub(crate) struct Place<'a> {
     diagnostics: &'a Diagnostics<'a>,
@@ -129,7 +137,7 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Notes that a secret stands here.
+    /// Records that the file contains a secret at this place.
     pub(crate) fn mark_secret(&self) {
         let first = self.diagnostics.secret_at.get().map_or(self.span.start, |at| at.min(self.span.start));
         self.diagnostics.secret_at.set(Some(first));
@@ -169,7 +177,7 @@ impl<'a> Place<'a> {
         self.diagnostics.shapes.borrow_mut().entry(&self.key).kinds.insert(kind);
     }
 
-    /// The place of a key of this table that was not written.
+    /// The place of a key that is missing in this table.
     pub(crate) fn missing_key(&self, key: &str) -> Self {
         self.child(key, self.span.clone(), ValueForm::Missing)
     }
@@ -184,7 +192,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The key without what stands below a secret's: that may be a piece of it.
+/// The key, cut after the name of a secret: what follows may be a part of the secret.
 fn truncate_at_secret(key: &str) -> String {
     let mut segments: Vec<&str> = key.split('.').collect();
     let secret = segments.iter().position(|segment| SECRET_KEYS.contains(segment));
@@ -192,14 +200,14 @@ fn truncate_at_secret(key: &str) -> String {
     segments.join(".")
 }
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Clone)]
 pub(crate) struct Located<'a, T> {
     pub value: T,
     pub place: Place<'a>,
 }
 
-/// A written value.
+/// A value in the document.
 pub(crate) struct Item<'a> {
     value: &'a DeValue<'a>,
     pub place: Place<'a>,
@@ -230,18 +238,18 @@ impl<'a> Item<'a> {
         self.value.as_str().or_else(|| self.reject_type("a string"))
     }
 
-    /// The value that `parse` makes of the text.
+    /// The text, converted by `parse`.
     pub(crate) fn parse<T>(&self, parse: impl FnOnce(&'a str) -> Result<T, ValueError>) -> Option<T> {
         parse(self.as_text()?).map_err(|error| self.place.reject(error)).ok()
     }
 
-    /// One of a closed set of words.
+    /// The meaning of a word from a closed set.
     pub(crate) fn parse_word<T: Copy>(&self, noun: &str, words: &[(&str, T)]) -> Option<T> {
         self.record_known_words(words.iter().map(|row| row.0));
         self.parse(|word| find_word(noun, word, words))
     }
 
-    /// Notes which words can be meant here.
+    /// Records the words that are allowed here.
     pub(crate) fn record_known_words<'w>(&self, words: impl IntoIterator<Item = &'w str>) {
         let mut shapes = self.place.diagnostics.shapes.borrow_mut();
         shapes.entry(&self.place.key).words.extend(words.into_iter().map(str::to_owned));
@@ -275,7 +283,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// A written table.
+/// A table in the document.
 pub(crate) struct TableReader<'a> {
     table: &'a DeTable<'a>,
     pub place: Place<'a>,
@@ -288,17 +296,17 @@ impl<'a> TableReader<'a> {
         Self { table, place, known_keys: Vec::new(), required_keys: Vec::new() }
     }
 
-    /// Notes that a key must be there, whoever tells where it is not.
+    /// Records that a key is required. The rules report it themselves if it is missing.
     pub(crate) fn require(&mut self, key: &'static str) {
         self.required_keys.push(key);
     }
 
-    /// Notes that of all keys one must be there, and no other.
+    /// Records that exactly one of the table's keys is required.
     pub(crate) fn require_exactly_one(&self) {
         self.place.diagnostics.shapes.borrow_mut().entry(&self.place.key).has_exactly_one = true;
     }
 
-    /// The value of a key, if it was written.
+    /// The value of a key, if it is set.
     pub(crate) fn get(&mut self, key: &'static str) -> Option<Item<'a>> {
         if !self.known_keys.contains(&key) {
             self.known_keys.push(key);
@@ -307,7 +315,7 @@ impl<'a> TableReader<'a> {
         Some(Item::new(value, |span, form| self.place.child(key, span, form)))
     }
 
-    /// The value of a key that must be there. `example` is shown where it is not.
+    /// The value of a required key. If it is missing, the mistake suggests `example`.
     pub(crate) fn get_required(&mut self, key: &'static str, example: &str) -> Option<Item<'a>> {
         self.require(key);
         let item = self.get(key);
@@ -319,7 +327,7 @@ impl<'a> TableReader<'a> {
         item
     }
 
-    /// One of a closed set of words, or `absent` where none was written.
+    /// The meaning of a word from a closed set, or `default` if the key is not set.
     pub(crate) fn read_word<T: Copy>(
         &mut self,
         key: &'static str,
@@ -328,11 +336,11 @@ impl<'a> TableReader<'a> {
     ) -> Option<T> {
         match self.get(key) {
             None => Some(default),
-            Some(item) => item.parse_word("word", words),
+            Some(item) => item.parse_word("value", words),
         }
     }
 
-    /// `true` or `false`; absent means false.
+    /// `true` or `false`; the default is false.
     pub(crate) fn read_flag(&mut self, key: &'static str) -> Option<bool> {
         match self.get(key) {
             None => Some(false),
@@ -343,7 +351,7 @@ impl<'a> TableReader<'a> {
         }
     }
 
-    /// A whole number within bounds, or `absent` where none was written.
+    /// A whole number within bounds, or `default` if the key is not set.
     pub(crate) fn read_count<T: TryFrom<u64>>(
         &mut self,
         key: &'static str,
@@ -353,6 +361,7 @@ impl<'a> TableReader<'a> {
         let Some(item) = self.get(key) else { return Some(default) };
         item.place.record_kind(ValueKind::Count(*bounds.start(), *bounds.end()));
         let DeValue::Integer(integer) = item.value else { return item.reject_type("a whole number") };
+        // The reader keeps integers as text, with the radix of 0x, 0o and 0b.
         let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
         let count =
             number.filter(|number| bounds.contains(number)).and_then(|number| T::try_from(number).ok());
@@ -363,7 +372,7 @@ impl<'a> TableReader<'a> {
         count
     }
 
-    /// A number from 0 to 1, or `absent` where none was written.
+    /// A number from 0 to 1, or `default` if the key is not set.
     pub(crate) fn read_ratio(&mut self, key: &'static str, default: f64) -> Option<f64> {
         let Some(item) = self.get(key) else { return Some(default) };
         item.place.record_kind(ValueKind::Ratio);
@@ -379,19 +388,20 @@ impl<'a> TableReader<'a> {
         ratio
     }
 
-    /// The elements of a list that were understood; absent means none.
+    /// The valid elements of a list; empty if the key is not set.
     pub(crate) fn read_list<T>(
         &mut self,
         key: &'static str,
         element: impl FnMut(Item<'a>) -> Option<T>,
     ) -> Vec<T> {
-        let items = self.get(key).and_then(|item| item.as_list()).unwrap_or_default();
+        let Some(items) = self.get(key).and_then(|item| item.as_list()) else { return Vec::new() };
         items.into_iter().filter_map(element).collect()
     }
 
-    /// The tables of a list, such as all `[[target]]`. Each is called by its own `name` in mistakes.
+    /// The tables of a list, such as all `[[target]]`. Mistakes in a table mention its `name`.
     pub(crate) fn read_tables(&mut self, key: &'static str) -> Vec<TableReader<'a>> {
         let Some(item) = self.get(key) else { return Vec::new() };
+        // [target] instead of [[target]] is a frequent mistake, and its type error alone would not explain it.
         if item.is_table() && self.place.key.is_empty() {
             let error = ValueError::new("must be a list of tables")
                 .with_hint(format!("write [[{key}]] instead of [{key}]"));
@@ -410,16 +420,19 @@ impl<'a> TableReader<'a> {
         self
     }
 
-    /// Notes every key that was not asked for.
+    /// Reports every key that was not read.
     pub(crate) fn finish(self) {
         let mut shapes = self.place.diagnostics.shapes.borrow_mut();
         for key in &self.known_keys {
             let line = self.table.get(*key).map(|value| self.place.diagnostics.line_at(value.span().start));
             let shape = shapes.entry(&self.place.child(key, 0..0, ValueForm::Missing).key);
+            // A key is required only if every table at this place requires it: `secret_key` is not, because a target
+            // with a credential provider has none.
             shape.is_required &= self.required_keys.contains(key);
             shape.line = shape.line.or(line);
         }
         drop(shapes);
+        // An unknown key is an error, not a warning: a misspelt limit or condition would silently have no effect.
         for key in self.table.keys().filter(|key| !self.known_keys.contains(&key.get_ref().as_ref())) {
             let word = key.get_ref().as_ref();
             let segment: String = word.chars().take(VALUE_CHARS_MAX).collect();
@@ -432,7 +445,7 @@ impl<'a> TableReader<'a> {
     }
 }
 
-/// The meaning of a word out of a closed set.
+/// The meaning of a word from a closed set.
 fn find_word<T: Copy>(noun: &str, word: &str, words: &[(&str, T)]) -> Result<T, ValueError> {
     let known = || words.iter().map(|row| row.0).collect::<Vec<_>>();
     let row = words.iter().find(|row| row.0 == word);

@@ -1,5 +1,5 @@
-//! What each section means. A function per section reads all its keys first and then builds the value, so that a
-//! mistake in one key hides none in another.
+//! The rules for each section. A function per section reads all its keys first and then builds the value, so that a
+//! mistake in one key does not hide a mistake in another.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -8,23 +8,26 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::endpoint::parse_host_name;
-use crate::pattern::parse_bucket_name;
-use crate::read::{Item, Located, TableReader};
-use crate::secrets::{read_private_file, read_secret};
-use crate::{
+use crate::config::{
     AbandonedCopies, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions, Config,
-    CopyLimits, Endpoint, Grant, GrantAccess, HttpsListener, KnownDialects, Limits, Listeners, Log,
-    LogFormat, LogLevel, Pattern, SIGNATURES, Signing, SmallParts, Sources, SpoolLimits, Target, Traces,
-    UnsupportedFields, ValueError,
+    CopyLimits, Grant, GrantAccess, HttpsListener, Limits, Listeners, Log, LogFormat, LogLevel, SIGNATURES,
+    Signing, SmallParts, SpoolLimits, Target, Traces, UnsupportedFields,
 };
+use crate::endpoint::{Endpoint, parse_host_name};
+use crate::known_dialects::KnownDialects;
+use crate::mistake::ValueError;
+use crate::pattern::{Pattern, parse_bucket_name};
+use crate::read::{Item, Located, TableReader};
+use crate::secrets::{Sources, read_private_file, read_secret};
 
-/// Where to listen if the file does not say.
+/// The default addresses.
 const HTTP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 const DIALECT_DEFAULT: &str = "s3";
 
-/// The one dialect that has two signatures for us to send.
+/// The only dialect with two signature versions for requests to targets.
+// COS has one version. S3 version 2 is accepted from clients, but AWS no longer accepts it in new regions, so it is
+// never sent to a target.
 const SIGNING_DIALECT: &str = "oss";
 
 const ADDRESSING: &[(&str, Addressing)] = &[("virtual", Addressing::Virtual), ("path", Addressing::Path)];
@@ -57,16 +60,17 @@ const ACCESS: &[(&str, GrantAccess)] = &[
 
 const MIB: u64 = 1024 * 1024;
 
-/// What keys of kept parts begin with if the file does not say.
+/// The default key prefix of small parts.
 const STAGING_PREFIX_DEFAULT: &str = ".blobfish-parts/";
 
-/// What no caller reaches.
+/// More than any caller can reach.
+// A limit above this is no limit, and the arithmetic of the rate limit stays within 64 bits.
 const REQUESTS_MAX: u64 = 1_000_000;
 
-/// An hour; a longer silence is a dead peer whatever the store.
+/// One hour. A connection without traffic for longer is dead, whatever the vendor.
 const SECONDS_MAX: u64 = 3600;
 
-/// `None` where something could not be built; a mistake was noted then.
+/// Reads the whole configuration. `None` if a value is invalid; a mistake was recorded then.
 pub(crate) fn read_config(
     mut root: TableReader<'_>,
     known: &KnownDialects<'_>,
@@ -87,6 +91,7 @@ pub(crate) fn read_config(
     let (caller_names, callers): (Vec<_>, Vec<_>) =
         root.read_tables("caller").into_iter().map(|fields| read_caller(fields, sources)).unzip();
     let (caller_names, caller_keys): (Vec<_>, Vec<_>) = caller_names.into_iter().unzip();
+    // Requests are matched to callers by access key ID alone, so all callers share one set of IDs.
     let caller_keys: Vec<_> = caller_keys.into_iter().flatten().collect();
     root.finish();
 
@@ -95,6 +100,7 @@ pub(crate) fn read_config(
     check_distinct("caller", &caller_names);
     check_distinct("caller", &caller_keys);
 
+    // Only here, after every section was read: `?` must not hide the mistakes of a later section.
     Some(Config {
         listen: listen?,
         admin: admin?,
@@ -114,19 +120,19 @@ fn require_target(root: &mut TableReader<'_>) {
     root.require("target");
     let is_missing = root.get("target").is_none_or(|item| item.is_empty_list());
     if is_missing {
-        let message = "no [[target]]: there is nothing to be a proxy of";
+        let message = "no [[target]] is configured";
         root.place
-            .reject(ValueError::new(message).with_hint("blobfish init writes a configuration to begin with"));
+            .reject(ValueError::new(message).with_hint("run `blobfish init` to write a first configuration"));
     }
 }
 
-/// Notes every name that an earlier one has already.
+/// Reports every name that is already in use.
 fn check_distinct(noun: &str, names: &[Option<Located<'_, String>>]) {
     let mut first_lines = std::collections::HashMap::new();
     for name in names.iter().flatten() {
         let line = name.place.line();
         if let Some(first) = first_lines.get(name.value.as_str()) {
-            name.place.reject(ValueError::new(format!("another {noun} has it, on line {first}")));
+            name.place.reject(ValueError::new(format!("already used by another {noun} on line {first}")));
         } else {
             first_lines.insert(name.value.as_str(), line);
         }
@@ -154,7 +160,9 @@ fn read_listen<'a>(
         Some(item) => read_dialect(&item, known),
         None => Some(DIALECT_DEFAULT.to_owned()),
     };
+    // An empty list disables a protocol, so only a file with neither key gets the default address.
     let written_lists: Vec<_> = [fields.get("http"), fields.get("https")].into_iter().flatten().collect();
+    // Binding would fail later with a message that does not mention the line, and `blobfish check` binds nothing.
     let mut taken = Vec::new();
     let mut http = fields.read_list("http", |item| read_free_address(&item, &mut taken));
     let https = fields
@@ -189,20 +197,23 @@ fn read_proxies(fields: &mut TableReader<'_>) -> (Vec<IpNet>, Option<bool>) {
     let proxy_protocol = fields.read_flag("proxy_protocol");
     let has_no_proxies = fields.get("trusted_proxies").is_none_or(|item| item.is_empty_list());
     if let Some(item) = item.filter(|_| proxy_protocol == Some(true) && has_no_proxies) {
-        let message = "nobody is believed, for no proxies are listed";
+        let message = "proxy_protocol requires trusted_proxies";
         item.place.reject(ValueError::new(message).with_hint("add trusted_proxies = [\"10.0.0.0/8\"]"));
     }
     (proxies, proxy_protocol)
 }
 
-/// A network, or one address.
+/// Parses a network or a single address.
 fn parse_network(text: &str) -> Result<IpNet, ValueError> {
-    let new_error =
-        || ValueError::new("not a network").with_hint("write \"10.0.0.0/8\", \"fd00::/8\" or an address");
+    let new_error = || {
+        ValueError::new("not a network or an address")
+            .with_hint("write \"10.0.0.0/8\", \"fd00::/8\" or an address")
+    };
     let parse_address = || text.parse::<IpAddr>().map(IpNet::from);
     let network = text.parse::<IpNet>().or_else(|_| parse_address()).map_err(|_| new_error())?;
+    // 10.1.2.3/8 may be meant as the address or as the network. Trusting the wrong one would be a security hole.
     if network != network.trunc() {
-        let error = ValueError::new("an address within a network, not a network");
+        let error = ValueError::new("the address has bits set after the prefix");
         return Err(error.with_hint(format!("write \"{}\" or \"{}\"", network.trunc(), network.addr())));
     }
     Ok(network)
@@ -216,6 +227,7 @@ fn read_https<'a>(
     let address =
         fields.get_required("address", "\"0.0.0.0:9443\"").and_then(|item| read_free_address(&item, taken));
     let certificate_tables = fields.read_tables("certificates");
+    // A listener with only SNI certificates is valid: clients that request another name are rejected then.
     let has_own_keys = ["cert", "key"].map(|key| fields.get(key).is_some());
     let default = if certificate_tables.is_empty() || has_own_keys.contains(&true) {
         read_certificate(&mut fields, sources, false).map(Some)
@@ -233,7 +245,7 @@ fn read_https<'a>(
     Some(HttpsListener { address: address?, default: default?, certificates: certificates? })
 }
 
-/// A certificate and its key. `named`: it is chosen by the names in it.
+/// A certificate and its key. `named`: the certificate is selected by the host names in it.
 fn read_certificate(fields: &mut TableReader<'_>, sources: &dyn Sources, named: bool) -> Option<Certificate> {
     let cert_item = fields.get_required("cert", "\"/etc/blobfish/tls.crt\"");
     let cert = cert_item.as_ref().and_then(|item| read_certificate_file(item, sources));
@@ -254,10 +266,11 @@ fn read_certificate_file(item: &Item<'_>, sources: &dyn Sources) -> Option<PathB
     item.parse(|path| {
         let pem = sources.read_file(Path::new(path));
         let pem = pem.map_err(|error| ValueError::new(format!("the file cannot be read: {error}")))?;
+        // Key and certificate are easily swapped. The full check is done by the program, which has a TLS library.
         let has_certificate = pem.contains("-----BEGIN CERTIFICATE-----");
         has_certificate
             .then(|| PathBuf::from(path))
-            .ok_or_else(|| ValueError::new("the file holds no PEM certificate"))
+            .ok_or_else(|| ValueError::new("the file contains no PEM certificate"))
     })
 }
 
@@ -278,14 +291,15 @@ fn read_admin(
     (admin, control)
 }
 
-/// The system's limit is 108 bytes; while one socket replaces another, its name is longer.
+/// The system's limit is 108 bytes, and an upgrade appends a suffix to the name while it replaces the socket.
 fn parse_socket_path(text: &str) -> Result<PathBuf, ValueError> {
     const PATH_BYTES_MAX: usize = 90;
     let path = Path::new(text);
     if !path.is_absolute() || path.file_name().is_none() {
-        return Err(ValueError::new("not the whole path of a socket")
+        return Err(ValueError::new("not the absolute path of a socket")
             .with_hint("write \"/run/blobfish/control.sock\""));
     }
+    // Binding a longer path would fail only after the start of the process.
     if text.len() > PATH_BYTES_MAX {
         return Err(ValueError::new(format!("longer than {PATH_BYTES_MAX} bytes")));
     }
@@ -295,22 +309,22 @@ fn parse_socket_path(text: &str) -> Result<PathBuf, ValueError> {
 fn check_admin_default(taken: &[Located<'_, SocketAddr>]) -> bool {
     let other = taken.iter().find(|other| has_overlap(other.value, ADMIN_DEFAULT));
     if let Some(other) = other {
-        let message = format!("the admin port is at {ADMIN_DEFAULT} unless another is chosen");
-        other.place.reject(ValueError::new(message).with_hint("choose [admin] listen = \"127.0.0.1:9091\""));
+        let message = format!("conflicts with the admin port, which listens on {ADMIN_DEFAULT} by default");
+        other.place.reject(ValueError::new(message).with_hint("set [admin] listen = \"127.0.0.1:9091\""));
     }
     other.is_none()
 }
 
-/// Reads an address that overlaps none in `taken`, and adds it there.
+/// Reads an address that overlaps none in `taken`, and adds it to `taken`.
 fn read_free_address<'a>(item: &Item<'a>, taken: &mut Vec<Located<'a, SocketAddr>>) -> Option<SocketAddr> {
     let address = item.parse(|text| {
         let new_error =
-            || ValueError::new("not an address").with_hint("write \"127.0.0.1:9000\" or \"[::1]:9000\"");
+            || ValueError::new("invalid address").with_hint("write \"127.0.0.1:9000\" or \"[::1]:9000\"");
         text.parse::<SocketAddr>().map_err(|_| new_error())
     })?;
     match taken.iter().find(|other| has_overlap(other.value, address)) {
         Some(other) => {
-            let message = format!("already taken by {} on line {}", other.value, other.place.line());
+            let message = format!("already used by {} on line {}", other.value, other.place.line());
             item.place.reject(ValueError::new(message));
         }
         None => taken.push(Located { value: address, place: item.place.clone() }),
@@ -318,7 +332,7 @@ fn read_free_address<'a>(item: &Item<'a>, taken: &mut Vec<Located<'a, SocketAddr
     Some(address)
 }
 
-/// Whether two listeners cannot both have their address. Port 0 is any free port. `[::]` takes IPv4 too.
+/// Whether two listeners conflict. Port 0 is any free port. `[::]` includes IPv4.
 fn has_overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let covers = |a: IpAddr, b: IpAddr| a.is_unspecified() && (a.is_ipv6() || b.is_ipv4());
     let (a_ip, b_ip) = (a.ip(), b.ip());
@@ -339,7 +353,7 @@ fn read_hosts(item: Option<Item<'_>>) -> Vec<String> {
 fn read_limits(item: Option<Item<'_>>) -> Option<Limits> {
     const MIB: usize = 1024 * 1024;
     const TIB: u64 = 1 << 40;
-    // Defaults of the threat model, section 3.7.
+    // The limits together must keep a process within the memory of a small machine; docs/security.md explains them.
     let defaults = Limits {
         head_bytes_max: 16 * 1024,
         headers_max: 100,
@@ -400,7 +414,7 @@ fn read_spool_limits(fields: &mut TableReader<'_>, defaults: &SpoolLimits) -> Op
         item.parse(|text| {
             let path = PathBuf::from(text);
             let new_error =
-                || ValueError::new("not the whole path of a folder").with_hint("write \"/var/tmp\"");
+                || ValueError::new("not the absolute path of a directory").with_hint("write \"/var/tmp\"");
             path.is_absolute().then_some(path).ok_or_else(new_error)
         })
     });
@@ -417,6 +431,7 @@ fn read_copy_limits(fields: &mut TableReader<'_>, defaults: CopyLimits) -> Optio
         fields.read_count("copy_multipart_threshold_bytes", 0..=5 * 1024 * MIB, defaults.single_bytes_max);
     let part_bytes = fields.read_count("copy_part_bytes", 5 * MIB..=1024 * MIB, defaults.part_bytes);
     let parts_at_once = fields.read_count("copy_concurrency", 1..=64, defaults.parts_at_once);
+    // TOML integers are signed 64-bit numbers, so the schema must not promise more.
     let speeds = 0..=u64::MAX >> 1;
     let bytes_per_second = fields.read_count("copy_bytes_per_second", speeds.clone(), 0_u64);
     let bytes_per_second_per_caller = fields.read_count("copy_bytes_per_second_per_caller", speeds, 0_u64);
@@ -445,10 +460,10 @@ fn read_log(item: Option<Item<'_>>) -> Option<Log> {
 
 // --- Traces ---
 
-/// Where collectors take traces over HTTP.
+/// The default path of OTLP over HTTP (OpenTelemetry Protocol Specification, "OTLP/HTTP Request").
 const TRACES_PATH: &str = "/v1/traces";
 
-/// Headers that say how an export is framed and what it is.
+/// Headers that describe the body of an export or its framing. The exporter sets them.
 const FRAMING_HEADERS: &[&str] =
     &["connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"];
 
@@ -466,10 +481,11 @@ fn read_traces(item: &Item<'_>, sources: &dyn Sources) -> Option<Traces> {
     fields.finish();
     check_distinct("header", &names);
 
+    // Checked last, because the check depends on several keys.
     let (endpoint_item, (endpoint, path)) = endpoint.zip(endpoint_and_path)?;
     if !endpoint.tls && !endpoint.is_loopback() && insecure == Some(false) {
-        let message = "plain HTTP to another machine shows every trace to those between";
-        let hint = "write https, or insecure = true if that is meant";
+        let message = "traces to another machine would not be encrypted";
+        let hint = "use https, or set insecure = true to allow plain HTTP";
         endpoint_item.place.reject(ValueError::new(message).with_hint(hint));
     }
     Some(Traces {
@@ -483,19 +499,25 @@ fn read_traces(item: &Item<'_>, sources: &dyn Sources) -> Option<Traces> {
     })
 }
 
-/// An end point, and the path behind it.
+/// The endpoint of a collector, and the path.
 fn parse_collector_url(url: &str) -> Result<(Endpoint, String), ValueError> {
+    // A token in a URL would appear in logs and in the console; a header value is kept as a secret.
     if url.contains('@') {
-        return Err(ValueError::new("a URL must not hold a user").with_hint("use headers").with_secret());
+        return Err(ValueError::new("the URL must not contain a user name or password")
+            .with_hint("use headers")
+            .with_secret());
     }
     if url.contains(['?', '#']) {
-        return Err(ValueError::new("an endpoint has no query").with_hint("use headers").with_secret());
+        return Err(ValueError::new("the endpoint must not contain a query or a fragment")
+            .with_hint("use headers")
+            .with_secret());
     }
+    // `Endpoint::parse` rejects a path, because targets have none. A collector may have one, so it is split off first.
     let authority_start = url.find("://").map_or(0, |at| at + 3);
     let path_start = url.get(authority_start..).and_then(|rest| rest.find('/'));
     let (start, path) = url.split_at(path_start.map_or(url.len(), |at| authority_start + at));
     if !path.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(ValueError::new("not a path").with_hint("use visible ASCII characters, no spaces"));
+        return Err(ValueError::new("invalid path").with_hint("use only visible ASCII characters"));
     }
     let path = if path.len() > 1 { path } else { TRACES_PATH };
     Ok((Endpoint::parse(start)?, path.to_owned()))
@@ -511,9 +533,10 @@ fn read_trace_header<'a>(
     });
     let value = fields.get_required("value", "{ env = \"NAME\" }").and_then(|item| {
         let value = read_secret(&item, sources)?;
+        // HTTP allows other bytes, but collectors and proxies on the way handle them differently.
         let is_ascii = secrecy::ExposeSecret::expose_secret(&value).is_ascii();
         if !is_ascii {
-            item.place.reject(ValueError::new("a header holds only ASCII characters"));
+            item.place.reject(ValueError::new("the header value must contain only ASCII characters"));
         }
         Some(value).filter(|_| is_ascii)
     });
@@ -527,10 +550,10 @@ fn parse_header_name(text: &str) -> Result<String, ValueError> {
     let is_token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     if !is_token {
         let hint = "use letters, digits, hyphens, underscores and dots";
-        return Err(ValueError::new("not a header's name").with_hint(hint));
+        return Err(ValueError::new("invalid header name").with_hint(hint));
     }
     if FRAMING_HEADERS.contains(&name.as_str()) {
-        return Err(ValueError::new("this header is written by Blobfish"));
+        return Err(ValueError::new("this header is set by Blobfish"));
     }
     Ok(name)
 }
@@ -550,6 +573,7 @@ fn read_target<'a>(
 ) -> (LocatedName<'a>, Option<Target>) {
     let name = read_name(&mut fields, "\"aliyun\"");
     let dialect = fields.get_required("dialect", "\"s3\"").and_then(|item| read_dialect(&item, known));
+    // The schema lists the profiles of all dialects, because JSON Schema would need a condition to relate the two keys.
     let profile = read_optional(fields.get("profile"), |item| {
         item.record_known_words(known.dialects.iter().flat_map(|row| row.1).copied());
         item.parse(|word| parse_profile(word, dialect.as_deref(), known))
@@ -560,6 +584,7 @@ fn read_target<'a>(
     });
     let region = fields.get_required("region", "\"us-east-1\"").and_then(|item| item.parse(parse_region));
     let addressing = fields.read_word("addressing", ADDRESSING, Addressing::Virtual);
+    // With a credential provider the target has no access key of its own.
     let (credentials, metadata_endpoint) = read_credential_provider(&mut fields);
     let (access_key, (secret_key, session_token)) = if fields.get("credentials").is_some() {
         reject_own_keys(&mut fields);
@@ -571,7 +596,7 @@ fn read_target<'a>(
     let insecure = fields.read_flag("insecure");
     let ca = read_optional(fields.get("ca"), |item| read_certificate_file(&item, sources));
     let client_cert = read_client_cert(&mut fields, endpoint.as_ref().map(|at| &at.value), sources);
-    let kms_keys = fields.read_list("kms_keys", |item| item.parse(|id| parse_visible(id, "key id")));
+    let kms_keys = fields.read_list("kms_keys", |item| item.parse(|id| parse_visible(id, "key ID")));
     let signing = read_signing(&mut fields, dialect.as_deref());
     let connect_timeout = read_seconds(&mut fields, "connect_timeout_seconds", Duration::from_secs(5));
     let response_timeout = read_seconds(&mut fields, "response_timeout_seconds", Duration::from_secs(15));
@@ -627,20 +652,21 @@ fn read_target<'a>(
     (name, target)
 }
 
-/// A prefix that every dialect can hold in keys, of whole pieces between slashes.
+/// A key prefix that is valid in every dialect: complete segments, each followed by a slash.
 fn parse_staging_prefix(text: &str) -> Result<String, ValueError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let is_piece =
         |piece: &str| !piece.is_empty() && piece.chars().any(|c| c != '.') && piece.chars().all(is_plain);
+    // Keys are limited to 1,024 bytes; upload ID and part number must fit behind the prefix.
     let pieces = text.strip_suffix('/').filter(|pieces| pieces.len() < 64);
     let new_error = || {
-        ValueError::new("not a prefix of keys")
-            .with_hint("write letters, digits, dots and hyphens, and a slash at the end")
+        ValueError::new("invalid key prefix")
+            .with_hint("use letters, digits, dots, hyphens and underscores, and end with a slash")
     };
     pieces.filter(|pieces| pieces.split('/').all(is_piece)).map(|_| text.to_owned()).ok_or_else(new_error)
 }
 
-/// Who issues keys, and where the machine's metadata are.
+/// The credential provider and the endpoint of the metadata service.
 fn read_credential_provider(
     fields: &mut TableReader<'_>,
 ) -> (Option<Option<&'static str>>, Option<Option<String>>) {
@@ -649,7 +675,8 @@ fn read_credential_provider(
         item.parse(|url| Endpoint::parse(url).map(|_| url.to_owned()))
     });
     if let (None, Some(item)) = (fields.get("credentials"), fields.get("metadata_endpoint")) {
-        item.place.reject(ValueError::new("nobody asks there").with_hint("add credentials, or leave it out"));
+        item.place
+            .reject(ValueError::new("requires credentials").with_hint("add credentials, or remove this key"));
     }
     (credentials, metadata)
 }
@@ -657,14 +684,14 @@ fn read_credential_provider(
 fn reject_own_keys(fields: &mut TableReader<'_>) {
     for key in ["access_key", "secret_key", "session_token"] {
         if let Some(item) = fields.get(key) {
-            let message = "the target's keys are issued";
+            let message = "not allowed together with credentials";
             item.place
-                .reject(ValueError::new(message).with_hint("leave it out, or credentials").with_secret());
+                .reject(ValueError::new(message).with_hint("remove this key or credentials").with_secret());
         }
     }
 }
 
-/// Both files or none. Over plain HTTP nobody would ask for them.
+/// The client certificate: both files or none. A server requests it only with TLS.
 fn read_client_cert(
     fields: &mut TableReader<'_>,
     endpoint: Option<&Endpoint>,
@@ -674,7 +701,7 @@ fn read_client_cert(
         [fields.get("client_cert"), fields.get("client_key")].into_iter().flatten().collect();
     let Some(first) = written_items.first() else { return Some(None) };
     if endpoint.is_some_and(|endpoint| !endpoint.tls) {
-        first.place.reject(ValueError::new("the endpoint is not https, so nobody asks for a certificate"));
+        first.place.reject(ValueError::new("a client certificate requires an https endpoint"));
     }
     let cert = fields.get_required("client_cert", "\"/etc/blobfish/client.crt\"");
     let cert = cert.and_then(|item| read_certificate_file(&item, sources));
@@ -688,32 +715,34 @@ fn check_private_key(path: &str, sources: &dyn Sources) -> Result<PathBuf, Value
     let has_private_key = secrecy::ExposeSecret::expose_secret(&pem).contains("PRIVATE KEY-----");
     has_private_key
         .then(|| PathBuf::from(path))
-        .ok_or_else(|| ValueError::new("the file holds no PEM private key"))
+        .ok_or_else(|| ValueError::new("the file contains no PEM private key"))
 }
 
-/// A copy that is carried within one target reads and writes there.
+/// A relayed copy within one target needs one connection to read and one to write, so 1 would block forever.
 fn read_target_connections(fields: &mut TableReader<'_>) -> Option<u32> {
     let item = fields.get("connections_max");
     let count = fields.read_count("connections_max", 0..=1_000_000, 0_u32)?;
     if let Some(item) = item.filter(|_| count == 1) {
-        let message = "a copy needs one connection to read and one to write";
-        item.place.reject(ValueError::new(message).with_hint("write 2 or more, or 0 for no limit"));
+        let message = "a copy needs two connections, one to read and one to write";
+        item.place.reject(ValueError::new(message).with_hint("use 2 or more, or 0 for no limit"));
         return None;
     }
     Some(count)
 }
 
-/// Notes what an endpoint, well written by itself, does not allow. `None` where a key was not understood: nothing is
-/// said of it then.
+/// Reports settings that a valid endpoint does not allow. `None` for a key that is invalid itself: it is not reported
+/// twice.
 fn check_endpoint(endpoint: &Located<'_, Endpoint>, addressing: Option<Addressing>, insecure: Option<bool>) {
     let Located { value, place } = endpoint;
     if !value.tls && !value.is_loopback() && insecure == Some(false) {
-        let message = "plain HTTP to another machine shows every object to those between";
-        place.reject(ValueError::new(message).with_hint("write https, or insecure = true if that is meant"));
+        let message = "requests to another machine would not be encrypted";
+        place.reject(
+            ValueError::new(message).with_hint("use https, or set insecure = true to allow plain HTTP"),
+        );
     }
     if value.ip().is_some() && addressing == Some(Addressing::Virtual) {
-        let message = "a bucket cannot stand before an IP address";
-        place.reject(ValueError::new(message).with_hint("write addressing = \"path\""));
+        let message = "an IP address does not allow virtual-hosted addressing";
+        place.reject(ValueError::new(message).with_hint("set addressing = \"path\""));
     }
 }
 
@@ -721,13 +750,13 @@ fn read_signing(fields: &mut TableReader<'_>, dialect: Option<&str>) -> Option<S
     if let Some(item) = fields.get("signing")
         && dialect.is_some_and(|dialect| dialect != SIGNING_DIALECT)
     {
-        let message = format!("only dialect \"{SIGNING_DIALECT}\" has a choice of signatures");
+        let message = format!("only dialect \"{SIGNING_DIALECT}\" supports this key");
         item.place.reject(ValueError::new(message));
     }
     fields.read_word("signing", SIGNING, Signing::V4)
 }
 
-/// An absent key is understood: it means `None`.
+/// Reads an optional key. A missing key is valid: it gives `Some(None)`.
 fn read_optional<'a, T>(
     item: Option<Item<'a>>,
     read: impl FnOnce(Item<'a>) -> Option<T>,
@@ -764,11 +793,11 @@ fn parse_dialect(word: &str, known: &KnownDialects<'_>) -> Result<String, ValueE
     }
 }
 
-/// Where the dialect was not understood nothing can be said of its profile.
+/// With an unknown dialect, every profile is accepted, because the dialect is already reported.
 fn parse_profile(word: &str, dialect: Option<&str>, known: &KnownDialects<'_>) -> Result<String, ValueError> {
     let profiles = known.dialects.iter().find(|row| Some(row.0) == dialect).map(|row| row.1);
     match profiles {
-        Some([]) => Err(ValueError::new("this dialect has no profiles").with_hint("leave the key out")),
+        Some([]) => Err(ValueError::new("this dialect has no profiles").with_hint("remove this key")),
         Some(profiles) if !profiles.contains(&word) => Err(ValueError::unknown("profile", word, profiles)),
         _ => Ok(word.to_owned()),
     }
@@ -778,15 +807,15 @@ fn parse_region(text: &str) -> Result<String, ValueError> {
     let is_region =
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     let new_error =
-        || ValueError::new("not a region").with_hint("use letters, digits, hyphens, underscores and dots");
+        || ValueError::new("invalid region").with_hint("use letters, digits, hyphens, underscores and dots");
     is_region.then(|| text.to_owned()).ok_or_else(new_error)
 }
 
-/// An access key stands in headers and queries of every dialect, between their separators.
+/// An access key ID is part of headers and queries in every dialect, so it must not contain their separators.
 fn parse_access_key_id(text: &str) -> Result<String, ValueError> {
-    let key = parse_visible(text, "access key")?;
+    let key = parse_visible(text, "access key ID")?;
     if key.contains(['/', ',', ';', ':', '&', '=', '"', '\'', '\\']) {
-        return Err(ValueError::new("an access key holds no separators or quotes"));
+        return Err(ValueError::new("an access key ID must not contain separators or quotes"));
     }
     Ok(key)
 }
@@ -795,19 +824,20 @@ fn parse_visible(text: &str, noun: &str) -> Result<String, ValueError> {
     if text.is_empty() {
         return Err(ValueError::new(format!("the {noun} is empty")));
     }
+    // Longer than any vendor's IDs; the limit keeps signed headers small.
     let is_visible = text.len() <= 512 && text.bytes().all(|b| b.is_ascii_graphic());
     let new_error =
-        || ValueError::new(format!("not a {noun}")).with_hint("use visible ASCII characters, no spaces");
+        || ValueError::new(format!("invalid {noun}")).with_hint("use only visible ASCII characters");
     is_visible.then(|| text.to_owned()).ok_or_else(new_error)
 }
 
-/// The name of a section. It becomes a metric's label and a word in logs.
+/// The name of a section. It is used as a metric label and in logs.
 fn read_name<'a>(fields: &mut TableReader<'a>, example: &str) -> LocatedName<'a> {
     let item = fields.get_required("name", example)?;
     let value = item.parse(|text| {
         let is_name = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         let new_error = || {
-            ValueError::new("not a name")
+            ValueError::new("invalid name")
                 .with_hint("use 1 to 64 letters, digits, hyphens, underscores and dots")
         };
         (is_name && (1..=64).contains(&text.len())).then(|| text.to_owned()).ok_or_else(new_error)
@@ -826,6 +856,7 @@ fn read_bucket<'a>(
     let target = fields
         .get_required("target", "\"aliyun\"")
         .and_then(|item| item.parse(|word| find_target_index(word, targets)));
+    // Fetched twice: the place is needed for a mistake that depends on `name`, and parsing consumes the item.
     let target_bucket_item = fields.get("target_bucket");
     let target_bucket = fields.get("target_bucket");
     let target_bucket = read_optional(target_bucket, |item| item.parse(parse_bucket_name));
@@ -839,7 +870,8 @@ fn read_bucket<'a>(
         && name.exact().is_none()
     {
         item.place.reject(
-            ValueError::new("a pattern keeps names").with_hint("leave target_bucket out, or name one bucket"),
+            ValueError::new("not allowed with a pattern")
+                .with_hint("remove target_bucket, or name one bucket"),
         );
     }
 
@@ -863,7 +895,8 @@ fn read_bucket<'a>(
 
 fn find_target_index(word: &str, targets: &[LocatedName<'_>]) -> Result<usize, ValueError> {
     if targets.is_empty() {
-        return Ok(0); // Only the lack of targets is told; no configuration comes of this.
+        // The missing targets are already reported, and no configuration is built.
+        return Ok(0);
     }
     let names: Vec<_> = targets.iter().flatten().map(|name| name.value.as_str()).collect();
     let position = targets.iter().position(|name| name.as_ref().is_some_and(|name| name.value == word));
@@ -872,7 +905,7 @@ fn find_target_index(word: &str, targets: &[LocatedName<'_>]) -> Result<usize, V
 
 // --- Callers ---
 
-/// A caller's name and access keys, and the caller.
+/// The name and the access keys of a caller with their places, and the caller.
 type ParsedCaller<'a> = ((LocatedName<'a>, Vec<LocatedName<'a>>), Option<Caller>);
 
 fn read_caller<'a>(mut fields: TableReader<'a>, sources: &dyn Sources) -> ParsedCaller<'a> {
@@ -900,7 +933,7 @@ fn read_caller<'a>(mut fields: TableReader<'a>, sources: &dyn Sources) -> Parsed
     ((name, access_keys), caller)
 }
 
-/// The key that stands beside the name, and the list of others. Either may be left out where the other is there.
+/// The access key of the caller itself, and its list of further keys. One of the two is enough.
 fn read_caller_keys<'a>(
     fields: &mut TableReader<'a>,
     sources: &dyn Sources,
@@ -915,6 +948,7 @@ fn read_caller_keys<'a>(
         keys.push(read_caller_key(&mut fields, sources));
         fields.finish();
     }
+    // The access key IDs are returned even if a secret is invalid, so that duplicates are reported in the same run.
     let (access_keys, keys): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
     (access_keys, keys.into_iter().collect())
 }
@@ -942,8 +976,9 @@ fn read_grant(mut fields: TableReader<'_>) -> Option<Grant> {
     let access = fields.get_required("access", "\"read\"");
     let access = access.and_then(|item| item.parse_word("access", ACCESS));
     fields.finish();
+    // An empty list is more likely a mistake than a wish, and the grant would silently allow nothing.
     if let Some(item) = item.filter(Item::is_empty_list) {
-        item.place.reject(ValueError::new("a grant for no bucket").with_hint("leave the grant out"));
+        item.place.reject(ValueError::new("the grant names no bucket").with_hint("remove the grant"));
     }
     Some(Grant { buckets, access: access? })
 }
@@ -954,7 +989,7 @@ fn read_signatures(fields: &mut TableReader<'_>) -> Option<Vec<String>> {
     };
     if item.is_empty_list() {
         item.place.reject(
-            ValueError::new("the caller could not sign anything").with_hint("leave the key out for all"),
+            ValueError::new("no signature is allowed").with_hint("remove this key to allow all signatures"),
         );
     }
     let find_signature = |word: &str| SIGNATURES.contains(&word).then(|| word.to_owned());

@@ -1,28 +1,34 @@
-//! The JSON Schema of the file, for editors. It is made of how the rules read a file that has every key, so that it
-//! cannot say another thing than they do; what one key means for another is left to the rules.
+//! The JSON Schema of the configuration file, for editors. It is built by reading an example that has every key, so it
+//! cannot differ from the rules. It does not describe how keys depend on each other; only the rules check that.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::{KnownDialects, Sources, read, rules};
+use crate::key_shapes::{KeyShape, KeyShapes, ValueKind};
+use crate::known_dialects::KnownDialects;
+use crate::secrets::Sources;
+use crate::{read, rules};
 
-/// Every key once. Its comments are what the schema says of each.
+/// What precedes the default value at the end of a comment.
+pub(crate) const DEFAULT_LABEL: &str = "Default: ";
+
+/// Contains every key once. Its comments are the descriptions in the schema.
 const FULL_EXAMPLE: &str = include_str!("../examples/full.toml");
 
-/// A caller may have a list of keys instead of one of its own, a listener a list of certificates; each may have what the
-/// example's does not.
+/// A caller may have only a list of keys, and a listener only a list of certificates. Reading this text shows which
+/// keys are not required then.
 const LIST_EXAMPLE: &str = "[listen]\nhttps = [{ certificates = [{ }] }]\n[[target]]\n[[caller]]\nkeys = [\
     { access_key = \"K\", secret_key = \"dummy-\", session_token = \"dummy-\" }]\n";
 
-/// The schema of the configuration.
+/// Builds the JSON Schema of the configuration.
 pub fn build_schema(known: &KnownDialects<'_>) -> Value {
     let mut shapes = KeyShapes::default();
     let moved = [FULL_EXAMPLE, LIST_EXAMPLE]
         .into_iter()
         .flat_map(|text| ["env", "file"].map(|word| move_secrets(word, text)));
+    // Mistakes in the second text are expected, because it omits required keys. Only the recorded shapes matter.
     for text in [FULL_EXAMPLE, LIST_EXAMPLE].map(str::to_owned).into_iter().chain(moved) {
         let diagnostics = read::Diagnostics::new(&text);
         read::read_document(&text, &diagnostics, |root| rules::read_config(root, known, &ExampleSources));
@@ -30,13 +36,13 @@ pub fn build_schema(known: &KnownDialects<'_>) -> Value {
     }
     let mut schema = shapes.build_table("");
     schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
-    schema.insert("title".to_owned(), json!("Configuration of Blobfish"));
-    let description = "For editors. `blobfish check` finds also what one key means for another.";
+    schema.insert("title".to_owned(), json!("Blobfish configuration"));
+    let description = "For editors. `blobfish check` also checks how keys depend on each other.";
     schema.insert("description".to_owned(), json!(description));
     Value::Object(schema)
 }
 
-/// A text with its secrets, which begin with "dummy-", from elsewhere.
+/// Replaces the secrets of a text, which begin with "dummy-", by `{ env = ... }` or `{ file = ... }`.
 fn move_secrets(source: &str, text: &str) -> String {
     let mut pieces = text.split("\"dummy-");
     let first = pieces.next().unwrap_or_default().to_owned();
@@ -45,64 +51,7 @@ fn move_secrets(source: &str, text: &str) -> String {
         .fold(first, |text, (_, rest)| format!("{text}{{ {source} = \"NAME\" }}{rest}"))
 }
 
-/// As what a value is read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum ValueKind {
-    Text,
-    Flag,
-    /// A whole number, from and to.
-    Count(u64, u64),
-    /// A number from 0 to 1.
-    Ratio,
-    List,
-    Table,
-}
-
-/// How one place is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeyShape {
-    pub kinds: BTreeSet<ValueKind>,
-    /// The words that can be meant, where they are a closed set.
-    pub words: BTreeSet<String>,
-    /// Whether every table at this place had to have the key.
-    pub is_required: bool,
-    /// Whether the table must have one of its keys, and no other.
-    pub has_exactly_one: bool,
-    /// Where it stands.
-    pub line: Option<usize>,
-}
-
-/// How each place is read; indices of lists are left out of the keys.
-#[derive(Default)]
-pub(crate) struct KeyShapes(BTreeMap<String, KeyShape>);
-
 impl KeyShapes {
-    pub(crate) fn entry(&mut self, key: &str) -> &mut KeyShape {
-        let new_shape = || KeyShape {
-            kinds: BTreeSet::new(),
-            words: BTreeSet::new(),
-            is_required: true,
-            has_exactly_one: false,
-            line: None,
-        };
-        self.0.entry(strip_indices(key)).or_insert_with(new_shape)
-    }
-
-    /// Adds what was seen in a later text, which says nothing of lines.
-    fn merge(&mut self, later: Self) {
-        if self.0.is_empty() {
-            *self = later;
-            return;
-        }
-        for (key, shape) in later.0 {
-            let merged = self.0.entry(key).or_insert(KeyShape { line: None, ..shape.clone() });
-            merged.kinds.extend(shape.kinds);
-            merged.words.extend(shape.words);
-            merged.is_required &= shape.is_required;
-            merged.has_exactly_one |= shape.has_exactly_one;
-        }
-    }
-
     fn build_table(&self, key: &str) -> Map<String, Value> {
         let prefix = if key.is_empty() { String::new() } else { format!("{key}.") };
         let find_child = |(key, shape)| {
@@ -138,6 +87,7 @@ impl KeyShapes {
             1 => variants.remove(0),
             _ => Map::from_iter([("anyOf".to_owned(), json!(variants))]),
         };
+        // Inline tables have several keys on one line. Their comment would describe none of them correctly.
         let is_alone = |line: &usize| self.0.values().filter(|other| other.line == Some(*line)).count() == 1;
         if let Some(description) = shape.line.filter(is_alone).and_then(find_comment) {
             value.insert("description".to_owned(), json!(description));
@@ -177,45 +127,34 @@ impl KeyShapes {
     }
 }
 
-/// `target[0].name` is `target[].name`.
-fn strip_indices(key: &str) -> String {
-    let mut pieces = key.split('[');
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |text, piece| {
-        format!("{text}[{}", piece.trim_start_matches(|c: char| c.is_ascii_digit()))
-    })
-}
-
-/// What the full example says of the key on a line.
+/// The comment of the full example on a line.
 fn find_comment(line: usize) -> Option<&'static str> {
     let line = FULL_EXAMPLE.lines().nth(line.checked_sub(1)?)?;
     line.rsplit_once("# ").map(|(_, comment)| comment.trim())
 }
 
-/// What the full example has on a line whose comment says that this is the default.
+/// The value of the full example on a line, if the line's comment ends with `Default:` and this value.
 fn find_default(line: usize) -> Option<Value> {
     let written =
         FULL_EXAMPLE.lines().nth(line.checked_sub(1)?)?.rsplit_once("# ")?.0.split_once('=')?.1.trim();
-    let value: Value =
-        serde_json::from_str(written).or_else(|_| serde_json::from_str(&written.replace('_', ""))).ok()?;
-    let states_default = |piece: &str| match piece.trim() {
-        "default" | "the default" => true,
-        other => other.strip_prefix("default ").and_then(|rest| rest.split(' ').next()).is_some_and(|word| {
-            let parsed: Option<Value> = serde_json::from_str(word).ok();
-            parsed.is_some_and(|parsed_value| {
-                parsed_value == value || (value.is_f64() && parsed_value.as_f64() == value.as_f64())
-            })
-        }),
+    let (_, default) = find_comment(line)?.rsplit_once(DEFAULT_LABEL)?;
+    // TOML allows underscores between digits, JSON does not.
+    let parse_json = |text: &str| {
+        serde_json::from_str::<Value>(text).or_else(|_| serde_json::from_str(&text.replace('_', ""))).ok()
     };
-    find_comment(line)?.split([',', ';', '.']).any(states_default).then_some(value)
+    let value = parse_json(written)?;
+    let default = parse_json(default.strip_suffix('.')?)?;
+    // A ratio is written as 1.0 in the file and may be 1 in the comment.
+    let is_equal = default == value || (value.is_f64() && default.as_f64() == value.as_f64());
+    is_equal.then_some(value)
 }
 
-/// Every variable and file is there, and is what it has to be.
+/// Sources in which every variable and file exists and is valid, so that the example is read completely.
 struct ExampleSources;
 
 impl Sources for ExampleSources {
     fn read_env(&self, _: &str) -> Option<String> {
-        Some("pretended".to_owned())
+        Some("example".to_owned())
     }
 
     fn read_file(&self, _: &Path) -> io::Result<String> {

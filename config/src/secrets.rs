@@ -1,35 +1,36 @@
-//! Where secrets come from. They live in [`SecretString`]: printed as nothing, wiped when dropped.
+//! Loads secrets into [`SecretString`], which does not print its content and is zeroed when dropped.
 
 use std::io::{self, Read};
 use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::ValueError;
+use crate::mistake::ValueError;
 use crate::read::{Item, TableReader};
 
-/// Where secrets and other files come from; a trait so that tests need no process environment.
+/// Provides environment variables and files. It is a trait so that tests do not depend on the process environment.
 pub trait Sources {
-    /// The value of an environment variable; `None` where it is not set or not Unicode.
+    /// The value of an environment variable; `None` if it is not set or not Unicode.
     fn read_env(&self, name: &str) -> Option<String>;
 
     /// The content of a file.
     ///
     /// # Errors
-    /// It cannot be read, or is not UTF-8.
+    /// The file cannot be read, or is not UTF-8.
     fn read_file(&self, path: &Path) -> io::Result<String>;
 
-    /// Whether a file is closed to others than its owner and group.
+    /// Whether only the owner and the group of a file can access it.
     ///
     /// # Errors
-    /// It cannot be looked at.
+    /// The file's metadata cannot be read.
     fn is_file_private(&self, path: &Path) -> io::Result<bool>;
 
-    /// What a listener could not do with a certificate and a key, whose files are there and hold PEM. `named`: it is
-    /// to be chosen by the names in it. Nothing, where nobody knows cryptography, as this crate does not.
+    /// Checks whether a listener can use a certificate and a key; both files exist and contain PEM. `named`: the
+    /// certificate is selected by the host names in it. The default accepts everything, because this crate has no
+    /// cryptography.
     ///
     /// # Errors
-    /// What is wrong, as a mistake tells it.
+    /// The message of the mistake.
     fn check_certificate(&self, _cert: &Path, _key: &Path, _named: bool) -> Result<(), String> {
         Ok(())
     }
@@ -39,7 +40,7 @@ pub trait Sources {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsSources;
 
-/// A secret, certificate or key file is smaller than this; a bundle of all public authorities has 250 KiB.
+/// The maximum size of a secret, certificate or key file. A bundle of all public authorities has 250 KiB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 impl Sources for OsSources {
@@ -47,7 +48,7 @@ impl Sources for OsSources {
         std::env::var(name).ok()
     }
 
-    /// Regular files of at most 1 MiB only: a pipe or a device could hold up the start for ever.
+    /// Reads only regular files of at most 1 MiB: a pipe or a device could block the start indefinitely.
     fn read_file(&self, path: &Path) -> io::Result<String> {
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::other("not a regular file"));
@@ -58,8 +59,8 @@ impl Sources for OsSources {
         if fits { Ok(text) } else { Err(io::Error::other("larger than 1 MiB")) }
     }
 
-    /// By the mode bits: others may neither read nor write. The group may, as orchestrators mount secrets so.
-    /// On systems without mode bits every file counts as private.
+    /// Checks the mode bits: other users may neither read nor write. The group may, because orchestrators mount
+    /// secrets so. On systems without mode bits every file counts as private.
     fn is_file_private(&self, path: &Path) -> io::Result<bool> {
         let metadata = std::fs::metadata(path)?;
         #[cfg(unix)]
@@ -83,8 +84,11 @@ pub(crate) fn read_secret(item: &Item<'_>, sources: &dyn Sources) -> Option<Secr
 }
 
 fn parse_literal(text: &str) -> Result<SecretString, ValueError> {
+    // Other programs expand this form. Taken literally, it would only cause signature errors later.
     if text.starts_with("${") && text.ends_with('}') {
-        return Err(ValueError::new("variables are not expanded").with_hint("write { env = \"NAME\" }"));
+        return Err(
+            ValueError::new("variables in a string are not expanded").with_hint("write { env = \"NAME\" }")
+        );
     }
     Ok(SecretString::from(text))
 }
@@ -98,12 +102,12 @@ fn read_secret_source(mut fields: TableReader<'_>, sources: &dyn Sources) -> Opt
         (Some(env), None) => env.parse(|name| read_from_env(name, sources)),
         (None, Some(file)) => file.parse(|path| read_from_file(path, sources)),
         (Some(_), Some(_)) => {
-            place.reject(ValueError::new("comes from env and file at once"));
+            place.reject(ValueError::new("both env and file are set; remove one of them"));
             None
         }
         (None, None) => {
             place.reject(
-                ValueError::new("comes from nowhere")
+                ValueError::new("neither env nor file is set")
                     .with_hint("write { env = \"NAME\" } or { file = \"PATH\" }"),
             );
             None
@@ -112,7 +116,7 @@ fn read_secret_source(mut fields: TableReader<'_>, sources: &dyn Sources) -> Opt
 }
 
 fn read_from_env(name: &str, sources: &dyn Sources) -> Result<SecretString, ValueError> {
-    // A secret pasted in the place of the name would be shown, so only what looks like a name is.
+    // Somebody may paste the secret itself here by mistake, so only text that looks like a name is printed.
     let is_name =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     let display_name = if is_name { name } else { "named here" };
@@ -124,15 +128,18 @@ fn read_from_env(name: &str, sources: &dyn Sources) -> Result<SecretString, Valu
 }
 
 fn read_from_file(path: &str, sources: &dyn Sources) -> Result<SecretString, ValueError> {
+    // As above: text that does not look like a path may be the secret itself.
     let is_path = path.starts_with(['/', '.']);
     let mut text = read_private_file(path, if is_path { path } else { "named here" }, sources)?;
+    // Editors and `echo` end a file with a line break, which is not part of the secret.
     let trimmed =
         text.strip_suffix('\n').map_or(text.len(), |line| line.strip_suffix('\r').unwrap_or(line).len());
     text.truncate(trimmed);
     Ok(SecretString::from(text))
 }
 
-/// The content of a file that others must not see. `shown` stands for the path in mistakes.
+/// The content of a file that other users must not be able to access. Messages contain `display_path` instead of the
+/// path.
 pub(crate) fn read_private_file(
     path: &str,
     display_path: &str,
@@ -141,9 +148,9 @@ pub(crate) fn read_private_file(
     let to_error = |error: io::Error| ValueError::new(format!("file {display_path} cannot be read: {error}"));
     let path = Path::new(path);
     if !sources.is_file_private(path).map_err(to_error)? {
-        let hint = format!("chmod o-rwx {display_path}");
+        let hint = format!("run chmod o-rwx {display_path}");
         return Err(
-            ValueError::new(format!("file {display_path} is open to others on this machine")).with_hint(hint)
+            ValueError::new(format!("file {display_path} can be accessed by other users")).with_hint(hint)
         );
     }
     sources.read_file(path).map_err(to_error)
@@ -154,9 +161,10 @@ fn validate_secret(secret: SecretString) -> Result<SecretString, ValueError> {
     if text.is_empty() {
         return Err(ValueError::new("the secret is empty"));
     }
+    // No vendor issues such secrets; they result from copying, and would only cause signature errors later.
     if text.trim() != text || text.chars().any(char::is_control) {
         return Err(ValueError::new(
-            "the secret has a space at an end, or a line break or control character in it",
+            "the secret begins or ends with white space, or contains a control character",
         ));
     }
     Ok(secret)

@@ -1,4 +1,4 @@
-//! The file that has every key once, and what it means; and the real [`OsSources`].
+//! The example with every key, and the real [`OsSources`].
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 const FULL: &str = include_str!("../examples/full.toml");
 
 #[test]
-fn the_full_example_means_what_it_says() {
+fn loads_the_full_example() {
     let config = load(FULL).unwrap();
     assert_eq!(config.listen.http.len(), 2);
     let https = &config.listen.https[0];
@@ -66,25 +66,29 @@ fn the_full_example_means_what_it_says() {
     assert_eq!((caller.signatures.len(), caller.cos_strict), (5, false));
 }
 
-/// Leaving out what the example calls a default changes nothing.
+/// Whether a line sets a key to the default value that its comment names.
+fn sets_default_value(line: &str) -> bool {
+    let Some((setting, default)) = line.rsplit_once("Default: ") else { return false };
+    let value = setting.split_once(" = ").unwrap().1.split_once("  #").unwrap().0;
+    let default = default.strip_suffix('.').expect("a default ends the comment");
+    let is_same_number = value.parse::<f64>().is_ok_and(|value| default.parse() == Ok(value));
+    value == default || value.replace('_', "") == default || is_same_number
+}
+
+/// Omitting the keys that the example sets to their default changes nothing.
 #[test]
-fn the_defaults_are_those_that_the_example_names() {
-    let is_default =
-        |line: &&str| !line.contains("default") || line.contains("default none") || line.contains('{');
-    let short: Vec<_> = FULL.lines().filter(|line| is_default(line) || line.contains("profile")).collect();
-    let (full, short) = (load(FULL).unwrap(), load(&short.join("\n")).unwrap());
-    let mut full = full;
-    assert_eq!(short.listen.http.len(), 0, "https is there");
-    full.listen.http.clear();
-    assert!(full.secret_line > short.secret_line, "lines were left out before it");
+fn the_defaults_are_those_in_the_example() {
+    let (defaults, others): (Vec<_>, Vec<_>) = FULL.lines().partition(|line| sets_default_value(line));
+    assert!(defaults.len() > 45, "{defaults:?}");
+    let (mut full, short) = (load(FULL).unwrap(), load(&others.join("\n")).unwrap());
+    assert!(full.secret_line > short.secret_line, "lines before it were omitted");
     full.secret_line = short.secret_line;
-    full.buckets[0].target_bucket = None; // Its default is the name.
     assert_eq!(format!("{full:?}"), format!("{short:?}"));
 }
 
-/// Whoever asks a running process may know none of its secrets, and its file may be wrong by now.
+/// A command to a running process may have no access to its secrets, and the file may be invalid by now.
 #[test]
-fn the_control_socket_of_a_wrong_file() {
+fn finds_the_control_socket_of_an_invalid_file() {
     let find_socket = |text: &str| blobfish_config::find_control_socket(text);
     assert_eq!(
         find_socket("[admin]\ncontrol_socket = \"/c\"\n[target]\nnonsense = 1").as_deref(),
@@ -102,31 +106,31 @@ fn the_control_socket_of_a_wrong_file() {
 }
 
 #[test]
-fn a_printed_configuration_shows_no_secret() {
+fn debug_output_contains_no_secret() {
     let config = load(FULL).unwrap();
     let printed = format!("{config:?} {config:#?}");
     assert!(!printed.contains("dummy"), "{printed}");
     assert!(printed.contains("REDACTED"));
 }
 
-/// Keys are the same words in every file, so the line of a mistake shows them.
+/// Keys are the same words in every file, so the source line of a mistake contains them.
 #[test]
-fn every_key_is_shown_in_its_line() {
+fn prints_every_key_in_its_source_line() {
     for (at, line) in
         FULL.lines().enumerate().filter(|(_, line)| line.contains(" = ") && !line.starts_with('#'))
     {
         let key = line.split(" = ").next().unwrap().trim_start_matches([' ', '{']);
-        let spoiled = FULL.replacen(line, &line.replacen(" =", " = 99_99_", 1), 1);
-        let mistakes = load(&spoiled).unwrap_err();
+        let changed = FULL.replacen(line, &line.replacen(" =", " = 99_99_", 1), 1);
+        let mistakes = load(&changed).unwrap_err();
         let mistake = mistakes.iter().find(|mistake| mistake.line == at + 1).expect("a mistake on this line");
-        let shown = mistake.render("f", &spoiled);
+        let shown = mistake.render("f", &changed);
         assert!(shown.lines().nth(2).unwrap().contains(&format!("{key} = ")), "{shown}");
     }
 }
 
 #[test]
 #[cfg(unix)]
-fn files_of_this_machine() {
+fn checks_files_of_this_machine() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
@@ -141,13 +145,13 @@ fn files_of_this_machine() {
         assert_eq!(OsSources.is_file_private(&path).unwrap(), is_private, "{mode:o}");
         match load() {
             Ok(config) => assert_eq!(config.callers[0].keys[0].secret_key.expose_secret(), "from-a-file"),
-            Err(mistakes) => assert!(mistakes[0].message.contains("open to others"), "{mistakes:?}"),
+            Err(mistakes) => assert!(mistakes[0].message.contains("accessed by other users"), "{mistakes:?}"),
         }
         assert_eq!(load().is_ok(), is_private, "{mode:o}");
     }
     assert!(OsSources.read_file(folder.path()).is_err(), "a folder");
     assert!(OsSources.read_file(&folder.path().join("none")).is_err());
-    assert!(OsSources.read_file(Path::new("/dev/zero")).is_err(), "endless");
+    assert!(OsSources.read_file(Path::new("/dev/zero")).is_err(), "a device");
     std::fs::write(&path, vec![b'a'; 1024 * 1024 + 1]).unwrap();
     assert!(OsSources.read_file(&path).is_err(), "too large");
     std::fs::write(&path, [0xff]).unwrap();
@@ -159,7 +163,7 @@ fn minimal_target() -> &'static str {
 }
 
 #[test]
-fn the_least_file() {
+fn loads_the_minimal_file() {
     let config = load(minimal_target()).unwrap();
     assert_eq!(config.listen.http[0].to_string(), "127.0.0.1:9000");
     assert!(config.callers.is_empty() && config.buckets.is_empty());

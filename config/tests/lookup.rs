@@ -1,4 +1,4 @@
-//! What is asked of a configuration while requests run.
+//! Lookups in a configuration: routes, callers, grants.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
@@ -14,7 +14,7 @@ fn load_config() -> Config {
     for name in ["one", "two"] {
         text += &format!("[[target]]\nname = \"{name}\"\n{TARGET}");
     }
-    // (name as callers say it, target, name there)
+    // (name that clients use, target, name at the target)
     for (name, target, target_bucket) in [
         ("*", "one", None),
         ("photos-*", "two", None),
@@ -37,7 +37,7 @@ fn load_config() -> Config {
 }
 
 #[test]
-fn the_closest_rule_decides() {
+fn the_most_specific_rule_matches() {
     let config = load_config();
     for (bucket, rule, target, target_bucket) in [
         ("photos-1", "photos-1", "one", "pictures"),
@@ -62,13 +62,13 @@ fn the_closest_rule_decides() {
 }
 
 #[test]
-fn a_bucket_of_a_target_has_the_name_that_leads_to_it() {
+fn finds_the_name_that_clients_use_for_a_bucket() {
     let config = load_config();
     let find_name = |target, bucket| config.find_caller_bucket(target, bucket);
     assert_eq!(find_name(0, "pictures").as_deref(), Some("photos-1"), "the first of two names, before `*`");
     assert_eq!(find_name(1, "photos-2").as_deref(), Some("photos-2"));
-    assert_eq!(find_name(0, "photos-2"), None, "callers reach the other target by this name");
-    assert_eq!(find_name(0, "photos-1"), None, "callers reach another bucket by this name");
+    assert_eq!(find_name(0, "photos-2"), None, "this name is routed to the other target");
+    assert_eq!(find_name(0, "photos-1"), None, "this name is routed to another bucket");
     assert_eq!(find_name(0, "taken"), None, "only the other target has it");
     assert_eq!(find_name(0, "other").as_deref(), Some("other"));
     assert_eq!(find_name(1, "other"), None);
@@ -76,7 +76,7 @@ fn a_bucket_of_a_target_has_the_name_that_leads_to_it() {
 }
 
 #[test]
-fn grants_are_all_that_is_allowed() {
+fn allows_only_what_grants_allow() {
     let config = load_config();
     let check_access = |caller: &str, bucket: &str| {
         let caller = config.find_caller(&format!("{caller}-key")).unwrap().0;
@@ -91,7 +91,7 @@ fn grants_are_all_that_is_allowed() {
 }
 
 #[test]
-fn callers_are_found_by_access_key() {
+fn finds_callers_by_access_key() {
     let config = load_config();
     assert_eq!(config.find_caller("reader-key").unwrap().0.name, "reader");
     assert!(config.find_caller("reader").is_none());

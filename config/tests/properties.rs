@@ -1,4 +1,4 @@
-//! Whatever is written, loading ends in a configuration or in mistakes that can be told.
+//! Loading any text returns a configuration or mistakes that can be printed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 const FULL: &str = include_str!("../examples/full.toml");
 
-/// Loads and tells, which must not panic.
+/// Loads a text and prints its mistakes, which must not panic.
 fn load_and_render(text: &str) {
     if let Err(mistakes) = load(text) {
         assert!(!mistakes.is_empty());
@@ -35,7 +35,7 @@ fn arbitrary_target() -> impl Strategy<Value = String> {
         })
 }
 
-/// A file that is good, the number of its targets and the names of its buckets.
+/// A valid file, the number of its targets and the names of its buckets.
 fn arbitrary_config() -> impl Strategy<Value = (String, usize, Vec<String>)> {
     let dialects = prop::sample::select(vec!["s3", "cos", "oss"]);
     let access = prop::sample::select(vec!["read", "write", "read-write", "admin"]);
@@ -81,12 +81,12 @@ proptest! {
     }
 
     #[test]
-    fn a_spoiled_example_never_panics_nor_tells_a_secret(
+    fn a_damaged_example_never_panics_and_never_prints_a_secret(
         cuts in vec((any::<prop::sample::Index>(), 0..20usize, "[ -~\\n]{0,3}"), 1..4),
     ) {
         let mut text: Vec<char> = FULL.chars().collect();
         for (at, length, with) in cuts {
-            // The secrets themselves stay whole, or it could not be seen whether they are told.
+            // A cut through a secret is harmless: the check looks for "dummy", with which every secret begins.
             let start = at.index(text.len());
             let end = (start + length).min(text.len());
             text.splice(start..end, with.chars());
@@ -95,12 +95,12 @@ proptest! {
     }
 
     #[test]
-    fn a_printed_sample_always_loads((text, targets, buckets) in arbitrary_config(), other in "[a-z0-9-]{1,6}") {
+    fn a_generated_file_always_loads((text, targets, buckets) in arbitrary_config(), other in "[a-z0-9-]{1,6}") {
         let config = load(&text).map_err(|mistakes| TestCaseError::fail(format!("{mistakes:?}\n{text}")))?;
         prop_assert_eq!(config.targets.len(), targets);
         prop_assert_eq!(config.buckets.iter().map(|b| b.name.to_string()).collect::<Vec<_>>(), buckets.clone());
 
-        // Names lead there and back.
+        // A name is routed to a bucket, and the name found for that bucket is routed to the same one.
         for name in buckets.iter().map(|name| name.replace('*', "x")).chain([other]) {
             if let Some(route) = config.route(&name) {
                 let back = config.find_caller_bucket(route.target_index, &route.target_bucket).expect("a name leads there");

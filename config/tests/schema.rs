@@ -1,4 +1,4 @@
-//! The schema knows the keys that the reader knows, no more and no fewer, and how each is written.
+//! The schema contains exactly the keys that the reader accepts, with their types.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use common::{KNOWN, load};
 use serde_json::Value;
 
-/// No key is near to it.
+/// No key is similar to it, so the mistake lists all known keys.
 const UNKNOWN_KEY: &str = "qqqqqqqqqqqqqqqqqqqqqqqq";
 
-/// A way to a table (keys, and `[]` for an element), and the table's keys.
+/// The path of a table (keys, and `[]` for an element), and the table's keys.
 type Table = (Vec<String>, BTreeSet<String>);
 
-/// Every table of the schema.
+/// Collects every table of the schema.
 fn collect_tables(schema: &Value, path: &mut Vec<String>, tables_found: &mut Vec<Table>) {
     for other in schema["anyOf"].as_array().into_iter().flatten() {
         collect_tables(other, path, tables_found);
@@ -34,24 +34,24 @@ fn collect_tables(schema: &Value, path: &mut Vec<String>, tables_found: &mut Vec
     }
 }
 
-/// A file with the odd key in the table at the end of a way.
-fn build_odd_file(path: &[String]) -> String {
+/// Builds a file with the unknown key in the table at the end of a path.
+fn build_file_with_unknown_key(path: &[String]) -> String {
     let inner =
         path.iter().rev().fold(format!("{{ {UNKNOWN_KEY} = 1 }}"), |text, word| match word.as_str() {
             "[]" => format!("[{text}]"),
             word => format!("{{ {word} = {text} }}"),
         });
-    // The outermost braces are the file.
+    // The outermost braces stand for the file itself.
     inner[1..inner.len() - 1].trim().to_owned()
 }
 
 #[test]
-fn the_reader_and_the_schema_know_the_same_keys() {
+fn the_schema_contains_the_keys_of_the_reader() {
     let mut tables_found = Vec::new();
     collect_tables(&blobfish_config::build_schema(&KNOWN), &mut Vec::new(), &mut tables_found);
     assert!(tables_found.len() > 10, "{tables_found:?}");
     for (path, keys) in tables_found {
-        let text = build_odd_file(&path);
+        let text = build_file_with_unknown_key(&path);
         let mistakes = load(&text).unwrap_err();
         let mistake = mistakes.iter().find(|mistake| mistake.message == "unknown key");
         let hint = mistake.unwrap_or_else(|| panic!("{text}: {mistakes:?}")).hint.clone().unwrap();
@@ -66,7 +66,7 @@ fn every_value_has_a_type() {
     fn check_types(schema: &Value, at: &str, count: &mut usize) {
         let variants = schema["anyOf"].as_array();
         assert!(
-            schema["type"].is_string() || variants.is_some_and(|ways| !ways.is_empty()),
+            schema["type"].is_string() || variants.is_some_and(|variants| !variants.is_empty()),
             "{at}: {schema}"
         );
         *count += 1;
@@ -83,7 +83,7 @@ fn every_value_has_a_type() {
 }
 
 #[test]
-fn secrets_come_from_three_places_and_words_are_those_of_the_rules() {
+fn the_schema_has_the_forms_of_secrets_and_the_words_of_the_rules() {
     let schema = blobfish_config::build_schema(&KNOWN);
     let target = &schema["properties"]["target"]["items"];
     let caller = &schema["properties"]["caller"]["items"];
@@ -101,9 +101,9 @@ fn secrets_come_from_three_places_and_words_are_those_of_the_rules() {
     }
     assert_eq!(target["properties"]["dialect"]["enum"], serde_json::json!(["cos", "oss", "s3"]));
     assert_eq!(target["properties"]["addressing"]["enum"], serde_json::json!(["path", "virtual"]));
-    // Keys may be issued instead.
+    // A credential provider can replace the keys.
     assert!(target["required"].as_array().unwrap().contains(&"region".into()));
     assert!(!target["required"].as_array().unwrap().contains(&"secret_key".into()));
-    assert_eq!(caller["required"], serde_json::json!(["name"]), "its key may be in the list");
+    assert_eq!(caller["required"], serde_json::json!(["name"]), "its access key may be in the list");
     assert_eq!(schema["properties"]["limits"]["properties"]["headers_max"]["minimum"], 8);
 }

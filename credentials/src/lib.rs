@@ -1,8 +1,8 @@
-//! Keys that a machine, a container or a cluster is given by its vendor, and that end after some hours.
+//! Temporary credentials that a vendor issues to a machine, a container or a cluster, and that expire after some hours.
 //!
-//! Where they come from, in which order, is each vendor's own chain as its SDKs have it: environment, profile files,
-//! a token file that is exchanged, the container's and the machine's metadata. This crate opens no connection and no
-//! file: whoever uses it gives a [`Context`] that does.
+//! Each vendor's SDKs define a chain of credential providers: environment, profile files, a token file that is
+//! exchanged, the metadata service of the container and of the machine. This crate opens no connection and no file:
+//! the caller of [`CredentialProvider::issue`] passes a [`Context`] that does.
 
 mod machine;
 
@@ -14,21 +14,21 @@ use secrecy::SecretString;
 
 use machine::MachineRole;
 
-/// A key as it was issued.
+/// Temporary credentials as they were issued.
 pub struct TemporaryCredentials {
-    /// Access key id.
+    /// Access key ID.
     pub access_key: String,
-    /// Secret access key.
+    /// Secret key.
     pub secret_key: SecretString,
-    /// Token that goes with it.
+    /// Session token.
     pub session_token: Option<SecretString>,
-    /// When it ends, in seconds of Unix time; `None` where nobody says.
+    /// Expiry in seconds of Unix time; `None` if the provider does not report it.
     pub expires_at: Option<i64>,
 }
 
-/// A vendor's chain.
+/// The chain of credential providers of a vendor.
 pub enum CredentialProvider {
-    /// Environment, profiles, web identity, container, instance metadata.
+    /// Environment, profiles, web identity, container metadata, instance metadata.
     Aws(reqsign_aws_core::DefaultCredentialProvider),
     /// Environment, profiles, credentials URI, RAM role of the machine, OIDC file.
     Aliyun(reqsign_aliyun_oss::DefaultCredentialProvider),
@@ -37,8 +37,7 @@ pub enum CredentialProvider {
 }
 
 impl CredentialProvider {
-    /// A chain by its name in the configuration. `metadata` takes the place of the address at which a machine finds its
-    /// metadata.
+    /// The chain with this name in the configuration. `metadata` replaces the vendor's address of the metadata service.
     pub fn from_name(name: &str, metadata: Option<&str>) -> Option<Self> {
         match name {
             "aws" => Some(Self::Aws(build_aws_chain(metadata))),
@@ -51,10 +50,10 @@ impl CredentialProvider {
         }
     }
 
-    /// Asks along the chain. `None` where nobody has a key for us.
+    /// Asks each provider of the chain in turn. `None` if none of them has credentials.
     ///
     /// # Errors
-    /// The last place was asked, and did not give what it is known to give.
+    /// A provider that applies to this machine returned an error or an invalid document.
     pub async fn issue(&self, context: &Context) -> Result<Option<TemporaryCredentials>> {
         let to_seconds = |expires_at: Option<Timestamp>| expires_at.map(Timestamp::as_second);
         match self {
@@ -81,18 +80,21 @@ impl CredentialProvider {
                     session_token: to_token(key.security_token),
                     expires_at: to_seconds(key.expires_in),
                 })),
+                // The chain of the reqsign crate has no provider for the role of a CVM instance.
                 None => machine.issue(context).await.map(Some),
             },
         }
     }
 }
 
+// Some providers return an empty token instead of none. An empty token header would make the signature invalid.
 fn to_token(text: Option<String>) -> Option<SecretString> {
     text.filter(|text| !text.is_empty()).map(SecretString::from)
 }
 
 fn build_aws_chain(metadata: Option<&str>) -> reqsign_aws_core::DefaultCredentialProvider {
-    // Commands of a profile are not run: a proxy starts no other programs.
+    // An AWS profile may name a command that prints credentials. It is not run, because a proxy starts no other
+    // programs.
     let chain = reqsign_aws_core::DefaultCredentialProvider::builder().no_process();
     let Some(metadata) = metadata else { return chain.build() };
     chain.imds(reqsign_aws_core::IMDSv2CredentialProvider::new().with_endpoint(metadata)).build()

@@ -1,5 +1,5 @@
-//! The role of a Tencent machine (CVM). Source: Tencent Cloud CVM, "Querying Instance Metadata", document 213/4934: the
-//! name of the role under `cam/security-credentials/`, its key as JSON below that.
+//! Credentials of the role of a Tencent CVM instance. Source: Tencent Cloud CVM, "Querying Instance Metadata", document
+//! 213/4934: the name of the role is at `cam/security-credentials/`, its credentials are below that as JSON.
 
 use bytes::Bytes;
 use reqsign_core::{Context, Error, Result};
@@ -9,40 +9,45 @@ use crate::{TemporaryCredentials, to_token};
 const ORIGIN: &str = "http://metadata.tencentyun.com";
 const PATH: &str = "/latest/meta-data/cam/security-credentials/";
 
-/// The role of the machine that this runs on.
+/// The role of the instance that this process runs on.
 pub struct MachineRole {
     origin: String,
 }
 
 impl MachineRole {
-    /// As the vendor has it, or at another origin.
+    /// Uses the vendor's address of the metadata service, or another origin.
     pub fn new(origin: Option<&str>) -> Self {
         Self { origin: origin.unwrap_or(ORIGIN).trim_end_matches('/').to_owned() }
     }
 
-    /// Asks for the role's name, then for its key.
+    /// Requests the name of the role, then its credentials.
     ///
     /// # Errors
-    /// There is no role, or what is told is no key.
+    /// The instance has no role, or the response contains no credentials.
     pub async fn issue(&self, context: &Context) -> Result<TemporaryCredentials> {
         let names = self.fetch_metadata(context, "").await?;
         let names = String::from_utf8_lossy(&names);
         let name = names.lines().next().unwrap_or_default().trim();
+        // The name becomes part of the next path, so it must not contain separators.
         let is_name =
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@+=,".contains(&b));
         if !is_name {
-            return Err(Error::unexpected("the machine has no role"));
+            return Err(Error::unexpected("the instance has no role"));
         }
         parse_credentials(&self.fetch_metadata(context, name).await?)
-            .ok_or_else(|| Error::unexpected("not a key of the machine's role"))
+            .ok_or_else(|| Error::unexpected("the metadata service returned no credentials of the role"))
     }
 
     async fn fetch_metadata(&self, context: &Context, name: &str) -> Result<Bytes> {
         let request = http::Request::get(format!("{}{PATH}{name}", self.origin)).body(Bytes::new());
-        let request = request.map_err(|_| Error::config_invalid("not an address of metadata"))?;
+        let request =
+            request.map_err(|_| Error::config_invalid("invalid address of the metadata service"))?;
         let response = context.http_send(request).await?;
         if response.status() != http::StatusCode::OK {
-            return Err(Error::unexpected(format!("the machine's metadata answered {}", response.status())));
+            return Err(Error::unexpected(format!(
+                "the metadata service responded with status {}",
+                response.status()
+            )));
         }
         Ok(response.into_body())
     }
@@ -95,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vendors_example() {
+    fn reads_the_vendors_example() {
         let key = issue_from(KEY).unwrap();
         assert_eq!((key.access_key.as_str(), key.secret_key.expose_secret()), ("AKIDx", "secret"));
         assert_eq!(key.session_token.unwrap().expose_secret(), "token");
@@ -103,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key() {
+    fn rejects_invalid_documents() {
         for json in [
             "",
             "[]",

@@ -1,13 +1,19 @@
 //! Which dialect a request speaks, which bucket it names, and who may be believed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::authentication::authenticate::{
     AuthenticatedRequest, CallerCredentials, CredentialStore, ListenerDialects, RejectedRequest,
     authenticate_request,
 };
-use blobfish_dialects::authentication::signature::Auth;
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::signature::Auth;
 use blobfish_dialects::model::{
     Credentials, ErrorKind, Operation, OutgoingRequest, PayloadHash, RawHead, Timestamp,
 };

@@ -1,9 +1,16 @@
 //! Buckets and listings between dialects.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::engine::exchange::{Exchange, Step};
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::model::{Document, ErrorKind, ObjectListing, OutgoingRequest, Rejection, Timestamp};
 use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};

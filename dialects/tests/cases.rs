@@ -1,15 +1,21 @@
 //! Golden cases: every example of the vendors' documents of copying, read to canonical, written to each other
 //! dialect, and its answer read and written back. `UPDATE=1` rewrites the expectations; the diff is what counts.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::TargetResponse;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::response_context::ResponseContext;
 use blobfish_dialects::engine::plan::PlanKind;
-use blobfish_dialects::engine::read_response;
-use blobfish_dialects::engine::write_response::{self, ResponseContext};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::{read_response, write_response};
 use blobfish_dialects::model::{OutgoingRequest, Timestamp, Value};
 use blobfish_dialects::translator::explain::{Explanation, explain};
 use blobfish_dialects::{DIALECTS, find_dialect};

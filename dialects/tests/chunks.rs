@@ -1,8 +1,14 @@
 //! Bodies in chunks: the published examples in every split, and each way in which one can be wrong.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::encoding::hash::derive_key;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
 use blobfish_dialects::model::{

@@ -1,10 +1,16 @@
 //! What the vendors' own clients send, and what becomes of it on the way to another vendor.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
-use blobfish_dialects::engine::loss;
-use blobfish_dialects::engine::{streaming, write_response};
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::engine::exchange::{Exchange, Step};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::{loss, streaming, write_response};
 use blobfish_dialects::model::{
     Document, ErrorKind, OutgoingRequest, Rejection, Request, Response, Timestamp,
 };

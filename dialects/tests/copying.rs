@@ -1,11 +1,17 @@
 //! The rules of copying, caller by caller and target by target: what is sent, and what is told.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use blobfish_dialects::engine::dialect::{Dialect, Target};
-use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
-use blobfish_dialects::engine::loss;
-use blobfish_dialects::engine::route::Route;
-use blobfish_dialects::engine::write_response;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::{Dialect, Target};
+use blobfish_dialects::engine::exchange::{Exchange, Step};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::{loss, write_response};
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, Operation, OutgoingRequest, Rejection, Request, Response, Timestamp, Value,
 };

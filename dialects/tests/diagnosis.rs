@@ -1,11 +1,17 @@
 //! What an answer says of our own key and region, and where a vendor's end points are.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use blobfish_dialects::authentication::addressing;
+use blobfish_dialects::dialect::{Dialect, addressing};
 use blobfish_dialects::engine::diagnosis::{Failure, diagnose_failure};
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::TargetResponse;
+use blobfish_dialects::engine::target_response::TargetResponse;
+
 use blobfish_dialects::{DIALECTS, cos, oss, s3};
 
 fn diagnose_error(target: &Dialect, status: u16, document: &str, headers: &[(&str, &str)]) -> Failure {

@@ -1,15 +1,22 @@
 //! Uploads by forms: the references' vectors, policies, and bytes in any pieces.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use blobfish_dialects::authentication::authenticate::{CallerCredentials, CredentialStore};
 use blobfish_dialects::authentication::form_upload::{
-    AuthenticatedForm, FormProgress, FormReader, PostForm, SuccessResponse, authenticate_form,
+    AuthenticatedForm, FormProgress, FormReader, SuccessResponse, authenticate_form,
 };
-use blobfish_dialects::authentication::signature::{BodyDecoder as _, ResourceAddress};
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::post_form::PostForm;
+use blobfish_dialects::dialect::signature::{BodyDecoder as _, ResourceAddress};
 use blobfish_dialects::model::{ErrorKind, Field, Rejection, Timestamp};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 use proptest::prelude::*;

@@ -1,8 +1,15 @@
 //! Two requests side by side: every line has its counterpart or a reason, and what must not be shown is not.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::translator::examples::parse_examples;
-use blobfish_dialects::translator::explain::{Explanation, Handling, explain};
+use blobfish_dialects::translator::explain::{Explanation, explain};
+use blobfish_dialects::translator::handling::Handling;
 use blobfish_dialects::translator::lines::Line;
 use blobfish_dialects::{DIALECTS, cos::COS, find_dialect, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::cos::COS;
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::engine::plan::{Plan, PlanKind, PlanRoutes, Procedure, plan_request};
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::model::{ErrorKind, Request};
 use blobfish_dialects::oss::OSS;
 use blobfish_dialects::s3::S3;

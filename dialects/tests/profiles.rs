@@ -1,8 +1,14 @@
 //! Servers that speak S3 with differences: what is refused before they are asked. The S3 reference, section 11.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::engine::loss::Loss;
 use blobfish_dialects::model::{ErrorKind, Operation, Rejection};
 use blobfish_dialects::s3::profiles::EMBEDDED;
@@ -81,14 +87,14 @@ fn settings_that_a_server_does_not_have_are_rejected() {
 #[test]
 fn keys_that_are_no_paths_stay_away_from_servers_of_paths() {
     let minio = find_dialect("s3", Some("minio")).unwrap();
-    let check = |key: &str| blobfish_dialects::engine::read_request::check_key(minio, key);
+    let check = |key: &str| blobfish_dialects::dialect::limits::check_key(minio, key);
     for key in ["a", "a/b", "a/b/", "...", "a/.b", "a b/\u{6587}"] {
         assert_eq!(check(key), Ok(()), "{key}");
-        assert_eq!(blobfish_dialects::engine::read_request::check_key(&S3, key), Ok(()));
+        assert_eq!(blobfish_dialects::dialect::limits::check_key(&S3, key), Ok(()));
     }
     for key in ["/a", "a//b", ".", "a/..", "a/./b", "/", "a//"] {
         assert_eq!(check(key).unwrap_err().kind, ErrorKind::InvalidObjectName, "{key}");
-        assert_eq!(blobfish_dialects::engine::read_request::check_key(&S3, key), Ok(()));
+        assert_eq!(blobfish_dialects::dialect::limits::check_key(&S3, key), Ok(()));
     }
 }
 

@@ -1,8 +1,14 @@
 //! What holds for every copy there is.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::DIALECTS;
-use blobfish_dialects::engine::dialect::{Dialect, FieldName};
+use blobfish_dialects::dialect::{Dialect, FieldName};
 use blobfish_dialects::engine::write_request;
 use blobfish_dialects::model::{
     ByteRange, CannedAcl, CopySource, Directive, Encryption, Field, Fields, Operation, Request, SecretText,

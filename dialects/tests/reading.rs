@@ -1,9 +1,15 @@
 //! What a verified request may not say: each line is refused in its vendor's terms, beside a control that is read.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::encoding::xml;
 use blobfish_dialects::encoding::xml::{DOCUMENT_BYTES_MAX, ParseLimits, parse_with_limits};
-use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::write_response;
 use blobfish_dialects::model::{Field, Rejection, Request};
 use blobfish_dialects::translator::explain::explain;

@@ -1,13 +1,18 @@
 //! Copies in parts and between targets: the arithmetic, and what is asked of whom.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::encoding::xml;
 use blobfish_dialects::engine::body_verifier::Digests;
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::TargetResponse;
-use blobfish_dialects::engine::relay;
-use blobfish_dialects::engine::write_request;
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::{relay, write_request};
 use blobfish_dialects::model::{
     ChecksumAlgorithm, ErrorKind, Field, Operation, Part, Rejection, Request, Timestamp, Value,
 };

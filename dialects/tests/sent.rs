@@ -1,8 +1,14 @@
 //! What clients say in each operation (`sent/`), replayed: a field is kept, what the vendor takes no notice of is passed
 //! over, and the rest is refused by name. The same for every row of the dialects' tables over every operation.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use blobfish_dialects::engine::dialect::{Dialect, FieldName, ResourceLevel};
+use blobfish_dialects::dialect::{Dialect, FieldName, ResourceLevel};
 use blobfish_dialects::model::{ErrorKind, Field, Operation, Rejection, Request};
 use blobfish_dialects::translator::explain::explain;
 use blobfish_dialects::{DIALECTS, cos::COS, oss::OSS, s3::S3};
@@ -29,6 +35,9 @@ fn read_operation(dialect: &'static Dialect, operation: Operation, more: &str) -
     // What an operation cannot be without.
     let attributes = match dialect.field_name_in(Field::Attributes, operation) {
         Some(FieldName::Header(name)) if !more.contains(name) => format!("{name}: ETag\n"),
+        _ if operation == Operation::CreateMultipartUpload && more.contains("checksum-type") => {
+            "x-amz-checksum-algorithm: CRC32\n".to_owned()
+        }
         _ => String::new(),
     };
     let text = format!("{} {path}?{query} HTTP/1.1\nHost: {host}\n{source}{attributes}{more}", route.method);
@@ -57,6 +66,7 @@ fn get_sample_value(name: &str) -> &'static str {
         ("server-side-encryption", "AES256"),
         ("traffic-limit", "819200"),
         ("x-oss-callback", "e30="),
+        ("checksum-type", "FULL_OBJECT"),
         ("checksum-crc32", "DUoRhQ=="),
         ("checksum-crc32c", "DUoRhQ=="),
     ];
@@ -104,7 +114,8 @@ fn what_clients_send_is_kept_ignored_or_rejected() {
 #[test]
 fn each_row_of_the_tables_holds_in_its_operations_and_in_no_other() {
     for dialect in DIALECTS {
-        for row in dialect.ignored_headers {
+        // The others are compared with the body and the signature, so that no sample value fits.
+        for row in dialect.ignored_headers.iter().filter(|row| row.may_repeat()) {
             let ends = ["if-match", "customer-algorithm", "log-debug", "content-type", "mode"];
             let names: Vec<String> = match row.name.strip_suffix('*') {
                 None => vec![row.name.to_owned()],

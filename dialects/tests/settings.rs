@@ -1,10 +1,18 @@
 //! Documents beside objects and buckets between dialects: what is sent, what is told, what is refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
-use blobfish_dialects::engine::write_response::{self, ResponseContext};
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::response_context::ResponseContext;
+use blobfish_dialects::engine::exchange::{Exchange, Step};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::write_response;
 use blobfish_dialects::model::{ErrorKind, OutgoingRequest, Rejection, Timestamp};
 use blobfish_dialects::s3::profiles::{AWS, SEAWEEDFS};
 use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};
@@ -683,7 +691,7 @@ fn a_delete_marker_may_be_named_as_that_only() {
 
 #[test]
 fn logs_go_to_a_bucket_that_has_another_name_there() {
-    use blobfish_dialects::engine::route::{BucketNames, Route};
+    use blobfish_dialects::dialect::route::{BucketNames, Route};
     struct Mapped;
     impl BucketNames for Mapped {
         fn to_target_bucket(&self, bucket: &str) -> Option<String> {

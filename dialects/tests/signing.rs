@@ -1,8 +1,14 @@
 //! What we send is what a verifier of that dialect computes; and what is signed cannot be changed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use blobfish_dialects::authentication::signature::{Auth, ResourceAddress, VerifyOptions};
+use blobfish_dialects::dialect::signature::{Auth, ResourceAddress, VerifyOptions};
 use blobfish_dialects::encoding::percent;
 use blobfish_dialects::model::{
     Credentials, ErrorKind, OutgoingRequest, PayloadHash, RawHead, Rejection, Timestamp,

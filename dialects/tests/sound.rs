@@ -1,12 +1,18 @@
 //! What of a target's answers cannot be true.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::engine::body_verifier::Digests;
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::read_response::read_response;
 use blobfish_dialects::engine::relay::{SourcePartDigests, SourceParts};
 use blobfish_dialects::engine::streaming::build_client_response;
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::engine::validate_response::{build_expected_body, can_fail_with, check_response_head};
 use blobfish_dialects::model::{ByteRange, ErrorKind, Field, Operation, Request, Value};
 use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target};

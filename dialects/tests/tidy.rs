@@ -1,6 +1,12 @@
 //! The walls of the house: which folder may know what. Plain text is read, comments left out.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +31,9 @@ const NAMES: [&str; 10] = [
 
 #[test]
 fn shared_code_names_no_vendor() {
-    for folder in ["src/model", "src/engine", "src/encoding", "src/authentication", "src/documents"] {
+    for folder in
+        ["src/model", "src/encoding", "src/dialect", "src/documents", "src/engine", "src/authentication"]
+    {
         for (path, line, text) in list_code_lines(&get_crate_root().join(folder)) {
             if let Some(word) = split_words(&text).into_iter().find(|word| VENDORS.contains(&word.as_str())) {
                 panic!("{}:{line} names {word}: {text}", path.display());
@@ -41,6 +49,27 @@ fn the_shell_names_no_vendors_header() {
         for prefix in ["x-amz-", "x-cos-", "x-oss-", "aws4", "q-sign"] {
             let found = text.to_ascii_lowercase().contains(prefix);
             assert!(!found, "{}:{line} names {prefix}: {text}", path.display());
+        }
+    }
+}
+
+#[test]
+fn folders_use_only_those_that_they_name() {
+    let source = get_crate_root().join("src");
+    for folder in
+        fs::read_dir(&source).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
+    {
+        let own = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let description = fs::read_to_string(folder.join("mod.rs")).unwrap();
+        let uses = description.lines().take(5).find_map(|line| line.strip_prefix("//! Uses: "));
+        let uses = uses.unwrap_or_else(|| panic!("src/{own}/mod.rs does not state what the folder uses"));
+        for (path, line, text) in list_code_lines(&folder) {
+            for used in text.split("crate::").skip(1).filter_map(|rest| rest.split("::").next()) {
+                // lib.rs knows every dialect: a folder that uses it is above all of them.
+                let used = if source.join(used).is_dir() { used } else { "lib.rs" };
+                let is_allowed = used == own || uses.contains(&format!("`{used}`"));
+                assert!(is_allowed, "{}:{line}: {own} uses {used}", path.display());
+            }
         }
     }
 }

@@ -1,14 +1,20 @@
 //! Every signature vector of the vendors' documents and SDKs: it must verify, and with any signed byte changed
 //! it must not. `SOURCE` in each folder says where it comes from.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blobfish_dialects::authentication::addressing;
-use blobfish_dialects::authentication::signature::VerifyOptions;
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::addressing;
+use blobfish_dialects::dialect::signature::VerifyOptions;
 use blobfish_dialects::find_dialect;
 use blobfish_dialects::model::{RawHead, Rejection, Timestamp};
 use blobfish_dialects::translator::request_text::parse_request_head;

@@ -1,26 +1,35 @@
 //! Every field that a caller's dialect takes in an operation is said to the target, answered here, or refused or reported:
 //! what a request says must be seen in what comes of it, and the printed matrix must be what happens.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use blobfish_dialects::authentication::addressing;
-use blobfish_dialects::authentication::signature::{Payload, VerifiedSignature};
+use blobfish_dialects::dialect::response_context::ResponseContext;
+use blobfish_dialects::dialect::route::{LossPolicy, Route};
+use blobfish_dialects::dialect::signature::{Payload, VerifiedSignature};
+use blobfish_dialects::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel, Target, addressing};
 use blobfish_dialects::documents::{bucket_pages, listing, response_documents};
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
-use blobfish_dialects::engine::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel, Target};
-use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
-use blobfish_dialects::engine::loss::{Loss, LossPolicy, LostItem, check_losses};
-use blobfish_dialects::engine::route::Route;
-use blobfish_dialects::engine::write_response::{self, ResponseContext};
-use blobfish_dialects::engine::{emulation, read_request, relay, streaming, write_request};
+use blobfish_dialects::engine::exchange::{Exchange, Step};
+use blobfish_dialects::engine::loss::{Loss, LostItem, check_losses};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::{
+    copy_source, emulation, read_request, relay, streaming, write_request, write_response,
+};
 use blobfish_dialects::model::{
     Checksums, DeletedObject, Document, ErrorKind, Field, ListedObject, ListedUpload, ListedVersion,
     ObjectListing, Operation, OutgoingRequest, Part, PartListing, Rejection, Request, Response,
     ResponseField, Timestamp, UploadListing, Value, ValueKind, VersionListing,
 };
 use blobfish_dialects::translator::explain::{
-    FieldHandling, Handling, build_matrix, build_sample_route, build_sample_target,
+    FieldHandling, build_matrix, build_sample_route, build_sample_target,
 };
+use blobfish_dialects::translator::handling::Handling;
 use blobfish_dialects::translator::request_text::parse_request_head;
 use blobfish_dialects::{DIALECTS, PROFILES};
 
@@ -59,6 +68,9 @@ fn get_sample_values(dialect: &'static Dialect, field: Field, operation: Operati
         (_, Field::EncodingType) => to_pair("url", "url"),
         (_, Field::Attributes) => to_pair("ETag", "ObjectSize"),
         (_, Field::CreatedRange) => to_pair("lt", "gt"),
+        // Both types exist for both algorithms.
+        (_, Field::ChecksumType) => to_pair("FULL_OBJECT", "COMPOSITE"),
+        (_, Field::ChecksumAlgorithm) => to_pair("CRC32", "CRC32C"),
         (_, Field::CreatedTime) => to_pair("1500", "2500"),
         (_, Field::BucketRegion) => to_pair("there", "elsewhere"),
         (_, Field::Prefix) => to_pair("b", "c"),
@@ -106,6 +118,9 @@ fn get_companion_fields(field: Field, operation: Operation) -> Vec<Field> {
         Field::CreatedTime => vec![Field::CreatedRange],
         Field::IfRange => vec![Field::Range],
         Field::CreatedRange => vec![Field::CreatedTime],
+        Field::ChecksumType if operation == Operation::CreateMultipartUpload => {
+            vec![Field::ChecksumAlgorithm]
+        }
         _ => Vec::new(),
     }
 }
@@ -356,6 +371,7 @@ fn build_target_response(way: &Route<'_>, operation: Operation) -> Option<Target
         etag: ETAG.to_owned(),
         size: 9,
         class: None,
+        restore: None,
     };
     let key = KEY_NAME.to_owned();
     let document = match sent {
@@ -536,7 +552,7 @@ fn relay_copy(caller: &'static Dialect, from: &Target, to: &Target, text: &str) 
         Err(refusal) => return describe_rejection(&refusal),
     };
     let mut requests = vec![
-        (&from, relay::build_source_head_request(&asked)),
+        (&from, copy_source::build_source_head_request(&asked)),
         (&from, relay::build_source_read_request(&asked, &source, None)),
     ];
     if asked.operation == Operation::CopyObject {

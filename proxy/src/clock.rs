@@ -1,23 +1,25 @@
-//! The only place that asks the system for the time, and for randomness.
+//! The only place that asks the system for the time of day, and for the randomness of request IDs.
+
+#![allow(clippy::disallowed_methods, reason = "everything else asks this module")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use blobfish_dialects::model::Timestamp;
 
-/// The time now. A clock set before 1970 reads as 1970: no signature is valid then.
+/// The current time. A clock that is set before 1970 reads as 1970, where no signature is valid.
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Timestamp(i64::try_from(since).unwrap_or(i64::MAX))
 }
 
-/// The time now with milliseconds, as the access log has it.
+/// The current time in milliseconds, as the access log records it.
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     u64::try_from(since).unwrap_or(u64::MAX)
 }
 
-/// 128 random bits: the stuff of request ids. Ids only have to differ, so that a system without randomness
-/// falls back to the time.
+/// 128 random bits for request IDs. IDs need only be unique, so a system without a random source falls back to the
+/// time.
 pub fn random() -> u128 {
     let mut bytes = [0_u8; 16];
     match getrandom::fill(&mut bytes) {

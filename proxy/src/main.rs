@@ -1,10 +1,12 @@
-//! Blobfish, the program: a shell around the pure engine. It moves bytes, tells the time, holds keys and counts.
+//! The `blobfish` program: the shell around the translation core. It does the IO, reads the clock and holds the
+//! credentials.
 //!
-//! Everything that knows a vendor is in `blobfish-dialects`; what an operator writes is read by `blobfish-config`.
+//! Everything about vendors is in `blobfish-dialects`. `blobfish-config` reads the configuration file.
 
 mod admin;
 mod cli;
 mod clock;
+mod content_length;
 mod inbound;
 mod process;
 mod request;
@@ -14,6 +16,7 @@ mod telemetry;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use blobfish_store::Location;
 use clap::Parser as _;
 
 use crate::cli::args::{self, Cli, Command, ServeArgs, UsageError};
@@ -22,8 +25,8 @@ use crate::process::{config_file, demo, sockets, startup, upgrade};
 use crate::request::active_config::ActiveConfig;
 use crate::telemetry::access_log;
 
-/// Its own thread gives back what is free, ten seconds later at the latest, also where nothing is asked of it any more. Others
-/// keep what a thread freed until that thread asks for something again.
+/// jemalloc, because its background thread returns free memory to the system within ten seconds, even when the
+/// process is idle. Other allocators keep the memory that a thread freed until this thread allocates again.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -32,7 +35,7 @@ fn main() -> ExitCode {
     let mut succeeded = true;
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => run_serve(options),
-        Command::Upgrade(args) => upgrade::run_upgrade(&args),
+        Command::Upgrade(args) => upgrade::run_upgrade(args.socket.as_deref(), args.config.as_deref()),
         Command::Check { file } => {
             config_file::load_active_config(&file).map(report_warnings).map_err(Into::into)
         }
@@ -72,7 +75,7 @@ fn main() -> ExitCode {
             (String::new(), ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 }))
         }
     };
-    // A reader that went is no fault of ours.
+    // If the reader of a pipe has exited, there is nobody left to report an error to.
     let _ = std::io::stdout().write_all(text.as_bytes());
     code
 }
@@ -81,14 +84,16 @@ fn report_warnings(config: ActiveConfig) -> String {
     for warning in config.warnings() {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
-    "fine\n".to_owned()
+    "The configuration is valid.\n".to_owned()
 }
 
 fn run_serve(options: ServeArgs) -> anyhow::Result<String> {
+    // Taking the sockets changes the environment, which is safe only while no other thread runs.
     let inherited = sockets::InheritedSockets::take();
     access_log::start();
     let result = inherited.and_then(|inherited| serve_with_sockets(options, inherited));
     if let Err(error) = &result {
+        // During an upgrade the error goes to the running process, which reports it to `blobfish upgrade`.
         let _ = upgrade::notify_predecessor(&format!("{error:#}"));
     }
     result.map(|()| String::new())
@@ -101,7 +106,9 @@ fn serve_with_sockets(options: ServeArgs, inherited: sockets::InheritedSockets) 
             startup::run_server(config?, startup::ConfigSource::File(file, files), inherited)
         }
         None => {
-            let (config, store) = demo::prepare_demo(&options)?;
+            let location = if options.memory { Location::Memory } else { Location::Dir(options.data) };
+            let options = demo::DemoOptions { listen: options.listen, admin: options.admin, location };
+            let (config, store) = demo::prepare_demo(options)?;
             startup::run_server(config, startup::ConfigSource::Demo(Box::new(store)), inherited)
         }
     }

@@ -1,5 +1,5 @@
-"""A small S3 server in this process that is wrong in ways of which no vendor's double is: it checks no signature, and
-has whatever clock, region and rules it is told."""
+"""A small S3 server in this process with errors that no vendor's double has. It verifies no signature, and its clock, region
+and rules are configurable."""
 
 import hashlib
 import re
@@ -135,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
         if not source:
             objects[key] = made
             return self.answer(200, ETag=f'"{made["etag"]}"')
-        copied = dict(objects[unquote(source).lstrip("/").partition("/")[2]])  # whatever the conditions say
+        copied = dict(objects[unquote(source).lstrip("/").partition("/")[2]])  # ignores the conditions
         if self.headers.get("x-amz-metadata-directive") == "REPLACE":
             copied["metadata"] = metadata
         result = f"<LastModified>2024-05-06T07:08:09.000Z</LastModified><ETag>\"{copied['etag']}\"</ETag>"
@@ -147,12 +147,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Careless(ThreadingHTTPServer):
-    """Listens while it is held open with `with`."""
+    """Listens during a `with` block."""
 
     daemon_threads = True
 
     def handle_error(self, request, client_address):
-        """A client that goes away in the middle is no news."""
+        """Ignores clients that disconnect."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 

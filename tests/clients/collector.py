@@ -1,4 +1,4 @@
-"""A collector of traces on loopback: takes OTLP over HTTP as protobuf, and can be slow, busy or silent."""
+"""A trace collector on loopback. It accepts OTLP over HTTP as protobuf, and can be busy or silent."""
 
 import http.server
 import ssl
@@ -32,7 +32,7 @@ def told(attributes):
 
 
 class Collector:
-    """`exports` are bodies as they came, `heads` the headers of each. `answer` is the status, or "silent"."""
+    """`exports` has the request bodies, `heads` the headers of each. `answer` is the status to return, or "silent"."""
 
     def __init__(self, answer=200, rejected=0, cert=None, key=None):
         self.answer, self.rejected, self.exports, self.heads, self.paths = answer, rejected, [], [], []
@@ -81,7 +81,7 @@ class Collector:
         self.server.server_close()
 
     def spans(self):
-        """All that arrived."""
+        """All received spans."""
         found = []
         for body in self.exports:
             for row in ExportTraceServiceRequest.FromString(body).resource_spans:

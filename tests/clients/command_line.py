@@ -1,4 +1,4 @@
-"""The command line besides: `blobfish init`, whose files have to run; completions, help and version. The last line
+"""The command line: `blobfish init` and the files that it writes, completions, help and version. The last line has the
 counts."""
 
 import contextlib
@@ -20,6 +20,9 @@ from doctor import BUCKET, main, run, with_bucket
 from oss_clients import Oss2V4
 from s3_clients import Boto3
 from scenarios import refused
+
+
+VALID = "The configuration is valid.\n"
 
 
 def flags(back, folder, *more):
@@ -45,7 +48,7 @@ def flags(back, folder, *more):
 
 
 def init_serves(binary, running):
-    """What init writes passes the check, is found well, and serves."""
+    """A configuration from init is valid, passes the doctor, and works."""
     back, _ = with_bucket(running, binary, "cos")
     port, admin = servers.free_ports(2)
     with tempfile.TemporaryDirectory() as folder:
@@ -65,12 +68,12 @@ def init_serves(binary, running):
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600 and len(hidden) == 40
         assert hidden not in out + err + path.read_text(), "the secret is in its own file only"
         written = tomllib.loads(path.read_text())
-        assert written["target"][0]["region"] == "ap-guangzhou", "what the end point's name says"
+        assert written["target"][0]["region"] == "ap-guangzhou", "the region is taken from the endpoint's host name"
         assert written["caller"][0]["grants"] == [{"buckets": [BUCKET], "access": "read-write"}]
         assert "# " in path.read_text()
         assert run(binary, "check", str(path))[0] == 1, "the variable is not set yet"
         env = {"COS_SECRET": servers.TARGET_SECRET}
-        assert run(binary, "check", str(path), **env)[1] == "fine\n"
+        assert run(binary, "check", str(path), **env)[1] == VALID
         assert run(binary, "doctor", "--config", str(path), **env)[0] == 0
         with made_proxy(binary, running, path, port, admin, env):
             client = Boto3(port, written["caller"][0]["access_key"], hidden)
@@ -82,7 +85,7 @@ def init_serves(binary, running):
 
 @contextlib.contextmanager
 def made_proxy(binary, running, path, port, admin, env):
-    """A proxy with what init wrote."""
+    """Starts a proxy with a configuration from init."""
     with (Path(path).parent / "log").open("w") as log:
         child = subprocess.Popen(
             [binary, "serve", "--config", str(path)], stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **env}
@@ -95,7 +98,7 @@ def made_proxy(binary, running, path, port, admin, env):
 
 
 def init_pairs(binary, running):
-    """Each caller dialect with each target: what is written passes the check. Two run, with the vendors' SDKs."""
+    """For each caller dialect and target, init writes a valid configuration. Two of them are tested with the vendors' SDKs."""
     targets = {
         "s3": ["--profile", "aws", "--region", "eu-west-1"],
         "jdcloud": ["--region", "cn-north-1"],
@@ -127,7 +130,7 @@ def init_pairs(binary, running):
                 code, out, err = run(
                     binary, "check", "blobfish.toml", folder=folder, STORE_SECRET="x", BLOBFISH_APP_SECRET="y"
                 )
-                assert (code, out) == (0, "fine\n"), (caller, target, err)
+                assert (code, out) == (0, VALID), (caller, target, err)
                 made = tomllib.loads((Path(folder) / "blobfish.toml").read_text())
                 assert made["listen"]["dialect"] == {"jdcloud": "s3"}.get(caller, caller)
                 assert [(row["name"], row.get("target_bucket")) for row in made["bucket"]] == [
@@ -188,7 +191,7 @@ def init_pairs(binary, running):
 
 
 def init_defaults(binary, running):
-    """End points and profiles come from the dialects' tables."""
+    """Endpoints and profiles come from the tables of the dialects."""
     cases = [
         (
             ["--target-dialect", "oss", "--region", "cn-hangzhou"],
@@ -262,7 +265,7 @@ def init_defaults(binary, running):
 
 
 def init_refuses(binary, running):
-    """What is missing is listed, all of it; what is wrong is named; nothing is written and nothing replaced."""
+    """All missing flags are listed, an invalid one is named, and no file is written or replaced."""
     back = running.double("cos")
     with tempfile.TemporaryDirectory() as folder:
         code, out, err = run(binary, "init", folder=folder)
@@ -310,7 +313,7 @@ def init_refuses(binary, running):
 
 
 def talk(binary, folder, lines):
-    """Types answers at a terminal, each when it is asked for. Gives the exit code and the screen."""
+    """Types lines on a terminal, one for each question. Returns the exit code and the screen."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(folder)
@@ -338,8 +341,8 @@ def init_asks(binary, running):
         )
         assert code == 0, screen
         assert (
-            "known are s3, " in screen
-            and "known are env, file, literal" in screen
+            "available: s3, " in screen
+            and "available: env, file, literal" in screen
             and "[https://oss-cn-hangzhou.aliyuncs.com]" in screen
         ), screen
         assert "Next:" in screen
@@ -353,13 +356,13 @@ def init_asks(binary, running):
         assert run(binary, "check", "blobfish.toml", folder=folder, OSS_SECRET="x")[0] == 0
     with tempfile.TemporaryDirectory() as folder:
         code, screen = talk(binary, folder, ["x"] * 5)
-        assert code == 1 and "no good answer" in screen and not os.listdir(folder), screen
+        assert code == 1 and "no valid input" in screen and not os.listdir(folder), screen
         code, screen = talk(binary, folder, ["cos", "\x04"])
         assert code == 1 and not os.listdir(folder), screen
 
 
 def command_line(binary, running):
-    """Every command has its examples; completions complete; the version names the commit, or says "unknown"."""
+    """Every command has examples, completions work, and the version names the commit or "unknown"."""
     code, out, _ = run(binary, "--help")
     commands = re.findall(r"^  ([a-z]+) ", out.split("Commands:")[1].split("Options:")[0], re.M)
     assert code == 0 and {"serve", "check", "init", "doctor", "explain", "losses", "completions"} < set(commands), out
@@ -392,10 +395,10 @@ def command_line(binary, running):
         env = {name: value for name, value in os.environ.items() if name != "BLOBFISH_COMMIT"}
 
         def commit(where, **more):
-            told = subprocess.run(
+            output = subprocess.run(
                 [f"{folder}/build"], cwd=where, env={**env, **more}, capture_output=True, text=True, check=True
             ).stdout
-            return told.split("BLOBFISH_COMMIT=")[-1].strip()
+            return output.split("BLOBFISH_COMMIT=")[-1].strip()
 
         assert commit(folder) == "unknown" and commit(folder, BLOBFISH_COMMIT="abc") == "abc"
         assert commit(source, PATH="") == "unknown"

@@ -209,7 +209,7 @@ def full_disks(binary, running, options):
         assert told and told["ResponseMetadata"]["HTTPStatusCode"] == 507 and "full" in told["Error"]["Message"], told
         assert refused(cos(port).put_object, Bucket=BUCKET, Key="k", Body=b"x" * MIB)[0] == 507
         assert refused(oss(port).put_object, "k", b"x" * MIB)[0] == 507
-        assert "the storage is full" in front.log.read_text()
+        assert "the disk or the memory limit of the store is full" in front.log.read_text()
         for _ in range(20):
             assert refused(client.put_object, Bucket=BUCKET, Key="k", Body=b"x" * MIB)[0] == 507
         assert len(client.get_object(Bucket=BUCKET, Key=kept[0])["Body"].read()) == MIB, "twenty refusals are no reason not to read"

@@ -625,7 +625,7 @@ def open_file(binary, running, options):
             if done.returncode == 2:
                 done = subprocess.run([binary, "check", str(path)], capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
-            assert ("open to others" in done.stderr) == warns, (what, done.stderr)
+            assert ("contains a secret" in done.stderr) == warns, (what, done.stderr)
             assert servers.SECRET not in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""`blobfish doctor` against stores that are well and stores that are not. The last line counts."""
+"""`blobfish doctor` with healthy and faulty targets. The last line has the counts."""
 
 import argparse
 import contextlib
@@ -48,7 +48,7 @@ WRONG = "a-wrong-secret-of-a-target"
 
 
 class Examined:
-    """What the doctor said."""
+    """The findings of one run."""
 
     def __init__(self, code, value):
         self.code, self.value = code, value
@@ -64,7 +64,7 @@ class Examined:
         return self
 
     def only(self, **outcomes):
-        """Nothing else than these is a problem or a warning."""
+        """Only these checks are problems or warnings."""
         for outcome in ("problem", "warning"):
             wanted = {
                 check.replace("_", " ").replace("clean up", "clean-up")
@@ -76,8 +76,8 @@ class Examined:
         return self
 
 
-def secrets_hidden(text, backs=()):
-    """Neither a secret nor any signature that was sent."""
+def check_no_secrets(text, backs=()):
+    """Checks that the text contains no secret and no signature that was sent."""
     hidden = [servers.SECRET, servers.TARGET_SECRET, servers.DEMO_SECRET, WRONG]
     for back in backs:
         lines = (
@@ -85,7 +85,7 @@ def secrets_hidden(text, backs=()):
             if isinstance(back, Careless)
             else [request["headers"].get("authorization", "") for request in back.ask("GET", "/requests")]
         )
-        assert any(lines), "there were signatures"
+        assert any(lines), "no signature was sent"
         hidden += [found for line in lines for found in re.findall(r"[Ss]ignature[=:]([^,&\s]+)", line)]
     for secret in hidden:
         assert secret not in text, "a secret or a signature was printed"
@@ -101,14 +101,14 @@ def run(binary, *words, folder=None, **env):
         stdin=subprocess.DEVNULL,
         env={**os.environ, **env},
     )
-    secrets_hidden(done.stdout + done.stderr)
+    check_no_secrets(done.stdout + done.stderr)
     assert "panicked" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
 
 
 @contextlib.contextmanager
 def written(*targets, conditions="native", bucket=BUCKET, more=""):
-    """A configuration file: one bucket at the first target, all others as well."""
+    """Writes a configuration file with one bucket at the first target, and the other targets."""
     name = targets[0].split('name = "')[1].split('"')[0]
     buckets = [f'[[bucket]]\nname = "{bucket}"\ntarget = "{name}"\nconditions = "{conditions}"\n', more]
     text = servers.configuration(list(targets), buckets).replace("{port}", "1").replace("{admin}", "2")
@@ -119,11 +119,11 @@ def written(*targets, conditions="native", bucket=BUCKET, more=""):
 
 
 def examine(binary, *targets, backs=(), more=(), **how):
-    """What the doctor says of these targets, as JSON."""
+    """Runs the doctor for these targets and returns its findings."""
     with written(*targets, **how) as path:
         code, out, err = run(binary, "doctor", "--config", path, "--json", *more)
     assert code in (0, 1) and not err, (code, err)
-    secrets_hidden(out, backs)
+    check_no_secrets(out, backs)
     return Examined(code, json.loads(out))
 
 
@@ -132,7 +132,7 @@ def careless(port, **more):
 
 
 def changed(target, key, value):
-    """A target's table with another value."""
+    """Replaces one value in the table of a target."""
     text, times = re.subn(rf'^{key} = ".*"$', f'{key} = "{value}"', target, flags=re.M)
     assert times == 1
     return text
@@ -142,7 +142,7 @@ WEED = servers.Servers()
 
 
 def with_bucket(running, binary, kind, *names):
-    """A store with these buckets; gives its process and a client in front of it. All tests have one SeaweedFS."""
+    """Starts a store with these buckets. Returns its process and a client. All tests share one SeaweedFS."""
     if kind == "seaweedfs":
         back = WEED.started[0] if WEED.started else WEED.seaweedfs()
         front = running.proxy(binary, servers.configuration([servers.one_target(kind, back.port)]))
@@ -161,7 +161,7 @@ def nothing_left(back, bucket=BUCKET):
 
 
 def healthy(binary, running):
-    """Every store that works is found to work, and is left as it was."""
+    """Working targets have no problems, and are unchanged afterwards."""
     for kind in ("seaweedfs", "demo", *DOUBLES):
         back, client = with_bucket(running, binary, kind)
         target = servers.one_target("seaweedfs" if kind == "demo" else kind, back.port)
@@ -171,10 +171,10 @@ def healthy(binary, running):
         conditions = "check" if kind == "jdcloud" else "native"
         backs = [back] if kind in DOUBLES else []
         found = examine(binary, target, backs=backs, conditions=conditions)
-        # JD documents no conditions of writes; SeaweedFS keeps the names between slashes in files.
+        # JD Cloud documents no conditional writes; SeaweedFS stores key segments as file names.
         found.only(**{"jdcloud": {"overwrite": "warning"}, "seaweedfs": {"limits": "warning"}}.get(kind, {}))
         assert set(found.findings) == {*EVERYTHING, "clean-up"} and not found.of("skipped"), found.value
-        assert client.list(BUCKET) == ["kept"], "the doctor's objects are gone, and no other"
+        assert client.list(BUCKET) == ["kept"], "exactly the scratch objects are deleted"
         if kind in DOUBLES:
             assert (
                 set(back.ask("GET", f"/objects/{BUCKET}")) == {"kept"} and back.ask("GET", f"/uploads/{BUCKET}") == {}
@@ -183,35 +183,35 @@ def healthy(binary, running):
 
 
 def versions(binary, running):
-    """No version and no delete marker is left of what was written."""
+    """Neither versions nor delete markers of scratch objects remain."""
     for kind in DOUBLES:
         back, client = with_bucket(running, binary, kind, VERSIONED)
         conditions = "check" if kind == "jdcloud" else "native"
         found = examine(binary, servers.one_target(kind, back.port), conditions=conditions, bucket=VERSIONED)
-        found.has("versioning", "ok", "On").has("clean-up", "ok")
+        found.has("versioning", "ok", "Enabled").has("clean-up", "ok")
         assert any(request["method"] == "PUT" for request in back.ask("GET", "/requests"))
-        told = client.sdk.list_object_versions(Bucket=VERSIONED)
-        assert not told.get("Versions") and not told.get("DeleteMarkers"), told
+        result = client.sdk.list_object_versions(Bucket=VERSIONED)
+        assert not result.get("Versions") and not result.get("DeleteMarkers"), result
         nothing_left(back, VERSIONED)
 
 
 def text_form(binary, running):
-    """What people read says the same as the JSON."""
+    """The text output has the same findings as the JSON output."""
     back, _ = with_bucket(running, binary, "cos")
     with written(servers.one_target("cos", back.port), servers.one_target("oss", servers.free_ports(1)[0])) as path:
         code, out, _ = run(binary, "doctor", "--config", path)
         _, only, _ = run(binary, "doctor", "--config", path, "--target", "cos")
-        code_json, told, _ = run(binary, "doctor", "--config", path, "--json")
-    told = json.loads(told)
+        code_json, result, _ = run(binary, "doctor", "--config", path, "--json")
+    result = json.loads(result)
     assert code == code_json == 1
-    last = f"{told['ok']} ok, {told['warnings']} warnings, {told['problems']} problems, {told['skipped']} skipped"
+    last = f"{result['ok']} ok, {result['warnings']} warnings, {result['problems']} problems, {result['skipped']} skipped"
     assert out.splitlines()[-1] == last, (out, last)
     assert "target cos:" in out and "target oss:" in out and re.search(r"problem +tcp", out)
     assert "target oss:" not in only and only.endswith(" 0 problems, 0 skipped\n"), only
 
 
 def keys(binary, running):
-    """An unknown key is told from a wrong secret, by the code of the answer; nothing is written with either."""
+    """An unknown access key ID and a wrong secret key are distinguished by the error code; neither writes objects."""
     for kind in ("seaweedfs", *DOUBLES):
         back, _ = with_bucket(running, binary, kind)
         target = servers.one_target(kind, back.port)
@@ -219,7 +219,7 @@ def keys(binary, running):
             back.ask("POST", "/reset", {})
         unknown = examine(binary, changed(target, "access_key", "AKIDUNKNOWN0001"), conditions="check")
         unknown.only(credentials="problem").has(
-            "credentials", "problem", "does not know the access key", "AKIDUNKNOWN0001", "InvalidAccessKeyId"
+            "credentials", "problem", "does not know the access key ID", "AKIDUNKNOWN0001", "InvalidAccessKeyId"
         )
         wrong = examine(binary, changed(target, "secret_key", WRONG), conditions="check")
         wrong.only(credentials="problem").has("credentials", "problem", "secret", "SignatureDoesNotMatch")
@@ -230,7 +230,7 @@ def keys(binary, running):
 
 
 def tokens(binary, running):
-    """An expired session token is told from a wrong one, in each vendor's codes."""
+    """An expired session token and a wrong one are distinguished by each vendor's error codes."""
     codes = {
         "cos": [("ExpiredToken", 400)],
         "oss": [("SecurityTokenExpired", 403), ("InvalidSecurityToken", 403)],
@@ -249,7 +249,7 @@ def tokens(binary, running):
 
 
 def buckets(binary, running):
-    """Every bucket that the configuration names is looked for, under its name at the target."""
+    """Every configured bucket is checked by its name at the target."""
     back, _ = with_bucket(running, binary, "cos", BUCKET, VERSIONED)
     target = servers.one_target("cos", back.port)
     rule = '[[bucket]]\nname = "second"\ntarget = "cos"\ntarget_bucket = "{}"\n'
@@ -258,7 +258,7 @@ def buckets(binary, running):
     for name, times, outcome, words in (
         (VERSIONED, 0, "ok", [BUCKET, VERSIONED]),
         (VERSIONED, 9, "warning", [VERSIONED, "may not list"]),
-        (gone, 0, "problem", [f"{gone} (the target answered 404 NoSuchBucket)", "target_bucket"]),
+        (gone, 0, "problem", [f"{gone} (the target responded with 404 NoSuchBucket)", "target_bucket"]),
     ):
         back.ask("POST", "/fault", {**denied, "times": times})
         with written(target, more=rule.format(name)) as path:
@@ -268,17 +268,17 @@ def buckets(binary, running):
 
 
 def writes(binary, running):
-    """Conditions of writes and limits that a store does not keep are told, the control keeps them."""
+    """Conditional writes and limits that a target does not support are reported; the control supports them."""
     with Careless() as back:
         found = examine(binary, careless(back.port), conditions="check").only()
         found.has("overwrite", "ok", "if-none-match, if-match").has("limits", "ok", "1024", "2048")
     with Careless(keeps_writes=False) as back:
         examine(binary, careless(back.port), conditions="check").only(overwrite="problem").has(
-            "overwrite", "problem", "if-none-match, if-match: the target does it although"
+            "overwrite", "problem", "if-none-match, if-match: the target ignores the condition"
         )
     with Careless(key_bytes_max=500) as back:
         examine(binary, careless(back.port), conditions="check").only(limits="warning").has(
-            "limits", "warning", "No key of 1024 bytes", "400 KeyTooLongError"
+            "limits", "warning", "Keys of 1024 bytes are not accepted", "400 KeyTooLongError"
         )
         assert not back.objects
     with Careless(metadata_bytes_max=1000) as back:
@@ -292,12 +292,12 @@ def unreachable(binary, running):
     )
     assert found.of("skipped") == set(EVERYTHING) - {"dns", "tcp"}
     target = changed(careless(closed), "endpoint", "https://no-such-store.invalid")
-    found = examine(binary, target).only(dns="problem").has("dns", "problem", "no-such-store.invalid", "no address")
+    found = examine(binary, target).only(dns="problem").has("dns", "problem", "no-such-store.invalid", "does not resolve")
     assert found.of("skipped") == set(EVERYTHING) - {"dns"}
 
 
 def tls(binary, running):
-    """Chain and name, and which of them it is that is wrong; no byte of HTTP before they are right."""
+    """An untrusted chain and a wrong name are distinguished; no HTTP is sent before both are correct."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
         ca, cert, key = authority(folder, ["oss-cn-hangzhou.localhost", "*.oss-cn-hangzhou.localhost"])
         wrong_ca, wrong_cert, wrong_key = authority(other, ["elsewhere.localhost"])
@@ -309,27 +309,27 @@ def tls(binary, running):
         Boto3(front.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
         back.ask("POST", "/reset", {})
         examine(binary, servers.one_target("oss", back.port, scheme="https", ca=wrong_ca)).only(tls="problem").has(
-            "tls", "problem", "Nobody who is trusted", 'ca = "FILE"'
+            "tls", "problem", "not signed by a trusted", 'ca = "FILE"'
         )
         examine(binary, servers.one_target("oss", back.port, scheme="https")).only(tls="problem").has(
-            "tls", "problem", "Nobody"
+            "tls", "problem", "not signed by a trusted"
         )
         examine(binary, servers.one_target("oss", misnamed.port, scheme="https", ca=wrong_ca)).only(tls="problem").has(
-            "tls", "problem", "other names", f"{BUCKET}.oss-cn-hangzhou.localhost"
+            "tls", "problem", "does not match the name", f"{BUCKET}.oss-cn-hangzhou.localhost"
         )
         assert back.ask("GET", "/requests") == [] and misnamed.ask("GET", "/requests") == []
         plain = running.double("oss")
         examine(binary, servers.one_target("oss", plain.port, scheme="https", ca=ca)).only(tls="problem").has(
-            "tls", "problem", "does not speak TLS"
+            "tls", "problem", "does not use TLS"
         )
-        for days, outcome, words in ((0, "problem", "has expired"), (90, "ok", "lasts 89 days")):
+        for days, outcome, words in ((0, "problem", "has expired"), (90, "ok", "expires in 89 days")):
             with tempfile.TemporaryDirectory() as own:
                 ca_of, cert_of, key_of = authority(own, ["*.oss-cn-hangzhou.localhost"], days)
                 dated = running.double("oss", "--cert", cert_of, "--key", key_of)
-                time.sleep(1.1)  # Within the second in which it was made neither is true yet.
+                time.sleep(1.1)  # In the second of its creation the certificate is neither expired nor valid.
                 target = servers.one_target("oss", dated.port, scheme="https", ca=ca_of)
                 examine(binary, target, more=["--read-only"]).has("tls", outcome, words)
-        # The control: the right authority and name. Its certificate lasts two days.
+        # The control: the right certificate authority and name. The certificate expires in two days.
         examine(binary, servers.one_target("oss", back.port, scheme="https", ca=ca)).only(tls="warning").has(
             "tls", "warning", "trusted", "1 days"
         )
@@ -389,10 +389,10 @@ def regions(binary, running):
 
 
 def addressing(binary, running):
-    """A store without names for buckets is told, and the other way is tried."""
+    """A target without virtual-hosted addressing is reported, and the other addressing is tested."""
     back, _ = with_bucket(running, binary, "seaweedfs")
     by_name = changed(careless(back.port), "endpoint", f"http://localhost:{back.port}")
-    examine(binary, by_name).only(limits="warning").has("limits", "warning", "only where").has(
+    examine(binary, by_name).only(limits="warning").has("limits", "warning", "only if slashes").has(
         "addressing", "ok", '"path" works'
     )
     examine(binary, changed(by_name, "addressing", "virtual")).has("addressing", "problem", 'addressing = "path"')
@@ -401,17 +401,17 @@ def addressing(binary, running):
 
 
 def conditions(binary, running):
-    """A target that does not keep what the configuration leaves to it; with the advice followed, callers are safe."""
+    """A target that ignores conditions is reported; clients are safe after the advice is followed."""
     back, _ = with_bucket(running, binary, "jdcloud")
     target = servers.one_target("jdcloud", back.port)
     found = examine(binary, target, conditions="native").only(conditions="warning", overwrite="warning")
     found.has("conditions", "warning", 'conditions = "check"', BUCKET, "x-amz-copy-source-if-none-match")
     nothing_left(back)
-    examine(binary, target, conditions="check").only(overwrite="warning").has("conditions", "ok", "looks first")
+    examine(binary, target, conditions="check").only(overwrite="warning").has("conditions", "ok", "Blobfish evaluates them")
     with Careless() as back:
         found = examine(binary, careless(back.port)).only(conditions="problem")
-        found.has("conditions", "problem", 'conditions = "check"', "although the condition does not hold")
-        examine(binary, careless(back.port), conditions="check").only().has("conditions", "ok", "looks first")
+        found.has("conditions", "problem", 'conditions = "check"', "the target ignores the condition")
+        examine(binary, careless(back.port), conditions="check").only().has("conditions", "ok", "Blobfish evaluates them")
         assert not back.objects
         for word, safe in (("native", False), ("check", True)):
             bucket = f'[[bucket]]\nname = "*"\ntarget = "seaweedfs"\nconditions = "{word}"\n'
@@ -430,7 +430,7 @@ def fault(back, op, kind="status", times=99, **more):
 
 
 def failing(binary, running):
-    """A step that fails is told, and leaves nothing; what cannot be deleted is told with its key."""
+    """A failed check is reported and leaves no objects; objects that cannot be deleted are reported with their keys."""
     back, _ = with_bucket(running, binary, "cos")
     target = servers.one_target("cos", back.port)
     for op, check in (
@@ -440,14 +440,14 @@ def failing(binary, running):
         ("HeadObject", "head"),
     ):
         fault(back, op, code="InternalError")
-        # An answer to a HEAD has no document with a code.
+        # A response to HEAD has no document with an error code.
         words = "500" if op == "HeadObject" else "500 InternalError"
         found = examine(binary, target).has(check, "problem", words).has("clean-up", "ok")
         assert found.code == 1
         back.ask("POST", "/reset", {})
         nothing_left(back)
     fault(back, "PutObject", status=403, code="AccessDenied")
-    found = examine(binary, target).only(put="problem").has("put", "problem", "AccessDenied", "Let the key")
+    found = examine(binary, target).only(put="problem").has("put", "problem", "AccessDenied", "Allow the access key")
     back.ask("POST", "/reset", {})
     for kind in ("reset", "error_in_200", "cut_xml", "empty_200"):
         fault(back, "CopyObject", kind)
@@ -464,11 +464,11 @@ def failing(binary, running):
     )
     fault(back, "DeleteObject", times=3)
     examine(binary, target).only().has("clean-up", "ok")
-    assert set(back.ask("GET", f"/objects/{BUCKET}")) == left, "what fails once is deleted all the same"
+    assert set(back.ask("GET", f"/objects/{BUCKET}")) == left, "a failed delete is retried"
 
 
 def interrupted(binary, running):
-    """Ctrl-C in the middle deletes what was written."""
+    """After Ctrl-C the scratch objects are deleted."""
     back, _ = with_bucket(running, binary, "oss")
     for number in (signal.SIGINT, signal.SIGTERM):
         fault(back, "CopyObject", "delay", times=1, seconds=1)
@@ -505,7 +505,7 @@ def missing_bucket(binary, running):
 
 
 def echo(handler):
-    """A target that sends our own signature back wherever it can."""
+    """A target that echoes our signature wherever it can."""
     line = handler.headers.get("Authorization", "")
     signature = line.rpartition("Signature=")[2]
     handler.answer(
@@ -517,7 +517,7 @@ def echo(handler):
 
 
 def echo_late(handler):
-    """The same, with what commands a terminal, and only in the successes of copies and completing calls."""
+    """Like echo, with terminal escape sequences, and only in successful responses to copies and completions."""
     if "x-amz-copy-source" not in handler.headers and handler.command != "POST":
         return handler.usual()
     line = handler.headers.get("Authorization", "") + "&#x9b;31m"
@@ -526,7 +526,7 @@ def echo_late(handler):
 
 
 def hostile(binary, running):
-    """What a target answers is not believed, and not repeated."""
+    """Responses of a target are neither trusted nor repeated."""
     with Careless(says=echo_late) as back:
         found = examine(binary, careless(back.port), backs=[back])
         assert {"copy", "part copy"} <= found.of("problem"), found.value
@@ -535,7 +535,7 @@ def hostile(binary, running):
         assert examine(binary, careless(back.port), backs=[back]).code == 1
     with Careless(says=lambda handler: handler.answer(200, b"<html>fine</html>")) as back:
         examine(binary, careless(back.port), backs=[back]).only(credentials="problem").has(
-            "credentials", "problem", "something else"
+            "credentials", "problem", "not with the requested listing"
         )
     with Careless(says=lambda handler: handler.answer(502, b"x" * 100_000)) as back:
         assert examine(binary, careless(back.port), backs=[back]).of("problem") == {"credentials"}
@@ -544,13 +544,13 @@ def hostile(binary, running):
 def usage(binary, running):
     target = careless(servers.free_ports(1)[0])
     with written(target) as path:
-        for words, told in (
+        for words, result in (
             (["--target", "other"], "seaweedfs"),
             (["--bucket", "unmapped"], "unmapped"),
             (["--nonsense"], "--nonsense"),
         ):
             code, out, err = run(binary, "doctor", "--config", path, *words)
-            assert code == 2 and told in err and not out, (words, code, err)
+            assert code == 2 and result in err and not out, (words, code, err)
         assert run(binary, "doctor")[0] == 2
         assert run(binary, "doctor", "--config", path + ".none")[0] == 1
         Path(path).write_text("nonsense = 1\n")

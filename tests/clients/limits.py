@@ -264,5 +264,36 @@ def encoded_keys(binary, running, options):
         assert [row.key for row in listed.contents] == [key]
 
 
+def headers_with_an_effect(binary, running, options):
+    """Amazon S3, API Reference: what affects the result takes effect, or the call is rejected; each beside its control."""
+    for target, front, _ in fronts(running, binary):
+        s3 = clients(front, target)[0]
+        s3.create_bucket(Bucket=NAMES[0])
+        where = {"Bucket": NAMES[0], "Key": "k"}
+        upload = s3.create_multipart_upload(**where)["UploadId"]
+        etag = s3.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"1234")["ETag"]
+        done = {**where, "UploadId": upload, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": etag}]}}
+        assert refusal(s3.complete_multipart_upload, **done, MpuObjectSize=5) == (400, "InvalidRequest"), target
+        s3.complete_multipart_upload(**done, MpuObjectSize=4)
+        assert s3.get_object(**where)["Body"].read() == b"1234", target
+        for algorithm, kind in (("SHA1", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE")):
+            asked = {"ChecksumAlgorithm": algorithm, "ChecksumType": kind}
+            assert refusal(s3.create_multipart_upload, **where, **asked) == (400, "InvalidRequest"), (target, asked)
+        for algorithm, kind in (("CRC32", "FULL_OBJECT"), ("SHA1", "COMPOSITE")):
+            s3.create_multipart_upload(**where, ChecksumAlgorithm=algorithm, ChecksumType=kind)
+        wanted = {"Bucket": NAMES[0], "OptionalObjectAttributes": ["RestoreStatus"]}
+        for listing in (s3.list_objects_v2, s3.list_objects, s3.list_object_versions):
+            if target in WITHOUT_PARTS:
+                assert refusal(listing, **wanted) == (501, "NotImplemented"), (target, listing)
+                listing(Bucket=NAMES[0])
+            else:
+                listing(**wanted)
+        if target in WITHOUT_PARTS:
+            owned = {"Bucket": NAMES[1], "ObjectOwnership": "BucketOwnerEnforced"}
+            assert refusal(s3.create_bucket, **owned) == (501, "NotImplemented"), target
+            assert NAMES[1] not in [row["Name"] for row in s3.list_buckets()["Buckets"]], target
+
+
 if __name__ == "__main__":
-    servers.main(__doc__, [buckets, configured_buckets, many_buckets, parts, empty_values, ranges_of_one_object, encoded_keys])
+    servers.main(__doc__, [buckets, configured_buckets, many_buckets, parts, empty_values, ranges_of_one_object, encoded_keys,
+                           headers_with_an_effect])

@@ -1,4 +1,4 @@
-"""Changing the configuration of a proxy that runs: while an app goes on, without a request lost. The last line counts."""
+"""Hot reload of a running proxy, without a failed request of an application. The last line has the counts."""
 
 import http.client
 import os
@@ -39,7 +39,7 @@ def caller(name, key, secret):
 
 
 class App(threading.Thread):
-    """An app that writes, reads, copies and deletes all the time; every failure is kept."""
+    """An application that writes, reads, copies and deletes continuously. Every failure is recorded."""
 
     def __init__(self, port):
         super().__init__()
@@ -67,7 +67,7 @@ class App(threading.Thread):
 
 
 class Changeable:
-    """A proxy in front of a double, whose file can be rewritten."""
+    """A proxy in front of a double, with a configuration file that can be replaced."""
 
     def __init__(self, binary, running, **more):
         self.back = running.double("oss")
@@ -78,7 +78,7 @@ class Changeable:
         self.client = Boto3(self.proxy.port, servers.KEY, servers.SECRET)
 
     def rewrite(self, text):
-        """As editors and orchestrators do: a new file in the place of the old."""
+        """Replaces the file by renaming a new one, as editors and orchestrators do."""
         new = self.file.with_suffix(".new")
         new.write_text(text)
         new.rename(self.file)
@@ -90,7 +90,7 @@ class Changeable:
 
 
 def under_load(binary, running, options):
-    """Many reloads, half of them of wrong files: an app that goes on does not notice."""
+    """Many reloads, half of them of invalid files, do not affect a running application."""
     live = Changeable(binary, running)
     live.client.create_bucket(BUCKET)
     times = 200
@@ -99,20 +99,20 @@ def under_load(binary, running, options):
         for number in range(times):
             outcome = "failure" if number % 2 else "success"
             before = reloads(live.proxy, outcome)
-            # By a signal, and now and then only by the change of the file.
+            # Most reloads are triggered by a signal, some only by the changed file.
             live.rewrite(wrong[number // 2 % 4] if number % 2 else live.first + f"\n# {number}\n")
             if number % 20 > 1:
                 os.kill(live.proxy.child.pid, signal.SIGHUP)
             servers.wait_for(lambda: reloads(live.proxy, outcome) > before, 5, f"{outcome} {number}")
     assert not app.failures, app.failures[:3]
     assert app.rounds > 20, app.rounds
-    told = log_lines(live.proxy, "the one before stays")
-    assert len(told) >= times // 2 and any("did you mean" in line and "line " in line for line in told), told[:3]
+    logged = log_lines(live.proxy, "the previous configuration stays active")
+    assert len(logged) >= times // 2 and any("did you mean" in line and "line " in line for line in logged), logged[:3]
     assert live.proxy.child.poll() is None
 
 
 def revoked(binary, running, options):
-    """A key that is taken out stops within a second, also on a connection that is open; a new one begins."""
+    """A removed access key is rejected within a second, also on an open connection; a new one is accepted."""
     live = Changeable(binary, running)
     live.client.create_bucket(BUCKET)
     live.client.put(BUCKET, "one", b"x")
@@ -132,12 +132,12 @@ def revoked(binary, running, options):
 
 
 def servers_with(live, callers):
-    """The first configuration with other callers."""
+    """The original configuration with other callers."""
     return live.first[:live.first.index("[[caller]]")] + callers
 
 
 def secret_files(binary, running, options):
-    """A secret in a file is read again when that file changes, the configuration's own being the same."""
+    """A secret in a file is read again when that file changes, although the configuration file does not."""
     live = Changeable(binary, running)
     secret = Path(live.proxy.folder, "secret")
     secret.write_text("the-first-secret\n")
@@ -150,9 +150,9 @@ def secret_files(binary, running, options):
     servers.wait_for(lambda: reloads(live.proxy, "success") >= 2, 3, "the new secret")
     second.put(BUCKET, "one", b"x")
     refused(403, first.get, BUCKET, "one")
-    # It is gone for a while: what is in force stays.
+    # The file is missing for a while: the active configuration stays.
     secret.rename(secret.with_suffix(".away"))
-    servers.wait_for(lambda: reloads(live.proxy, "failure") >= 1, 3, "a refusal")
+    servers.wait_for(lambda: reloads(live.proxy, "failure") >= 1, 3, "a failed reload")
     assert second.get(BUCKET, "one")["body"] == b"x"
     secret.with_suffix(".away").rename(secret)
     servers.wait_for(lambda: reloads(live.proxy, "success") >= 3, 3, "the file to be back")
@@ -160,7 +160,7 @@ def secret_files(binary, running, options):
 
 
 def turned_links(binary, running, options):
-    """A folder of links that an orchestrator turns from one version to the next."""
+    """A directory of symbolic links that an orchestrator switches from one version to the next."""
     back = running.double("oss")
     target = servers.one_target("oss", back.port)
     proxy = running.proxy(binary, servers.configuration([target]), linked=True)
@@ -185,12 +185,12 @@ def turned_links(binary, running, options):
 
 
 def listeners(binary, running, options):
-    """Other addresses need an upgrade, which is said; what else is in the file is in force."""
+    """Changed addresses require an upgrade, which is logged; all other changes become active."""
     live = Changeable(binary, running)
     other = servers.free_ports(1)[0]
     text = servers_with(live, caller("app", "AKIDOTHER", '"another-secret-of-the-app"'))
     live.rewrite_and_wait(text.replace(f":{live.proxy.port}\"", f":{other}\"", 1))
-    assert log_lines(live.proxy, "needs `blobfish upgrade`")
+    assert log_lines(live.proxy, "require `blobfish upgrade`")
     Boto3(live.proxy.port, "AKIDOTHER", "another-secret-of-the-app").create_bucket(BUCKET)
 
 

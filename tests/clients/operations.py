@@ -1,5 +1,5 @@
-"""What an operator relies on: TLS towards targets, faults of targets, metrics, logs without secrets, constant memory, a
-demo that survives a restart, and the command line. The last line counts."""
+"""Operation: TLS to targets, errors of targets, metrics, logs without secrets, constant memory, a demo that survives a
+restart, and the command line. The last line has the counts."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ BUCKET = "ops-1250000000"
 
 
 def authority(folder, names, days=2):
-    """A certificate authority, and a server certificate for these names that lasts so long."""
+    """Creates a certificate authority, and a server certificate for these names that is valid for so many days."""
     def openssl(*words):
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
@@ -40,7 +40,7 @@ def authority(folder, names, days=2):
 
 
 def tls(binary, running, options):
-    """Chain and name are verified before any byte of HTTP."""
+    """The certificate chain and the name are verified before any HTTP is sent."""
     with tempfile.TemporaryDirectory() as folder:
         ca, cert, key = authority(folder, ["oss-cn-hangzhou.localhost", "*.oss-cn-hangzhou.localhost"])
         with tempfile.TemporaryDirectory() as other:
@@ -64,7 +64,7 @@ def tls(binary, running, options):
 
 
 def faults(binary, running, options):
-    """Never a success that is not one, in every caller's words."""
+    """An invalid response of a target is never a success, and every dialect gets its own error code."""
     for target in ("cos", "oss", "jdcloud"):
         front, back = running.front(binary, target)
         clients = [make(front.port, servers.KEY, servers.SECRET)
@@ -87,10 +87,10 @@ def faults(binary, running, options):
                 fault(kind, (500, 503), copy)
             assert fault("error_in_200", 503, copy, code="SlowDown" if target != "oss" else "TotalQpsLimitExceeded")
             fault("status", 503, copy, status=503, code="ServiceUnavailable")
-            # What a target says of our key is none of the caller's business.
+            # Errors about our own credentials are not passed on to clients.
             for code in ("SignatureDoesNotMatch", "InvalidAccessKeyId"):
                 assert fault("status", 500, copy, status=403, code=code).code == "InternalError"
-            # What it says of our clock is known by the next request.
+            # After an error about our clock, the next request uses the target's time.
             assert fault("status", 503, copy, status=403, code="RequestTimeTooSkewed").code == "ServiceUnavailable"
             fault("reset", (500, 503), lambda: client.put(BUCKET, "lost", b"x"), op="put")
             before = len(back.ask("GET", "/requests"))
@@ -101,7 +101,7 @@ def faults(binary, running, options):
             try:
                 body = client.get(BUCKET, "cut")["body"]
             except Exception:
-                body = None  # The SDK saw that the answer broke off.
+                body = None  # The SDK noticed the incomplete response.
             assert body is None or len(body) != 5000, "a cut body must not look whole"
             back.ask("POST", "/reset", {})
 
@@ -114,7 +114,7 @@ def ask(port, path):
 
 
 def observed(binary, running, options):
-    """Metrics under their names, one JSON line per request, and no secret anywhere."""
+    """Metrics have their documented names, each request has one JSON line, and nothing contains a secret."""
     front, _ = running.front(binary, "cos")
     client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
     client.create_bucket(BUCKET)
@@ -159,7 +159,7 @@ def observed(binary, running, options):
 
 
 def memory(binary, running, options):
-    """Does not grow with the size of bodies."""
+    """Memory use does not grow with the size of bodies."""
     front, _ = running.front(binary, "seaweedfs")
     client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
     client.create_bucket(BUCKET)
@@ -179,7 +179,7 @@ def memory(binary, running, options):
 
 
 def durable(binary, running, options):
-    """The demo's objects are there after a restart, and after being killed."""
+    """The objects of the demo survive a restart and a kill."""
     with tempfile.TemporaryDirectory() as folder:
         first = running.demo(binary, "--data", folder)
         client = oss_clients.Oss2V1(first.port, servers.DEMO_KEY, servers.DEMO_SECRET)
@@ -200,7 +200,7 @@ def durable(binary, running, options):
 
 
 def listed_buckets(binary, running, options):
-    """Callers see the configured names that they may read, and nothing of the target."""
+    """ListBuckets returns the configured names that the caller may read, and nothing from the target."""
     back = running.double("cos")
     target = servers.one_target("cos", back.port)
     buckets = [f'[[bucket]]\nname = "{name}"\ntarget = "cos"\ntarget_bucket = "hidden-{name}"\n' for name in ("app-1", "other-1")]
@@ -219,7 +219,7 @@ def listed_buckets(binary, running, options):
 
 
 def versions(binary, running, options):
-    """Version ids in and out."""
+    """Version IDs in requests and responses."""
     for target in ("cos", "oss", "jdcloud", "demo"):
         front, _ = running.front(binary, target)
         key, secret = servers.caller_key(target)
@@ -227,7 +227,7 @@ def versions(binary, running, options):
         bucket = "ver-1250000000"
         s3.create_bucket(Bucket=bucket)
         if target == "demo":
-            continue  # Turning versions on is a sub-resource: the store's own tests have them.
+            continue  # The tests of the store cover versioning.
         first = s3.put_object(Bucket=bucket, Key="k", Body=b"one")["VersionId"]
         second = s3.put_object(Bucket=bucket, Key="k", Body=b"two")["VersionId"]
         assert first != second
@@ -249,7 +249,7 @@ def versions(binary, running, options):
 
 
 def locked_copies(binary, running, options):
-    """A copy between two targets locks what it makes, though nobody knows its digest when it begins."""
+    """A relayed copy can lock the new object, although its digest is unknown when the copy begins."""
     store, cos = running.demo(binary, "--memory"), running.double("cos")
     targets = [servers.one_target("seaweedfs", store.port, key=(servers.DEMO_KEY, servers.DEMO_SECRET)),
                servers.one_target("cos", cos.port)]
@@ -269,7 +269,7 @@ def locked_copies(binary, running, options):
 
 
 def customer_keys(binary, running, options):
-    """Encryption with a customer's key, of the source and of the destination."""
+    """Encryption with customer-provided keys, of source and destination."""
     front, _ = running.front(binary, "demo")
     s3 = s3_clients.Boto3(front.port, servers.DEMO_KEY, servers.DEMO_SECRET).sdk
     one, two = b"1" * 32, b"2" * 32
@@ -291,7 +291,7 @@ def customer_keys(binary, running, options):
 
 
 def losses(binary, running, options):
-    """What a target cannot be told is refused by name, or reported where the operator said so."""
+    """A field that the target does not support is rejected by name, or reported if so configured."""
     front, back = running.front(binary, "oss")
     client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
     client.create_bucket(BUCKET)
@@ -345,13 +345,13 @@ CLIENTS = (s3_clients.Boto3, cos_clients.CosPython, oss_clients.Oss2V4)
 
 
 def of_caller(more):
-    """A configuration in front of a double, with one caller of which more is said."""
+    """A proxy in front of a double, with more keys in the table of its caller."""
     return [f'[[caller]]\nname = "app"\naccess_key = "{servers.KEY}"\nsecret_key = "{servers.SECRET}"\n'
             f'grants = [{{ buckets = ["*"], access = "admin" }}]\n{more}\n']
 
 
 def two_keys(binary, running, options):
-    """An app that moves from one key to the next: both work, and are the same caller."""
+    """Key rotation: both keys of a caller work, and belong to the same caller."""
     back = running.double("oss")
     callers = of_caller('keys = [{ access_key = "AKIDNEXT", secret_key = "the-next-secret" }]')
     front = running.proxy(binary, servers.configuration([servers.one_target("oss", back.port)], callers=callers))
@@ -366,7 +366,7 @@ def two_keys(binary, running, options):
 
 
 def slowed(binary, running, options):
-    """Too many requests in a second, or at once, are told to slow down; others are not slowed."""
+    """Requests above the rate limit or concurrency limit get SlowDown; other callers are not affected."""
     back = running.double("oss")
     target, other = servers.one_target("oss", back.port), of_caller("")[0].replace('"app"', '"other"').replace(servers.KEY, "AKIDOTHER")
     for more in ("requests_per_second = 5", "concurrent_requests_max = 1"):
@@ -396,14 +396,14 @@ def slowed(binary, running, options):
                 assert 5 <= len(errors) <= 15, len(errors)
                 slow = errors[0]
                 assert slow.status == 503
-            # The COS reference 6, the OSS reference 6, the S3 reference 6.
+            # The error codes of the vendors' documents.
             assert slow.code in ("SlowDown", "ServiceUnavailable", "TotalQpsLimitExceeded"), slow.code
             time.sleep(1.1)
             client.get(BUCKET, "one")
 
 
 def anonymous(binary, running, options):
-    """Objects of an open bucket are read without a signature, in every dialect; nothing else is done so."""
+    """Anonymous requests can read objects of a bucket with anonymous_read, in every dialect, and nothing else."""
     back = running.double("cos")
     buckets = ['[[bucket]]\nname = "open-*"\ntarget = "cos"\nanonymous = "read"\n[[bucket]]\nname = "*"\ntarget = "cos"\n']
     front = running.proxy(binary, servers.configuration([servers.one_target("cos", back.port, "cos")], buckets))
@@ -435,7 +435,7 @@ def anonymous(binary, running, options):
 
 
 def readme(binary, running, options):
-    """The README's examples, pasted as they are, but for the port."""
+    """The examples of the README work as they are, except for the port."""
     front = running.demo(binary, "--memory")
     text = (servers.TESTS.parent / "README.md").read_text()
     examples = [block.split("```")[0] for block in text.split("```python\n")[1:]]

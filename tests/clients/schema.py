@@ -1,5 +1,5 @@
-"""The JSON Schema that `blobfish schema` prints, held against the reader itself: what one of them refuses the other
-does, and every configuration of the tree passes. The last line counts."""
+"""Compares the JSON Schema of `blobfish schema` with the configuration reader: both reject the same files, and accept every
+configuration in the repository. The last line has the counts."""
 
 import argparse
 import copy
@@ -18,11 +18,11 @@ import servers
 
 TREE = servers.TESTS.parent
 FULL = TREE / "config/examples/full.toml"
-# Whose words have a meaning only beside another key's.
+# Keys with words that are valid only together with another key.
 PAIRED = {"dialect", "profile", "signing", "addressing", "credentials"}
-# What the first table of its list does not have.
+# Keys that the first table of their list does not have.
 ELSEWHERE = {"session_token", "credentials", "metadata_endpoint"}
-# Two of one table may be left out together only, which the reader knows.
+# Pairs of keys that may be omitted only together; only the reader checks that.
 TOGETHER = {
     ("caller", 0, "access_key"),
     ("caller", 0, "secret_key"),
@@ -36,7 +36,7 @@ TOGETHER = {
 
 
 def toml(value):
-    """A value as TOML, tables inline."""
+    """Formats a value as TOML, with inline tables."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {toml(below)}" for key, below in value.items()) + " }"
     if isinstance(value, list):
@@ -56,15 +56,15 @@ class Judges:
         return self.validator.is_valid(document)
 
     def passes(self, document):
-        """Whether `blobfish check` finds no mistake."""
+        """Whether `blobfish check` accepts the configuration."""
         path = self.folder / "checked.toml"
         path.write_text("".join(f"{key} = {toml(value)}\n" for key, value in document.items()))
         done = subprocess.run([self.binary, "check", str(path)], capture_output=True, text=True)
-        assert done.returncode in (0, 1) and "not TOML" not in done.stderr, done.stderr
+        assert done.returncode in (0, 1) and "invalid TOML" not in done.stderr, done.stderr
         return done.returncode == 0
 
     def full(self):
-        """The full example, with files that are there."""
+        """The full example, with files that exist."""
         text = FULL.read_text()
         certificate = subprocess.run(
             [
@@ -107,14 +107,14 @@ def printed_is_published(judges):
     ).read_text() == judges.text, "run: blobfish schema > docs/blobfish.schema.json"
     printed = subprocess.run([judges.binary, "schema", "--markdown"], capture_output=True, text=True, check=True).stdout
     assert (TREE / "docs/keys.md").read_text() == printed, "run: blobfish schema --markdown > docs/keys.md"
-    # What is printed for people has every key of the other.
-    for table, told in json.loads(judges.text)["properties"].items():
-        for key in told.get("items", told)["properties"]:
+    # The Markdown tables have every key of the schema.
+    for table, schema in json.loads(judges.text)["properties"].items():
+        for key in schema.get("items", schema)["properties"]:
             assert f"| `{key}` |" in printed.split(f"[{table}]")[1].split("\n## ")[0], (table, key)
 
 
 def samples_pass(judges):
-    """Every file of the tree, what the pages show, what the suites write, and what init writes."""
+    """The schema accepts every file of the repository, the examples in the documentation, and the files of the suites and init."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=TREE, capture_output=True, text=True, check=True
     ).stdout.split("\n")
@@ -155,7 +155,7 @@ def samples_pass(judges):
 
 
 def places(schema, value, way=()):
-    """Every key of a document that the schema has, with its own schema."""
+    """Iterates over the keys of the schema, each with its own schema."""
     for key, below in schema.get("properties", {}).items():
         yield (*way, key), below, schema
         if isinstance(value, dict) and key in value:
@@ -189,15 +189,15 @@ def both_refuse(judges, document, why):
 
 def both_accept(judges, document, why):
     assert judges.valid(document), (
-        "the schema refuses",
+        "the schema rejects",
         why,
         [error.message for error in judges.validator.iter_errors(document)],
     )
-    assert judges.passes(document), ("the reader refuses", why)
+    assert judges.passes(document), ("the reader rejects", why)
 
 
 def judges_agree(judges):
-    """The full example with one thing changed, for each key and each thing that can be."""
+    """Schema and reader agree on the full example with one change, for each key and each possible change."""
     full = judges.full()
     both_accept(judges, full, "the full example")
     kinds = {"string": "text", "integer": 7, "boolean": True, "array": [], "object": {}}

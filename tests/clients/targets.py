@@ -1,4 +1,4 @@
-"""What the proxy needs towards its targets: that one which fails does not hold up callers. The last line counts."""
+"""Connections to targets: a failing target does not block clients. The last line has the counts."""
 
 import contextlib
 import datetime
@@ -25,7 +25,7 @@ BUCKET = "targets-1250000000"
 
 
 class Front(Changeable):
-    """A proxy in front of a double whose target has these keys, and a client of each dialect."""
+    """A proxy with a double, more keys in the table of its target, and a client of each dialect."""
 
     def __init__(self, binary, running, port=None, **more):
         self.back = running.double("oss")
@@ -53,8 +53,8 @@ class Front(Changeable):
 
 
 def failing(binary, running, options):
-    """A target that fails for several objects opens the circuit breaker, in every caller's words; one request probes, and
-    closes it. One object alone does not."""
+    """Failures for several objects open the circuit breaker, and each dialect gets its own error code; one successful trial request
+    closes it. Failures of one object alone do not open it."""
     front = Front(binary, running, circuit_breaker_failures=3, circuit_breaker_open_seconds=2)
     client = front.client
     client.create_bucket(BUCKET)
@@ -65,7 +65,7 @@ def failing(binary, running, options):
         refused(500, client.get, BUCKET, "one")
         refused(404, client.head, BUCKET, "nothing")
     assert front.state() == 1, "one object alone"
-    # Four fifths of what is asked for: `nothing` is answered, `one` is not.
+    # Four fifths of the requests fail: `nothing` gets responses, `one` does not.
     for key in ("two", "three", "four"):
         assert front.state() == 1 and front.paused() == 0
         refused(500, client.get, BUCKET, key)
@@ -77,20 +77,20 @@ def failing(binary, running, options):
         assert refused(503, other.get, BUCKET, "one").code == "ServiceUnavailable", other.name
         assert refused(503, other.put, BUCKET, "two", b"x").code == "ServiceUnavailable", other.name
         assert refused(503, other.copy, BUCKET, "one", BUCKET, "two").code == "ServiceUnavailable", other.name
-        assert time.monotonic() - begun < 1, "answered at once"
+        assert time.monotonic() - begun < 1, "the response is immediate"
     assert front.sent() == before, "nothing is sent"
     assert front.paused() == 9
     assert metric(front.proxy, 'blobfish_target_errors_total{kind="circuit_open",target="oss"}') == 0
     assert time.monotonic() - closed_at < 2, "the machine is too slow for this test"
     time.sleep(2.1 - (time.monotonic() - closed_at))
-    # One tries, of many that come at once; it fails, and the way stays closed.
+    # Of many concurrent requests one is the trial; it fails, and the circuit breaker stays open.
     told = at_once(8, lambda: refused((500, 503), client.get, BUCKET, "one").status)
     assert sorted(told) == [500] + [503] * 7, told
     assert front.sent() == before + 1 and front.state() == 0
     front.well()
     refused(503, client.get, BUCKET, "one")
     time.sleep(2.1)
-    # A write may be the one that tries; it is sent once.
+    # A write may be the trial request; it is sent once.
     client.put(BUCKET, "three", b"x")
     assert front.sent() == 1 and front.state() == 1
     assert client.get(BUCKET, "one")["body"] == b"x"
@@ -108,7 +108,7 @@ def at_once(count, call):
 
 
 def kinds(binary, running, options):
-    """What counts as a failure of a target, and what does not."""
+    """Which errors count as failures of a target, and which do not."""
     front = Front(binary, running, circuit_breaker_failures=3, circuit_breaker_open_seconds=1, response_timeout_seconds=1)
     client = front.client
     client.create_bucket(BUCKET)
@@ -133,7 +133,7 @@ def kinds(binary, running, options):
 
 
 def unreachable(binary, running, options):
-    """Nobody listens, or nobody answers; and a target that is never left alone."""
+    """A target without a listener, a target that does not respond, and a target without a circuit breaker."""
     nobody = servers.free_ports(1)[0]
     front = Front(binary, running, nobody, circuit_breaker_failures=2, circuit_breaker_open_seconds=60)
     [refused(503, front.client.get, BUCKET, "one") for _ in range(5)]
@@ -144,7 +144,7 @@ def unreachable(binary, running, options):
     assert metric(off.proxy, 'blobfish_target_errors_total{kind="connect",target="oss"}') == 12
     assert off.state() == 1 and off.paused() == 0
 
-    # A reload keeps what is known; of another address nothing is known.
+    # A reload keeps the state of a target, except if its address changes.
     front.rewrite_and_wait(front.first + "\n# the same\n")
     assert front.state() == 0
     refused(503, front.client.get, BUCKET, "one")
@@ -156,7 +156,7 @@ def unreachable(binary, running, options):
 
 
 def connections(binary, running, options):
-    """What is over the limit waits, and is refused when it waited too long."""
+    """Requests above the connection limit wait, and are rejected after the timeout."""
     front = Front(binary, running, connections_max=2, connect_timeout_seconds=1)
     free = Front(binary, running)
     took = {}
@@ -189,7 +189,7 @@ def connections(binary, running, options):
 
 
 def carried(binary, running, options):
-    """Copies that need two connections at once, both ways between two targets and within one: none waits for ever."""
+    """Copies that need two connections, in both directions between two targets and within one, do not deadlock."""
     pair = Pair(running, binary, "oss", "cos", bucket="relay = true\n",
                 keys={"connections_max": 2, "connect_timeout_seconds": 20})
     client, first, second = pair.begin()
@@ -213,9 +213,9 @@ def carried(binary, running, options):
 
 
 def certificates(binary, running, options):
-    """A target that asks who we are is shown the certificate that is configured for it."""
+    """mTLS: a target that requests a client certificate gets the configured one."""
     with tempfile.TemporaryDirectory() as folder:
-        folders = [Path(folder, name) for name in ("server", "client", "stranger")]
+        folders = [Path(folder, name) for name in ("server", "client", "untrusted")]
         [one.mkdir() for one in folders]
         names = ["oss-cn-hangzhou.localhost", "*.oss-cn-hangzhou.localhost"]
         (ca, cert, key), (client_ca, *own), (_, *foreign) = [authority(one, names) for one in folders]
@@ -231,21 +231,21 @@ def certificates(binary, running, options):
 
         for shown in ([], foreign):
             assert refused(503, bucket, running.proxy(binary, front(shown))).code == "ServiceUnavailable", shown
-        assert back.ask("GET", "/requests") == [], "no request of a stranger"
+        assert back.ask("GET", "/requests") == [], "no request without a trusted client certificate"
         proxy = running.proxy(binary, front(own))
         bucket(proxy)
         client = CosPython(proxy.port, servers.KEY, servers.SECRET)
         client.put(BUCKET, "one", b"x" * 100_000)
         assert client.get(BUCKET, "one")["body"] == b"x" * 100_000
 
-        # The certificate follows a reload; a key of another is told, and changes nothing.
+        # A reload changes the certificate; a key that does not match is logged, and changes nothing.
         live = Front.__new__(Front)
         live.proxy, live.file = proxy, Path(proxy.folder, "blobfish.toml")
         live.first = live.file.read_text()
         mixed = live.first.replace(own[1], foreign[1])
         assert mixed != live.first
         live.rewrite_and_wait(mixed, "failure")
-        assert "not a certificate and its key" in log_lines(proxy, "the one before stays")[0]
+        assert "not a certificate and its key" in log_lines(proxy, "the previous configuration stays active")[0]
         assert client.get(BUCKET, "one")["length"] == 100_000
         live.rewrite_and_wait(live.first.replace(own[0], foreign[0]).replace(own[1], foreign[1]))
         refused(503, client.put, BUCKET, "two", b"x")
@@ -253,14 +253,14 @@ def certificates(binary, running, options):
         assert client.get(BUCKET, "one")["length"] == 100_000
         Path(own[1]).chmod(0o644)
         told = subprocess.run([binary, "check", str(live.file)], capture_output=True, text=True)
-        assert told.returncode == 1 and "open to others" in told.stdout + told.stderr, told
+        assert told.returncode == 1 and "accessed by other users" in told.stdout + told.stderr, told
 
 
 TOKEN = "token-of-a-role-0001"
 
 
 class Metadata(BaseHTTPRequestHandler):
-    """What machines and containers ask for their role's key, as the three vendors have it."""
+    """The metadata services of the three vendors that issue credentials to machines and containers."""
 
     def log_message(self, *args):
         pass
@@ -315,7 +315,7 @@ def metadata():
 
 @contextlib.contextmanager
 def environment(**more):
-    """Of the processes that are started in it: nothing of this machine's own keys."""
+    """Removes the credentials of this machine from the environment."""
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith(("AWS_", "ALIBABA_", "OSS_", "TENCENTCLOUD_", "TKE_"))]:
         del os.environ[name]
@@ -328,7 +328,7 @@ def environment(**more):
 
 
 def keyless(binary, running, kind, back, credentials, **more):
-    """A proxy in front of a target whose keys are issued."""
+    """A proxy with a target that has issued credentials."""
     target = servers.one_target(kind, back.port, key=None, credentials=credentials, **more)
     proxy = running.proxy(binary, servers.configuration([target]))
     return proxy, Boto3(proxy.port, servers.KEY, servers.SECRET)
@@ -344,7 +344,7 @@ def works(client, bucket):
 
 
 def issued(binary, running, options):
-    """Keys come from the chain of each vendor: machines, containers, files, variables."""
+    """Credentials come from the provider chain of each vendor: machines, containers, files, environment variables."""
     with metadata() as (state, origin), tempfile.TemporaryDirectory() as folder:
         profile = Path(folder, "credentials")
         key, secret = servers.TARGET_KEY, servers.TARGET_SECRET
@@ -382,7 +382,8 @@ def issued(binary, running, options):
 
 
 def renewed(binary, running, options):
-    """Keys are renewed before they end; what fails meanwhile is told once, and the key before is used until its end."""
+    """Credentials are renewed before they expire; a failure is logged once, and the previous credentials are used until they
+    expire."""
     with metadata() as (state, origin):
         back = running.double("cos")
         state["failing"] = True
@@ -414,7 +415,7 @@ def renewed(binary, running, options):
         state.update(failing=False, lasts=3600)
         servers.wait_for(works(client, BUCKET), 8, "a key again")
         assert len(log_lines(proxy, "no key for the target was issued")) == 2, "each once"
-        # A reload does not ask again for a key that is there.
+        # A reload does not fetch valid credentials again.
         asked = len(state["asked"])
         live = Front.__new__(Front)
         live.proxy, live.file = proxy, Path(proxy.folder, "blobfish.toml")
@@ -425,7 +426,7 @@ def renewed(binary, running, options):
 
 
 def no_version(binary, running, options):
-    """Of an object without versions, the version `null` is deleted and told so, also where the target does not name it."""
+    """Deleting the version `null` of an unversioned object returns that version, also if the target does not return it."""
     proxy, _ = running.front(binary, "seaweedfs")
     sdk = Boto3(proxy.port, servers.KEY, servers.SECRET).sdk
     for name in ("plain", "versioned"):

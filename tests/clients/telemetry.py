@@ -1,5 +1,4 @@
-"""What is written down and sent out about requests: the access log in both formats, traces, metrics under the names that
-the documents have. The last line counts."""
+"""Telemetry: the access log in both formats, traces, and metrics with their documented names. The last line has the counts."""
 
 import contextlib
 import http.client
@@ -26,12 +25,12 @@ FORGED = 'k" status=200 x="\r\n{"id":"forged","status":200}\nid=forged status=20
 
 
 def lines_of(proxy, is_line):
-    """The lines of the access log, split as the strictest reader does."""
+    """The lines of the logs, split at every line separator of Unicode."""
     return [line for line in proxy.log.read_text().splitlines() if is_line(line)]
 
 
 def pairs(line):
-    """A line of logfmt; values are bare, or strings of JSON."""
+    """Parses a line of logfmt; values are unquoted, or JSON strings."""
     found, at = {}, 0
     while at < len(line):
         name, at = line[at:line.index("=", at)], line.index("=", at) + 1
@@ -46,7 +45,7 @@ def pairs(line):
 
 
 def logs(binary, running, options):
-    """Both formats tell the same, switched while the proxy runs, and a hostile key stays a key in both."""
+    """Both formats have the same fields, a reload switches between them, and a malicious key cannot forge fields."""
     live = Changeable(binary, running)
     live.client.create_bucket(BUCKET)
 
@@ -57,30 +56,30 @@ def logs(binary, running, options):
         time.sleep(0.3)
 
     asked()
-    told = [json.loads(line) for line in lines_of(live.proxy, lambda line: line.startswith("{"))]
+    rows = [json.loads(line) for line in lines_of(live.proxy, lambda line: line.startswith("{"))]
     live.rewrite_and_wait(live.first + '[log]\nformat = "logfmt"\n')
     asked()
     again = [pairs(line) for line in lines_of(live.proxy, lambda line: line.startswith("time="))]
-    assert [row["operation"] for row in told] == ["CreateBucket", "PutObject", "PutObject"], told
+    assert [row["operation"] for row in rows] == ["CreateBucket", "PutObject", "PutObject"], rows
     assert [row["operation"] for row in again] == ["PutObject", "PutObject"], again
-    for before, after in zip(told[1:], again, strict=True):
+    for before, after in zip(rows[1:], again, strict=True):
         assert list(before) == list(after), f"not the same fields in the same order: {before}, {after}"
         differing = {name for name in before if str(before[name]) != after[name]}
         assert differing <= {"time", "id", "ms", "target_request_id"}, differing
-    assert told[1]["key"] == "a key" and told[2]["key"].startswith('k" status=200 x="\\r\\n{"id":"forged"'), told
-    assert not any("forged" in row["id"] for row in told + again)
+    assert rows[1]["key"] == "a key" and rows[2]["key"].startswith('k" status=200 x="\\r\\n{"id":"forged"'), rows
+    assert not any("forged" in row["id"] for row in rows + again)
 
 
 def level(binary, running, options):
-    """How much the process tells of itself follows a reload."""
+    """A reload changes the log level."""
     live = Changeable(binary, running)
     live.client.create_bucket(BUCKET)
 
     def loud(words):
-        before = len(lines_of(live.proxy, lambda line: "loaded again" in line))
+        before = len(lines_of(live.proxy, lambda line: "configuration reloaded" in line))
         live.rewrite_and_wait(live.first + f"[log]\n{words}\n")
         time.sleep(0.1)
-        return len(lines_of(live.proxy, lambda line: "loaded again" in line)) > before
+        return len(lines_of(live.proxy, lambda line: "configuration reloaded" in line)) > before
 
     assert loud("") and not loud('level = "warn"') and loud('level = "debug"')
 
@@ -90,12 +89,12 @@ THEIRS = "0af7651916cd43dd8448eb211c80319c"
 
 
 def traces(collector, *more):
-    """The table for a collector."""
+    """The configuration for a collector."""
     return "\n".join(["[traces]", f'endpoint = "{collector.url}"', *more, ""])
 
 
 def arrived(collector, count, kind="server"):
-    """Waits for so many spans of a kind; all that are there then."""
+    """Waits for so many spans of a kind, and returns all spans."""
     def there():
         return [span for span in collector.spans() if span.kind == kind]
 
@@ -104,12 +103,12 @@ def arrived(collector, count, kind="server"):
 
 
 def log_of(proxy):
-    time.sleep(0.2)  # A line is written after its answer.
+    time.sleep(0.2)  # A line is written after its response.
     return [json.loads(line) for line in lines_of(proxy, lambda line: line.startswith("{"))]
 
 
-def told_parent(client, parent, state=None):
-    """Has a client say of which trace it is, in headers that it does not sign."""
+def send_trace_context(client, parent, state=None):
+    """Makes a client send unsigned trace context headers."""
     def say(request, **_):
         request.headers["traceparent"] = parent
         if state:
@@ -119,8 +118,8 @@ def told_parent(client, parent, state=None):
 
 
 def spans(binary, running, options):
-    """A span per request and one per exchange below it, in every dialect, with what the log has and no more; targets are
-    told of it in a header that disturbs no signature."""
+    """Each request has a span and each exchange has a child span, in every dialect, with the fields of the access log; targets
+    get the trace context in a header that does not invalidate the signature."""
     with Collector() as collector:
         for vendor in ("cos", "oss", "jdcloud"):
             back = running.double(vendor)
@@ -149,7 +148,7 @@ def spans(binary, running, options):
                 assert span["server.port"] == proxy.port and span["server.address"]
                 assert span.resource["service.name"] == "blobfish" and span.seconds > 0
                 if not operation:
-                    assert line["status"] == 403 and span["url.path"] is None, "who is not believed is not quoted"
+                    assert line["status"] == 403 and span["url.path"] is None, "the span of an unauthenticated request has no path"
                     continue
                 below = [span for span in everything if span.trace == line["trace_id"] and span.kind == "client"]
                 assert len(below) == span["blobfish.exchanges"] >= 1, (line, below)
@@ -166,10 +165,10 @@ def spans(binary, running, options):
         assert set(collector.paths) == {"/v1/traces"}
 
 
-def unasked(binary, running, options):
-    """Without the settings nothing is said to anybody; what a caller says of its trace goes no further."""
+def disabled(binary, running, options):
+    """Without the settings no trace context is sent, and the trace context of clients is not propagated."""
     live = Changeable(binary, running)
-    told_parent(live.client, f"00-{THEIRS}-b7ad6b7169203331-01", "theirs=1")
+    send_trace_context(live.client, f"00-{THEIRS}-b7ad6b7169203331-01", "theirs=1")
     live.client.create_bucket(BUCKET)
     assert "trace_id" not in log_of(live.proxy)[0]
     with Collector() as collector:
@@ -177,7 +176,7 @@ def unasked(binary, running, options):
         live.client.put(BUCKET, "k", b"x")
         [span] = [span for span in arrived(collector, 1) if span.kind == "server"]
         assert log_of(live.proxy)[-1]["trace_id"] == span.trace != THEIRS
-        assert span.links == [THEIRS], "a stranger's trace is linked to, and not joined"
+        assert span.links == [THEIRS], "an untrusted trace is linked, not continued"
         live.rewrite_and_wait(live.first)
         live.client.put(BUCKET, "k", b"x")
         time.sleep(1.5)
@@ -186,7 +185,7 @@ def unasked(binary, running, options):
 
 
 def trusted(binary, running, options):
-    """A trusted caller's trace is continued with its state and its decision; one that makes no sense is left."""
+    """The trace of a trusted client is continued with its state and sampling decision; an invalid trace context is ignored."""
     with Collector() as collector:
         back = running.double("oss")
         text = traces(collector, "trust_incoming_context = true", "propagate = true", "sample_ratio = 0")
@@ -195,7 +194,7 @@ def trusted(binary, running, options):
         def put(parent, state=None):
             client = s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET)
             if parent:
-                told_parent(client, parent, state)
+                send_trace_context(client, parent, state)
             client.put(BUCKET, "k", b"x")
             return back.ask("GET", "/requests")[-1]["headers"]
 
@@ -210,13 +209,13 @@ def trusted(binary, running, options):
             assert THEIRS not in own["traceparent"] and own["traceparent"].endswith("-00"), (parent, own)
         everything = arrived(collector, 1)
         time.sleep(1.5)
-        assert len(everything) == len(collector.spans()) == 2, "the one that its caller sampled, and its exchange"
+        assert len(everything) == len(collector.spans()) == 2, "only the request that its client sampled, and its exchange"
         [span] = [span for span in everything if span.kind == "server"]
         assert (span.trace, span.parent, span.state) == (THEIRS, "b7ad6b7169203331", "theirs=1,other=2"), span
 
 
 def sampled(binary, running, options):
-    """A share of the requests is traced, whole traces each."""
+    """A share of the requests is sampled, each as a complete trace."""
     with Collector() as collector:
         back = running.double("oss")
         text = traces(collector, "sample_ratio = 0.5") + servers.configuration([servers.one_target("oss", back.port)])
@@ -231,11 +230,11 @@ def sampled(binary, running, options):
         mine = {span.trace for span in everything if span.kind == "server"}
         assert 25 <= len(mine) <= 75, len(mine)
         assert {span.trace for span in everything if span.kind == "client"} == mine
-        assert len({line["trace_id"] for line in log_of(proxy)}) == 101, "every line has an id"
+        assert len({line["trace_id"] for line in log_of(proxy)}) == 101, "every line has a trace ID"
 
 
 def headers(binary, running, options):
-    """What a collector wants to be told is told it, and nobody else."""
+    """Configured headers are sent to the collector, and appear nowhere else."""
     with Collector() as collector:
         secret, back = "collector-secret-0001", running.double("oss")
         more = f'headers = [{{ name = "X-Api-Key", value = "{secret}" }}]'
@@ -249,7 +248,7 @@ def headers(binary, running, options):
 
 
 def encrypted(binary, running, options):
-    """A collector is sent nothing before its chain and name are verified."""
+    """Nothing is sent to a collector before its certificate chain and name are verified."""
     back = running.double("oss")
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
         ca, cert, key = authority(folder, ["collector.localhost"])
@@ -273,8 +272,8 @@ def dropped(proxy):
     return metric(proxy, "blobfish_traces_dropped_total")
 
 
-def away(binary, running, options):
-    """A collector that is away, busy or silent slows no request; what it does not take is counted; one that comes back is
+def unavailable(binary, running, options):
+    """An unavailable, busy or silent collector does not slow requests; dropped spans are counted; a collector that recovers is
     used again."""
     back = running.double("oss")
     target = servers.one_target("oss", back.port)
@@ -292,17 +291,17 @@ def away(binary, running, options):
                 slowest = max(slowest, time.monotonic() - begun)
             assert slowest < 1, (answer, slowest)
             if answer == 400:
-                servers.wait_for(lambda: dropped(proxy) >= 60, 8, "refused spans")
-                told = lines_of(proxy, lambda line: "collector of traces" in line)
-                assert len(told) == 1 and "it answers 400" in told[0], told
+                servers.wait_for(lambda: dropped(proxy) >= 60, 8, "rejected spans")
+                logged = lines_of(proxy, lambda line: "trace collector" in line)
+                assert len(logged) == 1 and "responds with status 400" in logged[0], logged
                 collector.answer = 200
                 client.put(BUCKET, "k", b"x")
                 arrived(collector, 1)
-                servers.wait_for(lambda: "takes them again" in proxy.log.read_text(), 3, "good news")
+                servers.wait_for(lambda: "accepts spans again" in proxy.log.read_text(), 3, "the collector to be used again")
             if answer == 503:
-                servers.wait_for(lambda: len(collector.exports) >= 3, 8, "another try")
-                assert len(set(collector.exports)) < len(collector.exports), "the same again"
-                servers.wait_for(lambda: dropped(proxy) >= 1, 8, "given up")
+                servers.wait_for(lambda: len(collector.exports) >= 3, 8, "a retry")
+                assert len(set(collector.exports)) < len(collector.exports), "the retry sends the same spans"
+                servers.wait_for(lambda: dropped(proxy) >= 1, 8, "dropped spans")
             begun = time.monotonic()
             proxy.child.send_signal(signal.SIGTERM)
             assert proxy.child.wait(20) == 0
@@ -310,7 +309,7 @@ def away(binary, running, options):
 
 
 def flooded(binary, running, options):
-    """The queue has an end: more than it holds is dropped and counted, and the requests go on."""
+    """When the queue is full, spans are dropped and counted, and requests continue."""
     back = running.double("oss")
     with Collector("silent") as collector:
         proxy = running.proxy(binary, traces(collector) + servers.configuration([servers.one_target("oss", back.port)]))
@@ -324,7 +323,7 @@ def flooded(binary, running, options):
 
 
 def parts(binary, running, options):
-    """A copy of many parts has spans for some of them, and says how many there were."""
+    """A copy with many parts has spans for some exchanges, and the number of all of them."""
     with Collector() as collector:
         back = running.double("oss")
         limits = "[limits]\ncopy_part_bytes = 16_777_216\ncopy_concurrency = 8\n"
@@ -342,13 +341,13 @@ def parts(binary, running, options):
 
 
 def documented():
-    """The metrics that docs/metrics.md names, each with its labels."""
+    """The metrics in docs/metrics.md, each with its labels."""
     rows = re.findall(r"^\| `(blobfish_\w+)` \|([\w, ]*)\|", (servers.TESTS.parent / "docs/metrics.md").read_text(), re.M)
     return {name: set(labels.replace(",", " ").split()) for name, labels in rows}
 
 
 def printed(proxy):
-    """The metrics that a proxy prints, each with its labels; those of a histogram as one."""
+    """The metrics of a proxy, each with its labels; the series of a histogram count as one."""
     connection = http.client.HTTPConnection("127.0.0.1", proxy.admin, timeout=10)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
@@ -362,7 +361,7 @@ def printed(proxy):
 
 
 def metrics(binary, running, options):
-    """Every metric of the documents exists with its labels, and there is no other."""
+    """Exactly the documented metrics exist, with their labels."""
     live = Changeable(binary, running)
     back, s3 = live.back, live.client
     s3.create_bucket(BUCKET)
@@ -374,11 +373,11 @@ def metrics(binary, running, options):
     refused((500, 503), s3.put, BUCKET, "k", b"x")
     refusals.Cos(live.proxy.port).request("PUT", BUCKET, "k", body=b"x", spoil=lambda _, head: head.update({"x-cos-meta-a": "1"}))
     live.rewrite_and_wait(live.first + "\n# another\n")
-    told, exist = documented(), printed(live.proxy)
-    assert len(told) > 20 and told == exist, set(map(str, told.items())) ^ set(map(str, exist.items()))
+    rows, exist = documented(), printed(live.proxy)
+    assert len(rows) > 20 and rows == exist, set(map(str, rows.items())) ^ set(map(str, exist.items()))
 
 
-ALL = [metrics, logs, level, spans, unasked, trusted, sampled, headers, encrypted, away, flooded, parts]
+ALL = [metrics, logs, level, spans, disabled, trusted, sampled, headers, encrypted, unavailable, flooded, parts]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""What is in front of requests: certificates by name and their renewal, vendors' host names under an own authority,
-HTTP/2, and balancers that tell of callers. The last line counts."""
+"""Inbound connections: certificates by name and their renewal, vendors' host names under a private certificate authority,
+HTTP/2, and load balancers that forward client addresses. The last line has the counts."""
 
 import contextlib
 import http.client
@@ -39,7 +39,7 @@ from s3_clients import Boto3
 
 BUCKET = "secure-1250000000"
 
-# The package takes the first GOAWAY for the end, though what runs may go on behind it (RFC 9113, 6.8).
+# The package treats the first GOAWAY as the end, although open streams may continue (RFC 9113, 6.8).
 states = h2.connection.H2ConnectionStateMachine._transitions
 states[(h2.connection.ConnectionState.CLIENT_OPEN, h2.connection.ConnectionInputs.RECV_GOAWAY)] = (
     None, h2.connection.ConnectionState.CLIENT_OPEN)
@@ -49,7 +49,7 @@ NAMES = {"s3": ["*.s3.us-east-1.amazonaws.com", "s3.us-east-1.amazonaws.com", "*
 
 
 class Authority:
-    """An own certificate authority, and what it issues, as PEM files in one folder."""
+    """A private certificate authority and its certificates, as PEM files in one directory."""
 
     def __init__(self, folder):
         self.folder, self.key = Path(folder), ec.generate_private_key(ec.SECP256R1())
@@ -69,7 +69,8 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256())
 
     def issue(self, file, names, days=2, pair="both"):
-        """`file.crt` and `file.key` for these names, or addresses; `pair`: only one of the two is written. Gives the number."""
+        """Issues `file.crt` and `file.key` for these names or addresses; with `pair` only one of the two is written. Returns the
+        serial number."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)])
         names = [x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names]
@@ -84,7 +85,7 @@ class Authority:
         return certificate.serial_number
 
     def put(self, name, content):
-        """As renewal tools do: a new file in the place of the old."""
+        """Replaces the file by renaming a new one, as renewal tools do."""
         new = self.folder / (name + ".new")
         new.write_bytes(content)
         new.chmod(0o600)
@@ -96,13 +97,13 @@ class Authority:
 
 @contextmanager
 def own_authority():
-    """An authority in a folder that goes with the servers."""
+    """A certificate authority in a directory that is removed with the servers."""
     with tempfile.TemporaryDirectory(prefix="blobfish-ca-") as folder:
         yield Authority(folder)
 
 
 def listening(binary, running, default="", named=(), kind="oss", listen="", more="", back=None):
-    """A proxy with one https listener, whose port is `https`. `listen` are more lines of that table."""
+    """A proxy with one HTTPS listener on port `https`. `listen` has more lines for its table."""
     back = back or running.double(kind)
     port = servers.free_ports(1)[0]
     certificates = f'certificates = [{", ".join("{ " + pair + " }" for pair in named)}], ' if named else ""
@@ -122,12 +123,12 @@ def context(ca, alpn=()):
 
 
 def shown(port, ca, name):
-    """The serial number of the certificate that a client is shown who asks for this name and verifies it."""
+    """The serial number of the certificate that a client gets for this SNI name. The client verifies it."""
     return serial(port, context(ca), name)
 
 
 def seen(port, name):
-    """The same without verifying; `None` is no name."""
+    """The same without verification; `None` sends no SNI name."""
     blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
     return serial(port, blind, name)
@@ -147,7 +148,7 @@ def fails(kind, call, *arguments, **more):
 
 
 def names(binary, running, options):
-    """The certificate that is for the name, the default one for others; without a default no one else is served."""
+    """Certificates are selected by SNI name, with the default certificate for other names; without it the handshake fails."""
     with own_authority() as authority:
         default = authority.issue("default", ["blobfish.internal"])
         vendors = {kind: authority.issue(kind, NAMES[kind]) for kind in NAMES}
@@ -168,7 +169,7 @@ def names(binary, running, options):
 
 
 class Visits(threading.Thread):
-    """Connects, verifies and asks all the time, on connections of its own and on one that stays; failures are kept."""
+    """Sends verified requests continuously, on new connections and on one that stays open. Failures are recorded."""
 
     def __init__(self, port, ca, name):
         super().__init__()
@@ -195,7 +196,7 @@ class Visits(threading.Thread):
                 one.close()
                 self.ask(self.stays)
                 self.count += 1
-                time.sleep(0.01)  # A connection serves a thousand requests.
+                time.sleep(0.01)  # A connection has a limit of a thousand requests.
             except Exception as error:
                 self.failures.append(repr(error))
 
@@ -209,7 +210,7 @@ class Visits(threading.Thread):
 
 
 def renewed(binary, running, options):
-    """Renewed files are shown without a restart or a lost request; wrong ones keep what there is, and say why."""
+    """Renewed certificates are used without a restart or a failed request; invalid ones change nothing, and the reason is logged."""
     name = "oss-cn-hangzhou.aliyuncs.com"
     with own_authority() as authority:
         default = authority.issue("default", ["blobfish.internal"])
@@ -232,28 +233,28 @@ def renewed(binary, running, options):
             assert (check.returncode == 0) == (outcome == "success"), check
             assert all(str(word) in check.stdout + check.stderr for word in words[1:]), (words, check)
 
-        keeps = "the one before stays"
+        keeps = "the previous configuration stays active"
         with Visits(proxy.https, authority.ca, name) as visits:
             assert now() == first
-            # The certificate comes before its key, as when a tool writes one after the other.
+            # The certificate is written before its key, as some tools do.
             second = authority.issue("oss", NAMES["oss"], pair="crt")
             change("failure", keeps, crt, key, "is not the certificate's", act=lambda: None)
             assert now() == first
-            change("success", "loaded again", act=lambda: authority.put("oss.key", authority.pending))
+            change("success", "configuration reloaded", act=lambda: authority.put("oss.key", authority.pending))
             assert now() == second
-            for content, why in [(b"no PEM at all\n", "holds no PEM certificate"),
+            for content, why in [(b"no PEM at all\n", "contains no PEM certificate"),
                                  (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read")]:
                 change("failure", keeps, crt, why, act=lambda: authority.put("oss.crt", content))
                 assert now() == second
             serials = []
-            change("success", "loaded again", hangup=True,
+            change("success", "configuration reloaded", hangup=True,
                    act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
             assert now() == serials[0]
             change("failure", keeps, crt, "names no host", act=lambda: authority.issue("oss", []))
             assert now() == serials[0]
-            change("success", "loaded again", act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
+            change("success", "configuration reloaded", act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
         assert not visits.failures and visits.count > 20, (visits.failures[:3], visits.count)
-        # What has expired is shown, for clients say so themselves, and the operator is told.
+        # An expired certificate is used, because clients reject it themselves, and a warning is logged.
         change("success", "WARN", crt, "expired on",
                act=lambda: serials.append(authority.issue("oss", NAMES["oss"], days=-1)))
         assert seen(proxy.https, name) == serials[-1]
@@ -264,7 +265,7 @@ def renewed(binary, running, options):
 
 @contextmanager
 def resolved(port):
-    """Every host's port 443 is this one, as a name server of one's own would say."""
+    """Connects port 443 of every host to this port, as a private DNS server would."""
     real = urllib3.util.connection.create_connection
     urllib3.util.connection.create_connection = lambda address, *more, **options: real(
         ("127.0.0.1", port if address[1] == 443 else address[1]), *more, **options)
@@ -275,7 +276,7 @@ def resolved(port):
 
 
 def vendors(binary, running, options):
-    """Unmodified SDKs at the vendors' own host names, who trust the operator's authority."""
+    """Unmodified SDKs use the vendors' own host names, and trust the private certificate authority."""
     with own_authority() as authority:
         for kind in NAMES:
             authority.issue(kind, NAMES[kind])
@@ -315,7 +316,7 @@ class Stream:
 
 
 class Two:
-    """An HTTP/2 client of which every frame can be said."""
+    """An HTTP/2 client with control over every frame."""
 
     def __init__(self, port, ca, name="blobfish.internal", before=b""):
         raw = socket.create_connection(("127.0.0.1", port), 10)
@@ -347,7 +348,7 @@ class Two:
         return number
 
     def signed(self, method, key, body=b"", headers=None, ended=None, bucket=BUCKET):
-        """Begins a request that is signed as S3's SDKs do; its body is to follow."""
+        """Begins a request that is signed as by an S3 SDK. The body follows."""
         s3 = refusals.S3(443)
         host, target = "blobfish.internal", f"/{bucket}/{key}"
         headers = dict(headers or {})
@@ -360,7 +361,7 @@ class Two:
         return self.begin(host, method, target, headers, ended=not body if ended is None else ended)
 
     def read(self, seconds=10):
-        """Takes in what has come; whether the connection goes on."""
+        """Processes received data. Returns whether the connection is still open."""
         self.tls.settimeout(seconds)
         piece = self.tls.recv(65536)
         for event in self.h2.receive_data(piece) if piece else []:
@@ -428,7 +429,7 @@ class Two:
 
 @contextmanager
 def two(binary, running, more="", kind="oss", listen=""):
-    """A proxy, an HTTP/2 client of it, and how to make more of these."""
+    """A proxy, an HTTP/2 client, and a function that creates more clients."""
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
         proxy = listening(binary, running, authority.pair("default"), kind=kind, listen=listen, more=more)
@@ -439,7 +440,7 @@ def two(binary, running, more="", kind="oss", listen=""):
 
 
 def both_versions(binary, running, options):
-    """curl, with each version and a presigned URL; what was written with one is read with the other."""
+    """curl with both HTTP versions and presigned URLs; objects written with one version are read with the other."""
     with two(binary, running) as (proxy, client, _):
         sdk = boto3.client("s3", endpoint_url=f"https://blobfish.internal:{proxy.https}", region_name="us-east-1",
                            aws_access_key_id=servers.KEY, aws_secret_access_key=servers.SECRET,
@@ -454,7 +455,7 @@ def both_versions(binary, running, options):
                 told = subprocess.run([*curl, version, *flags, url], capture_output=True, text=True)
                 assert told.stdout.splitlines()[-1] == f"{number} 200", told
             assert Path(str(file) + ".back").read_bytes() == file.read_bytes()
-            # Chunked in HTTP/1.1, and of a length that nobody said in HTTP/2. The target must be told one: it is small.
+            # Chunked in HTTP/1.1 and without a length in HTTP/2. The body is small, so Blobfish determines its length for the target.
             url = sdk.generate_presigned_url("put_object", {"Bucket": BUCKET, "Key": "piped"})
             told = subprocess.run([*curl, version, "-T", "-", url], input=number, capture_output=True, text=True)
             assert told.stdout.splitlines()[-1] == f"{number} 200", told
@@ -468,7 +469,7 @@ def both_versions(binary, running, options):
 
 
 def quiet(binary, running, options):
-    """However much is logged, no head of HTTP/2 is, for signatures are in there."""
+    """At every log level, HTTP/2 heads are not logged, because they contain signatures."""
     os.environ["BLOBFISH_LOG"] = "trace,h2=trace,h2::codec=trace"
     try:
         with two(binary, running) as (proxy, client, _):
@@ -481,8 +482,8 @@ def quiet(binary, running, options):
         assert secret not in log, secret
 
 
-def at_once(binary, running, options):
-    """Many requests of one connection, large and small, up and down; each body has its own pace."""
+def concurrent_streams(binary, running, options):
+    """Many concurrent streams of one connection, with large and small bodies in both directions and at different speeds."""
     with two(binary, running) as (proxy, client, another):
         large, small = os.urandom(8_000_000), os.urandom(1000)
         assert client.call("PUT", "large", large).status == 200
@@ -496,7 +497,7 @@ def at_once(binary, running, options):
         assert client.answer(down).body == large
         assert client.answer(up).status == 200, vars(client.streams[up])
         assert client.call("GET", "large-too").body == large
-        # Who takes nothing is sent no more than it has room for, and holds up nobody else.
+        # A stream that is not read gets no more than its window, and does not block other streams.
         with another() as picky:
             picky.takes = False
             stuck = picky.signed("GET", "large")
@@ -505,7 +506,7 @@ def at_once(binary, running, options):
             picky.flush()
             assert picky.call("GET", "small").body == small
             assert len(picky.streams[stuck].body) == 65535
-        # More at once than is announced is refused by the framing, and leaves the others alone.
+        # More streams than announced are refused (REFUSED_STREAM), and the others are not affected.
         assert client.h2.remote_settings.max_concurrent_streams == 100
         open_ones = [client.signed("PUT", f"open-{number}", small) for number in range(100)]
         client.h2.remote_settings[3] = 1000
@@ -518,7 +519,7 @@ def at_once(binary, running, options):
 
 
 def uploads(binary, running, options):
-    """Early refusals, 100-continue, bodies that end early or late, silence."""
+    """Early rejections, 100-continue, bodies that are shorter or longer than announced, and silent clients."""
     with two(binary, running, more="[limits]\nbody_idle_timeout_seconds = 1\n") as (proxy, client, _):
         body = os.urandom(2_000_000)
         held = {"expect": "100-continue"}
@@ -526,7 +527,7 @@ def uploads(binary, running, options):
         client.until(lambda: client.streams[number].invited)
         client.send(number, body)
         assert client.answer(number).status == 200 and client.call("GET", "invited").body == body
-        # Not believed: it is told before the body was sent, and the rest is not wanted.
+        # Failed authentication: the response comes before the body, and the rest of the body is refused.
         lines = {"content-length": str(len(body)), "authorization": "AWS4-HMAC-SHA256 nonsense", **held}
         number = client.begin("blobfish.internal", "PUT", f"/{BUCKET}/refused", lines, ended=False)
         refused = client.answer(number)
@@ -537,7 +538,7 @@ def uploads(binary, running, options):
         number = client.signed("PUT", "refused", body, headers={"x-amz-content-sha256": "0" * 64})
         client.send(number, body)
         assert client.answer(number).code() == "XAmzContentSHA256Mismatch"
-        # Shorter and longer than announced, given up, and silent: nothing of it is ever an object.
+        # Shorter or longer than announced, aborted, or silent: none of these uploads becomes an object.
         short = client.signed("PUT", "short", body, ended=False)
         client.send(short, body[:1000])
         assert client.answer(short).reset == 1, vars(client.streams[short])
@@ -557,7 +558,7 @@ def uploads(binary, running, options):
 
 
 def downloads(binary, running, options):
-    """An answer that breaks off at the target is a stream that does; a copy that takes long shows that it lives."""
+    """A response that the target aborts resets the stream; a long copy sends keep-alive bytes."""
     with two(binary, running) as (proxy, client, _):
         client.call("PUT", "cut", b"0123456789" * 10_000)
         proxy.back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "short_body", "times": 1})
@@ -572,8 +573,8 @@ def downloads(binary, running, options):
         assert b"<CopyObjectResult" in client.answer(slow).body and client.call("GET", "slow").ended
 
 
-def given_up(binary, running, options):
-    """Where copies are given up when their caller goes, a stream that is reset is a caller that went; others go on."""
+def aborted_copies(binary, running, options):
+    """With copies_on_disconnect = "abort", a reset stream aborts its copy and no other."""
     other = running.double("cos")
     more = servers.one_target("cos", other.port) + '[[bucket]]\nname = "other-1250000000"\ntarget = "cos"\n'
     with two(binary, running, more=more + '[limits]\ncopies_on_disconnect = "abort"\n') as (proxy, client, _):
@@ -596,7 +597,7 @@ def given_up(binary, running, options):
 
 
 def heads(binary, running, options):
-    """What HTTP/1.1 refuses of a head is refused here, in the same words; what has no words is reset."""
+    """Heads that are rejected in HTTP/1.1 are rejected in HTTP/2 with the same error; malformed ones reset the stream."""
     with two(binary, running, more="[limits]\nhead_bytes_max = 8192\nheaders_max = 50\n") as (proxy, client, another):
         host, path = "blobfish.internal", f"/{BUCKET}/x"
 
@@ -636,11 +637,11 @@ def heads(binary, running, options):
 
 
 def ends(binary, running, options):
-    """Connections that are idle, that misuse what they are given, and those of a process that stops."""
+    """Idle connections, connections that abuse the protocol, and connections during a shutdown."""
     with two(binary, running, more="[limits]\nkeepalive_timeout_seconds = 2\n") as (proxy, client, another):
         client.call("PUT", "large", b"x" * 3_000_000)
         client.tls.close()
-        # What is opened only to be given up at once: in the end the connection is closed, and nothing else is.
+        # Rapid reset: in the end this connection is closed, and no other.
         with another() as hasty, another() as calm:
             try:
                 for _ in range(3000):
@@ -659,7 +660,7 @@ def ends(binary, running, options):
                 pass
             assert idle.away and 1.5 < time.monotonic() - begun < 4, time.monotonic() - begun
         servers.wait_for(lambda: metric(proxy, "blobfish_client_connections") == 0, 5, "all to be closed")
-        # A request that runs ends, the connection takes no more, and the process goes.
+        # The running request finishes, the connection accepts no more streams, and the process exits.
         with another() as last:
             last.takes = False
             number = last.signed("GET", "large")
@@ -686,8 +687,8 @@ def v2(address="192.0.2.7", command=1, more=b"", family=None):
 
 
 def asked(proxy, before=b"", lines=(), ca=None):
-    """The status of a signed request behind these bytes; `None` where the connection is closed without one. The first
-    of the lines is signed."""
+    """The status of a signed request after these bytes; `None` if the connection is closed without a response. The first of the
+    lines is signed."""
     with socket.create_connection(("127.0.0.1", proxy.https if ca else proxy.port), 10) as raw:
         try:
             raw.sendall(before)
@@ -708,13 +709,13 @@ def asked(proxy, before=b"", lines=(), ca=None):
 
 
 def client_of_last(proxy, count):
-    """The caller's address in the line of the last request; `count` lines are there then."""
+    """Waits for `count` lines in the access log, and returns the client address in the last one."""
     servers.wait_for(lambda: len(log_lines(proxy, '"client"')) >= count, 3, "the line")
     return json.loads(log_lines(proxy, '"client"')[-1])["client"]
 
 
-def balancers(binary, running, options):
-    """PROXY headers, in front of TLS as well: believed from those who are listed, demanded of them, of nobody else."""
+def proxy_protocol(binary, running, options):
+    """PROXY protocol, also in front of TLS: required from trusted proxies, and not accepted from others."""
     listed = 'trusted_proxies = ["127.0.0.0/8"]\nproxy_protocol = true'
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
@@ -742,7 +743,7 @@ def balancers(binary, running, options):
             assert metric(proxy, refused) == before + 2 * number, header
         for why in ("does not begin with a PROXY header", "the PROXY header is malformed"):
             assert log_lines(proxy, why)
-        # Too slow: cut off. A balancer that only looks is not worth a word.
+        # A header that is too slow closes the connection. A TCP health check of a load balancer is not logged.
         slow = [socket.create_connection(("127.0.0.1", port), 10) for port in (proxy.port, proxy.https)]
         for one in slow:
             one.sendall(V1[:20])
@@ -753,7 +754,7 @@ def balancers(binary, running, options):
         for one in slow:
             one.close()
         assert metric(proxy, refused) == before + 2 * len(bad) + 2
-        # Not listed any more: what it says is no header, and without one it is served.
+        # After the proxy is removed from the list, a PROXY header is invalid and connections without one are served.
         text = Path(proxy.folder, "blobfish.toml").read_text()
         Path(proxy.folder, "blobfish.toml").write_text(text.replace("127.0.0.0/8", "192.0.2.0/24"))
         servers.wait_for(lambda: reloads(proxy, "success") >= 1, 4, "the other list")
@@ -764,7 +765,7 @@ def balancers(binary, running, options):
 
 
 def forwarded(binary, running, options):
-    """X-Forwarded-For of balancers that are listed; for anybody else it stays a header, signed or not."""
+    """X-Forwarded-For of trusted proxies is used; from others it is an ordinary header, signed or not."""
     for listed, address in [('trusted_proxies = ["127.0.0.1", "10.0.0.0/8"]', "192.0.2.7"),
                             ('trusted_proxies = ["10.0.0.0/8"]', "127.0.0.1")]:
         with own_authority() as authority:
@@ -777,14 +778,14 @@ def forwarded(binary, running, options):
                 assert asked(proxy, lines=lines) == 404, lines
                 wanted = "198.51.100.1" if lines[0] == own and address != "127.0.0.1" else address
                 assert client_of_last(proxy, count) == wanted, (listed, lines)
-            # What the caller signed is what it sent; a balancer that changes it breaks it, whoever is believed.
+            # A load balancer that changes a signed header invalidates the signature, whether it is trusted or not.
             assert asked(proxy, lines=[own, own]) == 403
             for scheme, told in (("https", "https" if address != "127.0.0.1" else "http"), ("http", "http")):
                 assert posted(proxy, scheme).startswith(told + "://"), (listed, scheme)
 
 
 def posted(proxy, scheme):
-    """Where an object is said to be that a form brought, through a balancer that spoke like this to its caller."""
+    """The Location of an object from a form upload, behind a load balancer with these headers."""
     sdk = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{proxy.port}", region_name="us-east-1",
                        aws_access_key_id=servers.KEY, aws_secret_access_key=servers.SECRET,
                        config=Config(s3={"addressing_style": "path"}))
@@ -808,7 +809,7 @@ def posted(proxy, scheme):
 
 
 def crowd(binary, running, options):
-    """One address has so many connections and no more; others, and balancers, have theirs."""
+    """The limit of connections per address applies to each address separately, also behind load balancers."""
     limit = "\n[limits]\nconnections_per_address_max = 3\n"
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
@@ -840,7 +841,7 @@ def crowd(binary, running, options):
         assert metric(proxy, 'blobfish_rejections_total{reason="SlowDown"}') >= 3
 
 
-ALL = [crowd, names, renewed, vendors, both_versions, quiet, at_once, uploads, downloads, given_up, heads, ends, balancers,
+ALL = [crowd, names, renewed, vendors, both_versions, quiet, concurrent_streams, uploads, downloads, aborted_copies, heads, ends, proxy_protocol,
        forwarded]
 
 

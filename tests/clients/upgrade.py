@@ -1,4 +1,4 @@
-"""Replacing a proxy that runs, and stopping it: nobody is refused and nothing is cut. The last line counts."""
+"""Upgrade and shutdown of a running proxy: no connection is rejected and no request is aborted. The last line has the counts."""
 
 import contextlib
 import ctypes
@@ -29,20 +29,20 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 class Upgradable:
-    """A proxy in front of a demo, with a control socket; stopped whatever process it is by now."""
+    """A proxy in front of a demo, with a control socket. It stops the current process at the end."""
 
     def __init__(self, binary, running, limits="", extra="", env=None, **more):
-        # Who takes over is a child of nobody then; as ours, its end and its exit code can be seen.
+        # The new process becomes an orphan. Adopting it here makes its exit and exit code visible.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.back = running.demo(binary, "--memory")
         target = servers.one_target("seaweedfs", self.back.port, key=(servers.DEMO_KEY, servers.DEMO_SECRET))
         self.folder = Path(tempfile.mkdtemp(prefix="blobfish-upgrade-"))
         self.socket, self.file, self.log = (self.folder / name for name in ("control", "blobfish.toml", "log"))
-        # A copy, as programs are replaced in place.
+        # A copy of the program, because the test replaces it.
         self.program = self.folder / "blobfish"
         try:
             self.program.hardlink_to(binary)
-        except OSError:  # Another file system.
+        except OSError:  # The hard link fails on another file system.
             shutil.copy(binary, self.program)
         self.port, self.admin = servers.free_ports(2)
         text = servers.configuration([target], **more).replace("{port}", str(self.port))
@@ -56,7 +56,7 @@ class Upgradable:
         with self.log.open("a") as log:
             child = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.folder,
                                      env={**os.environ, **(env or {})}, **more)
-        self.children.append(child)  # Forgotten, it would be waited for by others.
+        self.children.append(child)  # Keep the reference: subprocess reaps children without one.
         self.pids.append(child.pid)
         servers.wait_for(lambda: self.get("/readyz")[0] == 200, 15, self.log.read_text()[-2000:])
 
@@ -67,13 +67,13 @@ class Upgradable:
     def upgrade(self, *words):
         words = words or ("--config", str(self.file))
         done = run([str(self.program), "upgrade", *words])
-        if found := re.match(r"process (\d+) serves, process (\d+) ends", done.stdout):
+        if found := re.match(r"process (\d+) serves; process (\d+) drains and exits", done.stdout):
             assert done.returncode == 0 and int(found[2]) == self.pid, done
             self.pids.append(int(found[1]))
         return done
 
     def get(self, path):
-        """The status and text of a page for operators; 0 where nobody answers."""
+        """The status and text of a page on the admin port; status 0 without a response."""
         try:
             connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
             connection.request("GET", path)
@@ -84,7 +84,7 @@ class Upgradable:
 
     def has_ended(self, pid):
         if pid not in self.codes:
-            with contextlib.suppress(ChildProcessError):  # It is still the child of the one before it.
+            with contextlib.suppress(ChildProcessError):  # It is still a child of its predecessor.
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if ended == pid:
                     self.codes[pid] = os.waitstatus_to_exitcode(status)
@@ -113,7 +113,7 @@ def run(words, **more):
 
 
 class Loop(threading.Thread):
-    """Does something again and again until it is left; every failure is kept."""
+    """Repeats some work until the block ends, and records every failure."""
 
     def __init__(self, work, pause=0.0):
         super().__init__()
@@ -149,7 +149,7 @@ def writes_and_reads(client, key, size):
 
 
 def slow_download(client, key, body, seconds):
-    """Reads as fast as takes so long: what is not read does not fit into buffers."""
+    """Reads so slowly that it takes the given time; the rest does not fit into buffers."""
     def work():
         stream, read, steps = client.sdk.get_object(Bucket=BUCKET, Key=key)["Body"], b"", 40
         for _ in range(steps):
@@ -177,7 +177,7 @@ def slow_upload(client, key, body, seconds):
 
 
 def new_connection(port, context=None):
-    """Without a signature: refused by the proxy itself, which is an answer."""
+    """A request without a signature: the proxy itself rejects it, which is a response."""
     def work():
         connection = (http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context) if context
                       else http.client.HTTPConnection("127.0.0.1", port, timeout=10))
@@ -190,11 +190,11 @@ def new_connection(port, context=None):
 
 
 def kept_connection(port):
-    """One connection for as long as it is not told to be the last one; then another."""
+    """Uses one connection until a response has `Connection: close`, then another one."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
 
     def work():
-        connection.auto_open = connection.sock is None  # A new one only after a farewell.
+        connection.auto_open = connection.sock is None  # A new connection only after `Connection: close`.
         connection.request("GET", f"/{BUCKET}/none")
         answer = connection.getresponse()
         assert answer.status == 403
@@ -205,8 +205,8 @@ def kept_connection(port):
     return work
 
 
-def ten_times(binary, running, options):
-    """Apps that go on, long transfers and new connections, plain and TLS: none of them notices ten upgrades."""
+def ten_upgrades(binary, running, options):
+    """Applications, long transfers and new connections, with HTTP and HTTPS, are not affected by ten upgrades."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         ca, cert, key = authority(folder, ["127.0.0.1.localhost"])
         context = ssl.create_default_context(cafile=ca)
@@ -226,14 +226,14 @@ def ten_times(binary, running, options):
             (writes_and_reads(oss, "three", 2 * MIB), 0.05), (slow_download(proxy.client(), "large", body, 4), 0),
             (slow_upload(proxy.client(), "up", body[:8 * MIB], 3), 0), (new_connection(proxy.port), 0.005),
             (new_connection(tls, context), 0.01), (kept_connection(proxy.port), 0.01))]
-        time.sleep(1)  # By whole seconds the processes are told apart.
+        time.sleep(1)  # The start time distinguishes processes only by whole seconds.
         for number in range(10):
             before, began = proxy.pid, metric(proxy, "process_start_time_seconds")
             done = proxy.upgrade()
             assert done.returncode == 0 and proxy.pid != before, done
             time.sleep(1)
-            told = metric(proxy, "process_start_time_seconds")
-            assert told > began > 0, f"the metrics of the new one: {told} after {began}, upgrade {number}"
+            started = metric(proxy, "process_start_time_seconds")
+            assert started > began > 0, f"the metrics of the new process: {started} after {began}, upgrade {number}"
             assert proxy.get("/readyz")[0] == 200
         for loop in loops:
             loop.done = True
@@ -250,7 +250,7 @@ def ten_times(binary, running, options):
 
 
 def restarted(binary, running, options):
-    """The control of the above: stopping and starting is noticed."""
+    """The control: a stop and start is noticed."""
     with Upgradable(binary, running) as proxy, Loop(new_connection(proxy.port), 0.005) as loop:
         time.sleep(0.2)
         assert loop.rounds > 5 and not loop.failures, loop.failures[:2]
@@ -261,8 +261,8 @@ def restarted(binary, running, options):
         assert any("refused" in failure for failure in loop.failures), loop.failures[:2]
 
 
-def refused_ones(binary, running, options):
-    """What cannot serve does not take over: the old one serves on, and the command says why."""
+def failed_upgrades(binary, running, options):
+    """If the new process cannot serve, the old one continues to serve and the command prints the reason."""
     with Upgradable(binary, running) as proxy, Loop(new_connection(proxy.port), 0.01) as loop:
         good, first = proxy.file.read_text(), proxy.pid
         taken = socket.create_server(("127.0.0.1", 0))
@@ -270,25 +270,25 @@ def refused_ones(binary, running, options):
         listens = f'http = ["127.0.0.1:{proxy.port}", "127.0.0.1:'
         own = f'http = ["127.0.0.1:{proxy.port}'
         for text, why in ((good.replace('dialect = "s3"', 'dialect = "s4"'), 'did you mean "s3"?'),
-                          ("nonsense = ", "no [admin] control"),
+                          ("nonsense = ", "[admin] control_socket is missing"),
                           (good.replace(own, f"{listens}{taken.getsockname()[1]}"), "cannot listen on"),
-                          (good.replace(f'{proxy.socket}"', '/none"'), "no running process can be asked")):
+                          (good.replace(f'{proxy.socket}"', '/none"'), "no running process listens on this socket")):
             proxy.file.write_text(text)
             done = proxy.upgrade()
             assert done.returncode == 1 and why in done.stderr and not done.stdout, (why, done)
         proxy.file.write_text(good)
         for program, why in (("#!/bin/sh\nexit 7\n", "exit status: 7"), ("nonsense\n", "exit status: 127"),
-                             (None, "cannot be started"),
+                             (None, "cannot start"),
                              ("#!/bin/sh\nprintf 'out of order' >&0\n", "out of order")):
             proxy.program.rename(proxy.folder / "aside")
             if program:
                 proxy.program.write_text(program)
                 proxy.program.chmod(0o755)
             done = run([binary, "upgrade", "--socket", str(proxy.socket)])
-            assert done.returncode == 1 and why in done.stderr and "serves on" in done.stderr, (why, done)
+            assert done.returncode == 1 and why in done.stderr and "continues to serve" in done.stderr, (why, done)
             (proxy.folder / "aside").rename(proxy.program)
         assert proxy.get("/readyz")[0] == 200 and not proxy.has_ended(first)
-        # The same once all is well again, with another listener in the place of the first.
+        # After the cause is fixed the upgrade works, also with another listener instead of the first one.
         proxy.file.write_text(good.replace(own, f"{listens}{other}"))
         assert proxy.upgrade().returncode == 0
         new_connection(other)()
@@ -298,14 +298,14 @@ def refused_ones(binary, running, options):
         assert proxy.upgrade().returncode == 0
         servers.wait_for(lambda: proxy.has_ended(proxy.pids[-2]), 15, "the end of the old one")
         new_connection(other)()
-        assert not servers.connects(proxy.port), "a listener that is configured no more"
+        assert not servers.connects(proxy.port), "a listener that is no longer configured"
         assert not loop.failures and loop.rounds > 3, (loop.rounds, loop.failures[:3])
         log = proxy.log.read_text()
         assert servers.SECRET not in log and servers.DEMO_SECRET not in log
 
 
-def asked_by_another(path):
-    """What a process of another user is answered."""
+def request_as_another_user(path):
+    """The response to a process of another user."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -322,45 +322,45 @@ def asked_by_another(path):
 
 
 def private(binary, running, options):
-    """Only the same user may ask; what is in the way is left alone; demo mode says that it cannot."""
+    """Only the same user may request an upgrade; a file at the socket's path is kept; demo mode has no upgrade."""
     with Upgradable(binary, running) as proxy:
         assert proxy.socket.stat().st_mode & 0o777 == 0o600
         if os.getuid() == 0:
             proxy.socket.chmod(0o666)
             proxy.folder.chmod(0o755)
-            assert b"only the user" in asked_by_another(proxy.socket)
+            assert b"only the user" in request_as_another_user(proxy.socket)
         with socket.socket(socket.AF_UNIX) as asking:
             asking.connect(str(proxy.socket))
             asking.sendall(b"nonsense")
-            assert asking.recv(1000) == b"not understood"
-        assert not proxy.log.read_text().count("an upgrade was asked for")
-        # Two at once: whoever comes second is told, and somebody serves.
+            assert asking.recv(1000) == b"unknown request"
+            assert not proxy.log.read_text().count("upgrade requested")
+        # Two concurrent requests: the second one fails or upgrades again, and a process serves.
         words = [str(proxy.program), "upgrade", "--socket", str(proxy.socket)]
         both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-        told = [one.communicate(timeout=30) for one in both]
-        assert sorted(one.returncode for one in both) in ([0, 0], [0, 1]), told
+        outputs = [one.communicate(timeout=30) for one in both]
+        assert sorted(one.returncode for one in both) in ([0, 0], [0, 1]), outputs
         proxy.pids += [int(pid) for pid in re.findall(r"process (\d+) has taken over", proxy.log.read_text())]
         assert proxy.get("/readyz")[0] == 200
         proxy.end(proxy.pid, 5)
         proxy.socket.write_text("precious")
         late = run(proxy.command)
-        assert late.returncode == 1 and "no socket" in late.stderr and proxy.socket.read_text() == "precious", late
+        assert late.returncode == 1 and "is not a socket" in late.stderr and proxy.socket.read_text() == "precious", late
         done = proxy.upgrade()
-        assert done.returncode == 1 and "no running process can be asked" in done.stderr, done
+        assert done.returncode == 1 and "no running process listens on this socket" in done.stderr, done
         demo = proxy.upgrade("--socket", str(Path(proxy.back.folder, "none")))
         assert demo.returncode == 1
         bare = run([binary, "upgrade"])
         assert bare.returncode == 1 and "Demo mode cannot be upgraded" in bare.stderr, bare
 
 
-def told_to_stop(binary, running, options):
-    """Not ready first, then no new connections; what runs is finished, within its time."""
+def graceful_shutdown(binary, running, options):
+    """Shutdown: first not ready, then no new connections; running requests finish within the drain timeout."""
     with Upgradable(binary, running, "shutdown_delay_seconds = 2\ndrain_timeout_seconds = 10") as proxy:
         client, body = proxy.client(), os.urandom(24 * MIB)
         client.create_bucket(BUCKET)
         client.put(BUCKET, "large", body)
         with Loop(slow_download(client, "large", body, 5)) as loop:
-            loop.done = True  # Once.
+            loop.done = True  # One round only.
             kept = kept_connection(proxy.port)
             kept()
             time.sleep(0.5)
@@ -370,7 +370,7 @@ def told_to_stop(binary, running, options):
             new_connection(proxy.port)()
             assert kept.connection.sock is not None
             kept()
-            assert kept.connection.sock is None, "told to close"
+            assert kept.connection.sock is None, "the response has Connection: close"
             servers.wait_for(lambda: not servers.connects(proxy.port), 4, "the listener to close")
             assert time.monotonic() - begun > 1.9
             assert loop.is_alive() and proxy.get("/readyz")[0] == 503
@@ -389,27 +389,27 @@ def told_to_stop(binary, running, options):
             for _ in range(signals):
                 os.kill(proxy.pid, signal.SIGTERM)
                 time.sleep(0.2)
-            servers.wait_for(lambda: proxy.has_ended(proxy.pid), 5, "the end of the time to drain")
+            servers.wait_for(lambda: proxy.has_ended(proxy.pid), 5, "the end of the drain timeout")
             assert proxy.codes[proxy.pid] == 0 and time.monotonic() - begun > 0.9
-            assert "1 connections are cut" in proxy.log.read_text()
+            assert "drain timeout expired, 1 connections are closed" in proxy.log.read_text()
 
-    # Whoever is told to stop while it hands over does not leave the new one behind.
+    # A shutdown during an upgrade also ends the new process.
     with Upgradable(binary, running) as proxy:
         proxy.program.rename(proxy.folder / "aside")
         proxy.program.write_text(f'#!/bin/sh\nsleep 1\nexec {proxy.folder}/aside "$@"\n')
         proxy.program.chmod(0o755)
         asking = subprocess.Popen([binary, "upgrade", "--socket", str(proxy.socket)], stderr=subprocess.PIPE, text=True)
-        servers.wait_for(lambda: "was asked for" in proxy.log.read_text(), 3, "the question")
+        servers.wait_for(lambda: "upgrade requested" in proxy.log.read_text(), 3, "the upgrade request")
         time.sleep(0.1)
         assert proxy.end(proxy.pid, 3) == 0
-        told = asking.communicate(timeout=5)[1]
-        assert ("was told to stop" in told or "did not answer" in told) and "serves on" not in told, told
+        printed = asking.communicate(timeout=5)[1]
+        assert ("is shutting down" in printed or "did not respond" in printed) and "continues to serve" not in printed, printed
         assert asking.returncode == 1
         for _ in range(20):
             assert proxy.get("/readyz")[0] == 0 and not servers.connects(proxy.port)
             time.sleep(0.1)
 
-    # One that handed over has long, until it is told that it has not, or the new one is gone.
+    # After an upgrade the old process has the long drain timeout, until it gets a signal or the new process exits.
     for hurried in (0, 1):
         with Upgradable(binary, running, "drain_timeout_seconds = 1") as proxy:
             proxy.client().create_bucket(BUCKET)
@@ -426,7 +426,7 @@ def told_to_stop(binary, running, options):
 
 
 def supervised(binary, running, options):
-    """What systemd is told, in this order."""
+    """The notifications to systemd, in order."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(f"{folder}/notify")
         notified.settimeout(5)
@@ -448,33 +448,33 @@ def supervised(binary, running, options):
             assert heard(watchdog) == ["READY=1"]
             good = proxy.file.read_text()
             proxy.file.write_text(good + "nonsense = 1\n")
-            assert heard(watchdog)[0] == "RELOADING=1" and heard(watchdog) == ["READY=1"], "also when it is refused"
+            assert heard(watchdog)[0] == "RELOADING=1" and heard(watchdog) == ["READY=1"], "also when the reload fails"
             assert proxy.upgrade().returncode == 1
             proxy.file.write_text(good)
             assert heard(watchdog)[0] == "RELOADING=1" and heard(watchdog) == ["READY=1"]
             assert proxy.upgrade().returncode == 0
-            assert heard(watchdog) == [f"MAINPID={proxy.pid}"], "and nothing of those that did not take over"
+            assert heard(watchdog) == [f"MAINPID={proxy.pid}"], "and no notification of the processes that did not take over"
             servers.wait_for(lambda: proxy.has_ended(first), 6, "the end of the old one")
             os.kill(proxy.pid, signal.SIGTERM)
-            assert heard(watchdog) == ["STOPPING=1"], "not of the old one, which would end the service"
+            assert heard(watchdog) == ["STOPPING=1"], "not from the old process, which would end the service"
             servers.wait_for(lambda: proxy.has_ended(proxy.pid), 5, "the end")
 
 
 def activated(binary, running, options):
-    """Sockets that a supervisor has opened are used, and handed on."""
+    """Sockets that a supervisor has opened are used, and passed on by an upgrade."""
     with Upgradable(binary, running) as proxy:
         assert proxy.end(proxy.pid, 5) == 0
         data, admin = (socket.create_server(("127.0.0.1", port)) for port in (proxy.port, proxy.admin))
 
         def handed():
-            # Out of the way first: one may have the other's number.
+            # Move both first, because one may have the number of the other.
             far = [fcntl.fcntl(one.fileno(), fcntl.F_DUPFD, 50) for one in (data, admin)]
             for number, one in enumerate(far, 3):
                 os.dup2(one, number)
 
         wrong = run(proxy.command, close_fds=False, preexec_fn=handed,
                     env={**os.environ, "LISTEN_FDS": "2", "LISTEN_PID": "1"})
-        assert wrong.returncode == 1 and "cannot listen on" in wrong.stderr, "they were meant for another process"
+        assert wrong.returncode == 1 and "cannot listen on" in wrong.stderr, "the sockets are for another process"
         proxy.start({"LISTEN_FDS": "2"}, close_fds=False, preexec_fn=handed)
         data.close()
         admin.close()
@@ -483,7 +483,7 @@ def activated(binary, running, options):
         new_connection(proxy.port)()
 
 
-ALL = [ten_times, restarted, refused_ones, private, told_to_stop, supervised, activated]
+ALL = [ten_upgrades, restarted, failed_upgrades, private, graceful_shutdown, supervised, activated]
 
 
 if __name__ == "__main__":

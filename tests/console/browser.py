@@ -1,4 +1,4 @@
-"""Debian's Chromium, without a window, at a width and in a colour scheme; what it asks for is written down."""
+"""Debian's headless Chromium with a given width and colour scheme. It records every request."""
 
 import base64
 import contextlib
@@ -27,7 +27,7 @@ class Page:
         self.driver, self.origin = driver, origin
 
     def size(self, width, height):
-        # Headless windows have a least width that phones are below.
+        # Phones are narrower than the minimum width of headless windows.
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
                                     {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
 
@@ -42,7 +42,7 @@ class Page:
         return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
 
     def table(self, place):
-        """The rows of a table below a place, each by its columns' titles."""
+        """The rows of the table in an element, each as a dictionary by column title."""
         return self.run("""
             const all = (kind) => [...document.querySelectorAll(`${arguments[0]} ${kind}`)];
             const titles = all("thead th").map((one) => one.textContent);
@@ -58,7 +58,7 @@ class Page:
         return found
 
     def picture(self, selector=None):
-        """A PNG of the window, or from the page's begin to the end of an element."""
+        """A PNG of the window, or from the top of the page to the end of an element."""
         whole = {}
         if selector:
             width, height = self.run("const end = document.querySelector(arguments[0]).getBoundingClientRect().bottom;"
@@ -69,21 +69,23 @@ class Page:
         return base64.b64decode(taken["data"])
 
     def complaints(self):
-        """What the browser's console says since this was asked before."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        """New messages in the browser's console."""
+        messages = (entry["message"] for entry in self.driver.get_log("browser"))
+        # On a busy machine the browser complains about its own new tab page.
+        return [message for message in messages if not message.startswith("chrome://")]
 
     def asked(self):
-        """The origins of everything that was asked of any host since this was asked before."""
+        """The origins of all new requests."""
         events = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
         urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-        # The browser's own pages and what stands in the address itself are asked of nobody.
+        # The browser's own pages and data URLs send no requests.
         hosts = (urlsplit(url) for url in urls if not url.startswith(("chrome:", "data:", "about:")))
         return {f"{url.scheme}://{url.netloc}" for url in hosts}
 
 
 @contextlib.contextmanager
 def console(admin, width=1280, height=900, scheme="light"):
-    """The console of the proxy with this admin port, loaded."""
+    """Loads the console of the proxy with this admin port."""
     with tempfile.TemporaryDirectory(prefix="blobfish-browser-", ignore_cleanup_errors=True) as folder:
         options = webdriver.ChromeOptions()
         options.binary_location = PROGRAMS[0]

@@ -1,5 +1,5 @@
-"""The console at the admin port, in Debian's Chromium: the translator, the live view while an app goes on, a phone, the
-dark, and what a stranger's text and a stranger's page can do. The last line counts."""
+"""The console on the admin port, in Debian's Chromium: the translator, the live view of a running application, small screens,
+dark mode, malicious text and requests of other web pages. The last line has the counts."""
 
 import contextlib
 import http.client
@@ -15,7 +15,7 @@ from api import CallError
 from copies import MIB, Pair
 
 MALFORMED = "PUT / HTTP/1.1\nHost box"
-# Nothing of it may ever be more than text.
+# This must always be shown as text.
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 COPY = """PUT /k?{query} HTTP/1.1
 Host: box-1250000000.cos.ap-beijing.myqcloud.com
@@ -28,7 +28,7 @@ Authorization: q-sign-algorithm=sha1&q-signature=tell-nobody
 
 
 def ask(proxy, method, path, body=None, host=None, **headers):
-    """One request to the admin port: status, headers, body. Names of headers have `_` for `-`."""
+    """Sends one request to the admin port and returns status, headers and body. Header names have `_` for `-`."""
     connection = http.client.HTTPConnection("127.0.0.1", proxy.admin, timeout=10)
     connection.putrequest(method, path, skip_host=True)
     headers = {name.replace("_", "-"): text for name, text in headers.items()}
@@ -38,10 +38,10 @@ def ask(proxy, method, path, body=None, host=None, **headers):
     for name, text in headers.items():
         connection.putheader(name, text)
     connection.endheaders(body)
-    answer = connection.getresponse()
-    told = answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read().decode()
+    response = connection.getresponse()
+    result = response.status, {name.lower(): text for name, text in response.getheaders()}, response.read().decode()
     connection.close()
-    return told
+    return result
 
 
 def choices(page, place):
@@ -49,7 +49,7 @@ def choices(page, place):
 
 
 def type_request(page, text):
-    """Types a request and translates it, as a reader does: by the keyboard."""
+    """Enters a request and translates it."""
     page.run("const box = document.getElementById('request'); box.value = arguments[0];"
              "box.dispatchEvent(new Event('input')); document.querySelector('#translate button').click()", text)
 
@@ -60,7 +60,7 @@ def choose(page, place, value):
 
 
 def rows(page):
-    """What is said, its mark, and what is written, by the first words of the line."""
+    """The lines of the translation: the line of the request, its mark, and the translated line."""
     found = page.run("""return [...document.querySelectorAll("#lines tbody tr")].map((row) => ({
         said: row.querySelector(".request-line code")?.textContent ?? "", mark: row.querySelector(".badge").textContent,
         written: row.querySelector(".target-line code")?.textContent ?? "", notes: row.innerText }))""")
@@ -72,14 +72,14 @@ def row(page, begins):
 
 
 def settled(page):
-    """Waits until the latest question is answered."""
+    """Waits for the response to the latest request."""
     page.wait(lambda: page.run("return document.getElementById('lines').ariaBusy === 'false'"), "an answer")
 
 
 def translator(binary, running, _):
     proxy = running.demo(binary, "--memory")
     with console(proxy.admin) as page:
-        # The example that it begins with is shown whole.
+        # The initial example is shown completely.
         choose(page, "from", "cos")
         choose(page, "to", "oss")
         settled(page)
@@ -87,7 +87,7 @@ def translator(binary, running, _):
         assert "Tencent Cloud COS, PUT Object - Copy" in page.text("#lines thead")
         assert "Alibaba Cloud OSS, CopyObject" in page.text("#lines thead")
 
-        # Every example of every dialect, to every target: no line without a counterpart, a mark or a reason.
+        # Each line of each example, for each target, has a counterpart, a mark or a reason.
         callers, targets = choices(page, "from"), choices(page, "to")
         assert set(callers) == {"s3", "cos", "oss", "jdcloud"} <= set(targets), (callers, targets)
         seen = set()
@@ -105,7 +105,7 @@ def translator(binary, running, _):
                     assert page.text("#verdict"), (caller, example, target)
         assert seen == {"native", "emulated", "lost", "rejected", "ends here"}, seen
 
-        # A pasted request: the marks, the reasons, the rules, and no secret.
+        # A pasted request has marks, reasons and rules, and shows no secret.
         choose(page, "from", "cos")
         choose(page, "to", "oss")
         type_request(page, COPY.replace("?{query}", ""))
@@ -122,7 +122,7 @@ def translator(binary, running, _):
         assert "1 lost" in page.text("#counts")
         assert "tell-nobody" not in page.text("main")
 
-        # Without the lost line everything arrives; at a target without conditions they are evaluated before the copy.
+        # Without the lost header nothing is lost. For a target without conditions Blobfish evaluates them.
         type_request(page, COPY.replace("?{query}", "").replace("x-cos-storage-class: MAZ_STANDARD\n", ""))
         settled(page)
         assert page.text("#verdict") == "CopyObject: nothing is lost.", page.text("#verdict")
@@ -132,7 +132,7 @@ def translator(binary, running, _):
         assert row(page, "x-amz-storage-class")["mark"] == "emulated"
         assert page.text("#verdict") == "CopyObject: nothing is lost.", page.text("#verdict")
 
-        # A header that is offered is added to the head, and offered no more.
+        # A suggested header is added to the head, and is no longer suggested.
         choose(page, "to", "s3")
         settled(page)
         choose(page, "more", "cache-control: max-age=86400")
@@ -143,7 +143,7 @@ def translator(binary, running, _):
         assert row(page, "cache-control")["written"] == "cache-control: max-age=86400"
         assert not any(line.startswith("cache-control") for line in choices(page, "more"))
 
-        # Lines of one meaning light up together: what selects the second version of listings belongs to the first line.
+        # Lines with one meaning are highlighted together: `list-type=2` belongs to the request line.
         choose(page, "from", "s3")
         choose(page, "to", "cos")
         type_request(page, "GET /?list-type=2&prefix=a HTTP/1.1\nHost: box.s3.us-east-1.amazonaws.com\n")
@@ -158,7 +158,7 @@ def translator(binary, running, _):
         assert lit == [["GET /", "?list-type=2"], []], lit
         assert row(page, "GET /")["mark"] == "emulated"
 
-        # What is wrong says so, in the caller's words, and the next one is shown again.
+        # An invalid request shows its error, and the next valid request is translated again.
         choose(page, "from", "cos")
         settled(page)
         page.complaints()
@@ -177,7 +177,7 @@ def translator(binary, running, _):
 
 @contextlib.contextmanager
 def app(client, bucket):
-    """Writes and reads all the time; now and then asks for what is refused here, and for what is lost."""
+    """An application that writes and reads continuously. Some of its requests are rejected, others lose a field."""
     done = threading.Event()
     failures = []
 
@@ -211,7 +211,7 @@ def progress(page):
 
 
 def live(binary, running, _):
-    """Two targets; what is lost is reported; copies are slow enough to be looked at."""
+    """The live view with two targets, lost fields, and copies that are slow enough to watch."""
     limits = "[limits]\ncopy_bytes_per_second = 5242880\ncopy_multipart_threshold_bytes = 5242880\ncopy_part_bytes = 5242880\n"
     pair = Pair(running, binary, "cos", "oss", limits=limits, bucket='unsupported = "report"\n')
     client, source, target = pair.begin()
@@ -220,19 +220,19 @@ def live(binary, running, _):
         assert page.text("#copies") == "None." and not page.table("#events"), page.text("main")
         rate = float(page.text("#rate"))
         with app(client, source) as failures:
-            pairs = page.wait(lambda: [one for one in page.table("#pairs") if one["Caller and target"] == "s3 → first"
+            pairs = page.wait(lambda: [one for one in page.table("#pairs") if one["Dialect and target"] == "s3 → first"
                                        and float(one["per second"]) > 1], "a rate")
             page.wait(lambda: float(page.text("#rate")) > max(rate, 1), "a rate of all")
             assert pairs[0]["p50"].endswith("ms") and pairs[0]["p99"].endswith("s"), pairs
             requests = int(pairs[0]["requests"].replace(",", ""))
             page.wait(lambda: int(page.table("#pairs")[0]["requests"].replace(",", "")) > requests, "more requests")
-            events = page.wait(lambda: {one["what"]: one for one in page.table("#events")}.keys() >= {"refused", "lost"}
-                               and page.table("#events"), "a refusal and a loss")
-            refused = next(one for one in events if one["what"] == "refused")
-            assert refused["reason"] == "NoSuchBucket" and refused["caller and target"].startswith("app (s3)"), refused
-            lost = next(one for one in events if one["what"] == "lost")
+            events = page.wait(lambda: {one["kind"]: one for one in page.table("#events")}.keys() >= {"rejected", "lost"}
+                               and page.table("#events"), "a rejection and a lost field")
+            rejected = next(one for one in events if one["kind"] == "rejected")
+            assert rejected["reason"] == "NoSuchBucket" and rejected["caller and target"].startswith("app (s3)"), rejected
+            lost = next(one for one in events if one["kind"] == "lost")
             assert lost["reason"] == "x-amz-storage-class" and lost["operation"] == "PutObject", lost
-            assert page.text("#lost") != "0" and page.text("#refused") != "0"
+            assert page.text("#lost-fields") != "0" and page.text("#rejections") != "0"
             assert page.run("return document.querySelector('#chart .line').getAttribute('d').split('L').length") >= 2
 
             copied = []
@@ -241,28 +241,28 @@ def live(binary, running, _):
             first = page.wait(lambda: progress(page), "a copy's progress")
             page.wait(lambda: progress(page) > first, "more progress")
             copy = page.table("#copies")[0]
-            assert copy["from and to"] == "first → second" and "of 30 MiB" in copy["progress"], copy
+            assert copy["source and target"] == "first → second" and "of 30 MiB" in copy["progress"], copy
             copying.join()
             assert copied, "the copy failed"
             page.wait(lambda: page.text("#copies") == "None.", "the copy's end")
         assert not failures, failures
-        assert all(one["health"] == "answers" for one in page.table("#targets")), page.table("#targets")
+        assert all(one["health"] == "responding" for one in page.table("#targets")), page.table("#targets")
 
-        # A target that is gone is seen by the next request that fails; the page goes on.
+        # An unreachable target is shown after the next failed request, and the page keeps refreshing.
         pair.backs[1].stop()
         with contextlib.suppress(CallError):
             client.get(target, "copied")
-        page.wait(lambda: [one["health"] for one in page.table("#targets")] == ["answers", "failing"], "a failure")
+        page.wait(lambda: [one["health"] for one in page.table("#targets")] == ["responding", "failing"], "a failure")
 
-        # Paused is paused, and goes on again.
+        # Pause and resume.
         page.run("document.getElementById('pause').click()")
-        told = page.text("#live")
+        before = page.text("#live")
         time.sleep(2.5)
-        assert page.text("#live") == told
+        assert page.text("#live") == before
         page.run("document.getElementById('pause').click()")
-        page.wait(lambda: page.text("#live") != told, "a page that goes on")
+        page.wait(lambda: page.text("#live") != before, "the page to refresh again")
 
-        # The configuration: names, no secrets.
+        # The configuration shows names and no secrets.
         shown = page.text("#configuration")
         for word in ("first", "second", "src-*", "app", "admin: *"):
             assert word in shown, shown
@@ -272,13 +272,13 @@ def live(binary, running, _):
         asked = page.asked()
         assert asked == {page.origin}, asked
 
-        # Without the proxy it says so.
+        # After the proxy has stopped, the page shows that.
         pair.proxy.stop()
-        page.wait(lambda: page.text("#live").startswith("no answer"), "that there is no answer")
+        page.wait(lambda: page.text("#live").startswith("no response"), "the console to report that there is no response")
 
 
 def looks(binary, running, _):
-    """Widths of phones and desks, light and dark."""
+    """Screen widths of phones and desktops, light and dark mode."""
     proxy = running.demo(binary, "--memory")
     with console(proxy.admin) as page:
         colours = {}
@@ -307,7 +307,7 @@ def looks(binary, running, _):
 
 
 def contrast(one, other):
-    """As WCAG counts it."""
+    """The contrast ratio by WCAG."""
     def light(colour):
         parts = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
         parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
@@ -315,8 +315,8 @@ def contrast(one, other):
     return max(light(one), light(other)) / min(light(one), light(other))
 
 
-def strangers_text(binary, running, _):
-    """Keys, values and names with markup and control characters stay text, wherever they are shown."""
+def malicious_text(binary, running, _):
+    """Keys, values and names with markup and control characters are always shown as text."""
     proxy = running.demo(binary, "--memory")
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
     for method, path, headers in (("GET", f"/{HOSTILE.replace(' ', '%20')}", {}),
@@ -329,7 +329,7 @@ def strangers_text(binary, running, _):
     connection.close()
     with console(proxy.admin) as page:
         own = page.run("return document.querySelectorAll('script, img, b, iframe').length")
-        page.wait(lambda: len(page.table("#events")) == 3, "three refusals")
+        page.wait(lambda: len(page.table("#events")) == 3, "three rejections")
         choose(page, "from", "s3")
         choose(page, "to", "cos")
         hostile = ("PUT /%00%1b%3Cscript%3Ealert(3)%3C/script%3E%E2%80%AE HTTP/1.1\n"
@@ -347,7 +347,7 @@ def strangers_text(binary, running, _):
         assert page.run("return document.querySelectorAll('script, img, b, iframe').length") == own
         assert all("400 (Bad Request)" in one for one in page.complaints())
 
-        # The policy holds: what would be markup and what would be asked elsewhere are stopped, and the log sees it.
+        # The Content Security Policy blocks inline scripts and requests to other origins, and the browser logs it.
         elsewhere = running.demo(binary, "--memory")
         assert page.asked() == {page.origin}
         stopped = page.run("""
@@ -363,8 +363,8 @@ def strangers_text(binary, running, _):
         assert any("Content Security Policy" in one for one in page.complaints()), "the control"
 
 
-def strangers_pages(binary, running, _):
-    """What other pages, names and programs are answered, beside what the console itself is."""
+def other_pages(binary, running, _):
+    """Requests of other web pages, host names and programs, compared with those of the console."""
     target = servers.one_target("cos", running.double("cos").port)
     proxy = running.proxy(binary, servers.configuration([target]))
     kinds = {"/": "text/html", "/console.js": "text/javascript", "/console.css": "text/css",
@@ -398,18 +398,18 @@ def strangers_pages(binary, running, _):
     for body, status in ((b"x" * 65_537, 413), (b"x" * 65_536, 400), (b"", 400), (b"[" * 60_000, 400), (b"{}", 400),
                          (b"\xff", 400), (question[:-1] + b', "more": 1}', 400),
                          (question.replace(b'"cos"', b'"no"'), 400)):
-        told = ask(proxy, "POST", "/api/explain", body, **own)
-        assert told[0] == status and json.loads(told[2])["error"], (body[:20], told)
-    # A customer's key is told in no answer, whether the request is right or wrong.
+        response = ask(proxy, "POST", "/api/explain", body, **own)
+        assert response[0] == status and json.loads(response[2])["error"], (body[:20], response)
+    # No response contains a customer-provided key, whether the request is valid or not.
     name = "x-amz-server-side-encryption-customer"
     for key in ("dGVsbC1ub2JvZHktdGVsbC1ub2JvZHktdGVsbC1ubyE=", "tell-nobody", "tell-nobody\u00e9"):
         text = (f"{head.replace('GET', 'PUT')}{name}-algorithm: AES256\n{name}-key: {key}\n"
                 f"{name}-key-MD5: hRasmdxgYDKV3nvbahU1MA==\nx-amz-security-token: {key}\n")
         for target in ("s3", "cos", "oss", "jdcloud"):
             body = json.dumps({"from": "s3", "to": target, "request": text}).encode()
-            told = ask(proxy, "POST", "/api/explain", body, **own)[2]
-            assert key not in json.dumps(json.loads(told), ensure_ascii=False), (key, target)
-    # As many lines as fit are answered soon.
+            response = ask(proxy, "POST", "/api/explain", body, **own)[2]
+            assert key not in json.dumps(json.loads(response), ensure_ascii=False), (key, target)
+    # A request with the maximum number of lines is translated quickly.
     begin = time.monotonic()
     many = head.replace("GET", "PUT") + "".join(f"x-amz-meta-{at}:1\n" for at in range(2500))
     body = json.dumps({"from": "s3", "to": "cos", "request": many}).encode()
@@ -417,11 +417,11 @@ def strangers_pages(binary, running, _):
     assert time.monotonic() - begin < 5, time.monotonic() - begin
 
 
-ALL = [translator, live, looks, strangers_text, strangers_pages]
+ALL = [translator, live, looks, malicious_text, other_pages]
 
 if __name__ == "__main__":
     if not all(PROGRAMS):
         print("skipped: there is no chromium and chromedriver, and no apt-get to install them", flush=True)
-        # Where it must run, it must not be passed over.
+        # In CI the suite must not be skipped.
         sys.exit(1 if os.environ.get("CI") else 0)
     servers.main(__doc__, ALL)

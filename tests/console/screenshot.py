@@ -1,5 +1,5 @@
-"""Takes the picture of the README: the console of a proxy in front of two targets, while apps of three dialects go on
-for two minutes. `python tests/console/screenshot.py docs/console.png`"""
+"""Takes the screenshot of the README: the console of a proxy with two targets, while applications of three dialects run for
+two minutes. `python tests/console/screenshot.py docs/console.png`"""
 
 import argparse
 import contextlib
@@ -78,7 +78,7 @@ if __name__ == "__main__":
     parser.add_argument("path", type=Path)
     given = parser.parse_args()
     small = io.BytesIO()
-    # Few colours, so that 96 of them lose nothing that can be seen.
+    # The page has few colours, so a palette of 96 has no visible loss.
     Image.open(io.BytesIO(picture(given.binary))).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(
         small, "PNG", optimize=True)
     assert len(small.getvalue()) <= PICTURE_BYTES_MAX, len(small.getvalue())

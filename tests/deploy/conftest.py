@@ -24,7 +24,7 @@ def binary(request):
 
 
 def program(name):
-    """A program that setup.sh brought, beside this file, in the virtual environment or in PATH."""
+    """Finds a program that setup.sh installed, next to this file, in the virtual environment or in PATH."""
     places = [TOOLS, Path(sys.executable).parent, *os.environ.get("PATH", "").split(os.pathsep)]
     found = shutil.which(name, path=os.pathsep.join(map(str, places)))
     assert found, f"{name} is not there: bash tests/setup.sh"

@@ -1,4 +1,4 @@
-"""The chart, rendered by helm itself and held to Kubernetes' schemas; deploy/kubernetes/ is what its defaults give."""
+"""The chart, rendered by helm and validated with the schemas of Kubernetes. deploy/kubernetes/ is its output with defaults."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from conftest import DEPLOY, program
 
 CHART = DEPLOY / "chart" / "blobfish"
 MANIFESTS = DEPLOY / "kubernetes" / "blobfish.yaml"
-# The oldest that the chart is for, and today's.
+# The oldest supported version and the current one.
 VERSIONS = ["1.30", "1.35"]
 TLS = "[listen]\nhttp = [\"0.0.0.0:9000\"]\nhttps = [{ address = \"0.0.0.0:9443\", cert = \"c\", key = \"k\" }]\n" \
       "[admin]\nlisten = \"0.0.0.0:9090\"\n"
@@ -50,7 +50,7 @@ def test_helm_finds_nothing_to_say():
 
 
 def test_the_manifests_are_what_the_defaults_give():
-    """`UPDATE=1 pytest tests/deploy` writes them."""
+    """`UPDATE=1 pytest tests/deploy` updates the files."""
     done = template()
     assert done.returncode == 0, done.stderr
     if os.environ.get("UPDATE"):
@@ -103,7 +103,7 @@ def test_everything_finds_each_other():
 
     scaled = made["HorizontalPodAutoscaler", "blobfish"]["spec"]["scaleTargetRef"]
     assert (scaled["kind"], scaled["name"]) in made
-    assert "replicas" not in made["Deployment", "blobfish"]["spec"], "the autoscaler's number is left alone"
+    assert "replicas" not in made["Deployment", "blobfish"]["spec"], "the chart does not override the number of the autoscaler"
     assert documents()["Deployment", "blobfish"]["spec"]["replicas"] == 2
 
     mounted = {mount["name"] for mount in container["volumeMounts"]}
@@ -136,7 +136,7 @@ def test_pods_have_no_more_rights_than_they_need():
     assert admin["ports"] == [{"port": "admin"}] and admin["from"], "the admin port is not for everybody"
 
 
-@pytest.mark.parametrize("values, told", [
+@pytest.mark.parametrize("values, expected", [
     ({"colour": "red"}, "colour"),
     ({"replicas": "two"}, "replicas"),
     ({"secrets": {"as": "literals"}}, "secrets"),
@@ -145,9 +145,9 @@ def test_pods_have_no_more_rights_than_they_need():
     ({"ports": {"https": 9443}, "config": TLS}, "tls.existingSecret"),
     ({"terminationGracePeriodSeconds": 35}, "drainSeconds"),
 ])
-def test_a_wrong_value_is_refused_by_name(values, told):
+def test_invalid_value_is_rejected_by_name(values, expected):
     done = template(values)
-    assert done.returncode != 0 and told in done.stderr, done.stderr
+    assert done.returncode != 0 and expected in done.stderr, done.stderr
 
 
 def test_an_older_cluster_is_refused():

@@ -1,4 +1,4 @@
-"""Every configuration of deploy/ is fine for `blobfish check`, and with a mistake in it is not."""
+"""`blobfish check` accepts every configuration in deploy/, and rejects it with an error in it."""
 
 import json
 import re
@@ -15,7 +15,7 @@ SECRETS = "/run/secrets/blobfish"
 
 
 def checked(binary, text, folder):
-    """What `blobfish check` says of a text whose secrets are there: variables, and files below a folder of the test."""
+    """Runs `blobfish check` on a text, with its secrets in environment variables and in files of the test's directory."""
     secrets = folder / "secrets"
     secrets.mkdir(exist_ok=True)
     for name in re.findall(rf'file = "{SECRETS}/([^"]+)"', text):
@@ -43,7 +43,7 @@ def test_is_fine(binary, tmp_path, name):
     assert re.search(r"secret_key = \{", text), "secrets come from elsewhere"
     assert not re.search(r'secret_key = "', text), "no secret stands in a file of the project"
     done = checked(binary, text, tmp_path)
-    assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "The configuration is valid.\n"), done.stderr
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -1,5 +1,5 @@
-"""The guides, done as they say: their sample in front of a server of its target's kind, their app pasted, their request
-explained."""
+"""The guides work as written: the configuration with a server of its target dialect, the application, and the explained
+request."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from conftest import DEPLOY, ROOT
 
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 SECRET = "a-secret-of-the-test"
-# Makes the bucket that a guide says is there.
+# Creates the bucket that a guide requires.
 MAKER = f"""
 [[caller]]
 name = "maker"
@@ -30,7 +30,7 @@ def block(page, language):
 
 
 def server(dialect, running, binary):
-    """A server of this dialect: where it is, and its key."""
+    """Starts a server of this dialect; returns its endpoint and credentials."""
     if dialect == "s3":
         port = running.demo(binary, "--memory").port
         return f'"http://127.0.0.1:{port}"\naddressing = "path"', servers.DEMO_KEY, servers.DEMO_SECRET
@@ -40,7 +40,7 @@ def server(dialect, running, binary):
 
 
 def aimed(text, running, binary):
-    """The proxy with a sample, whose target is a server of this machine."""
+    """Starts the proxy with the configuration of a guide, and a target on this machine."""
     target, rest = text.split("[[bucket]]", 1)
     dialect = re.search(r'^name = .*\ndialect = "(\w+)"', target, re.MULTILINE).group(1)
     endpoint, key, secret = server(dialect, running, binary)
@@ -78,7 +78,7 @@ def test_what_is_explained(binary, page):
 
 
 def test_pages_lead_somewhere():
-    """Links within the pages of this folder and of docs/ are of files that are there."""
+    """Links in the pages of this directory and of docs/ point to existing files."""
     pages = [*GUIDES, *(ROOT / "docs" / f"{name}.md" for name in ("troubleshooting", "security")), ROOT / "README.md",
              DEPLOY / "README.md"]
     for page in pages:
@@ -92,7 +92,7 @@ def test_pages_lead_somewhere():
 
 
 def fates(binary, caller, target):
-    """What `blobfish losses` says of a pair: headers by their fate, and words without a counterpart."""
+    """The output of `blobfish losses` for a pair of dialects: headers by their handling, and words without a counterpart."""
     pairs = json.loads(subprocess.run([binary, "losses", "--json"], capture_output=True, text=True, check=True).stdout)
     (pair,) = [one for one in pairs if (one["caller"], one["target"]) == (caller, target)]
     said = {fate: {row["caller_name"] for row in pair["fields"] if row["fate"] == fate} for fate in ("rejected", "lost")}
@@ -101,7 +101,7 @@ def fates(binary, caller, target):
 
 @pytest.mark.parametrize("page", [page for page in GUIDES if page.stem != "jd-to-aws"], ids=lambda page: page.stem)
 def test_what_is_rejected_is_so(binary, page):
-    """Each header and word that a guide names as rejected or lost is that in the tables of the program."""
+    """Each header and word that a guide names as rejected or lost is so in the tables of the program."""
     caller, target = page.stem.split("-to-")
     said, words = fates(binary, caller, target)
     rows = dict(re.findall(r"^\| (rejected[^|]*) \| ([^|]*) \|$", page.read_text(), re.MULTILINE))

@@ -1,5 +1,5 @@
-"""The image, the compose arrangement and the unit file, read by the programs that judge such files; and what is behind
-compose's service `blobfish` run as it says, with SeaweedFS, without containers."""
+"""The image, the compose file and the unit file, validated with the tools for such files. The compose service `blobfish` also
+runs as configured, with SeaweedFS and without containers."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from conftest import DEPLOY, ROOT, program
 CONTAINERFILE = DEPLOY / "Containerfile"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 UNIT = DEPLOY / "systemd" / "blobfish.service"
-# What the base image has beside the program.
+# The files of the base image.
 DISTROLESS_CC = {"linux-vdso", "ld-linux-x86-64", "ld-linux-aarch64", "libc", "libm", "libgcc_s", "libpthread", "libdl",
                  "librt", "libstdc++", "libssl", "libcrypto"}
 
@@ -40,7 +40,7 @@ def test_the_linter_has_nothing_to_say_of_the_image(tmp_path):
 
 
 def stages():
-    """The image's instructions by stage, continued lines joined."""
+    """The instructions of the image by stage, with continued lines joined."""
     text = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", CONTAINERFILE.read_text(), flags=re.MULTILINE))
     found = [[]]
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -78,7 +78,7 @@ def test_the_image_holds_what_the_program_needs(binary):
 
 
 def test_the_sources_that_the_image_gets_are_whole(tmp_path):
-    """What .dockerignore lets through is a workspace that cargo reads, with its lock as it is."""
+    """The files that .dockerignore includes are a complete workspace with a current lock file."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*" and all(rule.startswith("!") for rule in rules[1:])
@@ -92,7 +92,7 @@ def test_the_sources_that_the_image_gets_are_whole(tmp_path):
         for target in package["targets"]:
             assert Path(target["src_path"]).exists(), target
     assert "blobfish" in [target["name"] for package in packages.values() for target in package["targets"]]
-    # Files that are compiled in.
+    # Files that are embedded in the program.
     for source in [*tmp_path.rglob("src/**/*.rs")]:
         for name in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', source.read_text()):
             assert (source.parent / name).exists(), f"{source}: {name}"
@@ -142,7 +142,7 @@ def answers(url):
 
 
 def test_compose_runs(binary, tmp_path):
-    """The same commands, variables and configuration, on loopback and free ports."""
+    """The same commands, environment variables and configuration, on loopback and free ports."""
     secret = {"SEAWEEDFS_SECRET": "one-secret-of-the-test", "APP_SECRET": "another-secret-of-the-test"}
     filled = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: secret.get(found[1], ""), json.dumps(COMPOSE))
     resolved = json.loads(filled)["services"]
@@ -183,7 +183,7 @@ def test_compose_runs(binary, tmp_path):
         assert s3.get_object(Bucket="first", Key="l")["Body"].read() == b"meow"
         with pytest.raises(botocore.exceptions.ClientError):
             client("wrong").list_buckets()
-        child.kill()  # It takes longer to end than the test is worth; its folder goes with it.
+        child.kill()  # A graceful stop takes too long for a test, and its directory is removed anyway.
 
 
 # --- The unit ---
@@ -216,6 +216,6 @@ def test_the_unit_waits_for_running_requests():
     assert int(settings["TimeoutStopSec"]) > grace and settings["KillSignal"] == "SIGTERM"
     assert int(COMPOSE["services"]["blobfish"]["stop_grace_period"].rstrip("s")) > grace
     assert int(settings["LimitNOFILE"]) > 2 * 10_000, "connections_max, and as many to targets"
-    # A credential of a folder is called by both names; this is how the configuration names it.
+    # systemd combines the names of directory and file for a credential; the configuration uses the combined name.
     assert settings["LoadCredential"] == "secrets:/etc/blobfish/secrets"
     assert "/run/credentials/blobfish.service/secrets_NAME" in UNIT.read_text()

@@ -1,5 +1,4 @@
-"""Metrics, alerts and the dashboard speak of the same things: what the program counts, what docs/metrics.md says, what
-Prometheus reads."""
+"""The metrics of the program, docs/metrics.md, the alerts and the dashboard are consistent, and Prometheus accepts them."""
 
 import json
 import re
@@ -15,19 +14,19 @@ from conftest import DEPLOY, ROOT, program
 
 ALERTS = DEPLOY / "prometheus" / "alerts.yaml"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "blobfish.json").read_text())
-# What Prometheus adds to each sample.
+# The labels that Prometheus adds to each sample.
 ADDED = {"job", "instance"}
 
 
 def documented():
-    """Names and labels of docs/metrics.md."""
+    """Names and labels in docs/metrics.md."""
     rows = re.findall(r"^\| `(blobfish_\w+)` \|([^|]*)\|", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE)
     return {name: {label.strip() for label in labels.split(",") if label.strip()} for name, labels in rows}
 
 
 def registered():
     """Names and labels in the program's source."""
-    text = (ROOT / "proxy" / "src" / "metrics.rs").read_text()
+    text = (ROOT / "proxy" / "src" / "telemetry" / "metrics.rs").read_text()
     own = re.search(r"HistogramVec::new\(opts, &\[(.*?)\]", text, re.DOTALL).group(1)
     rows = re.findall(r'counters\(\s*"(\w+)",\s*"[^"]*",\s*&\[(.*?)\]', text, re.DOTALL)
     rows += [(name, '"target"') for name in re.findall(r'gauges\(\s*"(\w+)"', text)]
@@ -40,7 +39,7 @@ def registered():
 
 @pytest.fixture(scope="module")
 def scraped(binary):
-    """What a demo tells after a few requests."""
+    """The metrics of a demo after a few requests."""
     with servers.Servers() as running:
         front = running.demo(binary, "--memory")
         s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{front.port}", region_name="us-east-1",
@@ -52,15 +51,15 @@ def scraped(binary):
             return answer.read().decode()
 
 
-def test_the_page_has_what_the_program_counts():
+def test_documentation_has_every_metric():
     page, source = documented(), registered()
     assert len(source) > 15 and page == source
 
 
-def test_the_program_tells_what_the_page_has(scraped):
+def test_program_exports_every_documented_metric(scraped):
     helps = set(re.findall(r"^# HELP (\w+) \S", scraped, re.MULTILINE))
     types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", scraped, re.MULTILINE))
-    assert helps == set(types), "each has both lines"
+    assert helps == set(types), "each metric has HELP and TYPE"
     own = {name for name in types if name.startswith("blobfish_")}
     assert own <= set(documented())
     assert {name for name, labels in documented().items() if not labels} <= own
@@ -71,7 +70,7 @@ def test_the_program_tells_what_the_page_has(scraped):
 
 
 def known(scraped):
-    """Series that a query may name, with their labels."""
+    """The series that queries may use, with their labels."""
     series = dict(documented())
     for name in re.findall(r"^# TYPE (\w+) histogram$", scraped, re.MULTILINE):
         labels = series.pop(name)
@@ -81,7 +80,7 @@ def known(scraped):
 
 
 def selectors(query):
-    """Names and labels that a query asks for."""
+    """The names and labels in a query."""
     found = []
 
     def visit(node):
@@ -101,7 +100,7 @@ def holds(query, series):
     found, grouped = selectors(query)
     assert found, query
     for name, labels in found:
-        assert name in series, f"{name} is no metric: {query}"
+        assert name in series, f"{name} is not a metric: {query}"
         assert labels <= series[name] | ADDED, f"{name} has no {labels - series[name]}: {query}"
     assert all(grouped <= series[name] | ADDED for name, _ in found), f"grouped by {grouped}: {query}"
 
@@ -113,14 +112,14 @@ def queries(panels):
 
 
 def plain(query):
-    """A dashboard's query as Grafana sends it."""
+    """A query of the dashboard as Grafana sends it."""
     return query.replace("$__rate_interval", "1m").replace("$instance", ".*").replace("$target", ".*")
 
 
-def test_alerts_ask_for_what_is_there(scraped):
+def test_alerts_use_existing_metrics(scraped):
     for rule in yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]:
         holds(rule["expr"], known(scraped))
-    with pytest.raises(AssertionError, match="no metric"):
+    with pytest.raises(AssertionError, match="not a metric"):
         holds("rate(blobfish_request_total[5m]) > 0", known(scraped))
     with pytest.raises(AssertionError, match="colour"):
         holds('sum(blobfish_requests_in_flight{colour="red"})', known(scraped))
@@ -128,19 +127,19 @@ def test_alerts_ask_for_what_is_there(scraped):
         holds("sum by (bucket) (blobfish_requests_in_flight)", known(scraped))
 
 
-def test_the_dashboard_asks_for_what_is_there(scraped):
+def test_dashboard_uses_existing_metrics(scraped):
     series, asked = known(scraped), set()
     for _, target in queries(DASHBOARD["panels"]):
         holds(plain(target["expr"]), series)
         asked |= {name for name, _ in selectors(plain(target["expr"]))[0]}
     shown = {re.sub("_bucket$", "", name) for name in asked}
-    assert {name for name in documented()} <= shown, "every metric has its panel"
+    assert {name for name in documented()} <= shown, "every metric has a panel"
     for variable in DASHBOARD["templating"]["list"]:
         for name in re.findall(r"label_values\((\w+)", str(variable["query"])):
             assert name in series
 
 
-def test_the_dashboard_is_whole():
+def test_dashboard_is_consistent():
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken = set()
@@ -164,7 +163,7 @@ def promtool(*words):
     return subprocess.run([program("promtool"), *words], capture_output=True, text=True, timeout=60)
 
 
-def test_prometheus_reads_alerts_and_dashboard(tmp_path):
+def test_prometheus_accepts_alerts_and_dashboard(tmp_path):
     done = promtool("check", "rules", str(ALERTS))
     assert done.returncode == 0, done.stderr
     rules = [{"record": f"panel:{panel['id']}:{at}", "expr": plain(target["expr"])}
@@ -177,22 +176,22 @@ def test_prometheus_reads_alerts_and_dashboard(tmp_path):
     assert promtool("check", "rules", str(path)).returncode != 0
 
 
-def test_prometheus_reads_the_arrangement_of_compose(tmp_path):
+def test_prometheus_accepts_the_configuration_of_compose(tmp_path):
     text = (DEPLOY / "compose" / "prometheus.yaml").read_text()
     path = tmp_path / "prometheus.yaml"
     path.write_text(text.replace("/etc/prometheus/alerts.yaml", str(ALERTS)))
     done = promtool("check", "config", str(path))
     assert done.returncode == 0 and f"{len(CASES)} rules found" in done.stdout, done.stdout + done.stderr
     jobs = [one["job_name"] for one in yaml.safe_load(text)["scrape_configs"]]
-    assert jobs == ["blobfish"], "the job that alerts look for"
+    assert jobs == ["blobfish"], "the job that the alerts select"
 
 
 def times(name, labels, *buckets):
-    """A histogram: (bound, how many more a minute)."""
+    """A histogram: (bound, increase per minute)."""
     return {f'{name}_bucket{{{labels},le="{bound}"}}': f"0+{count}x40" for bound, count in buckets}
 
 
-# alert: (minutes, series that fire it, series that do not). A value is `start+step x times`, one a minute.
+# alert: (minutes, series that fire it, series that do not). A value is `start+step x times`, one per minute.
 UP = {"up": "1x90"}
 READ, HEAD, PUT = 'target="t",operation="GetObject"', 'operation="HeadObject"', 'operation="PutObject"'
 UPSTREAM, REQUEST = "blobfish_target_response_seconds", "blobfish_request_duration_seconds"
@@ -201,13 +200,13 @@ CASES = {
     "BlobfishInstanceDown": (10, {'up{instance="b"}': "0x60"}, {'up{instance="b"}': "1x60"}),
     "BlobfishRestarts": (30, {"process_start_time_seconds": "1x5 2x5 3x5 4x20"},
                          {"process_start_time_seconds": "1x10 2x40"}),
-    "BlobfishReloadRefused": (10, {'blobfish_config_reloads_total{outcome="failure"}': "_x5 1x20"},
+    "BlobfishReloadFailed": (10, {'blobfish_config_reloads_total{outcome="failure"}': "_x5 1x20"},
                               {'blobfish_config_reloads_total{outcome="success"}': "_x5 1x20"}),
     "BlobfishVersionsDiffer": (70, {f'blobfish_build_info{{version="{version}"}}': "1x80" for version in "12"},
                                {'blobfish_build_info{version="1"}': "1x80"}),
     "BlobfishTargetUnreachable": (12, {'blobfish_target_errors_total{target="t",kind="tls"}': "0+12x20"},
                                   {'blobfish_target_errors_total{target="t",kind="truncated"}': "0+12x20"}),
-    "BlobfishTargetPaused": (15, {'blobfish_target_circuit_breaker_closed{target="t"}': "1x3 0x20"},
+    "BlobfishTargetCircuitOpen": (15, {'blobfish_target_circuit_breaker_closed{target="t"}': "1x3 0x20"},
                              {'blobfish_target_circuit_breaker_closed{target="t"}': "1x5 0 1x20"}),
     "BlobfishTargetErrors": (20, {'blobfish_target_errors_total{target="t",kind="truncated"}': "0+10x30",
                                   'blobfish_requests_total{target="t",status="200"}': "0+100x30"},
@@ -223,17 +222,17 @@ CASES = {
                      times(REQUEST, PUT, ("2.5", 1), ("5", 9), ("+Inf", 9))),
     "BlobfishNotImplemented": (10, {'blobfish_requests_total{operation="CopyObject",status="501"}': "_x5 1x20"},
                                {'blobfish_requests_total{operation="CopyObject",status="200"}': "_x5 1x20"}),
-    "BlobfishSignaturesRefused": (20, {'blobfish_rejections_total{reason="SignatureDoesNotMatch"}': "0+90x30"},
+    "BlobfishSignaturesRejected": (20, {'blobfish_rejections_total{reason="SignatureDoesNotMatch"}': "0+90x30"},
                                   {'blobfish_rejections_total{reason="SignatureDoesNotMatch"}': "0+9x30"}),
     "BlobfishClockSkew": (15, {'blobfish_rejections_total{reason="RequestTimeTooSkewed"}': "0+1x30"},
                           {'blobfish_rejections_total{reason="NoSuchKey"}': "0+1x30"}),
     "BlobfishSlowDown": (15, {'blobfish_rejections_total{reason="SlowDown"}': "0+60x30"},
                          {'blobfish_rejections_total{reason="SlowDown"}': "0+1x30"}),
-    "BlobfishCopyNotTheSame": (10, {'blobfish_integrity_failures_total{kind="copy"}': "_x5 1x20"},
+    "BlobfishCopyMismatch": (10, {'blobfish_integrity_failures_total{kind="copy"}': "_x5 1x20"},
                                {'blobfish_integrity_failures_total{kind="BadDigest"}': "_x5 1x20"}),
     "BlobfishUploadsDamaged": (15, {'blobfish_integrity_failures_total{kind="BadDigest"}': "0+1x30"},
                                {'blobfish_integrity_failures_total{kind="BadDigest"}': "0x10 2x20"}),
-    "BlobfishUploadsLeft": (10, {"blobfish_copy_uploads_orphaned_total": "0x5 1x20"},
+    "BlobfishUploadsOrphaned": (10, {"blobfish_copy_uploads_orphaned_total": "0x5 1x20"},
                             {"blobfish_copy_uploads_orphaned_total": "3x20"}),
     "BlobfishCopiesFail": (40, {'blobfish_copies_total{plan="relay",outcome="failed"}': "0+3x60",
                                 'blobfish_copies_total{plan="relay",outcome="ok"}': "0+7x60"},
@@ -241,14 +240,14 @@ CASES = {
                             'blobfish_copies_total{plan="exchange",outcome="ok"}': "0+7x60"}),
     "BlobfishCopiesSaturated": (15, {"blobfish_copies_in_progress": "60x30"}, {"blobfish_copies_in_progress": "20x30"}),
     "BlobfishConnectionsSaturated": (10, {"blobfish_client_connections": "9500x30"}, {"blobfish_client_connections": "5000x30"}),
-    "BlobfishDescriptors": (10, {"process_open_fds": "900x30", "process_max_fds": "1024x30"},
+    "BlobfishFileDescriptors": (10, {"process_open_fds": "900x30", "process_max_fds": "1024x30"},
                             {"process_open_fds": "900x30", "process_max_fds": "65536x30"}),
     "BlobfishLogDropped": (10, {"blobfish_log_dropped_total": "0x5 9x20"}, {"blobfish_log_dropped_total": "9x20"}),
 }
 
 
 def labelled(series):
-    """With the labels that scraping adds."""
+    """Adds the labels that scraping adds."""
     name, _, labels = series.partition("{")
     own = [] if 'instance="' in labels else ['instance="a"']
     return f"{name}{{{','.join(['job=' + chr(34) + 'blobfish' + chr(34), *own, *filter(None, [labels.rstrip('}')])])}}}"
@@ -271,7 +270,7 @@ def judged(tmp_path, tests):
 
 def test_each_alert_fires_when_it_should_and_only_then(tmp_path):
     names = [rule["alert"] for rule in yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]]
-    assert names == list(CASES), "every alert has its case"
+    assert names == list(CASES), "every alert has a case"
     tests = []
     for name, (minutes, fires, quiet) in CASES.items():
         tests += [situation(minutes, fires, [name]), situation(minutes, quiet, [])]
@@ -281,7 +280,7 @@ def test_each_alert_fires_when_it_should_and_only_then(tmp_path):
     assert done.returncode != 0, "a wrong expectation is noticed"
 
 
-def test_alerts_are_told_in_words():
+def test_alerts_have_severity_and_texts():
     for rule in yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]:
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
         assert rule["annotations"]["summary"] and rule["annotations"]["description"]
@@ -290,6 +289,6 @@ def test_alerts_are_told_in_words():
         assert used <= grouped | ADDED, f"{rule['alert']} has no {used}"
 
 
-def test_the_page_on_trouble_has_each_alert():
+def test_troubleshooting_has_every_alert():
     text = (ROOT / "docs" / "troubleshooting.md").read_text()
     assert [name for name in CASES if f"`{name}`" not in text] == []

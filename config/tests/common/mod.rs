@@ -1,4 +1,4 @@
-//! Sources that need neither files nor environment.
+//! Sources that read neither files nor the environment.
 
 use std::collections::HashMap;
 use std::io;
@@ -9,7 +9,7 @@ use blobfish_config::{Config, KnownDialects, Mistake, Sources};
 pub const KNOWN: KnownDialects<'static> =
     KnownDialects { dialects: &[("s3", &["aws", "jdcloud", "minio"]), ("cos", &[]), ("oss", &["aliyun"])] };
 
-/// Environment variables and files; a path that begins with `/open` is open to others.
+/// Environment variables and files. Other users can access a path that begins with `/open`.
 #[derive(Default)]
 pub struct FakeSources {
     pub env: HashMap<&'static str, &'static str>,
@@ -32,8 +32,8 @@ impl Sources for FakeSources {
 
     fn check_certificate(&self, cert: &Path, key: &Path, named: bool) -> Result<(), String> {
         let is_matching = cert.file_stem() == key.file_stem();
-        let purpose = if named { "its names" } else { "all others" };
-        if is_matching { Ok(()) } else { Err(format!("not for {}, to be shown to {purpose}", key.display())) }
+        let purpose = if named { "for its host names" } else { "as the default" };
+        if is_matching { Ok(()) } else { Err(format!("not for {}, not usable {purpose}", key.display())) }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::authentication::addressing;
-use crate::authentication::addressing::ParsedHost;
-use crate::authentication::signature::{Claim, Payload, ResourceAddress, VerifiedSignature, VerifyOptions};
+use crate::dialect::Dialect;
+use crate::dialect::addressing;
+use crate::dialect::addressing::ParsedHost;
+use crate::dialect::signature::{Claim, Payload, ResourceAddress, VerifiedSignature, VerifyOptions};
 use crate::encoding::hash;
-use crate::engine::dialect::Dialect;
 use crate::engine::read_request;
 use crate::model::{ErrorKind, Operation, RawHead, Rejection, Request, Timestamp};
 
@@ -63,12 +63,6 @@ pub struct RejectedRequest {
     pub dialect: &'static Dialect,
     /// Why.
     pub rejection: Rejection,
-}
-
-impl std::fmt::Debug for Dialect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name)
-    }
 }
 
 /// Accepts a request, or says why not. Needs no body.

@@ -3,9 +3,10 @@
 
 use crate::authentication::authenticate::CredentialStore;
 use crate::authentication::policy;
-use crate::authentication::signature::{BodyDecoder, Payload, ResourceAddress, VerifiedSignature};
+use crate::dialect::post_form::PostForm;
+use crate::dialect::signature::{BodyDecoder, Payload, ResourceAddress, VerifiedSignature};
+use crate::dialect::{Dialect, FieldName};
 use crate::encoding::{percent, xml};
-use crate::engine::dialect::{Dialect, FieldName};
 use crate::engine::read_request;
 use crate::model::{ErrorKind, Field, RawHead, Rejection, Request, Response, ResponseField, Timestamp};
 
@@ -14,41 +15,6 @@ const FIELDS_BYTES_MAX: usize = 64 * 1024;
 
 /// What is read of a file before it is decided, bytes: a form that ends within them may have fields behind its file.
 pub const READ_AHEAD_BYTES: usize = 256 * 1024;
-
-/// The fields of a form, and what is said of its file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PostForm {
-    /// Names as sent, and values.
-    pub fields: Vec<(String, String)>,
-    /// Name of the file on the caller's disk.
-    pub file_name: String,
-    /// Its type as the browser says it.
-    pub file_type: Option<String>,
-}
-
-impl PostForm {
-    /// The value of a field, whatever the letter case of its name.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        let row = self.fields.iter().find(|row| row.0.eq_ignore_ascii_case(name))?;
-        Some(&row.1)
-    }
-
-    /// The value of a field that must be there.
-    ///
-    /// # Errors
-    /// [`Fault::FormFieldMissing`].
-    pub fn require_field(&self, name: &'static str) -> Result<&str, Rejection> {
-        self.get(name).ok_or_else(|| {
-            Rejection::with_message(
-                ErrorKind::FormFieldMissing,
-                format!(
-                    "Bucket POST must contain a field named '{name}'.  If it is specified, please check the order of the fields."
-                ),
-            )
-            .with_detail("ArgumentName", name)
-        })
-    }
-}
 
 /// Reads a form piece by piece until its file begins.
 #[derive(Debug)]

@@ -1,10 +1,7 @@
-//! Whose request this is: the dialect and the bucket that its host and path name, the signature, forms and their policies.
+//! Which caller sends a request, and for which bucket and key: credentials, signatures, form uploads and their policies.
 //!
-//! Uses: `model`, `encoding`, `engine`.
+//! Uses: `model`, `encoding`, `dialect`, `engine`.
 
-pub mod addressing;
 pub mod authenticate;
-pub mod credential;
 pub mod form_upload;
 pub mod policy;
-pub mod signature;

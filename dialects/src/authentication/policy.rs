@@ -2,34 +2,13 @@
 
 use serde_json::Value;
 
-use crate::authentication::form_upload::PostForm;
+use crate::dialect::Dialect;
+use crate::dialect::post_form::{PostForm, decode_policy, invalid_policy_error};
 use crate::encoding::date;
-use crate::engine::dialect::Dialect;
 use crate::model::{ErrorKind, Rejection, Timestamp};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
-/// What a policy may take, bytes of base64.
-const POLICY_BYTES_MAX: usize = 20 * 1024;
-
-fn invalid_policy_error(why: &str) -> Rejection {
-    Rejection::with_message(ErrorKind::InvalidPolicyDocument, format!("Invalid Policy: {why}"))
-}
 
 fn policy_denied_error(why: &str) -> Rejection {
     Rejection::with_message(ErrorKind::AccessDenied, format!("Invalid according to Policy: {why}"))
-}
-
-/// The text of a policy.
-///
-/// # Errors
-/// [`Fault::InvalidPolicyDocument`].
-pub fn decode_policy(policy: &str) -> Result<Vec<u8>, Rejection> {
-    if policy.len() > POLICY_BYTES_MAX {
-        return Err(invalid_policy_error("it is too long."));
-    }
-    let text: String = policy.split_ascii_whitespace().collect();
-    BASE64.decode(text).map_err(|_| invalid_policy_error("it is not base64."))
 }
 
 /// Holds a form to its policy, which was verified. Gives the bounds of the file's size, where it has some.

@@ -3,12 +3,10 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::authentication::addressing::strip_port;
-use crate::authentication::credential::{
-    check_single_credential, collect_authorization_lines, parse_seconds,
-};
-use crate::authentication::form_upload::PostForm;
-use crate::authentication::signature::{
+use crate::dialect::addressing::strip_port;
+use crate::dialect::credential::{check_single_credential, collect_authorization_lines, parse_seconds};
+use crate::dialect::post_form::PostForm;
+use crate::dialect::signature::{
     Auth, CLOCK_SKEW_SECONDS_MAX, Claim, Payload, ResourceAddress, Scheme, VerifiedSignature, VerifyOptions,
 };
 use crate::encoding::hash::{constant_time_eq, encode_hex, hmac_sha1, sha1_hex};
@@ -90,7 +88,7 @@ impl Auth for CosAuth {
         }
         Ok(VerifiedSignature {
             payload: Payload::Unsigned,
-            unsigned_names: unsigned_names,
+            unsigned_names,
             credential_parameters: CREDENTIAL_PARAMETERS,
             signed_key: None,
         })
@@ -129,7 +127,7 @@ impl Auth for CosAuth {
         let key_time = form.require_field("q-key-time")?;
         check_window(key_time, now)?;
         let sign_key = encode_hex(&hmac_sha1(secret.expose_secret().as_bytes(), key_time.as_bytes()));
-        let string_to_sign = sha1_hex(&crate::authentication::policy::decode_policy(policy)?);
+        let string_to_sign = sha1_hex(&crate::dialect::post_form::decode_policy(policy)?);
         let computed = encode_hex(&hmac_sha1(sign_key.as_bytes(), string_to_sign.as_bytes()));
         match constant_time_eq(computed.as_bytes(), form.require_field("q-signature")?.as_bytes()) {
             true => Ok(()),

@@ -1,15 +1,15 @@
 //! Copying in COS (section 4).
 
-use crate::authentication::addressing;
+use crate::dialect::addressing;
+use crate::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
 use crate::encoding::percent;
-use crate::engine::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
 use crate::model::{CopySource, ErrorKind, Rejection};
 
 /// 4.3 to 4.6
 pub const RULES: CopyRules = CopyRules {
     source_header: "x-cos-copy-source",
     source_grammar: "bucket-appid.cos.region.myqcloud.com/key[?versionId=id], the key percent-encoded.",
-    parse_source: parse_source,
+    parse_source,
     write_source,
     combination: ConditionCombination::Pairs,
     repeats_conditions: false,

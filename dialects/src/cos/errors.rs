@@ -1,7 +1,7 @@
 //! The errors of COS (section 6). Of several rows with one code the first is what the code means when a target
 //! says it.
 
-use crate::engine::dialect::ErrorRow;
+use crate::dialect::ErrorRow;
 use crate::model::ErrorKind;
 
 /// Codes, statuses and words.

@@ -1,7 +1,7 @@
 //! The headers and parameters of COS, both ways.
 
-use crate::engine::dialect::FieldName::{Header, Parameter};
-use crate::engine::dialect::{FieldName, IgnoredHeader};
+use crate::dialect::FieldName::{Header, Parameter};
+use crate::dialect::{FieldName, IgnoreReason, IgnoredHeader};
 use crate::model::{ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField};
 
 /// What a request says (3.5, 3.6, 4.1, 5).
@@ -104,7 +104,9 @@ pub fn field_name(field: Field) -> Option<FieldName> {
         | Field::StartAfter
         | Field::ContinuationToken
         | Field::FetchOwner
-        | Field::Attributes => return None,
+        | Field::Attributes
+        | Field::ListedAttributes
+        | Field::ConfirmPolicyLockout => return None,
     })
 }
 
@@ -144,30 +146,43 @@ pub fn check_request(request: &Request) -> Result<(), Rejection> {
 /// What makes a vendor call, fetch or write elsewhere is never asked of a target.
 pub const UNSUPPORTED_FIELDS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
 
-/// Of the wire and of the signature (2.7).
-pub const TRANSPORT_HEADERS: &[&str] = &["x-cos-security-token", "x-cos-content-sha1"];
-
-/// What COS takes no notice of.
+/// The headers that no field is read from.
 pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
-    // 3.3: what describes the SDK is no part of the request.
     IgnoredHeader::for_all_operations(
-        "x-cos-sdk-*",
-        "cos-java-sdk-v5: every call; others when they try again",
+        "x-cos-security-token",
+        IgnoreReason::Signature,
+        "COS, Request Signature",
     ),
-    // Of answers, which some clients send back.
-    IgnoredHeader::for_all_operations("x-cos-request-id", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-trace-id", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-bucket-region", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-copy-source-version-id", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-delete-marker", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-expiration", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-next-append-position", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-object-type", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-replication-status", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-restore", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-tagging-count", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-version-id", ECHOED_RESPONSE_HEADER),
-    // Without a source these have no effect (4.1, 4.4).
+    // Compared with the body, see `digest_headers`.
+    IgnoredHeader::for_all_operations("x-cos-content-sha1", IgnoreReason::Transport, "older COS SDKs"),
+    // The client's name, version and number of attempts.
+    IgnoredHeader::new("x-cos-sdk-*", |_| true, "cos-java-sdk-v5: every call; others with a retry"),
+    // Clients send headers of a response with their next request.
+    IgnoredHeader::for_all_operations("x-cos-request-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-trace-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-bucket-region", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations(
+        "x-cos-copy-source-version-id",
+        IgnoreReason::ResponseOnly,
+        RESPONSE_HEADER,
+    ),
+    IgnoredHeader::for_all_operations("x-cos-delete-marker", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-expiration", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations(
+        "x-cos-next-append-position",
+        IgnoreReason::ResponseOnly,
+        RESPONSE_HEADER,
+    ),
+    IgnoredHeader::for_all_operations("x-cos-object-type", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations(
+        "x-cos-replication-status",
+        IgnoreReason::ResponseOnly,
+        RESPONSE_HEADER,
+    ),
+    IgnoredHeader::for_all_operations("x-cos-restore", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-tagging-count", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-version-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    // A request without a copy source has nothing to take over or to compare.
     IgnoredHeader::new("x-cos-metadata-directive", writes_without_source, "cosfs"),
     IgnoredHeader::new("x-cos-tagging-directive", writes_without_source, "cosfs"),
     IgnoredHeader::new(
@@ -180,9 +195,9 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
         creates_without_source,
         "cos-python-sdk-v5: copy() in parts",
     ),
-    // 5.5: of the transfer of a body.
+    // It limits the transfer of a body, and these operations have none.
     IgnoredHeader::new("x-cos-traffic-limit", has_no_payload, "cos-python-sdk-v5: upload_file()"),
-    // cos-nodejs-sdk-v5 says the encryption of the upload with every part.
+    // An upload is encrypted as Initiate Multipart Upload asked; cos-nodejs-sdk-v5 repeats the headers with each part.
     IgnoredHeader::new("x-cos-server-side-encryption", Operation::is_multipart_step, "cos-nodejs-sdk-v5"),
     IgnoredHeader::new(
         "x-cos-server-side-encryption-context",
@@ -196,7 +211,7 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     ),
 ];
 
-const ECHOED_RESPONSE_HEADER: &str = "3.3, 3.6: of answers";
+const RESPONSE_HEADER: &str = "COS, Common response headers, and the operations' response headers";
 
 /// Whether a header says nothing of any request, so that nobody need sign it.
 pub fn is_client_header(name: &str) -> bool {

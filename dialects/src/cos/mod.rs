@@ -1,4 +1,6 @@
 //! The dialect of Tencent Cloud Object Storage. Section numbers are those of the COS reference.
+//!
+//! Uses: `model`, `encoding`, `dialect`, `documents`.
 
 pub mod auth;
 pub mod copy;
@@ -13,7 +15,7 @@ pub mod xml;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use crate::engine::dialect::{BucketSettings, CommonHeaders, Dialect, Manual, StatedDigest};
+use crate::dialect::{BucketSettings, CommonHeaders, Dialect, Manual, StatedDigest};
 use crate::model::{ChecksumAlgorithm, ErrorKind, Operation, Timestamp};
 
 /// Tencent COS.
@@ -33,7 +35,6 @@ pub static COS: Dialect = Dialect {
     parameters_ignore_case: true,
     header_prefix: "x-cos-",
     metadata_prefix: "x-cos-meta-",
-    transport_headers: headers::TRANSPORT_HEADERS,
     ignored_headers: headers::IGNORED_HEADERS,
     metadata_kept_prefixes: &[],
     // 5.6
@@ -83,7 +84,7 @@ pub static COS: Dialect = Dialect {
         server: "tencent-cos",
         request_id_header: "x-cos-request-id",
         trace_id_header: Some("x-cos-trace-id"),
-        format_request_id: format_request_id,
+        format_request_id,
         server_time_header: None,
         head_error_header: None,
     },

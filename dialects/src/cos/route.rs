@@ -1,6 +1,6 @@
 //! Hosts (1.1) and operations (3.2) of COS.
 
-use crate::engine::dialect::{HostForm, OperationRoute, ResourceLevel};
+use crate::dialect::{HostForm, OperationRoute, ResourceLevel};
 use crate::model::Operation as Op;
 
 /// Old and new domain; default, internal, dedicated and accelerated hosts.

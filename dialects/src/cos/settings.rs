@@ -1,11 +1,12 @@
 //! The documents beside objects (3.6) and buckets (3.7) of COS.
 
-use crate::documents::settings_documents::{
-    BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, flatten_filters, group_element,
-    nest_filters, number_element, page_elements, text_element, text_node, with_name, words_element,
+use crate::dialect::AclStyle;
+use crate::dialect::settings_schema::{
+    BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, group_element, number_element,
+    page_elements, text_element, with_name, words_element,
 };
-use crate::encoding::xml::Node;
-use crate::engine::dialect::AclStyle;
+use crate::documents::settings_documents::{flatten_filters, nest_filters};
+use crate::encoding::xml::{Node, text_node};
 use crate::model::{ErrorKind, Group, Setting};
 
 /// 5.2, and the object ACL of 3.6

@@ -1,6 +1,6 @@
 //! The words of COS.
 
-use crate::engine::dialect::{WordTables, Words};
+use crate::dialect::{WordTables, Words};
 use crate::model::{CannedAcl, Directive, Encryption, StorageClass};
 
 /// 4.4 (the Java SDK really sends `REPLACE`), 5.1, 5.2, 5.4

@@ -1,7 +1,7 @@
 //! The documents of COS (3.4, 3.5, 3.6, 4.7, 6.1): no namespace, but for one.
 
+use crate::dialect::XmlStyle;
 use crate::encoding::percent;
-use crate::engine::dialect::XmlStyle;
 
 /// Orders as in the vendor's samples.
 pub const STYLE: XmlStyle = XmlStyle {

@@ -1,8 +1,8 @@
 //! Who may do what, between documents of grants, canned words, and what stands between them.
 
-use crate::documents::response_documents::OWNER_ID;
+use crate::dialect::Dialect;
+use crate::documents::elements::OWNER_ID;
 use crate::encoding::xml::{Node, XmlWriter};
-use crate::engine::dialect::Dialect;
 use crate::model::{
     AccessControlList, CannedAcl, ErrorKind, Field, Fields, Grant, Grantee, Permission, Rejection,
 };

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as TOKEN;
 
-use crate::engine::dialect::Dialect;
+use crate::dialect::Dialect;
 use crate::model::{
     BucketListing, ErrorKind, Field, Fields, Operation, Rejection, Request, Timestamp, Value,
 };

@@ -1,9 +1,9 @@
 //! Many objects deleted at once: the list that is asked for, and what became of it.
 
-use crate::documents::response_documents::DocumentError;
+use crate::dialect::Dialect;
+use crate::documents::elements::DocumentError;
 use crate::encoding::xml;
 use crate::encoding::xml::{Node, ParseLimits, XmlWriter};
-use crate::engine::dialect::Dialect;
 use crate::model::{DeletedObject, ErrorKind, ObjectToDelete, Rejection};
 
 /// No vendor takes more in one call.
@@ -36,7 +36,7 @@ pub fn read_delete_list(dialect: &Dialect, body: &[u8]) -> Result<(Vec<ObjectToD
 fn read_delete_entry(dialect: &Dialect, node: &Node) -> Result<ObjectToDelete, Rejection> {
     let text = |name: &str| node.child_text(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let key = text("Key").ok_or(ErrorKind::MalformedXml)?;
-    crate::engine::read_request::check_key(dialect, &key)?;
+    crate::dialect::limits::check_key(dialect, &key)?;
     let known_elements = ["Key", "VersionId", "ETag"];
     if let Some(condition) = node.children.iter().find(|child| !known_elements.contains(&child.name.as_str()))
     {
@@ -59,7 +59,7 @@ pub fn write_delete_list(target: &Dialect, entries: &[ObjectToDelete]) -> Vec<u8
             out.write_text("VersionId", version);
         }
         if let Some(etag) = &entry.etag {
-            out.write_text("ETag", &crate::engine::etag::quote(target, etag));
+            out.write_text("ETag", &crate::dialect::etag::quote(target, etag));
         }
         out.close("Object");
     }

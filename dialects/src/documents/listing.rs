@@ -6,8 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as TOKEN;
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
+use crate::dialect::route::Route;
 use crate::encoding::hash;
-use crate::engine::route::Route;
 use crate::model::{Document, ErrorKind, Field, Fields, ObjectListing, Operation, Rejection, Request, Value};
 
 /// Marks a continuation token that holds a marker of ours, and where it belongs.

@@ -1,12 +1,12 @@
-//! The XML documents of requests and responses, between the canonical form and a dialect.
+//! XML documents of requests, responses and settings, between the canonical form and a dialect.
 //!
-//! Uses: `model`, `encoding`, `engine`.
+//! Uses: `model`, `encoding`, `dialect`.
 
 pub mod acl_documents;
 pub mod bucket_pages;
 pub mod delete_objects;
+pub mod elements;
 pub mod listing;
-pub mod request_documents;
 pub mod response_documents;
 pub mod settings_documents;
 pub mod version_listing;

@@ -1,13 +1,15 @@
 //! The documents of answers and of completing calls. The elements have the same names everywhere; order,
-//! namespace, dates and a few extras are in each dialect's [`XmlStyle`](crate::engine::dialect::XmlStyle).
+//! namespace, dates and a few extras are in each dialect's [`XmlStyle`](crate::dialect::XmlStyle).
 
+use crate::dialect::response_context::{ResponseContext, derive_trace_id};
+use crate::dialect::{Dialect, etag};
+use crate::documents::elements::{
+    DocumentError, format_bool, read_flag, read_number, read_restore_status, read_truncated, select_decoder,
+    to_canonical_class_name, translate_storage_class, write_owner, write_restore_status,
+};
 use crate::documents::{acl_documents, delete_objects, settings_documents, version_listing};
-use crate::encoding::xml;
 use crate::encoding::xml::{Node, ParseLimits, XmlWriter};
-use crate::encoding::{date, percent};
-use crate::engine::dialect::Dialect;
-use crate::engine::etag;
-use crate::engine::write_response::{ResponseContext, derive_trace_id};
+use crate::encoding::{date, xml};
 use crate::model::{
     AccessControlList, BucketInfo, BucketListing, ChecksumAlgorithm, Checksums, CopyResult, Document,
     ErrorDocument, ErrorKind, ListedObject, ObjectListing, Operation, Part, PartListing, Rejection, Setting,
@@ -260,6 +262,7 @@ fn write_listed_object(
                 out.write_text(name, &translate_storage_class(dialect, object.class.as_deref()))
             }
             "Owner" if listing.include_owners => write_owner(name, out),
+            "RestoreStatus" => write_restore_status(name, object, out),
             _ => {}
         }
     }
@@ -384,55 +387,6 @@ fn write_error(
 fn has_header_detail(error: &ErrorDocument) -> bool {
     matches!(error.kind, Some(ErrorKind::NotImplemented | ErrorKind::ConditionNotImplemented))
         && error.details.iter().any(|row| row.0 == "Header")
-}
-
-/// The one owner that callers see: they hold no account at the target.
-pub(super) fn write_owner(name: &str, out: &mut XmlWriter) {
-    out.open(name);
-    out.write_text("ID", OWNER_ID);
-    out.write_text("DisplayName", OWNER_ID);
-    out.close(name);
-}
-
-/// Id of the owner shown in listings.
-pub const OWNER_ID: &str = "blobfish";
-
-pub(super) fn format_bool(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
-}
-
-/// A class in the caller's words; what the caller has no word for is shown as the vendor said it.
-pub(super) fn translate_storage_class(dialect: &Dialect, class: Option<&str>) -> String {
-    let word = match class {
-        None => dialect.words.class.word(StorageClass::Standard),
-        Some(class) => parse_canonical_class(class).and_then(|class| dialect.words.class.word(class)),
-    };
-    word.map_or_else(|| class.unwrap_or_default().to_owned(), str::to_owned)
-}
-
-/// The canonical classes by name, as answers carry them between two dialects.
-pub fn parse_canonical_class(name: &str) -> Option<StorageClass> {
-    STORAGE_CLASSES.iter().find(|class| format!("{class:?}") == name).copied()
-}
-
-const STORAGE_CLASSES: [StorageClass; 12] = [
-    StorageClass::Standard,
-    StorageClass::ReducedRedundancy,
-    StorageClass::StandardIa,
-    StorageClass::OneZoneIa,
-    StorageClass::IntelligentTiering,
-    StorageClass::ArchiveInstant,
-    StorageClass::Archive,
-    StorageClass::ColdArchive,
-    StorageClass::DeepArchive,
-    StorageClass::MultiAzStandard,
-    StorageClass::MultiAzStandardIa,
-    StorageClass::MultiAzIntelligentTiering,
-];
-
-/// A target's class as answers carry it on.
-pub fn to_canonical_class_name(target: &Dialect, word: &str) -> String {
-    target.words.class.value(word).map_or_else(|| word.to_owned(), |class| format!("{class:?}"))
 }
 
 /// Reads a target's document of success. `None`: the operation has none.
@@ -613,15 +567,6 @@ fn read_bucket_info(target: &Dialect, node: &Node) -> Result<Document, DocumentE
     }))
 }
 
-/// Why a target's body is no success.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DocumentError {
-    /// It is an error document, whatever the status said.
-    ErrorDocument(ErrorDocument),
-    /// It is cut, empty, or something else.
-    Invalid,
-}
-
 fn read_copy_result(node: &Node) -> Result<CopyResult, DocumentError> {
     Ok(CopyResult {
         etag: read_etag(node)?,
@@ -640,38 +585,6 @@ fn read_etag(node: &Node) -> Result<String, DocumentError> {
 /// What may also be told in a header.
 fn is_header_text(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(char::is_control)
-}
-
-pub(super) fn read_number(node: &Node, name: &str) -> Option<u64> {
-    node.child_text(name).and_then(|text| text.trim().parse().ok())
-}
-
-/// Whether there is more than a page: without it nobody knows whether the page is the end.
-pub(super) fn read_truncated(node: &Node) -> Result<bool, DocumentError> {
-    match node.child_text("IsTruncated").map(str::trim) {
-        Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
-        Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-        _ => Err(DocumentError::Invalid),
-    }
-}
-
-pub(super) fn read_flag(node: &Node, name: &str) -> bool {
-    node.child_text(name).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
-}
-
-/// Undoes `encoding-type=url` where the target says that it did it.
-pub(super) fn select_decoder<'a>(
-    target: &'a Dialect,
-    node: &Node,
-) -> impl Fn(&str) -> Result<String, DocumentError> + 'a {
-    let spellings = ["EncodingType", "Encoding-type", "Encoding-Type"];
-    let encoded = spellings.into_iter().any(|name| node.child_text(name) == Some("url"));
-    let plus = target.xml.plus_is_space;
-    move |text: &str| match (encoded, plus) {
-        (false, _) => Ok(text.to_owned()),
-        (true, true) => percent::decode_form(text).map_err(|_| DocumentError::Invalid),
-        (true, false) => percent::decode(text).map_err(|_| DocumentError::Invalid),
-    }
 }
 
 fn read_part_list(target: &Dialect, node: &Node) -> Result<PartListing, DocumentError> {
@@ -725,6 +638,7 @@ fn read_object_listing(target: &Dialect, node: &Node) -> Result<ObjectListing, D
             etag: object.child_text("ETag").map(etag::strip_quotes).unwrap_or_default().to_owned(),
             size: read_number(object, "Size").ok_or(DocumentError::Invalid)?,
             class: object.child_text("StorageClass").map(|word| to_canonical_class_name(target, word)),
+            restore: read_restore_status(object),
         });
     }
     for prefixes in node.children_named("CommonPrefixes") {
@@ -821,7 +735,7 @@ pub fn read_bucket_settings(caller: &Dialect, target: &Dialect, body: &[u8]) -> 
             _ => (None, None, false),
         };
         match (placement, word) {
-            (Some(_), Some(word)) => settings.children.push(settings_documents::text_node(&node.name, word)),
+            (Some(_), Some(word)) => settings.children.push(xml::text_node(&node.name, word)),
             _ if is_default => {}
             _ => {
                 return Err(Rejection::with_message(

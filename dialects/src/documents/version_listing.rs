@@ -1,14 +1,13 @@
 //! Pages of versions and of uploads that are under way.
 
+use crate::dialect::{Dialect, etag};
 use crate::documents::delete_objects::NULL_VERSION_ID;
-use crate::documents::response_documents::{
-    DocumentError, format_bool, read_flag, read_number, read_truncated, select_decoder,
-    to_canonical_class_name, translate_storage_class, write_owner,
+use crate::documents::elements::{
+    DocumentError, format_bool, read_flag, read_number, read_restore_status, read_truncated, select_decoder,
+    to_canonical_class_name, translate_storage_class, write_owner, write_restore_status,
 };
 use crate::encoding::date;
 use crate::encoding::xml::{Node, XmlWriter};
-use crate::engine::dialect::Dialect;
-use crate::engine::etag;
 use crate::model::{ListedObject, ListedUpload, ListedVersion, UploadListing, VersionListing};
 
 /// Writes ListVersionsResult.
@@ -86,6 +85,7 @@ fn write_version(
             "StorageClass" => {
                 out.write_text(name, &translate_storage_class(dialect, object.class.as_deref()))
             }
+            "RestoreStatus" => write_restore_status(name, object, out),
             _ => {}
         }
     }
@@ -187,6 +187,7 @@ pub fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, Do
                 etag: child.child_text("ETag").map(etag::strip_quotes).unwrap_or_default().to_owned(),
                 size: if delete_marker { 0 } else { size.ok_or(DocumentError::Invalid)? },
                 class: child.child_text("StorageClass").map(|word| to_canonical_class_name(target, word)),
+                restore: read_restore_status(child),
             },
             id: read_text(child, "VersionId").unwrap_or_else(|| NULL_VERSION_ID.to_owned()),
             latest: read_flag(child, "IsLatest"),

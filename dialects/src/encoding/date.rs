@@ -4,8 +4,6 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp as Instant, fmt::strtime};
 
-use crate::model::Timestamp;
-
 /// `Fri, 24 May 2013 00:00:00 GMT`, as RFC 9110 wants it.
 pub fn format_http(at: Timestamp) -> String {
     format_utc("%a, %d %b %Y %H:%M:%S GMT", at)
@@ -70,6 +68,10 @@ fn parse_civil(format: &str, text: &str) -> Option<Timestamp> {
 fn to_utc(at: DateTime) -> Option<Timestamp> {
     at.to_zoned(TimeZone::UTC).ok().map(|zoned| Timestamp(zoned.timestamp().as_second()))
 }
+
+/// Seconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub i64);
 
 #[cfg(test)]
 mod tests {

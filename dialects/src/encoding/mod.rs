@@ -1,4 +1,6 @@
-//! Helpers of the wire that know no vendor.
+//! Helpers for bytes and text: percent-encoding, dates, digests, XML. They know no operation and no vendor.
+//!
+//! Uses: nothing.
 
 pub mod date;
 pub mod hash;

@@ -316,6 +316,11 @@ fn escape(text: &str, replaces_controls: bool, out: &mut String) {
     }
 }
 
+/// An element with text.
+pub fn text_node(name: &str, text: impl Into<String>) -> Node {
+    Node { name: name.to_owned(), text: text.into(), children: Vec::new() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,9 +10,9 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 use twox_hash::{XxHash3_64, XxHash3_128, XxHash64};
 
-use crate::authentication::signature::Payload;
+use crate::dialect::Dialect;
+use crate::dialect::signature::Payload;
 use crate::encoding::hash;
-use crate::engine::dialect::Dialect;
 use crate::model::{Checksum, ChecksumAlgorithm, ErrorKind, Field, Operation, Part, Rejection, Request};
 
 /// What was computed of the bytes that passed.

@@ -1,7 +1,7 @@
 //! The conditions on the source of a copy: which may be given together, and what they come to.
 
-use crate::engine::dialect::{ConditionCombination, Dialect};
-use crate::engine::etag;
+use crate::dialect::etag;
+use crate::dialect::{ConditionCombination, Dialect};
 use crate::model::{ErrorKind, Field, Fields, Rejection, Timestamp};
 
 /// What is known of a source.

@@ -1,8 +1,8 @@
 //! Requests of browsers from other origins: the rules of a bucket, and the names of headers in them. Section 3.11 of the
 //! S3 reference, "OPTIONS" of COS (5) and "CORS preflight" of OSS.
 
+use crate::dialect::{Dialect, FieldName};
 use crate::encoding::xml::Node;
-use crate::engine::dialect::{Dialect, FieldName};
 use crate::model::{ErrorKind, Field, RawHead, Rejection, Response, ResponseField};
 
 /// Names of headers in one question: each is compared with all that the rules have, for somebody without a key.

@@ -5,10 +5,11 @@
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use secrecy::ExposeSecret as _;
 
+use crate::dialect::route::Route;
+use crate::dialect::{etag, limits};
 use crate::encoding::hash;
 use crate::engine::body_verifier::Digests;
-use crate::engine::route::Route;
-use crate::engine::{etag, read_request, read_response};
+use crate::engine::target_response;
 use crate::model::{
     Document, Field, Fields, Operation, Part, PartCrc64, Rejection, Request, Response, ResponseField, Value,
 };
@@ -101,7 +102,7 @@ pub fn set_combined_crc64(request: &Request, response: &mut Response) -> Result<
     let Some(combined) = combine_parts(request.parts.iter().map(|part| part.crc64)) else { return Ok(()) };
     let computed = combined.crc64.to_string();
     match response.text(ResponseField::Crc64Ecma) {
-        Some(received) if received != computed => Err(read_response::reject_stored_mismatch()),
+        Some(received) if received != computed => Err(target_response::reject_stored_mismatch()),
         Some(_) => Ok(()),
         None => {
             response.set(ResponseField::Crc64Ecma, computed);
@@ -139,7 +140,7 @@ pub fn store_crc64(route: &Route<'_>, request: &mut Request, digests: &Digests) 
     let (Some(crc64), Some(md5)) = (digests.crc64, &digests.md5) else { return };
     let mut metadata = request.metadata.clone();
     metadata.push((METADATA_NAME.to_owned(), format!("{crc64}-{md5}").into_bytes()));
-    if read_request::check_metadata(route.target.dialect, &metadata).is_ok() {
+    if limits::check_metadata(route.target.dialect, &metadata).is_ok() {
         request.metadata = metadata;
     }
 }

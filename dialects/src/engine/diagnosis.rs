@@ -1,12 +1,11 @@
 //! What an answer of a target says of our own key, clock and region. Callers are never told that (security, O4); the
 //! operator who asks for a diagnosis is.
 
-use crate::authentication::addressing;
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, addressing};
 use crate::documents::response_documents;
 use crate::encoding::date;
-use crate::engine::dialect::Dialect;
-use crate::engine::exchange::TargetResponse;
-use crate::engine::route::Route;
+use crate::engine::target_response::TargetResponse;
 use crate::engine::{read_response, write_request};
 use crate::model::{
     Document, ErrorKind, Operation, OutgoingRequest, Rejection, Request, Response, ResponseField, Setting,

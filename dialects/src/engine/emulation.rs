@@ -1,14 +1,12 @@
 //! What a target does not have and is made of what it has; and answers that are completed before they are told.
 
-use crate::documents::acl_documents;
-use crate::documents::delete_objects;
-use crate::documents::response_documents::to_canonical_class_name;
-use crate::documents::settings_documents;
-use crate::documents::settings_documents::{IGNORABLE_ELEMENTS, text_node};
-use crate::encoding::xml::Node;
-use crate::engine::dialect::Dialect;
-use crate::engine::route::Route;
-use crate::engine::{cors, etag};
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, etag};
+use crate::documents::elements::to_canonical_class_name;
+use crate::documents::settings_documents::IGNORABLE_ELEMENTS;
+use crate::documents::{acl_documents, delete_objects, settings_documents};
+use crate::encoding::xml::{Node, text_node};
+use crate::engine::cors;
 use crate::model::{
     BucketInfo, CannedAcl, Document, ErrorKind, Field, Operation, Rejection, Request, Response,
     ResponseField, Setting, Value,
@@ -160,7 +158,7 @@ pub fn apply_detail(
             info.created = own_row.map(|row| row.1);
             info.is_complete = true;
         }
-        _ => return Err(crate::engine::read_response::reject_incomplete_response()),
+        _ => return Err(crate::engine::target_response::reject_incomplete_response()),
     }
     Ok(())
 }

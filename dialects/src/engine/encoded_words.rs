@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use crate::engine::dialect::Dialect;
+use crate::dialect::Dialect;
 
 /// What of a text goes into one word, bytes: no word is longer than 75 characters (RFC 2047, 2).
 const WORD_BYTES_MAX: usize = 45;

@@ -1,43 +1,23 @@
 //! Everything with small bodies both ways, as a machine that the shell drives: what to send, then what to tell.
 
-use crate::documents::{listing, request_documents, settings_documents};
+use crate::dialect::route::Route;
+use crate::dialect::{SelfCopyRule, etag};
+use crate::documents::{listing, settings_documents};
 use crate::encoding::{date, xml};
 use crate::engine::conditions::{self, SourceState};
-use crate::engine::dialect::{Dialect, SelfCopyRule};
+use crate::engine::copy_source::{build_copy_range_rejection, keep_metadata};
+use crate::engine::emulation::MissingDetail;
 use crate::engine::loss::Loss;
 use crate::engine::read_response::{self, TargetError};
-use crate::engine::route::Route;
-use crate::engine::{crc64, emulation, encoded_words, etag, relay, validate_response, write_request};
+use crate::engine::target_response::TargetResponse;
+use crate::engine::{
+    copy_source, crc64, emulation, encoded_words, relay, request_documents, target_response,
+    validate_response, write_request,
+};
 use crate::model::{
     ByteRange, CopySource, Directive, Document, ErrorKind, Field, Fields, Operation, OutgoingRequest,
     Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,
 };
-
-use crate::engine::emulation::MissingDetail;
-
-/// A target's whole answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetResponse {
-    /// HTTP status.
-    pub status: u16,
-    /// Lower-case names and values.
-    pub headers: Vec<(String, Vec<u8>)>,
-    /// The whole body. The shell has checked that it is complete.
-    pub body: Vec<u8>,
-}
-
-impl TargetResponse {
-    /// The first value of a header, whatever the letter case of its name.
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        let row = self.headers.iter().find(|row| row.0.eq_ignore_ascii_case(name))?;
-        Some(&row.1)
-    }
-
-    /// The same where it is text.
-    pub fn header_text(&self, name: &str) -> Option<&str> {
-        self.header(name).and_then(|value| std::str::from_utf8(value).ok())
-    }
-}
 
 /// What the shell has to do next.
 #[derive(Debug)]
@@ -226,7 +206,7 @@ impl<'a> Exchange<'a> {
         now: Timestamp,
     ) -> Result<Step, Rejection> {
         match std::mem::replace(&mut self.state, ExchangeState::New) {
-            ExchangeState::New => Err(read_response::reject_incomplete_response()),
+            ExchangeState::New => Err(target_response::reject_incomplete_response()),
             ExchangeState::ReadingSource
                 if read_response::is_unspecified_not_found(self.route.target.dialect, target_response) =>
             {
@@ -351,7 +331,7 @@ impl<'a> Exchange<'a> {
         let response = read_response::read_response(&self.route, Operation::ListParts, target_response)
             .map_err(|target_error| target_error.rejection)?;
         let Some(Document::Parts(list)) = response.document else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         let is_named = |number: u64| self.client_request.parts.iter().any(|part| part.number == number);
         let sizes = list.parts.iter().filter(|row| is_named(row.0.number)).map(|row| row.2);
@@ -387,9 +367,9 @@ impl<'a> Exchange<'a> {
     /// Sends a HEAD of the copy's source.
     fn send_source_head(&mut self, next_state: ExchangeState, now: Timestamp) -> Result<Step, Rejection> {
         let Some(source) = &self.client_request.source else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
-        let fields = relay::build_source_head_request(&self.client_request).fields;
+        let fields = copy_source::build_source_head_request(&self.client_request).fields;
         let bucket = self.route.source_bucket.clone().unwrap_or_default();
         self.send_head(bucket, source.key.clone(), fields, next_state, now)
     }
@@ -469,7 +449,7 @@ impl<'a> Exchange<'a> {
         let modified = get_header(ResponseField::LastModified).and_then(date::parse_http);
         match (etag, modified) {
             (Some(etag), Some(modified)) => Ok(SourceState { etag: etag.to_owned(), modified }),
-            _ => Err(read_response::reject_incomplete_response()),
+            _ => Err(target_response::reject_incomplete_response()),
         }
     }
 
@@ -486,7 +466,7 @@ impl<'a> Exchange<'a> {
     /// A range that ends past the source is an error to one dialect and the whole source to another.
     fn fit_range(&mut self, target_response: &TargetResponse) -> Result<(), Rejection> {
         let length = target_response.header_text("content-length").and_then(|text| text.parse::<u64>().ok());
-        let Some(length) = length else { return Err(read_response::reject_incomplete_response()) };
+        let Some(length) = length else { return Err(target_response::reject_incomplete_response()) };
         let Some(Value::ByteRange(range)) = self.client_request.fields.get(Field::SourceRange) else {
             return Ok(());
         };
@@ -756,7 +736,7 @@ impl<'a> Exchange<'a> {
 
     fn handle_failure(&mut self, target_error: TargetError, now: Timestamp) -> Result<Step, Rejection> {
         if !validate_response::can_fail_with(&self.client_request, target_error.kind) {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         }
         if let Operation::Get(setting) = self.client_request.operation
             && settings_documents::is_not_set_error(target_error.kind)
@@ -867,29 +847,6 @@ const CONTENT_FIELDS: [(Field, ResponseField); 6] = [
     (Field::ContentLanguage, ResponseField::ContentLanguage),
     (Field::Expires, ResponseField::Expires),
 ];
-
-/// The refusal of a part copy whose range does not fit its source.
-pub fn build_copy_range_rejection(range: ByteRange, length: u64) -> Rejection {
-    match range {
-        ByteRange::Span(first, _) | ByteRange::From(first) if first >= length => {
-            ErrorKind::CopyRangeBeyond.into()
-        }
-        _ => Rejection::with_message(
-            ErrorKind::InvalidCopyRange,
-            format!("Range specified is not valid for source object of size: {length}"),
-        ),
-    }
-}
-
-/// Adds what a copy keeps of its source's metadata although it replaces the rest.
-pub fn keep_metadata(caller: &Dialect, metadata: &mut Vec<(String, Vec<u8>)>, source: &[(String, Vec<u8>)]) {
-    let is_kept = |name: &str| caller.metadata_kept_prefixes.iter().any(|start| name.starts_with(start));
-    for (name, value) in source.iter().filter(|row| is_kept(&row.0)) {
-        if metadata.iter().all(|row| row.0 != *name) {
-            metadata.push((name.clone(), value.clone()));
-        }
-    }
-}
 
 /// What a failed precondition on the destination is called.
 pub fn find_overwrite_error(fields: &Fields) -> Option<ErrorKind> {

@@ -1,6 +1,7 @@
 //! Fields that a target does not support: what a lost field means is decided here and nowhere else.
 
-use crate::engine::dialect::{Dialect, Target};
+use crate::dialect::route::LossPolicy;
+use crate::dialect::{Dialect, Target};
 use crate::model::{ErrorKind, Field, Rejection};
 
 /// A field of a request that a target does not support, with or without this value.
@@ -52,15 +53,6 @@ impl Loss {
             LostItem::Metadata(name) => format!("{}{name}", caller.metadata_prefix),
         }
     }
-}
-
-/// What a route does about lost fields that guard nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LossPolicy {
-    /// Reject the request, naming the field.
-    Reject,
-    /// Send it without the field, and name the field in the response.
-    Report,
 }
 
 /// Rejects lost fields by the policy. A field that guards data or access is rejected under every policy.

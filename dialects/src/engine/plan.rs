@@ -3,8 +3,8 @@
 
 use std::fmt;
 
+use crate::dialect::route::Route;
 use crate::engine::exchange;
-use crate::engine::route::Route;
 use crate::engine::small_parts;
 use crate::model::{ErrorKind, Operation, Request};
 

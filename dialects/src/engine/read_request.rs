@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::authentication::addressing::strip_port;
-use crate::authentication::signature::{ResourceAddress, VerifiedSignature};
+use crate::dialect::addressing::strip_port;
+use crate::dialect::limits::{check_bucket_name, check_key, check_metadata};
+use crate::dialect::signature::{ResourceAddress, VerifiedSignature};
+use crate::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel};
 use crate::encoding::{date, hash, percent};
-use crate::engine::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel};
 use crate::engine::{body_verifier, crc64};
 use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Directive, ErrorKind, Field, Fields, Operation, RawHead,
@@ -101,7 +102,7 @@ impl<'a> ParsedHead<'a> {
             |name: &str| name.starts_with(dialect.header_prefix) || SINGLE_LINE_HEADERS.contains(&name);
         let may_repeat = |name: &str| {
             name.starts_with(dialect.metadata_prefix)
-                || (dialect.ignored_headers.iter().any(|row| row.matches_header(name))
+                || (dialect.ignored_headers.iter().any(|row| row.may_repeat() && row.matches_header(name))
                     && !dialect.has_header(name))
         };
         let mut headers_joined: Vec<(String, Cow<'a, [u8]>)> = Vec::with_capacity(self.headers.len());
@@ -241,45 +242,6 @@ fn check_address(dialect: &Dialect, address: &ResourceAddress) -> Result<(), Rej
         check_bucket_name(bucket)?;
     }
     address.key.as_deref().map_or(Ok(()), |key| check_key(dialect, key))
-}
-
-/// A bucket name that no vendor could have given is refused before it is looked up anywhere.
-///
-/// # Errors
-/// `InvalidBucketName`.
-pub fn check_bucket_name(bucket: &str) -> Result<(), Rejection> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    // It may become labels of a host, none of which is empty.
-    let labels = bucket.split('.').all(|label| !label.is_empty());
-    if !labels || bucket.len() > 255 || !bucket.bytes().all(is_plain) {
-        return Err(Rejection::new(ErrorKind::InvalidBucketName).with_detail("BucketName", bucket));
-    }
-    Ok(())
-}
-
-/// Whether a dialect can hold this key.
-///
-/// # Errors
-/// `KeyTooLong` or `InvalidObjectName`.
-pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Rejection> {
-    let limits = &dialect.limits;
-    if key.len() > limits.key_bytes_max {
-        return Err(Rejection::new(ErrorKind::KeyTooLong)
-            .with_detail("Size", key.len().to_string())
-            .with_detail("MaxSizeAllowed", limits.key_bytes_max.to_string()));
-    }
-    let first = key.bytes().next();
-    let mut segments = key.strip_suffix('/').unwrap_or(key).split('/');
-    // No document could name it.
-    let has_nul = key.contains('\0');
-    if has_nul
-        || first.is_none_or(|byte| limits.key_first_bytes_forbidden.contains(&byte))
-        || key.bytes().any(|byte| limits.key_bytes_forbidden.contains(&byte))
-        || segments.any(|segment| limits.key_segments_forbidden.contains(&segment))
-    {
-        return Err(Rejection::new(ErrorKind::InvalidObjectName).with_detail("ObjectName", key));
-    }
-    Ok(())
 }
 
 /// What stands behind the bucket in the host of a request.
@@ -617,21 +579,6 @@ fn parse_metadata(
     Ok(metadata)
 }
 
-/// Whether a dialect can hold this much metadata.
-///
-/// # Errors
-/// `MetadataTooLarge`.
-pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Result<(), Rejection> {
-    let size: usize = metadata.iter().map(|row| row.0.len().saturating_add(row.1.len())).sum();
-    let max = dialect.limits.metadata_bytes_max;
-    if size > max {
-        return Err(Rejection::new(ErrorKind::MetadataTooLarge)
-            .with_detail("Size", size.to_string())
-            .with_detail("MaxSizeAllowed", max.to_string()));
-    }
-    Ok(())
-}
-
 fn parse_checksums(
     dialect: &Dialect,
     parsed_head: &ParsedHead<'_>,
@@ -720,7 +667,6 @@ fn reject_unknown_headers(
     let is_known = |name: &str| {
         name.starts_with(dialect.metadata_prefix)
             || name == dialect.copy.source_header
-            || dialect.transport_headers.contains(&name)
             || dialect.ignores_header(operation, name)
             || dialect.checksum_headers.iter().any(|row| row.0 == name)
             || has_field_header(dialect, operation, name)
@@ -796,7 +742,7 @@ fn apply_copy_directives(dialect: &Dialect, request: &mut Request) {
             && Some(&source.bucket) == request.bucket.as_ref()
             && Some(&source.key) == request.key.as_ref()
     });
-    if is_self_copy && dialect.copy.self_copy == crate::engine::dialect::SelfCopyRule::TakesRequest {
+    if is_self_copy && dialect.copy.self_copy == crate::dialect::SelfCopyRule::TakesRequest {
         fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
     }
     if fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {

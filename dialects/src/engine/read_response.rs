@@ -1,12 +1,12 @@
 //! From a target's answer to the canonical one, and from there to the caller's.
 
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, etag};
+use crate::documents::elements::DocumentError;
 use crate::documents::response_documents;
-use crate::documents::response_documents::DocumentError;
 use crate::encoding::xml;
-use crate::engine::dialect::Dialect;
-use crate::engine::exchange::TargetResponse;
-use crate::engine::route::Route;
-use crate::engine::{cors, crc64, encoded_words, etag, validate_response};
+use crate::engine::target_response::{TargetResponse, reject_incomplete_response};
+use crate::engine::{cors, crc64, encoded_words, target_response};
 use crate::model::{
     ChecksumAlgorithm, Document, Encryption, ErrorDocument, ErrorKind, Operation, Rejection, Response,
     ResponseField,
@@ -117,7 +117,7 @@ pub fn read_response(
     if target_response.status / 100 != 2 {
         return Err(read_target_error(route, target_response));
     }
-    if !validate_response::is_success(operation, target_response.status) {
+    if !target_response::is_success(operation, target_response.status) {
         return Err(new_incomplete_response_error());
     }
     match response_documents::read_document(route.target.dialect, operation, &target_response.body) {
@@ -314,19 +314,6 @@ fn build_caller_rejection(kind: ErrorKind, error: &ErrorDocument) -> Rejection {
 /// Details that mean the same everywhere and name nothing of the target.
 const PORTABLE_DETAILS: [&str; 6] =
     ["Key", "UploadId", "PartNumber", "VersionId", "ActualPartCount", "PartNumberRequested"];
-
-/// A 2xx that proves nothing.
-pub fn reject_incomplete_response() -> Rejection {
-    Rejection::with_message(
-        ErrorKind::InternalError,
-        "The storage behind this service gave no complete answer.",
-    )
-}
-
-/// What a target says of the bytes that it has is not what was sent.
-pub fn reject_stored_mismatch() -> Rejection {
-    Rejection::with_message(ErrorKind::InternalError, "What was stored is not what was sent.")
-}
 
 /// Sets what documents say of the request's own names.
 pub fn set_document_names(document: &mut Document, bucket: &str, key: &str) {

@@ -4,16 +4,19 @@
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use md5::{Digest as _, Md5};
 
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, etag};
 use crate::encoding::xml::Node;
 use crate::encoding::{date, hash};
 use crate::engine::body_verifier::Digests;
 use crate::engine::conditions::{self, SourceState};
-use crate::engine::dialect::Dialect;
-use crate::engine::exchange::{TargetResponse, build_copy_range_rejection, keep_metadata};
+use crate::engine::copy_source::{
+    CUSTOMER_KEY_FIELDS, build_copy_range_rejection, build_source_head_request, build_source_request,
+    keep_metadata,
+};
 use crate::engine::loss::Loss;
-use crate::engine::read_response;
-use crate::engine::route::Route;
-use crate::engine::{etag, validate_response, write_request};
+use crate::engine::target_response::TargetResponse;
+use crate::engine::{read_response, target_response, validate_response, write_request};
 use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Checksums, CopyResult, Directive, Document, ErrorKind, Field,
     Fields, Operation, OutgoingRequest, Part, Rejection, Request, Response, ResponseField, Setting,
@@ -75,13 +78,6 @@ pub fn write_copy_draft(
     Ok((outgoing, losses))
 }
 
-/// The question for the source's head.
-pub fn build_source_head_request(client_request: &Request) -> Request {
-    let mut request = build_source_request(client_request, Operation::HeadObject);
-    request.fields.set(Field::ChecksumMode, Value::Text("ENABLED".to_owned()));
-    request
-}
-
 /// The question for its tags.
 pub fn build_source_tags_request(client_request: &Request, source: &RelaySource) -> Request {
     let mut request = build_source_request(client_request, Operation::Get(Setting::ObjectTagging));
@@ -90,35 +86,6 @@ pub fn build_source_tags_request(client_request: &Request, source: &RelaySource)
     }
     pin_version(&mut request, source);
     request
-}
-
-/// The fields that open a source, and a read's names for them.
-const CUSTOMER_KEY_FIELDS: [(Field, Field); 3] = [
-    (Field::SourceCustomerAlgorithm, Field::CustomerAlgorithm),
-    (Field::SourceCustomerKey, Field::CustomerKey),
-    (Field::SourceCustomerKeyMd5, Field::CustomerKeyMd5),
-];
-
-fn build_source_request(client_request: &Request, operation: Operation) -> Request {
-    let mut fields = Fields::default();
-    for (from, to) in CUSTOMER_KEY_FIELDS {
-        if let Some(value) = client_request.fields.get(from) {
-            fields.set(to, value.clone());
-        }
-    }
-    if let Some(payer) = client_request.fields.get(Field::RequestPayer) {
-        fields.set(Field::RequestPayer, payer.clone());
-    }
-    if let Some(owner) = client_request.fields.get(Field::SourceExpectedOwner) {
-        fields.set(Field::ExpectedOwner, owner.clone());
-    }
-    let source = client_request.source.clone();
-    let (bucket, key, version) =
-        source.map_or_else(Default::default, |source| (source.bucket, source.key, source.version));
-    if let Some(version) = version {
-        fields.set(Field::VersionId, Value::Text(version));
-    }
-    Request::for_object(operation, bucket, key, fields)
 }
 
 /// What the source's head says, once the caller's conditions hold.
@@ -148,7 +115,7 @@ pub fn read_source_head(
     let modified = get_header(ResponseField::LastModified).and_then(date::parse_http);
     let size = target_response.header_text("content-length").and_then(|text| text.parse::<u64>().ok());
     let (Some(etag), Some(modified), Some(size)) = (etag, modified, size) else {
-        return Err(read_response::reject_incomplete_response());
+        return Err(target_response::reject_incomplete_response());
     };
     let state = SourceState { etag: etag.to_owned(), modified };
     conditions::evaluate_conditions(route.caller, &client_request.fields, &state, now)?;

@@ -5,17 +5,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, Target, etag};
 use crate::encoding::hash;
-use crate::engine::dialect::{Dialect, Target};
-use crate::engine::route::Route;
-use crate::engine::{etag, relay};
+use crate::engine::relay;
 use crate::model::{
     ByteRange, CopySource, Document, ErrorKind, Field, Fields, ObjectListing, ObjectToDelete, Operation,
     Part, PartListing, Rejection, Request, Response, ResponseField, Timestamp, Value,
 };
-
-/// The usual beginning of the keys of such objects.
-pub const PREFIX_DEFAULT: &str = ".blobfish-parts/";
 
 /// Follows a prefix and sorts behind every key below it: those go on with hex digits.
 const LAST_KEY_SUFFIX: &str = "~";
@@ -31,26 +28,9 @@ const UPLOAD_METADATA: &str = "blobfish-upload";
 const KEY_METADATA: &str = "blobfish-key";
 const BUCKET_METADATA: &str = "blobfish-bucket";
 
-/// What a target's operator said of small parts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SmallPartsConfig {
-    /// Whether they are kept and combined; otherwise they are refused.
-    pub is_combining: bool,
-    /// What the keys of kept parts begin with. Ends with a slash.
-    pub prefix: String,
-    /// The target's bucket for them; absent: the upload's own.
-    pub bucket: Option<String>,
-}
-
-impl Default for SmallPartsConfig {
-    fn default() -> Self {
-        Self { is_combining: true, prefix: PREFIX_DEFAULT.to_owned(), bucket: None }
-    }
-}
-
-/// Whether some caller's vendor takes smaller parts than this target.
-pub fn is_staging_needed(target: &Dialect) -> bool {
-    crate::DIALECTS.iter().any(|caller| has_smaller_parts(caller, target))
+/// Whether a caller's dialect allows smaller parts than this target.
+pub fn is_staging_needed(target: &Target) -> bool {
+    target.staging.caller_part_bytes_min < target.dialect.limits.part_bytes_min
 }
 
 fn has_smaller_parts(caller: &Dialect, target: &Dialect) -> bool {
@@ -91,8 +71,7 @@ pub fn copies_small_range(route: &Route<'_>, request: &Request) -> bool {
 
 /// What keys begin with in this target's buckets that are not for callers.
 pub fn reserved_prefix(target: &Target) -> Option<&str> {
-    (target.staging.bucket.is_none() && is_staging_needed(target.dialect))
-        .then_some(target.staging.prefix.as_str())
+    (target.staging.bucket.is_none() && is_staging_needed(target)).then_some(target.staging.prefix.as_str())
 }
 
 /// Refuses a key that is not for callers.

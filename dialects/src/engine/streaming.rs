@@ -1,13 +1,15 @@
 //! Requests whose payload is streamed: the heads both ways.
 
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, etag};
 use crate::encoding::{date, hash};
 use crate::engine::body_verifier::{Digests, DigestsToCompute};
-use crate::engine::dialect::Dialect;
-use crate::engine::exchange::{TargetResponse, find_overwrite_error};
+use crate::engine::exchange::find_overwrite_error;
 use crate::engine::loss::Loss;
-use crate::engine::read_response;
-use crate::engine::route::Route;
-use crate::engine::{crc64, etag, validate_response, write_request, write_response};
+use crate::engine::target_response::TargetResponse;
+use crate::engine::{
+    crc64, read_response, target_response, validate_response, write_request, write_response,
+};
 use crate::model::{
     Checksum, ChecksumAlgorithm, Document, Encryption, ErrorKind, Field, Fields, Operation, OutgoingRequest,
     PayloadHash, Rejection, Request, Response, ResponseField, Timestamp, Value,
@@ -157,7 +159,7 @@ fn compare_digests(
     let find_digest = |algorithm: ChecksumAlgorithm| digests.checksums.iter().find(|row| row.0 == algorithm);
     for (algorithm, stored) in &response.checksums {
         if find_digest(*algorithm).is_some_and(|row| row.1 != *stored) {
-            return Err(read_response::reject_stored_mismatch());
+            return Err(target_response::reject_stored_mismatch());
         }
     }
     response.checksums.retain(|row| find_digest(row.0).is_some());
@@ -180,7 +182,7 @@ fn compare_digests(
         Some(md5)
             if target.etag_is_md5 && is_digest && !has_opaque_etag && !etag.eq_ignore_ascii_case(md5) =>
         {
-            Err(read_response::reject_stored_mismatch())
+            Err(target_response::reject_stored_mismatch())
         }
         _ => Ok(()),
     }
@@ -207,7 +209,7 @@ pub fn build_client_response(
             (request.fields.get(Field::Position), digests, response.text(ResponseField::NextAppendPosition))
             && next.parse::<u64>().ok() != position.checked_add(digests.bytes)
         {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         }
         if let Some(digests) = digests.filter(|_| request.operation != Operation::AppendObject) {
             compare_digests(route, request, target_response, &mut response, digests)?;
@@ -215,7 +217,7 @@ pub fn build_client_response(
         if let Some(crc64) = digests.and_then(|sums| sums.crc64) {
             let crc64 = crc64.to_string();
             if response.text(ResponseField::Crc64Ecma).is_some_and(|stored| stored != crc64) {
-                return Err(read_response::reject_stored_mismatch());
+                return Err(target_response::reject_stored_mismatch());
             }
             response.set(ResponseField::Crc64Ecma, crc64);
         }
@@ -259,7 +261,7 @@ pub fn build_client_rejection(
 ) -> Rejection {
     let target_error = read_response::read_target_error(route, target_response);
     if target_response.status / 100 == 2 || !validate_response::can_fail_with(request, target_error.kind) {
-        return read_response::reject_incomplete_response();
+        return target_response::reject_incomplete_response();
     }
     match target_error.kind {
         ErrorKind::PreconditionFailed if request.operation.is_write() => {

@@ -1,33 +1,15 @@
 //! Whether an answer of a target can be true. A target may be anything that answers at its address: a proxy's page, a
 //! server with half of an index, another bucket's listing. What is wrong here is told as an error, never as a success.
 
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, etag};
 use crate::encoding::{hash, percent};
-use crate::engine::dialect::Dialect;
-use crate::engine::etag;
-use crate::engine::exchange::TargetResponse;
-use crate::engine::read_response;
-use crate::engine::route::Route;
+use crate::engine::target_response;
+use crate::engine::target_response::{TargetResponse, is_success};
 use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Document, Encryption, ErrorKind, Field, ObjectListing, Operation,
     Rejection, Request, ResponseField, Value,
 };
-
-/// Whether an operation may succeed with this status.
-pub fn is_success(operation: Operation, status: u16) -> bool {
-    match operation {
-        Operation::GetObject | Operation::HeadObject => matches!(status, 200 | 206 | 304),
-        Operation::RestoreObject => matches!(status, 200 | 202),
-        // These have no document: some servers say so by their status.
-        Operation::DeleteObject
-        | Operation::AbortMultipartUpload
-        | Operation::CreateBucket
-        | Operation::HeadBucket
-        | Operation::DeleteBucket
-        | Operation::Put(_)
-        | Operation::Delete(_) => matches!(status, 200 | 204),
-        _ => status == 200,
-    }
-}
 
 /// What a success must say in its head.
 ///
@@ -39,7 +21,7 @@ pub fn check_response_head(
     target_response: &TargetResponse,
 ) -> Result<(), Rejection> {
     if !is_success(request.operation, target_response.status) {
-        return Err(read_response::reject_incomplete_response());
+        return Err(target_response::reject_incomplete_response());
     }
     let target = route.target.dialect;
     let get_header = |field: ResponseField| {
@@ -58,7 +40,7 @@ pub fn check_response_head(
             let is_conditional = [Field::IfNoneMatch, Field::IfModifiedSince]
                 .into_iter()
                 .any(|field| request.fields.has(field));
-            return is_conditional.then_some(()).ok_or_else(read_response::reject_incomplete_response);
+            return is_conditional.then_some(()).ok_or_else(target_response::reject_incomplete_response);
         }
         Operation::GetObject | Operation::HeadObject => {}
         operation if operation.is_upload() => {}
@@ -67,7 +49,7 @@ pub fn check_response_head(
     let etag = get_header(ResponseField::Etag)
         .map(str::trim)
         .filter(|tag| is_strong_etag(tag))
-        .ok_or_else(read_response::reject_incomplete_response)?;
+        .ok_or_else(target_response::reject_incomplete_response)?;
     if request.operation.is_upload() {
         return Ok(());
     }
@@ -75,18 +57,18 @@ pub fn check_response_head(
     if let Some(Value::Etags(tags)) = get_field(Field::IfMatch)
         && !tags.iter().any(|tag| tag == "*" || etag::is_same_etag(tag, etag))
     {
-        return Err(read_response::reject_incomplete_response());
+        return Err(target_response::reject_incomplete_response());
     }
     if let (Some(Value::Text(version)), Some(found)) =
         (get_field(Field::VersionId), get_header(ResponseField::VersionId))
         && version != found
     {
-        return Err(read_response::reject_incomplete_response());
+        return Err(target_response::reject_incomplete_response());
     }
     let length = get_header(ResponseField::ContentLength).map(str::parse::<u64>);
     match (request.operation, target_response.status, length) {
         (_, _, Some(Err(_))) | (Operation::HeadObject, 200, None) => {
-            Err(read_response::reject_incomplete_response())
+            Err(target_response::reject_incomplete_response())
         }
         (Operation::HeadObject, 200, _) => Ok(()),
         (_, 206, length) => {
@@ -95,7 +77,7 @@ pub fn check_response_head(
         (_, _, length) => {
             let is_whole = get_header(ResponseField::ContentRange).is_none()
                 && length.and_then(Result::ok).is_none_or(|bytes| can_be_whole(route, request, bytes));
-            is_whole.then_some(()).ok_or_else(read_response::reject_incomplete_response)
+            is_whole.then_some(()).ok_or_else(target_response::reject_incomplete_response)
         }
     }
 }
@@ -113,7 +95,7 @@ fn check_single_value(
     if lines.all(|line| Some(line) == first) {
         Ok(())
     } else {
-        Err(read_response::reject_incomplete_response())
+        Err(target_response::reject_incomplete_response())
     }
 }
 
@@ -126,7 +108,7 @@ fn is_strong_etag(tag: &str) -> bool {
 /// A part of an object has to be the one that was asked for.
 fn check_content_range(request: &Request, range: Option<&str>, length: Option<u64>) -> Result<(), Rejection> {
     let content_range =
-        range.and_then(parse_content_range).ok_or_else(read_response::reject_incomplete_response)?;
+        range.and_then(parse_content_range).ok_or_else(target_response::reject_incomplete_response)?;
     let (first, last, total) = content_range;
     let bytes = last.saturating_sub(first).saturating_add(1);
     let is_requested_range = match request.fields.get(Field::Range) {
@@ -134,7 +116,7 @@ fn check_content_range(request: &Request, range: Option<&str>, length: Option<u6
         _ => request.fields.has(Field::PartNumber),
     };
     let is_sound = first <= last && last < total && length.is_none_or(|length| length == bytes);
-    if is_requested_range && is_sound { Ok(()) } else { Err(read_response::reject_incomplete_response()) }
+    if is_requested_range && is_sound { Ok(()) } else { Err(target_response::reject_incomplete_response()) }
 }
 
 /// `bytes first-last/total` (RFC 9110, 14.4).
@@ -299,7 +281,7 @@ pub fn check_response_document(
         }
         _ => true,
     };
-    if is_sound { Ok(()) } else { Err(read_response::reject_incomplete_response()) }
+    if is_sound { Ok(()) } else { Err(target_response::reject_incomplete_response()) }
 }
 
 /// Whether a document that names a bucket means the request's. An alias is answered with the name behind it, and some

@@ -1,12 +1,12 @@
 //! From the canonical request to a head in the target's dialect, with the fields that are lost.
 
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, FieldName, TargetCopySource, etag, limits};
 use crate::documents::acl_documents;
 use crate::encoding::{date, percent};
 use crate::engine::body_verifier::compute_composite_checksum;
-use crate::engine::dialect::{Dialect, FieldName, TargetCopySource};
+use crate::engine::encoded_words;
 use crate::engine::loss::{self, Loss};
-use crate::engine::route::Route;
-use crate::engine::{encoded_words, etag, read_request};
 use crate::model::{
     ByteRange, CannedAcl, ChecksumAlgorithm, Directive, ErrorKind, Field, Fields, Operation, OutgoingRequest,
     PayloadHash, Rejection, Request, Timestamp, Value,
@@ -60,12 +60,12 @@ pub fn write_request(
 
 fn check_limits(target: &'static Dialect, request: &Request) -> Result<(), Rejection> {
     if let Some(key) = &request.key {
-        read_request::check_key(target, key)?;
+        limits::check_key(target, key)?;
     }
     if let Some(source) = &request.source {
-        read_request::check_key(target, &source.key)?;
+        limits::check_key(target, &source.key)?;
     }
-    read_request::check_metadata(target, &request.metadata)
+    limits::check_metadata(target, &request.metadata)
 }
 
 /// An empty head for an operation: method, host, path and the parameters that select it.

@@ -1,6 +1,6 @@
 //! Copying in JD Cloud: S3's grammar and rules, with a metadata directive that its page does not mention.
 
-use crate::engine::dialect::CopyRules;
+use crate::dialect::CopyRules;
 use crate::s3;
 
 /// A replaced metadata is looked at after the copy: a server that does not know the directive says nothing.

@@ -1,6 +1,6 @@
 //! Absence and limits: those of S3, with the class said always: its pages do not promise the default of a copy.
 
-use crate::engine::dialect::{Defaults, Limits};
+use crate::dialect::{Defaults, Limits};
 use crate::s3;
 
 /// As S3, but for the class.

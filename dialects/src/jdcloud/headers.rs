@@ -44,4 +44,6 @@ pub const UNSUPPORTED_FIELDS: &[Field] = &[
     Field::ChecksumType,
     Field::ChecksumMode,
     Field::ObjectSize,
+    Field::ListedAttributes,
+    Field::ConfirmPolicyLockout,
 ];

@@ -1,4 +1,6 @@
 //! JD Cloud: the S3 dialect with stated differences. Section 10 of the S3 reference, and JD's page of the copy.
+//!
+//! Uses: `model`, `dialect`, `s3`.
 
 pub mod auth;
 pub mod copy;
@@ -10,7 +12,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{CommonHeaders, Dialect, Manual};
+use crate::dialect::{CommonHeaders, Dialect, Manual};
 use crate::s3;
 
 /// JD Cloud Object Storage.

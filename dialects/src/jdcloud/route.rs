@@ -1,6 +1,6 @@
 //! Hosts of JD Cloud; its operations are those of S3.
 
-use crate::engine::dialect::HostForm;
+use crate::dialect::HostForm;
 use crate::model::{Operation, Setting};
 
 /// Today's domain, and the older one of the copy's page.

@@ -1,6 +1,6 @@
 //! The words of JD Cloud: those of S3, with fewer classes.
 
-use crate::engine::dialect::{WordTables, Words};
+use crate::dialect::{WordTables, Words};
 use crate::model::StorageClass;
 use crate::s3;
 

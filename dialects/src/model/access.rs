@@ -1,6 +1,6 @@
 //! Who may do what with a bucket or an object.
 
-use super::CannedAcl;
+use crate::model::field::CannedAcl;
 
 /// An access control list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

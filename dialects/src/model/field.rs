@@ -2,127 +2,9 @@
 
 use zeroize::Zeroizing;
 
-use super::{Operation, Setting, Timestamp};
-
-/// One thing that a request can say. Each dialect names its header or parameter for it, or has none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub enum Field {
-    IfMatch,
-    IfNoneMatch,
-    IfModifiedSince,
-    IfUnmodifiedSince,
-    Range,
-    /// Answer the range only of the object that has this ETag or date, else the whole object.
-    IfRange,
-    /// Answer an unsatisfiable range as HTTP says instead of with the whole object.
-    StandardRange,
-    /// Whence a browser asks.
-    Origin,
-    SourceIfMatch,
-    SourceIfNoneMatch,
-    SourceIfModifiedSince,
-    SourceIfUnmodifiedSince,
-    SourceRange,
-    MetadataDirective,
-    TaggingDirective,
-    ContentType,
-    CacheControl,
-    ContentDisposition,
-    ContentEncoding,
-    ContentLanguage,
-    Expires,
-    ContentMd5,
-    StorageClass,
-    Acl,
-    /// Of a new bucket.
-    BucketAcl,
-    /// Locking of objects in a new bucket.
-    BucketLock,
-    /// Whose the objects in a new bucket are.
-    BucketOwnership,
-    GrantRead,
-    GrantWrite,
-    GrantReadAcp,
-    GrantWriteAcp,
-    GrantFullControl,
-    Tagging,
-    WebsiteRedirect,
-    Encryption,
-    EncryptionKeyId,
-    EncryptionContext,
-    EncryptionBucketKey,
-    EncryptionDataAlgorithm,
-    CustomerAlgorithm,
-    CustomerKey,
-    CustomerKeyMd5,
-    SourceCustomerAlgorithm,
-    SourceCustomerKey,
-    SourceCustomerKeyMd5,
-    ForbidOverwrite,
-    /// Write only over the object that has this ETag.
-    OverwriteIfMatch,
-    ExpectedOwner,
-    SourceExpectedOwner,
-    RequestPayer,
-    TrafficLimit,
-    LockMode,
-    LockUntil,
-    LegalHold,
-    BypassLock,
-    Mfa,
-    Callback,
-    CallbackVariables,
-    Process,
-    ChecksumAlgorithm,
-    /// Whether a checksum is of the whole or of its parts' checksums.
-    ChecksumType,
-    /// Whether a read wants to hear the checksums.
-    ChecksumMode,
-    /// What the parts of a completing call come to, bytes.
-    ObjectSize,
-    CompleteAll,
-    /// Where an appended piece begins.
-    Position,
-    /// Which of several documents of one kind.
-    ConfigurationId,
-    ConfigurationsAfter,
-    /// Which attributes of an object are asked for.
-    Attributes,
-    VersionId,
-    UploadId,
-    PartNumber,
-    Prefix,
-    Delimiter,
-    Marker,
-    KeyMarker,
-    VersionIdMarker,
-    UploadIdMarker,
-    MaxUploads,
-    StartAfter,
-    ContinuationToken,
-    MaxKeys,
-    EncodingType,
-    FetchOwner,
-    MaxParts,
-    PartNumberMarker,
-    /// Only buckets of this region.
-    BucketRegion,
-    /// Only buckets made before or after this time, Unix seconds.
-    CreatedTime,
-    /// How `CreatedTime` is meant: `lt`, `lte`, `gt` or `gte`.
-    CreatedRange,
-    /// Only buckets with this tag.
-    BucketTagKey,
-    /// The value of that tag.
-    BucketTagValue,
-    ResponseContentType,
-    ResponseContentLanguage,
-    ResponseExpires,
-    ResponseCacheControl,
-    ResponseContentDisposition,
-    ResponseContentEncoding,
-}
+use crate::encoding::date::Timestamp;
+use crate::model::operation::Operation;
+use crate::model::setting::Setting;
 
 /// How a field's value is read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,17 +15,17 @@ pub enum ValueKind {
     Time,
     /// An entity tag, or several, or `*`.
     Etag,
-    /// COPY or REPLACE in the words of metadata.
+    /// COPY or REPLACE, as the metadata directive spells it.
     MetadataDirective,
-    /// The same in the words of tagging.
+    /// COPY or REPLACE, as the tagging directive spells it.
     TaggingDirective,
     /// A storage class.
     StorageClass,
     /// A canned ACL.
     Acl,
-    /// A way of server-side encryption.
+    /// A server-side encryption.
     Encryption,
-    /// A mark that is there or not, in the dialect's word for "yes".
+    /// A mark that is present or not, with the dialect's word for "yes".
     Flag,
     /// Decimal digits.
     Number,
@@ -155,387 +37,319 @@ pub enum ValueKind {
     Secret,
 }
 
+/// Generates [`Field`] and its tables from one row per field, in the order in which fields are read, written and printed:
+///
+/// ```text
+/// /// documentation
+/// Name: value kind, protection, [properties], the operations in which a request may have it;
+/// ```
+///
+/// The kind is one of [`ValueKind`]. `Guards` means that losing the field could overwrite, expose or copy what the caller
+/// meant to keep; `Harmless` that it could not. The operations are a predicate on [`Operation`]. A new field is one row here
+/// and one in each dialect's `field_name`, which is an exhaustive match.
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident: $kind:ident, $protection:ident, [$($property:ident),*], $operations:expr;)*) => {
+        /// One thing that a request can contain. Each dialect names its header or parameter for it, or has none.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "the names are the vendors' own words")]
+        pub enum Field {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Field {
+            /// Every field, in the order in which they are read, written and printed.
+            pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
+
+            /// How its value is read and written.
+            pub fn kind(self) -> ValueKind {
+                match self {
+                    $(Self::$name => ValueKind::$kind,)*
+                }
+            }
+
+            /// Whether a request of this kind may have it. Where it does not apply, the request is rejected.
+            pub fn applies_to(self, operation: Operation) -> bool {
+                let is_allowed_in: fn(Operation) -> bool = match self {
+                    $(Self::$name => $operations,)*
+                };
+                is_allowed_in(operation)
+            }
+
+            fn protection(self) -> FieldProtection {
+                match self {
+                    $(Self::$name => FieldProtection::$protection,)*
+                }
+            }
+
+            fn has_property(self, property: FieldProperty) -> bool {
+                let properties: &[FieldProperty] = match self {
+                    $(Self::$name => &[$(FieldProperty::$property),*],)*
+                };
+                properties.contains(&property)
+            }
+        }
+    };
+}
+
+/// What the loss of a field can do to data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FieldProtection {
+    Guards,
+    Harmless,
+}
+
+/// What is true of a few fields only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FieldProperty {
+    /// See [`Field::is_list`].
+    List,
+    /// See [`Field::has_account_ids`].
+    AccountIds,
+    /// See [`Field::is_checksum_option`].
+    ChecksumOption,
+    /// See [`Field::is_safe_to_omit`].
+    SafeToOmit,
+    /// See [`Field::is_response_header_override`].
+    ResponseHeaderOverride,
+    /// See [`Field::is_repeated_in`].
+    RepeatedInUpload,
+}
+
+use Operation as Op;
+
+fields! {
+    IfMatch: Etag, Guards, [List], Operation::is_object_read;
+    IfNoneMatch: Etag, Guards, [List], Operation::is_object_read;
+    IfModifiedSince: Time, Guards, [], Operation::is_object_read;
+    IfUnmodifiedSince: Time, Guards, [], Operation::is_object_read;
+    Range: ByteRange, Guards, [], Operation::is_object_read;
+    /// Return the range only of the object that has this ETag or date, else the whole object.
+    IfRange: Text, Guards, [], Operation::is_object_read;
+    /// Return 416 for an unsatisfiable range, as HTTP defines it, instead of the whole object.
+    StandardRange: Flag, Harmless, [], Operation::is_object_read;
+    /// The origin of the page from which a browser sends the request.
+    Origin: Text, Harmless, [], |op| op.is_on_object() || op.is_listing();
+    SourceIfMatch: Etag, Guards, [List], Operation::is_copy;
+    SourceIfNoneMatch: Etag, Guards, [List], Operation::is_copy;
+    SourceIfModifiedSince: Time, Guards, [], Operation::is_copy;
+    SourceIfUnmodifiedSince: Time, Guards, [], Operation::is_copy;
+    SourceRange: ByteRange, Guards, [], |op| op == Op::UploadPartCopy;
+    MetadataDirective: MetadataDirective, Guards, [], |op| op == Op::CopyObject;
+    TaggingDirective: TaggingDirective, Harmless, [], |op| op == Op::CopyObject;
+    ContentType: Text, Harmless, [], Operation::creates_object;
+    CacheControl: Text, Harmless, [List], Operation::creates_object;
+    ContentDisposition: Text, Harmless, [], Operation::creates_object;
+    ContentEncoding: Text, Harmless, [List], Operation::creates_object;
+    ContentLanguage: Text, Harmless, [List], Operation::creates_object;
+    Expires: Text, Harmless, [], Operation::creates_object;
+    ContentMd5: Text, Guards, [], accepts_content_md5;
+    StorageClass: StorageClass, Harmless, [], Operation::creates_object;
+    Acl: Acl, Guards, [], accepts_acl;
+    /// The canned ACL of a bucket.
+    BucketAcl: Acl, Guards, [], |op| matches!(op, Op::CreateBucket | Op::Put(Setting::BucketAcl));
+    /// Whether objects of a new bucket can be locked.
+    BucketLock: Flag, Guards, [], |op| op == Op::CreateBucket;
+    /// Which account owns the objects of a new bucket.
+    BucketOwnership: Text, Guards, [], |op| op == Op::CreateBucket;
+    GrantRead: Text, Guards, [List, AccountIds], accepts_grants;
+    GrantWrite: Text, Guards, [List, AccountIds], |op| op == Op::CreateBucket || op.is_acl_write();
+    GrantReadAcp: Text, Guards, [List, AccountIds], accepts_grants;
+    GrantWriteAcp: Text, Guards, [List, AccountIds], accepts_grants;
+    GrantFullControl: Text, Guards, [List, AccountIds], accepts_grants;
+    Tagging: Tags, Harmless, [], Operation::creates_object;
+    WebsiteRedirect: Text, Guards, [], Operation::creates_object;
+    Encryption: Encryption, Guards, [], Operation::creates_object;
+    EncryptionKeyId: Text, Guards, [], Operation::creates_object;
+    EncryptionContext: Text, Guards, [], Operation::creates_object;
+    EncryptionBucketKey: Text, Harmless, [], Operation::creates_object;
+    EncryptionDataAlgorithm: Text, Guards, [], Operation::creates_object;
+    CustomerAlgorithm: Text, Guards, [RepeatedInUpload], accepts_customer_key;
+    CustomerKey: Secret, Guards, [RepeatedInUpload], accepts_customer_key;
+    CustomerKeyMd5: Text, Guards, [RepeatedInUpload], accepts_customer_key;
+    SourceCustomerAlgorithm: Text, Guards, [], Operation::is_copy;
+    SourceCustomerKey: Secret, Guards, [], Operation::is_copy;
+    SourceCustomerKeyMd5: Text, Guards, [], Operation::is_copy;
+    ForbidOverwrite: Flag, Guards, [], accepts_forbid_overwrite;
+    /// Write only over the object that has this ETag.
+    OverwriteIfMatch: Etag, Guards, [List], accepts_overwrite_condition;
+    ExpectedOwner: Text, Guards, [AccountIds], |op| op != Op::ListBuckets;
+    SourceExpectedOwner: Text, Guards, [AccountIds], Operation::is_copy;
+    RequestPayer: Text, Harmless, [], |op| op != Op::ListBuckets;
+    TrafficLimit: Text, Harmless, [], |op| op.is_streamed() || op.is_copy();
+    LockMode: Text, Guards, [], Operation::creates_object;
+    LockUntil: Text, Guards, [], Operation::creates_object;
+    LegalHold: Text, Guards, [], Operation::creates_object;
+    BypassLock: Text, Guards, [SafeToOmit], |op| op.is_delete() || op == Op::Put(Setting::Retention);
+    Mfa: Text, Guards, [], |op| op.is_delete() || op == Op::Put(Setting::Versioning);
+    Callback: Text, Guards, [], accepts_processing;
+    CallbackVariables: Text, Guards, [], accepts_processing;
+    Process: Text, Guards, [], accepts_processing;
+    ChecksumAlgorithm: Text, Harmless, [ChecksumOption, SafeToOmit], accepts_checksum_algorithm;
+    /// Whether a checksum is computed over the object or over the checksums of its parts.
+    ChecksumType: Text, Harmless, [ChecksumOption], accepts_checksum_type;
+    /// Whether a read returns the checksums.
+    ChecksumMode: Text, Harmless, [ChecksumOption], Operation::is_object_read;
+    /// The bytes of all parts of a completing call.
+    ObjectSize: Number, Harmless, [ChecksumOption], |op| op == Op::CompleteMultipartUpload;
+    CompleteAll: Flag, Guards, [], |op| op == Op::CompleteMultipartUpload;
+    /// The offset at which an appended piece begins.
+    Position: Number, Guards, [], |op| op == Op::AppendObject;
+    /// Which of several documents of one kind.
+    ConfigurationId: Text, Guards, [], accepts_configuration_id;
+    ConfigurationsAfter: Text, Guards, [], |op| matches!(op, Op::Get(of) if of.is_list());
+    /// Which attributes of an object are returned.
+    Attributes: Text, Guards, [List], |op| op == Op::GetObjectAttributes;
+    /// Which attributes of objects a listing returns besides those that it always has.
+    ListedAttributes: Text, Harmless, [List], |op| op.is_listing() && op != Op::ListMultipartUploads;
+    /// Confirms that a bucket policy may take the right to change it away from its author.
+    ConfirmPolicyLockout: Text, Harmless, [SafeToOmit], |op| op == Op::Put(Setting::Policy);
+    VersionId: Text, Guards, [], accepts_version_id;
+    UploadId: Text, Guards, [], Operation::is_multipart_step;
+    PartNumber: Number, Guards, [], accepts_part_number;
+    Prefix: Text, Guards, [], |op| op.is_listing() || op == Op::ListBuckets;
+    Delimiter: Text, Guards, [], Operation::is_listing;
+    Marker: Text, Guards, [], |op| matches!(op, Op::ListObjects | Op::ListBuckets);
+    KeyMarker: Text, Guards, [], |op| matches!(op, Op::ListObjectVersions | Op::ListMultipartUploads);
+    VersionIdMarker: Text, Guards, [], |op| op == Op::ListObjectVersions;
+    UploadIdMarker: Text, Guards, [], |op| op == Op::ListMultipartUploads;
+    MaxUploads: Number, Guards, [], |op| op == Op::ListMultipartUploads;
+    StartAfter: Text, Guards, [], |op| op == Op::ListObjectsV2;
+    ContinuationToken: Text, Guards, [], |op| matches!(op, Op::ListObjectsV2 | Op::ListBuckets);
+    MaxKeys: Number, Guards, [], accepts_max_keys;
+    EncodingType: Text, Harmless, [], |op| op.is_listing() || op.has_keys_in_response();
+    FetchOwner: Flag, Harmless, [], |op| op == Op::ListObjectsV2;
+    MaxParts: Number, Guards, [], lists_parts;
+    PartNumberMarker: Number, Guards, [], lists_parts;
+    /// Only buckets of this region.
+    BucketRegion: Text, Guards, [], |op| op == Op::ListBuckets;
+    /// Only buckets created before or after this time, Unix seconds.
+    CreatedTime: Number, Guards, [], |op| op == Op::ListBuckets;
+    /// How `CreatedTime` is compared: `lt`, `lte`, `gt` or `gte`.
+    CreatedRange: Text, Guards, [], |op| op == Op::ListBuckets;
+    /// Only buckets with this tag.
+    BucketTagKey: Text, Guards, [], |op| op == Op::ListBuckets;
+    /// The value of that tag.
+    BucketTagValue: Text, Guards, [], |op| op == Op::ListBuckets;
+    ResponseContentType: Text, Harmless, [ResponseHeaderOverride], Operation::is_object_read;
+    ResponseContentLanguage: Text, Harmless, [ResponseHeaderOverride], Operation::is_object_read;
+    ResponseExpires: Text, Harmless, [ResponseHeaderOverride], Operation::is_object_read;
+    ResponseCacheControl: Text, Harmless, [ResponseHeaderOverride], Operation::is_object_read;
+    ResponseContentDisposition: Text, Harmless, [ResponseHeaderOverride], Operation::is_object_read;
+    ResponseContentEncoding: Text, Harmless, [ResponseHeaderOverride], Operation::is_object_read;
+}
+
+fn accepts_acl(operation: Operation) -> bool {
+    operation.creates_object()
+        || matches!(operation, Op::CompleteMultipartUpload | Op::Put(Setting::ObjectAcl))
+}
+
+fn accepts_grants(operation: Operation) -> bool {
+    operation.creates_object() || operation == Op::CreateBucket || operation.is_acl_write()
+}
+
+fn accepts_content_md5(operation: Operation) -> bool {
+    operation.is_upload()
+        || operation.has_document()
+        || matches!(operation, Op::CompleteMultipartUpload | Op::CreateBucket)
+}
+
+fn accepts_customer_key(operation: Operation) -> bool {
+    operation.is_object_read()
+        || operation.creates_object()
+        || operation.is_upload()
+        || matches!(operation, Op::UploadPartCopy | Op::GetObjectAttributes)
+        || repeats_upload_fields(operation)
+}
+
+/// S3's SDKs send the customer's key again where the upload's parts are listed and completed.
+fn repeats_upload_fields(operation: Operation) -> bool {
+    matches!(operation, Op::CompleteMultipartUpload | Op::ListParts)
+}
+
+fn accepts_forbid_overwrite(operation: Operation) -> bool {
+    // An appended piece always changes an object that exists.
+    (operation.creates_object() && operation != Op::AppendObject) || operation == Op::CompleteMultipartUpload
+}
+
+fn accepts_overwrite_condition(operation: Operation) -> bool {
+    matches!(operation, Op::PutObject | Op::CopyObject | Op::CompleteMultipartUpload | Op::DeleteObject)
+}
+
+/// A vendor that calls, fetches or transforms at the caller's request.
+fn accepts_processing(operation: Operation) -> bool {
+    matches!(operation, Op::PutObject | Op::CompleteMultipartUpload | Op::GetObject)
+}
+
+fn accepts_checksum_algorithm(operation: Operation) -> bool {
+    matches!(operation, Op::CopyObject | Op::CreateMultipartUpload)
+}
+
+fn accepts_checksum_type(operation: Operation) -> bool {
+    matches!(operation, Op::CreateMultipartUpload | Op::CompleteMultipartUpload)
+}
+
+fn accepts_configuration_id(operation: Operation) -> bool {
+    matches!(operation, Op::Get(of) | Op::Put(of) | Op::Delete(of) if of.has_id())
+}
+
+fn accepts_part_number(operation: Operation) -> bool {
+    operation.is_object_read() || matches!(operation, Op::UploadPart | Op::UploadPartCopy)
+}
+
+fn lists_parts(operation: Operation) -> bool {
+    matches!(operation, Op::ListParts | Op::GetObjectAttributes)
+}
+
+fn accepts_version_id(operation: Operation) -> bool {
+    operation.is_object_read()
+        || matches!(operation, Op::DeleteObject | Op::RestoreObject | Op::GetObjectAttributes)
+        || matches!(operation, Op::Get(of) | Op::Put(of) | Op::Delete(of) if of.is_on_object())
+}
+
+fn accepts_max_keys(operation: Operation) -> bool {
+    // Pages of uploads have `MaxUploads`.
+    (operation.is_listing() && operation != Op::ListMultipartUploads) || operation == Op::ListBuckets
+}
+
 impl Field {
-    /// Every field, in the order they are read, written and printed.
-    pub const ALL: [Self; 96] = [
-        Self::IfMatch,
-        Self::IfNoneMatch,
-        Self::IfModifiedSince,
-        Self::IfUnmodifiedSince,
-        Self::Range,
-        Self::IfRange,
-        Self::StandardRange,
-        Self::Origin,
-        Self::SourceIfMatch,
-        Self::SourceIfNoneMatch,
-        Self::SourceIfModifiedSince,
-        Self::SourceIfUnmodifiedSince,
-        Self::SourceRange,
-        Self::MetadataDirective,
-        Self::TaggingDirective,
-        Self::ContentType,
-        Self::CacheControl,
-        Self::ContentDisposition,
-        Self::ContentEncoding,
-        Self::ContentLanguage,
-        Self::Expires,
-        Self::ContentMd5,
-        Self::StorageClass,
-        Self::Acl,
-        Self::BucketAcl,
-        Self::BucketLock,
-        Self::BucketOwnership,
-        Self::GrantRead,
-        Self::GrantWrite,
-        Self::GrantReadAcp,
-        Self::GrantWriteAcp,
-        Self::GrantFullControl,
-        Self::Tagging,
-        Self::WebsiteRedirect,
-        Self::Encryption,
-        Self::EncryptionKeyId,
-        Self::EncryptionContext,
-        Self::EncryptionBucketKey,
-        Self::EncryptionDataAlgorithm,
-        Self::CustomerAlgorithm,
-        Self::CustomerKey,
-        Self::CustomerKeyMd5,
-        Self::SourceCustomerAlgorithm,
-        Self::SourceCustomerKey,
-        Self::SourceCustomerKeyMd5,
-        Self::ForbidOverwrite,
-        Self::OverwriteIfMatch,
-        Self::ExpectedOwner,
-        Self::SourceExpectedOwner,
-        Self::RequestPayer,
-        Self::TrafficLimit,
-        Self::LockMode,
-        Self::LockUntil,
-        Self::LegalHold,
-        Self::BypassLock,
-        Self::Mfa,
-        Self::Callback,
-        Self::CallbackVariables,
-        Self::Process,
-        Self::ChecksumAlgorithm,
-        Self::ChecksumType,
-        Self::ChecksumMode,
-        Self::ObjectSize,
-        Self::CompleteAll,
-        Self::Position,
-        Self::ConfigurationId,
-        Self::ConfigurationsAfter,
-        Self::Attributes,
-        Self::VersionId,
-        Self::UploadId,
-        Self::PartNumber,
-        Self::Prefix,
-        Self::Delimiter,
-        Self::Marker,
-        Self::KeyMarker,
-        Self::VersionIdMarker,
-        Self::UploadIdMarker,
-        Self::MaxUploads,
-        Self::StartAfter,
-        Self::ContinuationToken,
-        Self::MaxKeys,
-        Self::EncodingType,
-        Self::FetchOwner,
-        Self::MaxParts,
-        Self::PartNumberMarker,
-        Self::BucketRegion,
-        Self::CreatedTime,
-        Self::CreatedRange,
-        Self::BucketTagKey,
-        Self::BucketTagValue,
-        Self::ResponseContentType,
-        Self::ResponseContentLanguage,
-        Self::ResponseExpires,
-        Self::ResponseCacheControl,
-        Self::ResponseContentDisposition,
-        Self::ResponseContentEncoding,
-    ];
-
-    /// How its value is read and written.
-    pub fn kind(self) -> ValueKind {
-        match self {
-            Self::IfModifiedSince
-            | Self::IfUnmodifiedSince
-            | Self::SourceIfModifiedSince
-            | Self::SourceIfUnmodifiedSince => ValueKind::Time,
-            Self::IfMatch
-            | Self::IfNoneMatch
-            | Self::SourceIfMatch
-            | Self::SourceIfNoneMatch
-            | Self::OverwriteIfMatch => ValueKind::Etag,
-            Self::Range | Self::SourceRange => ValueKind::ByteRange,
-            Self::MetadataDirective => ValueKind::MetadataDirective,
-            Self::TaggingDirective => ValueKind::TaggingDirective,
-            Self::StorageClass => ValueKind::StorageClass,
-            Self::Acl | Self::BucketAcl => ValueKind::Acl,
-            Self::Encryption => ValueKind::Encryption,
-            Self::BucketLock
-            | Self::ForbidOverwrite
-            | Self::StandardRange
-            | Self::FetchOwner
-            | Self::CompleteAll => ValueKind::Flag,
-            Self::MaxKeys
-            | Self::MaxUploads
-            | Self::MaxParts
-            | Self::Position
-            | Self::CreatedTime
-            | Self::ObjectSize
-            | Self::PartNumber
-            | Self::PartNumberMarker => ValueKind::Number,
-            Self::Tagging => ValueKind::Tags,
-            Self::CustomerKey | Self::SourceCustomerKey => ValueKind::Secret,
-            _ => ValueKind::Text,
-        }
-    }
-
-    /// Whether a request of this kind may say it. A field that is said where it does not apply is refused.
-    pub fn applies_to(self, operation: Operation) -> bool {
-        use Operation as Op;
-        let is_read = matches!(operation, Op::GetObject | Op::HeadObject);
-        let is_listing = operation.is_listing();
-        let is_put_of = |setting: Setting| operation == Op::Put(setting);
-        match self {
-            Self::IfMatch
-            | Self::IfNoneMatch
-            | Self::IfModifiedSince
-            | Self::IfUnmodifiedSince
-            | Self::Range
-            | Self::IfRange
-            | Self::StandardRange
-            | Self::ResponseContentType
-            | Self::ResponseContentLanguage
-            | Self::ResponseExpires
-            | Self::ResponseCacheControl
-            | Self::ResponseContentDisposition
-            | Self::ResponseContentEncoding => is_read,
-            Self::SourceIfMatch
-            | Self::SourceIfNoneMatch
-            | Self::SourceIfModifiedSince
-            | Self::SourceIfUnmodifiedSince
-            | Self::SourceCustomerAlgorithm
-            | Self::SourceCustomerKey
-            | Self::SourceCustomerKeyMd5
-            | Self::SourceExpectedOwner => operation.is_copy(),
-            Self::SourceRange => operation == Op::UploadPartCopy,
-            Self::MetadataDirective | Self::TaggingDirective => operation == Op::CopyObject,
-            Self::ContentType
-            | Self::CacheControl
-            | Self::ContentDisposition
-            | Self::ContentEncoding
-            | Self::ContentLanguage
-            | Self::Expires
-            | Self::StorageClass
-            | Self::Tagging
-            | Self::WebsiteRedirect
-            | Self::Encryption
-            | Self::EncryptionKeyId
-            | Self::EncryptionContext
-            | Self::EncryptionBucketKey
-            | Self::EncryptionDataAlgorithm
-            | Self::LockMode
-            | Self::LockUntil
-            | Self::LegalHold => operation.creates_object(),
-            Self::ChecksumAlgorithm => matches!(operation, Op::CopyObject | Op::CreateMultipartUpload),
-            Self::ChecksumType => {
-                matches!(operation, Op::CreateMultipartUpload | Op::CompleteMultipartUpload)
-            }
-            Self::ChecksumMode => is_read,
-            Self::ObjectSize => operation == Op::CompleteMultipartUpload,
-            Self::Acl => {
-                operation.creates_object()
-                    || operation == Op::CompleteMultipartUpload
-                    || is_put_of(Setting::ObjectAcl)
-            }
-            Self::GrantRead | Self::GrantReadAcp | Self::GrantWriteAcp | Self::GrantFullControl => {
-                operation.creates_object() || operation == Op::CreateBucket || operation.is_acl_write()
-            }
-            Self::BucketAcl => operation == Op::CreateBucket || is_put_of(Setting::BucketAcl),
-            Self::GrantWrite => operation == Op::CreateBucket || operation.is_acl_write(),
-            Self::BucketLock | Self::BucketOwnership => operation == Op::CreateBucket,
-            Self::ContentMd5 => {
-                operation.is_upload()
-                    || operation.has_document()
-                    || matches!(operation, Op::CompleteMultipartUpload | Op::CreateBucket)
-            }
-            Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5 => {
-                is_read
-                    || operation.creates_object()
-                    || operation.is_upload()
-                    || matches!(operation, Op::UploadPartCopy | Op::GetObjectAttributes)
-                    || self.is_repeated_in(operation)
-            }
-            Self::ForbidOverwrite => {
-                (operation.creates_object() && operation != Op::AppendObject)
-                    || operation == Op::CompleteMultipartUpload
-            }
-            Self::OverwriteIfMatch => {
-                matches!(
-                    operation,
-                    Op::PutObject | Op::CopyObject | Op::CompleteMultipartUpload | Op::DeleteObject
-                )
-            }
-            Self::Origin => operation.is_on_object() || operation.is_listing(),
-            Self::ExpectedOwner | Self::RequestPayer => operation != Op::ListBuckets,
-            Self::TrafficLimit => operation.is_streamed() || operation.is_copy(),
-            Self::BypassLock => {
-                matches!(operation, Op::DeleteObject | Op::DeleteObjects | Op::Put(Setting::Retention))
-            }
-            Self::Mfa => {
-                matches!(operation, Op::DeleteObject | Op::DeleteObjects | Op::Put(Setting::Versioning))
-            }
-            Self::Callback | Self::CallbackVariables | Self::Process => {
-                matches!(operation, Op::PutObject | Op::CompleteMultipartUpload | Op::GetObject)
-            }
-            Self::CompleteAll => operation == Op::CompleteMultipartUpload,
-            Self::VersionId => {
-                is_read
-                    || matches!(operation, Op::DeleteObject | Op::RestoreObject | Op::GetObjectAttributes)
-                    || matches!(operation, Op::Get(of) | Op::Put(of) | Op::Delete(of) if of.is_on_object())
-            }
-            Self::Position => operation == Op::AppendObject,
-            Self::Attributes => operation == Op::GetObjectAttributes,
-            Self::ConfigurationId => matches!(
-                operation,
-                Op::Get(setting) | Op::Put(setting) | Op::Delete(setting) if setting.has_id()
-            ),
-            Self::ConfigurationsAfter => matches!(operation, Op::Get(setting) if setting.is_list()),
-            Self::UploadId => matches!(
-                operation,
-                Op::UploadPart
-                    | Op::UploadPartCopy
-                    | Op::CompleteMultipartUpload
-                    | Op::AbortMultipartUpload
-                    | Op::ListParts
-            ),
-            Self::PartNumber => {
-                matches!(operation, Op::UploadPart | Op::UploadPartCopy | Op::GetObject | Op::HeadObject)
-            }
-            Self::Prefix => is_listing || operation == Op::ListBuckets,
-            Self::Delimiter => is_listing,
-            Self::MaxKeys => {
-                (is_listing && operation != Op::ListMultipartUploads) || operation == Op::ListBuckets
-            }
-            Self::MaxUploads | Self::UploadIdMarker => operation == Op::ListMultipartUploads,
-            Self::KeyMarker => {
-                matches!(operation, Op::ListObjectVersions | Op::ListMultipartUploads)
-            }
-            Self::VersionIdMarker => operation == Op::ListObjectVersions,
-            Self::EncodingType => is_listing || operation.has_keys_in_response(),
-            Self::Marker => matches!(operation, Op::ListObjects | Op::ListBuckets),
-            Self::StartAfter | Self::FetchOwner => operation == Op::ListObjectsV2,
-            Self::ContinuationToken => matches!(operation, Op::ListObjectsV2 | Op::ListBuckets),
-            Self::MaxParts | Self::PartNumberMarker => {
-                matches!(operation, Op::ListParts | Op::GetObjectAttributes)
-            }
-            Self::BucketRegion
-            | Self::CreatedTime
-            | Self::CreatedRange
-            | Self::BucketTagKey
-            | Self::BucketTagValue => operation == Op::ListBuckets,
-        }
-    }
-
-    /// Whether losing it could overwrite, expose, or copy what the caller meant to keep. Refused whatever the
-    /// route's setting says; losing a storage class only costs money.
+    /// Whether losing it could overwrite, expose or copy what the caller meant to keep. Such a request is rejected whatever
+    /// the route's setting is; the loss of a storage class only costs money.
     pub fn guards_data(self) -> bool {
-        !matches!(
-            self,
-            Self::StandardRange
-                | Self::ContentType
-                | Self::CacheControl
-                | Self::ContentDisposition
-                | Self::ContentEncoding
-                | Self::ContentLanguage
-                | Self::Expires
-                | Self::StorageClass
-                | Self::Tagging
-                | Self::TaggingDirective
-                | Self::TrafficLimit
-                | Self::RequestPayer
-                | Self::ChecksumAlgorithm
-                | Self::ChecksumType
-                | Self::ChecksumMode
-                | Self::ObjectSize
-                | Self::EncryptionBucketKey
-                | Self::FetchOwner
-                | Self::Origin
-                | Self::EncodingType
-        ) && !self.is_response_header_override()
+        self.protection() == FieldProtection::Guards
     }
 
-    /// Whether it only says which checksums a target keeps, compares and tells. A target that has none is not asked.
+    /// Whether it only selects which checksums a target keeps, compares and returns. It is not sent to a target that keeps
+    /// none.
     pub fn is_checksum_option(self) -> bool {
-        matches!(self, Self::ChecksumAlgorithm | Self::ChecksumType | Self::ChecksumMode | Self::ObjectSize)
+        self.has_property(FieldProperty::ChecksumOption)
     }
 
-    /// The wishes about checksums.
-    pub const CHECKSUM_OPTIONS: [Self; 4] =
-        [Self::ChecksumAlgorithm, Self::ChecksumType, Self::ChecksumMode, Self::ObjectSize];
-    /// Whether a request of this kind only repeats what the upload began with, so that a target which does not want it
-    /// there loses nothing by it.
+    /// Whether a request of this kind only repeats what the upload began with, so that nothing is lost where a target does
+    /// not accept it there.
     pub fn is_repeated_in(self, operation: Operation) -> bool {
-        matches!(self, Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5)
-            && matches!(operation, Operation::CompleteMultipartUpload | Operation::ListParts)
+        self.has_property(FieldProperty::RepeatedInUpload) && repeats_upload_fields(operation)
     }
 
-    /// Whether a target that does not know it does no more than it was allowed to: it makes no other checksum, and it
-    /// deletes nothing that is locked.
+    /// Whether a target that does not know it does no more than it was allowed to: it makes no other checksum, it deletes
+    /// nothing that is locked, and it accepts a policy that locks its author out or rejects it.
     pub fn is_safe_to_omit(self) -> bool {
-        matches!(self, Self::ChecksumAlgorithm | Self::BypassLock)
+        self.has_property(FieldProperty::SafeToOmit)
     }
 
     /// Whether its header is a list of values, so that several lines are one (RFC 9110, 5.3 and 8.4, 8.5, 13.1, the
     /// vendors' pages of grants and attributes).
     pub fn is_list(self) -> bool {
-        matches!(
-            self,
-            Self::IfMatch
-                | Self::IfNoneMatch
-                | Self::OverwriteIfMatch
-                | Self::SourceIfMatch
-                | Self::SourceIfNoneMatch
-                | Self::CacheControl
-                | Self::ContentEncoding
-                | Self::ContentLanguage
-                | Self::GrantRead
-                | Self::GrantWrite
-                | Self::GrantReadAcp
-                | Self::GrantWriteAcp
-                | Self::GrantFullControl
-                | Self::Attributes
-        )
+        self.has_property(FieldProperty::List)
     }
 
-    /// Whether its value names accounts, which are one vendor's own.
+    /// Whether its value names accounts, which differ from vendor to vendor.
     pub fn has_account_ids(self) -> bool {
-        matches!(
-            self,
-            Self::GrantRead
-                | Self::GrantWrite
-                | Self::GrantReadAcp
-                | Self::GrantWriteAcp
-                | Self::GrantFullControl
-                | Self::ExpectedOwner
-                | Self::SourceExpectedOwner
-        )
+        self.has_property(FieldProperty::AccountIds)
     }
 
-    /// Whether its value is told back as a header of the answer.
+    /// Whether its value is returned as a header of the response.
     pub fn is_response_header_override(self) -> bool {
-        matches!(
-            self,
-            Self::ResponseContentType
-                | Self::ResponseContentLanguage
-                | Self::ResponseExpires
-                | Self::ResponseCacheControl
-                | Self::ResponseContentDisposition
-                | Self::ResponseContentEncoding
-        )
+        self.has_property(FieldProperty::ResponseHeaderOverride)
     }
 
     /// The content headers that a metadata directive governs.

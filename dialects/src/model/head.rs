@@ -6,10 +6,6 @@ use secrecy::SecretString;
 
 use crate::encoding::percent;
 
-/// Seconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Timestamp(pub i64);
-
 /// One request head exactly as it arrived, before anything was decoded. Signatures are verified on this.
 #[derive(Debug, Clone)]
 pub struct RawHead {

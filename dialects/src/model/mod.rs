@@ -1,4 +1,6 @@
-//! The canonical types: what a request means, whatever dialect said it.
+//! The canonical types: what requests and responses mean, independent of dialect.
+//!
+//! Uses: `encoding`.
 
 mod access;
 mod error;
@@ -10,20 +12,21 @@ mod response;
 mod setting;
 mod target_clock;
 
+pub use crate::encoding::date::Timestamp;
 pub use access::{AccessControlList, Grant, Grantee, Group, Permission};
 pub use error::{ErrorKind, Rejection};
 pub use field::{
     ByteRange, CannedAcl, Directive, Encryption, Field, Fields, SecretText, StorageClass, Value, ValueKind,
 };
-pub use head::{Credentials, OutgoingRequest, PayloadHash, RawHead, SharedCredentials, Timestamp};
+pub use head::{Credentials, OutgoingRequest, PayloadHash, RawHead, SharedCredentials};
 pub use operation::{Operation, RequiredAccess};
 pub use request::{
     Checksum, ChecksumAlgorithm, Checksums, CopySource, ObjectToDelete, Part, PartCrc64, Request,
 };
 pub use response::{
     BucketInfo, BucketListing, CopyResult, DeletedObject, Document, ErrorDocument, ListedObject,
-    ListedUpload, ListedVersion, ObjectListing, PartListing, Response, ResponseField, UploadListing,
-    VersionListing,
+    ListedUpload, ListedVersion, ObjectListing, PartListing, Response, ResponseField, RestoreStatus,
+    UploadListing, VersionListing,
 };
 pub use setting::Setting;
 pub use target_clock::TargetClock;

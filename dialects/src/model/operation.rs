@@ -1,45 +1,124 @@
 //! What a request asks for.
 
-use super::Setting;
+use crate::model::setting::Setting;
 
-/// The operations that are translated between dialects, under S3's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub enum Operation {
-    PutObject,
-    GetObject,
-    HeadObject,
-    DeleteObject,
-    CopyObject,
-    CreateMultipartUpload,
-    UploadPart,
-    UploadPartCopy,
-    CompleteMultipartUpload,
-    AbortMultipartUpload,
-    ListParts,
-    CreateBucket,
-    HeadBucket,
-    DeleteBucket,
-    ListBuckets,
-    ListObjects,
-    ListObjectsV2,
-    DeleteObjects,
-    ListObjectVersions,
-    ListMultipartUploads,
-    GetBucketLocation,
-    RestoreObject,
-    GetObjectAttributes,
-    AppendObject,
-    GetBucketInfo,
-    /// Reads a document beside a bucket or an object.
-    Get(Setting),
-    /// Replaces it.
-    Put(Setting),
-    /// Removes it.
-    Delete(Setting),
+/// Generates [`Operation`] and its tables from one row per operation, in the order in which they are printed:
+///
+/// ```text
+/// Name: access that the caller needs, what is addressed, [properties];
+/// ```
+///
+/// The operations on settings have no rows here: three follow from each row of [`Setting`].
+macro_rules! operations {
+    ($($name:ident: $access:ident, $level:ident, [$($property:ident),*];)*) => {
+        /// The operations that are translated between dialects, under S3's names.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "the names are the vendors' own words")]
+        pub enum Operation {
+            $($name,)*
+            /// Reads a settings document of a bucket or an object.
+            Get(Setting),
+            /// Replaces it.
+            Put(Setting),
+            /// Removes it.
+            Delete(Setting),
+        }
+
+        impl Operation {
+            /// Every operation with a name of its own, in the order in which they are printed.
+            pub const PLAIN: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
+
+            /// The name in metrics, logs and messages.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                    Self::Get(setting) => setting.operation_names()[0],
+                    Self::Put(setting) => setting.operation_names()[1],
+                    Self::Delete(setting) => setting.operation_names()[2],
+                }
+            }
+
+            /// What the caller must be granted on the request's bucket. A copy needs [`RequiredAccess::Read`] on its
+            /// source besides.
+            pub fn required_access(self) -> RequiredAccess {
+                match self {
+                    $(Self::$name => RequiredAccess::$access,)*
+                    Self::Get(_) => RequiredAccess::Read,
+                    Self::Put(setting) | Self::Delete(setting) if setting.is_on_object() => RequiredAccess::Write,
+                    Self::Put(_) | Self::Delete(_) => RequiredAccess::Admin,
+                }
+            }
+
+            /// Whether it addresses an object, not a bucket or the account.
+            pub fn is_on_object(self) -> bool {
+                match self {
+                    $(Self::$name => matches!(OperationLevel::$level, OperationLevel::Object),)*
+                    Self::Get(setting) | Self::Put(setting) | Self::Delete(setting) => setting.is_on_object(),
+                }
+            }
+
+            fn has_property(self, property: OperationProperty) -> bool {
+                let properties: &[OperationProperty] = match self {
+                    $(Self::$name => &[$(OperationProperty::$property),*],)*
+                    Self::Put(_) => &[OperationProperty::Document],
+                    Self::Get(_) | Self::Delete(_) => &[],
+                };
+                properties.contains(&property)
+            }
+        }
+    };
 }
 
-/// What an operation needs to be allowed on a bucket.
+/// What an operation addresses.
+enum OperationLevel {
+    Account,
+    Bucket,
+    Object,
+}
+
+/// What is true of some operations only; each has a method of [`Operation`] that explains it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OperationProperty {
+    ObjectRead,
+    Upload,
+    Copy,
+    Delete,
+    CreatesObject,
+    MultipartStep,
+    Document,
+    Listing,
+    KeysInResponse,
+}
+
+operations! {
+    PutObject: Write, Object, [Upload, CreatesObject];
+    GetObject: Read, Object, [ObjectRead];
+    HeadObject: Read, Object, [ObjectRead];
+    DeleteObject: Write, Object, [Delete];
+    DeleteObjects: Write, Bucket, [Delete, Document, KeysInResponse];
+    CopyObject: Write, Object, [Copy, CreatesObject];
+    AppendObject: Write, Object, [Upload, CreatesObject];
+    RestoreObject: Write, Object, [Document];
+    GetObjectAttributes: Read, Object, [];
+    CreateMultipartUpload: Write, Object, [CreatesObject, KeysInResponse];
+    UploadPart: Write, Object, [Upload, MultipartStep];
+    UploadPartCopy: Write, Object, [Copy, MultipartStep];
+    CompleteMultipartUpload: Write, Object, [MultipartStep, KeysInResponse];
+    AbortMultipartUpload: Write, Object, [MultipartStep];
+    ListParts: Read, Object, [MultipartStep, KeysInResponse];
+    ListMultipartUploads: Read, Bucket, [Listing];
+    CreateBucket: Admin, Bucket, [];
+    HeadBucket: Read, Bucket, [];
+    DeleteBucket: Admin, Bucket, [];
+    GetBucketLocation: Read, Bucket, [];
+    GetBucketInfo: Read, Bucket, [];
+    ListBuckets: None, Account, [];
+    ListObjects: Read, Bucket, [Listing];
+    ListObjectsV2: Read, Bucket, [Listing];
+    ListObjectVersions: Read, Bucket, [Listing];
+}
+
+/// The access that a caller needs on a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequiredAccess {
     /// Reading objects and listings.
@@ -48,40 +127,11 @@ pub enum RequiredAccess {
     Write,
     /// Creating and deleting buckets.
     Admin,
-    /// Nothing on a bucket: the answer is filtered by the caller's grants.
+    /// None on a bucket: the response is filtered by the caller's grants.
     None,
 }
 
 impl Operation {
-    /// Every operation with a name of its own, in the order they are printed.
-    pub const PLAIN: [Self; 25] = [
-        Self::PutObject,
-        Self::GetObject,
-        Self::HeadObject,
-        Self::DeleteObject,
-        Self::DeleteObjects,
-        Self::CopyObject,
-        Self::AppendObject,
-        Self::RestoreObject,
-        Self::GetObjectAttributes,
-        Self::CreateMultipartUpload,
-        Self::UploadPart,
-        Self::UploadPartCopy,
-        Self::CompleteMultipartUpload,
-        Self::AbortMultipartUpload,
-        Self::ListParts,
-        Self::ListMultipartUploads,
-        Self::CreateBucket,
-        Self::HeadBucket,
-        Self::DeleteBucket,
-        Self::GetBucketLocation,
-        Self::GetBucketInfo,
-        Self::ListBuckets,
-        Self::ListObjects,
-        Self::ListObjectsV2,
-        Self::ListObjectVersions,
-    ];
-
     /// Every operation there is: the plain ones, and the three of each setting.
     pub fn all() -> impl Iterator<Item = Self> {
         let settings = Setting::ALL.into_iter();
@@ -90,157 +140,64 @@ impl Operation {
         Self::PLAIN.into_iter().chain(settings)
     }
 
-    /// The name in metrics, logs and messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PutObject => "PutObject",
-            Self::GetObject => "GetObject",
-            Self::HeadObject => "HeadObject",
-            Self::DeleteObject => "DeleteObject",
-            Self::CopyObject => "CopyObject",
-            Self::CreateMultipartUpload => "CreateMultipartUpload",
-            Self::UploadPart => "UploadPart",
-            Self::UploadPartCopy => "UploadPartCopy",
-            Self::CompleteMultipartUpload => "CompleteMultipartUpload",
-            Self::AbortMultipartUpload => "AbortMultipartUpload",
-            Self::ListParts => "ListParts",
-            Self::CreateBucket => "CreateBucket",
-            Self::HeadBucket => "HeadBucket",
-            Self::DeleteBucket => "DeleteBucket",
-            Self::ListBuckets => "ListBuckets",
-            Self::ListObjects => "ListObjects",
-            Self::ListObjectsV2 => "ListObjectsV2",
-            Self::DeleteObjects => "DeleteObjects",
-            Self::ListObjectVersions => "ListObjectVersions",
-            Self::ListMultipartUploads => "ListMultipartUploads",
-            Self::GetBucketLocation => "GetBucketLocation",
-            Self::RestoreObject => "RestoreObject",
-            Self::GetObjectAttributes => "GetObjectAttributes",
-            Self::AppendObject => "AppendObject",
-            Self::GetBucketInfo => "GetBucketInfo",
-            Self::Get(setting) => setting.operation_names()[0],
-            Self::Put(setting) => setting.operation_names()[1],
-            Self::Delete(setting) => setting.operation_names()[2],
-        }
-    }
-
-    /// What the caller must be granted on the request's bucket. A copy's source needs [`Need::Read`] besides.
-    pub fn required_access(self) -> RequiredAccess {
-        match self {
-            Self::PutObject
-            | Self::DeleteObject
-            | Self::CopyObject
-            | Self::CreateMultipartUpload
-            | Self::UploadPart
-            | Self::UploadPartCopy
-            | Self::CompleteMultipartUpload
-            | Self::AbortMultipartUpload
-            | Self::DeleteObjects
-            | Self::RestoreObject
-            | Self::AppendObject => RequiredAccess::Write,
-            Self::GetObject
-            | Self::HeadObject
-            | Self::ListParts
-            | Self::HeadBucket
-            | Self::ListObjects
-            | Self::ListObjectsV2
-            | Self::ListObjectVersions
-            | Self::ListMultipartUploads
-            | Self::GetBucketLocation
-            | Self::GetObjectAttributes
-            | Self::GetBucketInfo
-            | Self::Get(_) => RequiredAccess::Read,
-            Self::Put(setting) | Self::Delete(setting) if setting.is_on_object() => RequiredAccess::Write,
-            Self::CreateBucket | Self::DeleteBucket | Self::Put(_) | Self::Delete(_) => RequiredAccess::Admin,
-            Self::ListBuckets => RequiredAccess::None,
-        }
-    }
-
     /// Whether the operation changes something at the target, so that it must never be sent twice.
     pub fn is_write(self) -> bool {
         matches!(self.required_access(), RequiredAccess::Write | RequiredAccess::Admin)
     }
 
-    /// Whether the object's bytes travel through us: these are streamed, everything else is a small exchange.
+    /// Whether it reads an object or its head.
+    pub fn is_object_read(self) -> bool {
+        self.has_property(OperationProperty::ObjectRead)
+    }
+
+    /// Whether the object's bytes travel through the proxy: these are streamed, everything else is a small exchange.
     pub fn is_streamed(self) -> bool {
-        self.is_upload() || matches!(self, Self::GetObject | Self::HeadObject)
+        self.is_upload() || self.is_object_read()
     }
 
     /// Whether the request carries the object's bytes.
     pub fn is_upload(self) -> bool {
-        matches!(self, Self::PutObject | Self::UploadPart | Self::AppendObject)
+        self.has_property(OperationProperty::Upload)
     }
 
     /// Whether it copies on the target's side.
     pub fn is_copy(self) -> bool {
-        matches!(self, Self::CopyObject | Self::UploadPartCopy)
+        self.has_property(OperationProperty::Copy)
     }
 
-    /// Whether it addresses an object, not a bucket or the account.
-    pub fn is_on_object(self) -> bool {
-        match self {
-            Self::Get(setting) | Self::Put(setting) | Self::Delete(setting) => setting.is_on_object(),
-            _ => !matches!(
-                self,
-                Self::CreateBucket
-                    | Self::HeadBucket
-                    | Self::DeleteBucket
-                    | Self::ListBuckets
-                    | Self::ListObjects
-                    | Self::ListObjectsV2
-                    | Self::DeleteObjects
-                    | Self::ListObjectVersions
-                    | Self::ListMultipartUploads
-                    | Self::GetBucketLocation
-                    | Self::GetBucketInfo
-            ),
-        }
+    /// Whether it deletes objects.
+    pub fn is_delete(self) -> bool {
+        self.has_property(OperationProperty::Delete)
     }
 
-    /// Whether the request's body is a document of the operation's own; a completing call's checksums are of the
-    /// object, not of its document.
+    /// Whether the request's body is a document of the operation's own. CompleteMultipartUpload is not among them, because
+    /// its checksums are those of the object, not of its document.
     pub fn has_document(self) -> bool {
-        matches!(self, Self::DeleteObjects | Self::RestoreObject | Self::Put(_))
+        self.has_property(OperationProperty::Document)
     }
 
-    /// Whether it sets who may do what.
+    /// Whether it sets an access control list.
     pub fn is_acl_write(self) -> bool {
         matches!(self, Self::Put(setting) if setting.is_acl())
     }
 
-    /// Whether it is a step of an upload in parts behind its beginning.
+    /// Whether it is a step of a multipart upload after its beginning.
     pub fn is_multipart_step(self) -> bool {
-        matches!(
-            self,
-            Self::UploadPart
-                | Self::UploadPartCopy
-                | Self::ListParts
-                | Self::CompleteMultipartUpload
-                | Self::AbortMultipartUpload
-        )
+        self.has_property(OperationProperty::MultipartStep)
     }
 
-    /// Whether it answers with a page of a bucket's keys.
+    /// Whether it returns a page of a bucket's keys.
     pub fn is_listing(self) -> bool {
-        matches!(
-            self,
-            Self::ListObjects | Self::ListObjectsV2 | Self::ListObjectVersions | Self::ListMultipartUploads
-        )
+        self.has_property(OperationProperty::Listing)
     }
 
-    /// Whether its answer has keys without being a page of a bucket.
+    /// Whether its response has keys without being a page of a bucket.
     pub fn has_keys_in_response(self) -> bool {
-        matches!(
-            self,
-            Self::ListParts
-                | Self::DeleteObjects
-                | Self::CreateMultipartUpload
-                | Self::CompleteMultipartUpload
-        )
+        self.has_property(OperationProperty::KeysInResponse)
     }
 
     /// Whether the operation makes an object that did not exist, with its metadata, class and access.
     pub fn creates_object(self) -> bool {
-        matches!(self, Self::PutObject | Self::CopyObject | Self::CreateMultipartUpload | Self::AppendObject)
+        self.has_property(OperationProperty::CreatesObject)
     }
 }

@@ -1,7 +1,9 @@
 //! The canonical request.
 
-use super::{ErrorKind, Fields, Operation};
 use crate::encoding::xml::Node;
+use crate::model::error::ErrorKind;
+use crate::model::field::Fields;
+use crate::model::operation::Operation;
 
 /// What a caller wants, in no dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,128 +1,91 @@
 //! The canonical answer.
 
-use super::{AccessControlList, ChecksumAlgorithm, Checksums, ErrorKind, Part, Setting, Timestamp, Value};
+use crate::encoding::date::Timestamp;
 use crate::encoding::xml::Node;
+use crate::model::access::AccessControlList;
+use crate::model::error::ErrorKind;
+use crate::model::field::Value;
+use crate::model::request::{ChecksumAlgorithm, Checksums, Part};
+use crate::model::setting::Setting;
 
-/// One thing that an answer's head can say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub enum ResponseField {
-    ContentType,
-    ContentLength,
-    ContentRange,
-    AcceptRanges,
-    CacheControl,
-    ContentDisposition,
-    ContentEncoding,
-    ContentLanguage,
-    Expires,
-    LastModified,
-    Etag,
-    ContentMd5,
-    Crc64Ecma,
-    VersionId,
-    SourceVersionId,
-    DeleteMarker,
-    StorageClass,
-    Encryption,
-    EncryptionKeyId,
-    CustomerAlgorithm,
-    CustomerKeyMd5,
-    Expiration,
-    Restore,
-    /// The canned list of an object, where it is told beside its grants.
-    Acl,
-    TaggingCount,
-    PartsCount,
-    /// Of an upload: which checksum it keeps.
-    ChecksumAlgorithm,
-    /// `FULL_OBJECT` or `COMPOSITE`.
-    ChecksumType,
-    WebsiteRedirect,
-    BucketRegion,
-    Location,
-    Allow,
-    NextAppendPosition,
-    /// MD5 of an appended piece, lower-case hex.
-    PieceMd5,
-    ObjectType,
-    LockMode,
-    LockUntil,
-    LegalHold,
-    ReplicationStatus,
-    AllowOrigin,
-    AllowMethods,
-    AllowHeaders,
-    ExposeHeaders,
-    MaxAge,
-    AllowCredentials,
-    Vary,
+/// Generates [`ResponseField`] and its tables from one row per field, in the order in which they are written: a name, and the
+/// header where that is the same in every dialect because browsers read it. A new field is one row here and one in each
+/// dialect's `response_field_name`, which is an exhaustive match.
+macro_rules! response_fields {
+    ($($(#[$doc:meta])* $name:ident $(= $header:literal)?;)*) => {
+        /// One thing that a response head can contain.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "the names are the vendors' own words")]
+        pub enum ResponseField {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl ResponseField {
+            /// Every field, in the order in which they are written.
+            pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
+
+            /// Its header where that is the same in every dialect.
+            pub fn http_name(self) -> Option<&'static str> {
+                let header: &[&'static str] = match self {
+                    $(Self::$name => &[$($header)?],)*
+                };
+                header.first().copied()
+            }
+        }
+    };
 }
 
-impl ResponseField {
-    /// Every field, in the order they are written.
-    pub const ALL: [Self; 46] = [
-        Self::ContentType,
-        Self::ContentLength,
-        Self::ContentRange,
-        Self::AcceptRanges,
-        Self::CacheControl,
-        Self::ContentDisposition,
-        Self::ContentEncoding,
-        Self::ContentLanguage,
-        Self::Expires,
-        Self::LastModified,
-        Self::Etag,
-        Self::ContentMd5,
-        Self::Crc64Ecma,
-        Self::VersionId,
-        Self::SourceVersionId,
-        Self::DeleteMarker,
-        Self::StorageClass,
-        Self::Encryption,
-        Self::EncryptionKeyId,
-        Self::CustomerAlgorithm,
-        Self::CustomerKeyMd5,
-        Self::Expiration,
-        Self::Restore,
-        Self::Acl,
-        Self::TaggingCount,
-        Self::PartsCount,
-        Self::ChecksumAlgorithm,
-        Self::ChecksumType,
-        Self::WebsiteRedirect,
-        Self::BucketRegion,
-        Self::Location,
-        Self::Allow,
-        Self::NextAppendPosition,
-        Self::PieceMd5,
-        Self::ObjectType,
-        Self::LockMode,
-        Self::LockUntil,
-        Self::LegalHold,
-        Self::ReplicationStatus,
-        Self::AllowOrigin,
-        Self::AllowMethods,
-        Self::AllowHeaders,
-        Self::ExposeHeaders,
-        Self::MaxAge,
-        Self::AllowCredentials,
-        Self::Vary,
-    ];
-
-    /// Its name where that is the same everywhere: what browsers read of answers to other origins.
-    pub fn http_name(self) -> Option<&'static str> {
-        Some(match self {
-            Self::AllowOrigin => "Access-Control-Allow-Origin",
-            Self::AllowMethods => "Access-Control-Allow-Methods",
-            Self::AllowHeaders => "Access-Control-Allow-Headers",
-            Self::ExposeHeaders => "Access-Control-Expose-Headers",
-            Self::MaxAge => "Access-Control-Max-Age",
-            Self::AllowCredentials => "Access-Control-Allow-Credentials",
-            Self::Vary => "Vary",
-            _ => return None,
-        })
-    }
+response_fields! {
+    ContentType;
+    ContentLength;
+    ContentRange;
+    AcceptRanges;
+    CacheControl;
+    ContentDisposition;
+    ContentEncoding;
+    ContentLanguage;
+    Expires;
+    LastModified;
+    Etag;
+    ContentMd5;
+    Crc64Ecma;
+    VersionId;
+    SourceVersionId;
+    DeleteMarker;
+    StorageClass;
+    Encryption;
+    EncryptionKeyId;
+    CustomerAlgorithm;
+    CustomerKeyMd5;
+    Expiration;
+    Restore;
+    /// The canned list of an object, where it is returned beside its grants.
+    Acl;
+    TaggingCount;
+    PartsCount;
+    /// Of an upload: which checksum it keeps.
+    ChecksumAlgorithm;
+    /// `FULL_OBJECT` or `COMPOSITE`.
+    ChecksumType;
+    WebsiteRedirect;
+    BucketRegion;
+    Location;
+    Allow;
+    NextAppendPosition;
+    /// MD5 of an appended piece, lower-case hex.
+    PieceMd5;
+    ObjectType;
+    LockMode;
+    LockUntil;
+    LegalHold;
+    ReplicationStatus;
+    AllowOrigin = "Access-Control-Allow-Origin";
+    AllowMethods = "Access-Control-Allow-Methods";
+    AllowHeaders = "Access-Control-Allow-Headers";
+    ExposeHeaders = "Access-Control-Expose-Headers";
+    MaxAge = "Access-Control-Max-Age";
+    AllowCredentials = "Access-Control-Allow-Credentials";
+    Vary = "Vary";
 }
 
 /// An answer in no dialect.
@@ -313,6 +276,17 @@ pub struct ListedObject {
     pub size: u64,
     /// Canonical word.
     pub class: Option<String>,
+    /// Whether an archived object is readable for a while; returned only to those who ask for it.
+    pub restore: Option<RestoreStatus>,
+}
+
+/// The state of a restored object in a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestoreStatus {
+    /// Whether the object is not readable yet.
+    pub is_in_progress: bool,
+    /// When the restored copy is removed.
+    pub expires: Option<Timestamp>,
 }
 
 /// A page of versions.

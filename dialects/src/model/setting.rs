@@ -1,177 +1,119 @@
-//! Documents that a bucket or an object has beside it, each with calls to get, put and delete it.
+//! Settings documents of a bucket or an object, each with operations to get, put and delete it.
 
-/// One kind of document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub enum Setting {
-    ObjectAcl,
-    ObjectTagging,
-    Retention,
-    LegalHold,
-    BucketAcl,
-    BucketTagging,
-    Versioning,
-    Cors,
-    Lifecycle,
-    Policy,
-    Website,
-    Logging,
-    Encryption,
-    PublicAccessBlock,
-    RequestPayment,
-    ObjectLock,
-    Referer,
-    Inventory,
-    Inventories,
-    Acceleration,
-    Ownership,
-    PolicyStatus,
-    IntelligentTiering,
-    IntelligentTierings,
-    Metrics,
-    AllMetrics,
-    AccessMonitor,
-    ArchiveDirectRead,
-    ResourceGroup,
-    Https,
-    Stat,
+/// Generates [`Setting`] and its tables from one row per kind of document, in the order in which they are printed:
+///
+/// ```text
+/// Name: verb of the reading operation "the rest of its operations' names", what has it, [properties];
+/// ```
+///
+/// The other two operations begin with `Put` and `Delete`.
+macro_rules! settings {
+    ($($name:ident: $verb:ident $operations:literal, $level:ident, [$($property:ident),*];)*) => {
+        /// One kind of document.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "the names are the vendors' own words")]
+        pub enum Setting {
+            $($name,)*
+        }
+
+        impl Setting {
+            /// Every kind, in the order in which they are printed.
+            pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
+
+            /// Whether an object has it, not a bucket.
+            pub fn is_on_object(self) -> bool {
+                match self {
+                    $(Self::$name => matches!(SettingLevel::$level, SettingLevel::Object),)*
+                }
+            }
+
+            /// The names of its operations: to get, put and delete it.
+            pub(super) fn operation_names(self) -> [&'static str; 3] {
+                match self {
+                    $(Self::$name => [
+                        concat!(stringify!($verb), $operations),
+                        concat!("Put", $operations),
+                        concat!("Delete", $operations),
+                    ],)*
+                }
+            }
+
+            fn has_property(self, property: SettingProperty) -> bool {
+                let properties: &[SettingProperty] = match self {
+                    $(Self::$name => &[$(SettingProperty::$property),*],)*
+                };
+                properties.contains(&property)
+            }
+        }
+    };
+}
+
+/// What has a document.
+enum SettingLevel {
+    Bucket,
+    Object,
+}
+
+/// What is true of some documents only; each has a method of [`Setting`] that explains it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SettingProperty {
+    Id,
+    List,
+    Acl,
+}
+
+settings! {
+    ObjectAcl: Get "ObjectAcl", Object, [Acl];
+    ObjectTagging: Get "ObjectTagging", Object, [];
+    Retention: Get "ObjectRetention", Object, [];
+    LegalHold: Get "ObjectLegalHold", Object, [];
+    BucketAcl: Get "BucketAcl", Bucket, [Acl];
+    BucketTagging: Get "BucketTagging", Bucket, [];
+    Versioning: Get "BucketVersioning", Bucket, [];
+    Cors: Get "BucketCors", Bucket, [];
+    Lifecycle: Get "BucketLifecycle", Bucket, [];
+    Policy: Get "BucketPolicy", Bucket, [];
+    Website: Get "BucketWebsite", Bucket, [];
+    Logging: Get "BucketLogging", Bucket, [];
+    Encryption: Get "BucketEncryption", Bucket, [];
+    PublicAccessBlock: Get "PublicAccessBlock", Bucket, [];
+    RequestPayment: Get "BucketRequestPayment", Bucket, [];
+    ObjectLock: Get "ObjectLockConfiguration", Bucket, [];
+    Referer: Get "BucketReferer", Bucket, [];
+    Inventory: Get "BucketInventory", Bucket, [Id];
+    Inventories: List "BucketInventoryConfigurations", Bucket, [List];
+    Acceleration: Get "BucketAccelerateConfiguration", Bucket, [];
+    Ownership: Get "BucketOwnershipControls", Bucket, [];
+    PolicyStatus: Get "BucketPolicyStatus", Bucket, [];
+    IntelligentTiering: Get "BucketIntelligentTieringConfiguration", Bucket, [Id];
+    IntelligentTierings: List "BucketIntelligentTieringConfigurations", Bucket, [List];
+    Metrics: Get "BucketMetricsConfiguration", Bucket, [Id];
+    AllMetrics: List "BucketMetricsConfigurations", Bucket, [List];
+    AccessMonitor: Get "BucketAccessMonitor", Bucket, [];
+    ArchiveDirectRead: Get "BucketArchiveDirectRead", Bucket, [];
+    ResourceGroup: Get "BucketResourceGroup", Bucket, [];
+    Https: Get "BucketHttpsConfig", Bucket, [];
+    Stat: Get "BucketStat", Bucket, [];
 }
 
 impl Setting {
-    /// Every kind, in the order they are printed.
-    pub const ALL: [Self; 31] = [
-        Self::ObjectAcl,
-        Self::ObjectTagging,
-        Self::Retention,
-        Self::LegalHold,
-        Self::BucketAcl,
-        Self::BucketTagging,
-        Self::Versioning,
-        Self::Cors,
-        Self::Lifecycle,
-        Self::Policy,
-        Self::Website,
-        Self::Logging,
-        Self::Encryption,
-        Self::PublicAccessBlock,
-        Self::RequestPayment,
-        Self::ObjectLock,
-        Self::Referer,
-        Self::Inventory,
-        Self::Inventories,
-        Self::Acceleration,
-        Self::Ownership,
-        Self::PolicyStatus,
-        Self::IntelligentTiering,
-        Self::IntelligentTierings,
-        Self::Metrics,
-        Self::AllMetrics,
-        Self::AccessMonitor,
-        Self::ArchiveDirectRead,
-        Self::ResourceGroup,
-        Self::Https,
-        Self::Stat,
-    ];
-
     /// The name in messages.
     pub fn name(self) -> String {
         format!("{self:?}")
     }
 
-    /// Whether an object has it, not a bucket.
-    pub fn is_on_object(self) -> bool {
-        matches!(self, Self::ObjectAcl | Self::ObjectTagging | Self::Retention | Self::LegalHold)
-    }
-
-    /// Whether a bucket has several, each with an id.
+    /// Whether a bucket has several, each with an ID.
     pub fn has_id(self) -> bool {
-        matches!(self, Self::Inventory | Self::IntelligentTiering | Self::Metrics)
+        self.has_property(SettingProperty::Id)
     }
 
-    /// Whether it lists those that have ids, page by page.
+    /// Whether it lists those that have IDs, page by page.
     pub fn is_list(self) -> bool {
-        matches!(self, Self::Inventories | Self::IntelligentTierings | Self::AllMetrics)
+        self.has_property(SettingProperty::List)
     }
 
-    /// Whether it says who may do what.
+    /// Whether it is an access control list.
     pub fn is_acl(self) -> bool {
-        matches!(self, Self::ObjectAcl | Self::BucketAcl)
-    }
-
-    /// The names of its calls: to get, put and delete it.
-    pub(super) fn operation_names(self) -> [&'static str; 3] {
-        match self {
-            Self::ObjectAcl => ["GetObjectAcl", "PutObjectAcl", "DeleteObjectAcl"],
-            Self::ObjectTagging => ["GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging"],
-            Self::Retention => ["GetObjectRetention", "PutObjectRetention", "DeleteObjectRetention"],
-            Self::LegalHold => ["GetObjectLegalHold", "PutObjectLegalHold", "DeleteObjectLegalHold"],
-            Self::BucketAcl => ["GetBucketAcl", "PutBucketAcl", "DeleteBucketAcl"],
-            Self::BucketTagging => ["GetBucketTagging", "PutBucketTagging", "DeleteBucketTagging"],
-            Self::Versioning => ["GetBucketVersioning", "PutBucketVersioning", "DeleteBucketVersioning"],
-            Self::Cors => ["GetBucketCors", "PutBucketCors", "DeleteBucketCors"],
-            Self::Lifecycle => ["GetBucketLifecycle", "PutBucketLifecycle", "DeleteBucketLifecycle"],
-            Self::Policy => ["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"],
-            Self::Website => ["GetBucketWebsite", "PutBucketWebsite", "DeleteBucketWebsite"],
-            Self::Logging => ["GetBucketLogging", "PutBucketLogging", "DeleteBucketLogging"],
-            Self::Encryption => ["GetBucketEncryption", "PutBucketEncryption", "DeleteBucketEncryption"],
-            Self::PublicAccessBlock => {
-                ["GetPublicAccessBlock", "PutPublicAccessBlock", "DeletePublicAccessBlock"]
-            }
-            Self::RequestPayment => {
-                ["GetBucketRequestPayment", "PutBucketRequestPayment", "DeleteBucketRequestPayment"]
-            }
-            Self::ObjectLock => {
-                ["GetObjectLockConfiguration", "PutObjectLockConfiguration", "DeleteObjectLockConfiguration"]
-            }
-            Self::Referer => ["GetBucketReferer", "PutBucketReferer", "DeleteBucketReferer"],
-            Self::Inventory => ["GetBucketInventory", "PutBucketInventory", "DeleteBucketInventory"],
-            Self::Inventories => [
-                "ListBucketInventoryConfigurations",
-                "PutBucketInventoryConfigurations",
-                "DeleteBucketInventoryConfigurations",
-            ],
-            Self::IntelligentTierings => [
-                "ListBucketIntelligentTieringConfigurations",
-                "PutBucketIntelligentTieringConfigurations",
-                "DeleteBucketIntelligentTieringConfigurations",
-            ],
-            Self::AllMetrics => [
-                "ListBucketMetricsConfigurations",
-                "PutBucketMetricsConfigurations",
-                "DeleteBucketMetricsConfigurations",
-            ],
-            Self::Acceleration => [
-                "GetBucketAccelerateConfiguration",
-                "PutBucketAccelerateConfiguration",
-                "DeleteBucketAccelerateConfiguration",
-            ],
-            Self::Ownership => {
-                ["GetBucketOwnershipControls", "PutBucketOwnershipControls", "DeleteBucketOwnershipControls"]
-            }
-            Self::PolicyStatus => {
-                ["GetBucketPolicyStatus", "PutBucketPolicyStatus", "DeleteBucketPolicyStatus"]
-            }
-            Self::IntelligentTiering => [
-                "GetBucketIntelligentTieringConfiguration",
-                "PutBucketIntelligentTieringConfiguration",
-                "DeleteBucketIntelligentTieringConfiguration",
-            ],
-            Self::Metrics => [
-                "GetBucketMetricsConfiguration",
-                "PutBucketMetricsConfiguration",
-                "DeleteBucketMetricsConfiguration",
-            ],
-            Self::AccessMonitor => {
-                ["GetBucketAccessMonitor", "PutBucketAccessMonitor", "DeleteBucketAccessMonitor"]
-            }
-            Self::ArchiveDirectRead => {
-                ["GetBucketArchiveDirectRead", "PutBucketArchiveDirectRead", "DeleteBucketArchiveDirectRead"]
-            }
-            Self::ResourceGroup => {
-                ["GetBucketResourceGroup", "PutBucketResourceGroup", "DeleteBucketResourceGroup"]
-            }
-            Self::Stat => ["GetBucketStat", "PutBucketStat", "DeleteBucketStat"],
-            Self::Https => ["GetBucketHttpsConfig", "PutBucketHttpsConfig", "DeleteBucketHttpsConfig"],
-        }
+        self.has_property(SettingProperty::Acl)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::Timestamp;
+use crate::encoding::date::Timestamp;
 
 /// What every vendor lets pass, seconds.
 const SKEW_SECONDS_TOLERATED: i64 = 60;

@@ -3,13 +3,13 @@
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::authentication::addressing;
-use crate::authentication::credential::{
+use crate::dialect::addressing;
+use crate::dialect::credential::{
     CredentialItems, check_single_credential, collect_authorization_lines, collect_query_pairs,
     format_header_lines, parse_id_and_signature, parse_seconds,
 };
-use crate::authentication::form_upload::PostForm;
-use crate::authentication::signature::{
+use crate::dialect::post_form::PostForm;
+use crate::dialect::signature::{
     Auth, CLOCK_SKEW_SECONDS_MAX, Claim, PRESIGNED_SECONDS_MAX, Payload, ResourceAddress, Scheme,
     VerifiedSignature, VerifyOptions,
 };

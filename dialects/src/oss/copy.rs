@@ -1,14 +1,14 @@
 //! Copying in OSS (section 4).
 
+use crate::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
 use crate::encoding::percent;
-use crate::engine::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
 use crate::model::{CopySource, ErrorKind, Rejection};
 
 /// 4.3 to 4.9
 pub const RULES: CopyRules = CopyRules {
     source_header: "x-oss-copy-source",
     source_grammar: "/bucket/key[?versionId=id], the key percent-encoded.",
-    parse_source: parse_source,
+    parse_source,
     write_source,
     combination: ConditionCombination::All,
     // 4.2: ali-oss

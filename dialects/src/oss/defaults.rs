@@ -1,6 +1,6 @@
 //! What OSS means when nothing is said (3.3, 4.3), and what it can hold (1.3, 5.4).
 
-use crate::engine::dialect::{Defaults, Limits};
+use crate::dialect::{Defaults, Limits};
 use crate::model::CannedAcl;
 
 /// Defaults of new objects and of listings.

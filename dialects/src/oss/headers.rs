@@ -1,7 +1,7 @@
 //! The headers and parameters of OSS, both ways.
 
-use crate::engine::dialect::FieldName::{Header, Parameter};
-use crate::engine::dialect::{FieldName, IgnoredHeader};
+use crate::dialect::FieldName::{Header, Parameter};
+use crate::dialect::{FieldName, IgnoreReason, IgnoredHeader};
 use crate::model::{Document, ErrorKind, Field, Operation, Response, ResponseField};
 
 /// What a request says (3.3, 3.5, 3.6, 4.2, 5).
@@ -104,7 +104,9 @@ pub fn field_name(field: Field) -> Option<FieldName> {
         | Field::ChecksumType
         | Field::ChecksumMode
         | Field::ObjectSize
-        | Field::Attributes => return None,
+        | Field::Attributes
+        | Field::ListedAttributes
+        | Field::ConfirmPolicyLockout => return None,
     })
 }
 
@@ -130,39 +132,49 @@ pub const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
 /// What makes a vendor call, fetch or write elsewhere is never asked of a target.
 pub const UNSUPPORTED_FIELDS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
 
-/// Of the wire and of the signature (2.5, 2.8).
-pub const TRANSPORT_HEADERS: &[&str] = &["x-oss-date", "x-oss-content-sha256", "x-oss-security-token"];
-
-/// What OSS takes no notice of.
+/// The headers that no field is read from.
 pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
-    IgnoredHeader::for_all_operations("x-oss-user-agent", "5.6: ali-oss in browsers"),
-    // Of answers, which some clients send back.
-    IgnoredHeader::for_all_operations("x-oss-request-id", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-server-time", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-ec", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-err", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-bucket-version", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-copy-source-version-id", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-delete-marker", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-expiration", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-force-download", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-last-access-time", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-next-append-position", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-object-type", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-process-status", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-qos-delay-time", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-request-charged", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-restore", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-tagging-count", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-transition-time", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-version-id", ECHOED_RESPONSE_HEADER),
-    // 4.2: ali-oss repeats every header of its user under this prefix.
-    IgnoredHeader::new("x-oss-copy-source-*", Operation::is_copy, "4.2: ali-oss copy()"),
-    // Without a source these have no effect (4.2).
+    IgnoredHeader::for_all_operations("x-oss-date", IgnoreReason::Signature, SIGNATURE),
+    IgnoredHeader::for_all_operations("x-oss-content-sha256", IgnoreReason::Signature, SIGNATURE),
+    IgnoredHeader::for_all_operations("x-oss-security-token", IgnoreReason::Signature, SIGNATURE),
+    // The client's name and version.
+    IgnoredHeader::new("x-oss-user-agent", |_| true, "ali-oss in browsers"),
+    // Clients send headers of a response with their next request.
+    IgnoredHeader::for_all_operations("x-oss-request-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-server-time", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-ec", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-err", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-bucket-version", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations(
+        "x-oss-copy-source-version-id",
+        IgnoreReason::ResponseOnly,
+        RESPONSE_HEADER,
+    ),
+    IgnoredHeader::for_all_operations("x-oss-delete-marker", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-expiration", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-force-download", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-last-access-time", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations(
+        "x-oss-next-append-position",
+        IgnoreReason::ResponseOnly,
+        RESPONSE_HEADER,
+    ),
+    IgnoredHeader::for_all_operations("x-oss-object-type", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-process-status", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-qos-delay-time", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-request-charged", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-restore", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-tagging-count", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-transition-time", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-version-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    // ali-oss sends each header of its user a second time under this prefix. The header itself is in the request, too, and is
+    // read; OSS defines conditions and a range under the prefix, which are fields.
+    IgnoredHeader::new("x-oss-copy-source-*", Operation::is_copy, "ali-oss copy()"),
+    // A request without a copy source has nothing to take over or to compare.
     IgnoredHeader::new("x-oss-metadata-directive", writes_without_source, "ossfs"),
     IgnoredHeader::new("x-oss-tagging-directive", writes_without_source, "ossfs"),
-    IgnoredHeader::new("x-oss-copy-source-if-*", creates_without_source, "4.7"),
-    // 3.5: of the beginning of an upload, or of its end. SDKs repeat a user's headers with every step.
+    IgnoredHeader::new("x-oss-copy-source-if-*", creates_without_source, "ossfs: copies in parts"),
+    // OSS reads these where an upload begins or is completed, where they are fields. SDKs repeat them with every step.
     IgnoredHeader::new("x-oss-storage-class", Operation::is_multipart_step, "oss2 resumable_upload()"),
     IgnoredHeader::new("x-oss-tagging", Operation::is_multipart_step, "oss2 resumable_upload(), ali-oss"),
     IgnoredHeader::new("x-oss-object-acl", Operation::is_multipart_step, "oss2 resumable_upload(), ali-oss"),
@@ -179,11 +191,13 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
         Operation::is_multipart_step,
         "oss2 resumable_upload(), ali-oss",
     ),
-    // 5.6: of the transfer of a body.
+    // It limits the transfer of a body, and these operations have none.
     IgnoredHeader::new("x-oss-traffic-limit", has_no_payload, "oss2 resumable_upload()"),
 ];
 
-const ECHOED_RESPONSE_HEADER: &str = "1.4, 5.8: of answers";
+const SIGNATURE: &str = "OSS, Include signatures in the Authorization header (V1, V4)";
+
+const RESPONSE_HEADER: &str = "OSS, Common response headers, and the operations' response headers";
 
 fn writes_without_source(operation: Operation) -> bool {
     operation != Operation::CopyObject && (operation.creates_object() || operation.is_multipart_step())

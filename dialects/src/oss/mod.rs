@@ -1,4 +1,6 @@
 //! The dialect of Alibaba Cloud Object Storage Service. Section numbers are those of the OSS reference.
+//!
+//! Uses: `model`, `encoding`, `dialect`, `documents`.
 
 pub mod auth;
 pub mod copy;
@@ -10,7 +12,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{
+use crate::dialect::{
     BucketSettingLocation, BucketSettings, CommonHeaders, Dialect, FieldName, Manual, StatedDigest,
 };
 use crate::model::{ChecksumAlgorithm, ErrorKind, Field, Operation, Timestamp};
@@ -32,7 +34,6 @@ pub static OSS: Dialect = Dialect {
     parameters_ignore_case: false,
     header_prefix: "x-oss-",
     metadata_prefix: "x-oss-meta-",
-    transport_headers: headers::TRANSPORT_HEADERS,
     ignored_headers: headers::IGNORED_HEADERS,
     // What opens an object that its SDKs have encrypted: their own suites copy so, and read the copy.
     metadata_kept_prefixes: &["client-side-encryption-"],
@@ -89,7 +90,7 @@ pub static OSS: Dialect = Dialect {
         server: "AliyunOSS",
         request_id_header: "x-oss-request-id",
         trace_id_header: None,
-        format_request_id: format_request_id,
+        format_request_id,
         server_time_header: Some("x-oss-server-time"),
         head_error_header: Some("x-oss-err"),
     },

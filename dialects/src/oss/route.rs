@@ -1,6 +1,6 @@
 //! Hosts (1.1) and operations (3.1) of OSS.
 
-use crate::engine::dialect::{HostForm, OperationRoute, ResourceLevel};
+use crate::dialect::{HostForm, OperationRoute, ResourceLevel};
 use crate::model::Operation as Op;
 
 /// Public, internal and accelerated hosts, and those of dual stacks with their inverted labels.

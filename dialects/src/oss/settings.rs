@@ -1,11 +1,11 @@
 //! The documents beside objects (3.4) and buckets (3.7) of OSS.
 
-use crate::documents::settings_documents::{
+use crate::dialect::AclStyle;
+use crate::dialect::settings_schema::{
     BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, group_element, number_element,
-    page_elements, text_element, text_node, with_name, words_element,
+    page_elements, text_element, with_name, words_element,
 };
-use crate::encoding::xml::Node;
-use crate::engine::dialect::AclStyle;
+use crate::encoding::xml::{Node, text_node};
 use crate::model::{ErrorKind, Setting};
 
 /// 3.4, 5.2: one word.

@@ -1,6 +1,6 @@
 //! The words of OSS.
 
-use crate::engine::dialect::{WordTables, Words};
+use crate::dialect::{WordTables, Words};
 use crate::model::{CannedAcl, Directive, Encryption, Field, StorageClass};
 
 /// 4.2, 5.1, 5.2, 5.3
@@ -21,7 +21,7 @@ pub static WORDS: WordTables = WordTables {
         (CannedAcl::PublicReadWrite, "public-read-write"),
     ]),
     encryption: Words(&[(Encryption::Aes256, "AES256"), (Encryption::Kms, "KMS"), (Encryption::Sm4, "SM4")]),
-    flag_word: flag_word,
+    flag_word,
 };
 
 fn flag_word(field: Field) -> &'static str {

@@ -1,8 +1,8 @@
 //! The documents of OSS (3.0, 3.2, 3.5, 3.6, 4.9, 6.1): a namespace breaks its clients.
 
+use crate::dialect::XmlStyle;
 use crate::encoding::percent;
 use crate::encoding::xml::{Node, XmlWriter};
-use crate::engine::dialect::XmlStyle;
 
 /// Orders as the service sends them.
 pub const STYLE: XmlStyle = XmlStyle {

@@ -3,13 +3,12 @@
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::chunked::{AwsChunkedDecoder, ChunkKey};
-use crate::authentication::credential::{
+use crate::dialect::credential::{
     CredentialItems, check_single_credential, collect_authorization_lines, collect_query_pairs,
     format_header_lines, parse_id_and_signature, parse_seconds,
 };
-use crate::authentication::form_upload::PostForm;
-use crate::authentication::signature::{
+use crate::dialect::post_form::PostForm;
+use crate::dialect::signature::{
     Auth, CLOCK_SKEW_SECONDS_MAX, Claim, PRESIGNED_SECONDS_MAX, Payload, ResourceAddress, Scheme,
     VerifiedSignature, VerifyOptions,
 };
@@ -18,6 +17,7 @@ use crate::encoding::hash::{
 };
 use crate::encoding::{date, percent};
 use crate::model::{Credentials, ErrorKind, OutgoingRequest, PayloadHash, RawHead, Rejection, Timestamp};
+use crate::s3::chunked::{AwsChunkedDecoder, ChunkKey};
 
 /// Version 4 both ways, version 2 in.
 pub struct S3Auth;

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::authentication::signature::BodyDecoder;
+use crate::dialect::signature::BodyDecoder;
 use crate::encoding::hash::{constant_time_eq, encode_hex, hmac_sha256, sha256_hex};
 use crate::model::{ErrorKind, Rejection};
 

@@ -1,6 +1,6 @@
 //! What S3 means when nothing is said (4.5), and what it can hold (1.4, 7.1).
 
-use crate::engine::dialect::{Defaults, Limits};
+use crate::dialect::{Defaults, Limits};
 use crate::model::{CannedAcl, StorageClass};
 
 /// Defaults of new objects and of listings.

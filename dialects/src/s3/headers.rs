@@ -1,10 +1,8 @@
 //! The headers and parameters of S3, both ways.
 
-use crate::engine::dialect::FieldName::{Header, Parameter};
-use crate::engine::dialect::{FieldName, IgnoredHeader};
-use crate::model::{
-    ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField, Setting, Value,
-};
+use crate::dialect::FieldName::{Header, Parameter};
+use crate::dialect::{FieldName, IgnoreReason, IgnoredHeader};
+use crate::model::{ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField, Value};
 
 /// What a request says (3.3, 3.4, 3.6, 3.7, 4.1, 7).
 pub fn field_name(field: Field) -> Option<FieldName> {
@@ -81,6 +79,8 @@ pub fn field_name(field: Field) -> Option<FieldName> {
         Field::UploadIdMarker => Parameter("upload-id-marker"),
         Field::MaxUploads => Parameter("max-uploads"),
         Field::Attributes => Header("x-amz-object-attributes"),
+        Field::ListedAttributes => Header("x-amz-optional-object-attributes"),
+        Field::ConfirmPolicyLockout => Header("x-amz-confirm-remove-self-bucket-access"),
         Field::StartAfter => Parameter("start-after"),
         Field::ContinuationToken => Parameter("continuation-token"),
         Field::MaxKeys => Parameter("max-keys"),
@@ -197,6 +197,33 @@ pub fn check_request(request: &Request) -> Result<(), Rejection> {
     if request.operation == Operation::GetObjectAttributes {
         check_attributes(fields.get(Field::Attributes))?;
     }
+    if request.operation == Operation::CreateMultipartUpload {
+        check_checksum_type(fields.text(Field::ChecksumAlgorithm), fields.text(Field::ChecksumType))?;
+    }
+    Ok(())
+}
+
+/// Amazon S3, Checking object integrity, "Full object and composite checksum types": a target that keeps no checksums
+/// would accept every combination, so they are compared here.
+fn check_checksum_type(algorithm: Option<&str>, kind: Option<&str>) -> Result<(), Rejection> {
+    let Some(kind) = kind else { return Ok(()) };
+    let reject = |message: String| Err(Rejection::with_message(ErrorKind::InvalidRequest, message));
+    let Some(algorithm) = algorithm.map(str::to_ascii_lowercase) else {
+        return reject(
+            "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header."
+                .to_owned(),
+        );
+    };
+    let is_impossible = match kind {
+        "FULL_OBJECT" => matches!(algorithm.as_str(), "sha1" | "sha256"),
+        "COMPOSITE" => algorithm == "crc64nvme",
+        _ => return reject("Value for x-amz-checksum-type header is invalid.".to_owned()),
+    };
+    if is_impossible {
+        return reject(format!(
+            "The {kind} checksum type cannot be used with the {algorithm} checksum algorithm."
+        ));
+    }
     Ok(())
 }
 
@@ -216,66 +243,75 @@ fn check_attributes(wanted: Option<&Value>) -> Result<(), Rejection> {
     }
 }
 
-/// Of the wire and of the signature (2.4, 2.5, 3.2).
-pub const TRANSPORT_HEADERS: &[&str] = &[
-    "x-amz-content-sha256",
-    "x-amz-date",
-    "x-amz-security-token",
-    "x-amz-decoded-content-length",
-    "x-amz-trailer",
-    "x-amz-sdk-checksum-algorithm",
-    "x-amz-te",
-];
-
-/// What AWS takes no notice of. Of those that stand in answers alone see the models of botocore 1.44.
+/// The headers that no field is read from.
 pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
-    // A wish for something that is never sent (6.1).
-    IgnoredHeader::for_all_operations("x-amz-checksum-algorithm", "6.1, all SDKs"),
-    IgnoredHeader::for_all_operations("x-amz-checksum-mode", "6.1, all SDKs"),
-    IgnoredHeader::for_all_operations("x-amz-checksum-type", "6.1, all SDKs"),
-    IgnoredHeader::for_all_operations("x-amz-mp-object-size", "6.1, all SDKs"),
-    IgnoredHeader::new("x-amz-optional-object-attributes", Operation::is_listing, "botocore"),
-    IgnoredHeader::new("x-amz-object-ownership", |call| call == Operation::CreateBucket, "botocore"),
-    IgnoredHeader::new("x-amz-confirm-remove-self-bucket-access", puts_policy, "3.10"),
-    // Of the client.
-    IgnoredHeader::for_all_operations("x-amz-user-agent", "aws-sdk-js in browsers"),
-    IgnoredHeader::for_all_operations("x-amz-api-version", "AWS SDK for C++: every call"),
-    // Of answers, which some clients send back.
-    IgnoredHeader::for_all_operations("x-amz-request-id", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-id-2", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-abort-date", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-abort-rule-id", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-access-point-alias", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-archive-status", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-bucket-arn", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-bucket-region", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-copy-source-version-id", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-delete-marker", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-expiration", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-missing-meta", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-mp-parts-count", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-object-size", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-replication-status", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-request-charged", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-restore", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-tagging-count", ECHOED_RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-version-id", ECHOED_RESPONSE_HEADER),
-    // Without a source these have no effect (4.3, 4.4, 4.6).
+    // How the body is framed, and which checksum follows it.
+    IgnoredHeader::for_all_operations("x-amz-decoded-content-length", IgnoreReason::Transport, AWS_CHUNKED),
+    IgnoredHeader::for_all_operations("x-amz-trailer", IgnoreReason::Transport, AWS_CHUNKED),
+    IgnoredHeader::for_all_operations("x-amz-te", IgnoreReason::Transport, "aws-sdk-go v1: append-md5"),
+    // Compared with the checksum that is sent, see `checksum_algorithm_header`.
+    IgnoredHeader::for_all_operations("x-amz-sdk-checksum-algorithm", IgnoreReason::Transport, "all SDKs"),
+    IgnoredHeader::for_all_operations("x-amz-content-sha256", IgnoreReason::Signature, SIGNATURE),
+    IgnoredHeader::for_all_operations("x-amz-date", IgnoreReason::Signature, SIGNATURE),
+    IgnoredHeader::for_all_operations("x-amz-security-token", IgnoreReason::Signature, SIGNATURE),
+    // S3 reads these two in the operations of the fields; elsewhere SDKs repeat them and no checksum depends on them.
+    IgnoredHeader::new("x-amz-checksum-algorithm", |_| true, "AWS SDKs, minio-go"),
+    IgnoredHeader::new("x-amz-checksum-mode", |_| true, "AWS SDKs"),
+    // The client's name and version.
+    IgnoredHeader::new("x-amz-user-agent", |_| true, "aws-sdk-js in browsers"),
+    IgnoredHeader::new("x-amz-api-version", |_| true, "AWS SDK for C++: every call"),
+    // Clients send headers of a response with their next request.
+    IgnoredHeader::for_all_operations("x-amz-request-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-id-2", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-abort-date", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-abort-rule-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations(
+        "x-amz-access-point-alias",
+        IgnoreReason::ResponseOnly,
+        RESPONSE_HEADER,
+    ),
+    IgnoredHeader::for_all_operations("x-amz-archive-status", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-bucket-arn", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-bucket-region", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations(
+        "x-amz-copy-source-version-id",
+        IgnoreReason::ResponseOnly,
+        RESPONSE_HEADER,
+    ),
+    IgnoredHeader::for_all_operations("x-amz-delete-marker", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-expiration", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-missing-meta", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-mp-parts-count", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-object-size", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations(
+        "x-amz-replication-status",
+        IgnoreReason::ResponseOnly,
+        RESPONSE_HEADER,
+    ),
+    IgnoredHeader::for_all_operations("x-amz-request-charged", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-restore", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-tagging-count", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-version-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    // A request without a copy source has nothing to take over or to compare.
     IgnoredHeader::new("x-amz-metadata-directive", writes_without_source, "s3fs"),
     IgnoredHeader::new("x-amz-tagging-directive", writes_without_source, "s3fs"),
-    IgnoredHeader::new("x-amz-copy-source-if-*", creates_without_source, "4.6"),
-    IgnoredHeader::new("x-amz-copy-source-server-side-encryption-customer-*", creates_without_source, "4.8"),
-    // minio-go says the encryption again where it completes.
+    IgnoredHeader::new("x-amz-copy-source-if-*", creates_without_source, "s3fs: copies in parts"),
+    IgnoredHeader::new(
+        "x-amz-copy-source-server-side-encryption-customer-*",
+        creates_without_source,
+        "s3fs: copies in parts",
+    ),
+    // An upload is encrypted as CreateMultipartUpload asked; minio-go repeats the headers.
     IgnoredHeader::new("x-amz-server-side-encryption", completes_upload, "minio-go"),
     IgnoredHeader::new("x-amz-server-side-encryption-aws-kms-key-id", completes_upload, "minio-go"),
     IgnoredHeader::new("x-amz-server-side-encryption-context", completes_upload, "minio-go"),
 ];
 
-const ECHOED_RESPONSE_HEADER: &str = "3.2, 3.3: of answers";
+const AWS_CHUNKED: &str = "Amazon S3, Transferring payload in multiple chunks";
 
-fn puts_policy(operation: Operation) -> bool {
-    operation == Operation::Put(Setting::Policy)
-}
+const SIGNATURE: &str = "Amazon S3, Authenticating requests (AWS Signature Version 4)";
+
+const RESPONSE_HEADER: &str = "Amazon S3, Common response headers, and the operations' response headers";
 
 fn completes_upload(operation: Operation) -> bool {
     operation == Operation::CompleteMultipartUpload

@@ -1,4 +1,6 @@
 //! The S3 dialect as AWS documents it. Section numbers are those of the S3 reference.
+//!
+//! Uses: `model`, `encoding`, `dialect`, `documents`.
 
 pub mod auth;
 pub mod chunked;
@@ -12,7 +14,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{BucketSettings, CommonHeaders, Dialect, Manual};
+use crate::dialect::{BucketSettings, CommonHeaders, Dialect, Manual};
 use crate::model::{ChecksumAlgorithm, Operation, Timestamp};
 
 /// Amazon S3.
@@ -34,7 +36,6 @@ pub const BASE: Dialect = Dialect {
     parameters_ignore_case: false,
     header_prefix: "x-amz-",
     metadata_prefix: "x-amz-meta-",
-    transport_headers: headers::TRANSPORT_HEADERS,
     ignored_headers: headers::IGNORED_HEADERS,
     metadata_kept_prefixes: &[],
     // 7.1
@@ -79,7 +80,7 @@ pub const BASE: Dialect = Dialect {
         server: "AmazonS3",
         request_id_header: "x-amz-request-id",
         trace_id_header: Some("x-amz-id-2"),
-        format_request_id: format_request_id,
+        format_request_id,
         server_time_header: None,
         head_error_header: None,
     },

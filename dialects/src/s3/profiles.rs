@@ -1,7 +1,7 @@
 //! Servers that speak S3 with stated differences, as targets. Section 11 of the S3 reference. What is only said to have been
 //! so in older releases is not relied on.
 
-use crate::engine::dialect::{
+use crate::dialect::{
     BucketSettingLocation, BucketSettings, Defaults, Dialect, FieldName, Limits, OperationRoute,
     ResourceLevel, WordTables, Words,
 };

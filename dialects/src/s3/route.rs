@@ -1,6 +1,6 @@
 //! Hosts (1.1) and operations (3.1) of S3.
 
-use crate::engine::dialect::{HostForm, OperationRoute, ResourceLevel};
+use crate::dialect::{HostForm, OperationRoute, ResourceLevel};
 use crate::model::Operation as Op;
 
 /// Virtual hosts and end points; access points and website hosts are not part of the object API.
@@ -103,7 +103,10 @@ pub const SUB_RESOURCES: &[&str] = &[
     "lifecycle",
     "location",
     "logging",
+    "metadataAnnotationTable",
     "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
     "metadataTable",
     "metrics",
     "notification",

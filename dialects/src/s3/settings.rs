@@ -1,11 +1,12 @@
 //! The documents beside objects (3.9) and buckets (3.10) of S3. The canonical trees are these, but for the filters of
 //! lifecycle rules and the names of keys of encryption.
 
-use crate::documents::settings_documents::{
-    BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, flatten_filters, group_element,
-    number_element, page_elements, restore_filters, text_element, words_element,
+use crate::dialect::AclStyle;
+use crate::dialect::settings_schema::{
+    BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, group_element, number_element,
+    page_elements, text_element, words_element,
 };
-use crate::engine::dialect::AclStyle;
+use crate::documents::settings_documents::{flatten_filters, restore_filters};
 use crate::model::{ErrorKind, Group, Setting};
 
 /// 7.3

@@ -1,6 +1,6 @@
 //! The words of S3.
 
-use crate::engine::dialect::{WordTables, Words};
+use crate::dialect::{WordTables, Words};
 use crate::model::{CannedAcl, Directive, Encryption, Field, StorageClass};
 
 /// 4.3, 4.4, 7.2, 7.3, 7.4
@@ -36,7 +36,7 @@ pub const TABLES: WordTables = WordTables {
         (Encryption::Kms, "aws:kms"),
         (Encryption::KmsDualLayer, "aws:kms:dsse"),
     ]),
-    flag_word: flag_word,
+    flag_word,
 };
 
 const DIRECTIVE: Words<Directive> = Words(&[(Directive::Copy, "COPY"), (Directive::Replace, "REPLACE")]);

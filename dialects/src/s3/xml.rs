@@ -1,8 +1,8 @@
 //! The documents of S3 (3.6, 3.7, 4.9, 8.1).
 
+use crate::dialect::XmlStyle;
 use crate::encoding::percent;
 use crate::encoding::xml::{Node, XmlWriter};
-use crate::engine::dialect::XmlStyle;
 
 /// The namespace of every result root.
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
@@ -42,7 +42,7 @@ pub const STYLE: XmlStyle = XmlStyle {
         "Contents",
         "CommonPrefixes",
     ],
-    listed_object: &["Key", "LastModified", "ETag", "Size", "Owner", "StorageClass"],
+    listed_object: &["Key", "LastModified", "ETag", "Size", "Owner", "StorageClass", "RestoreStatus"],
     parts: &[
         "Bucket",
         "Key",
@@ -70,7 +70,17 @@ pub const STYLE: XmlStyle = XmlStyle {
         "Version",
         "CommonPrefixes",
     ],
-    version: &["Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "Owner", "StorageClass"],
+    version: &[
+        "Key",
+        "VersionId",
+        "IsLatest",
+        "LastModified",
+        "ETag",
+        "Size",
+        "Owner",
+        "StorageClass",
+        "RestoreStatus",
+    ],
     uploads: &[
         "Bucket",
         "KeyMarker",

@@ -2,49 +2,27 @@
 
 use secrecy::SecretString;
 
-use crate::authentication::addressing;
-use crate::authentication::signature::{Payload, ResourceAddress, VerifiedSignature};
-use crate::documents::{bucket_pages, request_documents, settings_documents};
+use crate::dialect::route::{LossPolicy, Route, SameBucketNames};
+use crate::dialect::signature::{Payload, ResourceAddress, VerifiedSignature};
+use crate::dialect::target::PREFIX_DEFAULT;
+use crate::dialect::{Dialect, SmallPartsConfig, Target, addressing};
+use crate::documents::{bucket_pages, settings_documents};
 use crate::engine::body_verifier::BodyVerifier;
-use crate::engine::dialect::{Dialect, Target};
 use crate::engine::exchange::Exchange;
-use crate::engine::loss::{self, Loss, LossPolicy};
+use crate::engine::loss::{self, Loss};
 use crate::engine::plan::{self, Plan, PlanKind, PlanRoutes, Procedure};
-use crate::engine::route::{Route, SameBucketNames};
-use crate::engine::small_parts::{self, SmallPartsConfig};
-use crate::engine::{emulation, read_request, relay, streaming, write_request};
+use crate::engine::{
+    copy_source, emulation, read_request, relay, request_documents, small_parts, streaming, write_request,
+};
 use crate::model::{
     ErrorKind, Field, Operation, OutgoingRequest, RawHead, Rejection, Request, Setting, SharedCredentials,
     TargetClock,
 };
-use crate::translator::lines::{HIDDEN, Line, LineSubject, is_secret, pair_lines};
+use crate::translator::handling::{Handling, classify_operation};
+use crate::translator::line_subject::LineSubject;
+use crate::translator::lines::{HIDDEN, Line, is_secret, pair_lines};
 use crate::translator::request_text::{self, PastedRequest};
 use crate::translator::rules;
-
-/// How a field is translated between two dialects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handling {
-    /// The target supports it.
-    Native,
-    /// The proxy does it, or expresses it in another way.
-    Emulated,
-    /// The target does not support it. Rejected or reported, by the policy of the route.
-    Lost,
-    /// Rejected on every route, because losing it would lose data or expose it.
-    Rejected,
-}
-
-impl Handling {
-    /// The word in the printed matrix.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Emulated => "emulated",
-            Self::Lost => "lost",
-            Self::Rejected => "rejected",
-        }
-    }
-}
 
 /// One field of one operation between two dialects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +109,9 @@ fn classify_field(
             (Handling::Emulated, "set after the object is complete")
         }
         Field::BypassLock => (Handling::Emulated, "not sent: the target does not delete locked objects"),
+        Field::ConfirmPolicyLockout => {
+            (Handling::Emulated, "not sent: it only permits what the target decides")
+        }
         _ if Field::SOURCE_CONDITIONS.contains(&field) => (
             Handling::Emulated,
             "by a HEAD of the source before and after the copy; rejected with conditions = \"native\"",
@@ -167,26 +148,6 @@ pub fn classify_operations(caller: &Dialect, target: &Dialect) -> Vec<(Operation
             (operation, handling, note)
         })
         .collect()
-}
-
-/// How an operation is translated towards a target.
-pub(crate) fn classify_operation(
-    operation: Operation,
-    caller: &Dialect,
-    target: &Dialect,
-) -> (Handling, &'static str) {
-    let is_policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
-    match (target.find_route(operation), emulation::describe_substitute(target, operation)) {
-        (Some(_), _) if is_policy && caller.family != target.family => {
-            (Handling::Rejected, "names accounts and actions of the vendor")
-        }
-        (Some(_), _) if small_parts::can_combine(operation, caller, target) => {
-            (Handling::Native, "parts below the target's minimum are combined")
-        }
-        (Some(_), _) => (Handling::Native, ""),
-        (None, Some(note)) => (Handling::Emulated, note),
-        (None, None) => (Handling::Rejected, ""),
-    }
 }
 
 /// The elements of a caller's documents that a target's do not have: rejected by name.
@@ -496,7 +457,7 @@ fn draft_target_request(
                 let put = build_kept_part(route, &relay::remove_copy_fields(request.clone()), number);
                 written.0 = write_request::write_request(&small_parts::route_to_small_parts(route), &put)?.0;
             }
-            let head_request = relay::build_source_head_request(request);
+            let head_request = copy_source::build_source_head_request(request);
             let (lookup, _) = write_request::write_request(source_route, &head_request)?;
             let operation = match request.operation {
                 Operation::UploadPartCopy => Operation::UploadPart,
@@ -639,7 +600,12 @@ pub fn build_sample_target(dialect: &'static Dialect) -> Target {
         clock: TargetClock::default(),
         seal_secret: SecretString::from(String::new()),
         kms_keys: Vec::new(),
-        staging: SmallPartsConfig::default(),
+        staging: SmallPartsConfig {
+            is_combining: true,
+            prefix: PREFIX_DEFAULT.to_owned(),
+            bucket: None,
+            caller_part_bytes_min: crate::smallest_part_bytes(),
+        },
     }
 }
 

@@ -1,10 +1,11 @@
 //! The lines of a request and those of its translation, in pairs.
 
+use crate::dialect::{Dialect, FieldName, IgnoreReason};
 use crate::encoding::percent;
-use crate::engine::dialect::{Dialect, FieldName};
 use crate::engine::loss::display_name;
-use crate::model::{Field, Operation, OutgoingRequest, RawHead, Request, ValueKind};
-use crate::translator::explain::{Handling, classify_operation};
+use crate::model::{Field, Operation, OutgoingRequest, RawHead, Request};
+use crate::translator::handling::{Handling, classify_operation};
+use crate::translator::line_subject::LineSubject;
 use crate::translator::rules::describe_rule;
 
 /// One line of a request as documents print it; each query parameter has a line of its own.
@@ -42,48 +43,6 @@ impl LinePart {
             Self::RequestLine => "first",
             Self::Parameter => "parameter",
             Self::Header => "header",
-        }
-    }
-}
-
-/// What a line is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LineSubject {
-    /// The operation and its object.
-    Operation,
-    /// Where the request is sent.
-    Host,
-    /// The source of a copy.
-    CopySource,
-    /// A field.
-    Field(Field),
-    /// An entry of user metadata, by name.
-    Metadata(String),
-    /// A checksum of the body.
-    Checksum,
-    /// The credential and the signature.
-    Credential,
-    /// Nothing that the dialect gives a meaning.
-    Other,
-}
-
-impl LineSubject {
-    fn pair_key(&self) -> Option<String> {
-        match self {
-            Self::Operation => Some("target".to_owned()),
-            Self::Host => Some("host".to_owned()),
-            Self::CopySource => Some("source".to_owned()),
-            Self::Field(field) => Some(field.name()),
-            Self::Metadata(name) => Some(format!("metadata {name}")),
-            Self::Checksum | Self::Credential | Self::Other => None,
-        }
-    }
-
-    fn is_secret(&self) -> bool {
-        match self {
-            Self::Credential => true,
-            Self::Field(field) => field.kind() == ValueKind::Secret,
-            _ => false,
         }
     }
 }
@@ -241,11 +200,13 @@ fn is_credential(caller: &Dialect, name: &str) -> bool {
 }
 
 fn find_caller_header_subject(caller: &Dialect, operation: Operation, name: &str) -> LineSubject {
-    let is_transport_header = caller.transport_headers.contains(&name);
+    let is_verified_header = caller.ignored_headers.iter().any(|row| {
+        row.matches_header(name) && matches!(row.reason, IgnoreReason::Transport | IgnoreReason::Signature)
+    });
     match name {
         "host" => LineSubject::Host,
         "authorization" | "date" => LineSubject::Credential,
-        _ if is_transport_header && is_credential(caller, name) => LineSubject::Credential,
+        _ if is_verified_header && is_credential(caller, name) => LineSubject::Credential,
         _ if caller.checksum_headers.iter().any(|row| row.0 == name) => LineSubject::Checksum,
         _ => find_header_subject(caller, operation, name),
     }

@@ -1,9 +1,9 @@
 //! The rules of the vendors' documents for the lines of a request, from the tables that the translation uses, so that the
 //! two cannot differ.
 
-use crate::engine::dialect::{ConditionCombination, Dialect, FieldName, SelfCopyRule, Words};
+use crate::dialect::{ConditionCombination, Dialect, FieldName, SelfCopyRule, Words};
 use crate::model::{CannedAcl, Directive, Field, Operation, Request, ValueKind};
-use crate::translator::lines::LineSubject;
+use crate::translator::line_subject::LineSubject;
 
 /// The vendor's document that describes an operation.
 pub fn format_document_title(dialect: &Dialect, operation: Operation) -> String {

@@ -1,6 +1,12 @@
 //! What fuzzers feed for long, fed for a moment: what was found before, the golden cases, and changes of both.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod targets;
 

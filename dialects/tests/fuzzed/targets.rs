@@ -6,14 +6,15 @@ use blobfish_dialects::authentication::authenticate::{
 };
 use blobfish_dialects::authentication::form_upload;
 use blobfish_dialects::authentication::form_upload::{FormProgress, FormReader};
-use blobfish_dialects::authentication::signature::{BodyDecoder as _, Payload, ResourceAddress};
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::response_context::ResponseContext;
+use blobfish_dialects::dialect::signature::{BodyDecoder as _, Payload, ResourceAddress};
 use blobfish_dialects::encoding::hash::derive_key;
 use blobfish_dialects::encoding::xml;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
-use blobfish_dialects::engine::streaming;
-use blobfish_dialects::engine::write_response::{self, ResponseContext};
+use blobfish_dialects::engine::exchange::{Exchange, Step};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::{streaming, write_response};
 use blobfish_dialects::model::{
     Checksum, ChecksumAlgorithm, Fields, Operation, OutgoingRequest, Rejection, Request, Response, Timestamp,
 };

@@ -1,7 +1,7 @@
-//! The operators' listener: metrics, health, and the console with the API behind it.
+//! The admin port: metrics, health checks, the console and its API.
 //!
-//! Nobody signs in here, so that the listener belongs on loopback or behind something that asks who comes. Nothing changes
-//! anything, and no answer holds a secret.
+//! There is no authentication, so the admin port belongs on loopback or behind an authenticating proxy. All requests
+//! are read-only, and no response contains a secret.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,9 +18,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::admin::{config_view, status};
-use crate::cli::explain;
-use crate::cli::explain::{ExplainQuery, REQUEST_BYTES_MAX};
+use crate::admin::explain::{ExplainQuery, REQUEST_BYTES_MAX};
+use crate::admin::{config_view, explain, status};
 use crate::request::active_config::ActiveConfig;
 use crate::request::running_copies::RUNNING_COPIES;
 use crate::telemetry::metrics::METRICS;
@@ -31,27 +30,27 @@ const SCRIPT: &str = include_str!("console/console.js");
 const STYLE: &str = include_str!("console/console.css");
 const ICON: &str = include_str!("console/icon.svg");
 
-/// Nothing from elsewhere, nothing inline.
+/// Forbids everything from other origins, and inline scripts and styles.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-                      require-trusted-types-for 'script'";
+                                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                                       require-trusted-types-for 'script'";
 
-/// A question of the console has this long to arrive.
+/// Time limit for the body of a request.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The application behind the admin listener.
 pub struct Admin {
-    /// Whether only this machine can connect.
+    /// Whether the admin port listens on loopback only.
     is_loopback: bool,
-    /// Whether requests are served: false until the listeners stand, and again once they are closing.
+    /// Whether the process is ready: false until the listeners are open, and again during a shutdown.
     ready: Arc<watch::Sender<bool>>,
-    /// What requests run on.
+    /// The active configuration.
     current: Arc<ArcSwap<ActiveConfig>>,
     started_at: Instant,
 }
 
 impl Admin {
-    /// For the listener at this address.
+    /// Creates the application for the listener at this address.
     pub fn new(
         address: SocketAddr,
         ready: Arc<watch::Sender<bool>>,
@@ -88,17 +87,18 @@ impl Admin {
                 METRICS.config_loaded.get(),
             )),
             "/api/examples" => build_json_response(&list_examples()),
-            "/api/explain" => build_error_response(405, "POST a question here"),
-            _ => build_response(404, "text/plain", "there is no such page\n"),
+            "/api/explain" => build_error_response(405, "use POST"),
+            _ => build_response(404, "text/plain", "not found\n"),
         }
     }
 
     async fn explain_request(&self, session: &mut ServerSession) -> Result<String, (u16, String)> {
         check_same_origin(&session.req_header().headers).map_err(|(status, why)| (status, why.to_owned()))?;
         let body = timeout(BODY_TIME_MAX, read_body(session)).await;
-        let body = body.unwrap_or(Err((408, "the question did not arrive in time".to_owned())))?;
-        let query: ExplainQuery = serde_json::from_slice(&body)
-            .map_err(|error| (400, format!("not a question of {{from, to, request}}: {error}")))?;
+        let body = body.unwrap_or(Err((408, "timeout while reading the request body".to_owned())))?;
+        let query: ExplainQuery = serde_json::from_slice(&body).map_err(|error| {
+            (400, format!("invalid request, expected {{\"from\", \"to\", \"request\"}}: {error}"))
+        })?;
         explain::explain_to_json(&query, Some(&self.current.load()))
             .map_err(|error| (400, format!("{error:#}")))
     }
@@ -109,10 +109,11 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
         let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
+        // On other addresses the operator decides which names resolve to this machine.
         if self.is_loopback && !head.headers.get_all("host").iter().all(|host| is_own_host(host.as_bytes())) {
             return build_error_response(
                 403,
-                "this listener is on loopback: ask for it by its address or as localhost",
+                "the Host header must be an IP address or localhost, because this port listens on loopback",
             );
         }
         match (method.as_str(), path.as_str()) {
@@ -120,29 +121,29 @@ impl ServeHttp for Admin {
             ("POST", "/api/explain") => match self.explain_request(session).await {
                 Ok(json) => build_response(200, "application/json", json),
                 Err((status, message)) => {
-                    // What was not read is not taken for another request.
+                    // The rest of an unread body must not be parsed as another request.
                     session.set_keepalive(None);
                     build_error_response(status, &message)
                 }
             },
             _ => {
                 session.set_keepalive(None);
-                build_response(405, "text/plain", "GET or HEAD\n")
+                build_response(405, "text/plain", "method not allowed; use GET or HEAD\n")
             }
         }
     }
 }
 
-/// A page elsewhere whose name was made to lead to this machine would be let in by its own origin: only names that nobody
-/// can have lead elsewhere are answered.
+/// Whether a host is an IP address or a localhost name. DNS rebinding could make the name of a malicious page resolve
+/// to this machine, and the page would then be of the same origin; these hosts cannot be rebound.
 fn is_own_host(host: &[u8]) -> bool {
     let endpoint =
         std::str::from_utf8(host).ok().and_then(|host| Endpoint::parse(&format!("http://{host}")).ok());
     endpoint.is_some_and(|own| own.ip().is_some() || own.is_loopback())
 }
 
-/// Whether a question comes from our own page, or from no page at all. Browsers say where a request comes from, and ask
-/// before they send JSON elsewhere.
+/// Checks that a request comes from the console or from no web page. Browsers send the origin of a request, and send
+/// JSON to another origin only after a CORS preflight.
 fn check_same_origin(headers: &HeaderMap) -> Result<(), (u16, &'static str)> {
     let header_text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let content_type =
@@ -150,15 +151,17 @@ fn check_same_origin(headers: &HeaderMap) -> Result<(), (u16, &'static str)> {
     let host = header_text("host").unwrap_or_default();
     let is_own_origin =
         |origin: &str| origin.split_once("://").is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(host));
+    // Both headers, because older browsers send only Origin. Programs such as curl send neither.
     if !header_text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"))
         || !header_text("origin").is_none_or(is_own_origin)
     {
-        return Err((403, "another page's question"));
+        return Err((403, "requests from other web pages are rejected"));
     }
+    // HTML forms cannot send this type, and scripts of other origins need a preflight for it.
     if content_type.eq_ignore_ascii_case("application/json") {
         Ok(())
     } else {
-        Err((415, "the question has to be application/json"))
+        Err((415, "the content type must be application/json"))
     }
 }
 
@@ -166,12 +169,13 @@ async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, (u16, String)
     let mut body = Vec::new();
     loop {
         match session.read_request_body().await {
+            // Checked before the bytes are kept, so that a request cannot use more memory than the limit.
             Ok(Some(bytes)) if body.len().saturating_add(bytes.len()) > REQUEST_BYTES_MAX => {
-                return Err((413, format!("the question is larger than {REQUEST_BYTES_MAX} bytes")));
+                return Err((413, format!("the request is larger than {REQUEST_BYTES_MAX} bytes")));
             }
             Ok(Some(bytes)) => body.extend_from_slice(&bytes),
             Ok(None) => return Ok(body),
-            Err(_) => return Err((400, "the question did not arrive whole".to_owned())),
+            Err(_) => return Err((400, "the request body is incomplete".to_owned())),
         }
     }
 }
@@ -197,6 +201,7 @@ fn build_response(status: u16, content_type: &'static str, body: impl Into<Vec<u
         .status(status)
         .header("content-type", content_type)
         .header("content-length", body.len())
+        // The pages show the state of this moment, and no cache should keep the configuration.
         .header("cache-control", "no-store")
         .header("x-content-type-options", "nosniff")
         .header("referrer-policy", "no-referrer")
@@ -210,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_lead_to_this_machine_alone() {
+    fn only_addresses_and_localhost_names_are_own_hosts() {
         for host in [
             "127.0.0.1:9090",
             "127.0.0.1",
@@ -239,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_come_from_our_own_page_or_from_none() {
+    fn requests_of_other_pages_are_rejected() {
         let json = ("content-type", "application/json; charset=utf-8");
         check_headers(&[json], None);
         check_headers(&[json, ("origin", "http://127.0.0.1:9090"), ("sec-fetch-site", "same-origin")], None);

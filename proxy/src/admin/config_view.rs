@@ -1,4 +1,4 @@
-//! The configuration as it may be shown: everything but secrets, which are not even read here.
+//! The configuration as `/api/config` shows it: everything except secrets, which this module never reads.
 
 use blobfish_config::{
     AbandonedCopies, Addressing, BucketRule, Caller, Certificate, Conditions, Config, GrantAccess,
@@ -6,7 +6,7 @@ use blobfish_config::{
 };
 use serde_json::{Value, json};
 
-/// The answer of `/api/config`.
+/// Renders the response of `/api/config`.
 pub fn render_config(config: &Config, loaded_seconds: f64) -> Value {
     let listen = &config.listen;
     let dialects = blobfish_dialects::DIALECTS.iter().chain(blobfish_dialects::PROFILES);
@@ -83,6 +83,7 @@ fn render_traces(traces: &Traces) -> Value {
     let scheme = if traces.endpoint.tls { "https" } else { "http" };
     json!({
         "endpoint": format!("{scheme}://{}{}", traces.endpoint.authority(), traces.path),
+        // Names only: the values are often API keys.
         "headers": traces.headers.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "sample_ratio": traces.sample_ratio,
         "trust_incoming_context": traces.trust_incoming_context,
@@ -109,6 +110,7 @@ fn render_target(target: &Target) -> Value {
         },
         "credentials": target.credentials,
         "access_key": shorten_access_key(&target.access_key),
+        // Of secrets and certificates only their presence is shown.
         "session_token": target.session_token.is_some(),
         "own_authorities": target.ca.is_some(),
         "client_certificate": target.client_cert.is_some(),
@@ -168,9 +170,10 @@ fn render_caller(caller: &Caller) -> Value {
     })
 }
 
-/// Enough of an access key to recognise it.
+/// Shortens an access key ID. Its ends are enough to recognise it.
 fn shorten_access_key(key: &str) -> String {
     let characters: Vec<char> = key.chars().collect();
+    // Of a short ID only a quarter is shown at each end, so that half of it stays hidden.
     let visible_chars = if characters.len() >= 16 { 4 } else { characters.len() / 4 };
     let begin: String = characters.iter().take(visible_chars).collect();
     let end: String = characters.iter().skip(characters.len().saturating_sub(visible_chars)).collect();
@@ -182,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_an_access_key_only_its_ends_are_shown() {
+    fn only_the_ends_of_an_access_key_are_shown() {
         assert_eq!(shorten_access_key("AKIDBLOBFISHDEMO0001"), "AKID…0001");
         assert_eq!(shorten_access_key("AKIDKEY1"), "AK…Y1");
         assert_eq!(shorten_access_key("abc"), "…");

@@ -1,4 +1,4 @@
-//! What is counted, put together for people: by who asks and who serves, with percentiles.
+//! The response of `/api/status`: the metrics by caller dialect and target, with percentiles.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::target::health::TargetHealth;
 use crate::telemetry::access_log;
 use crate::telemetry::metrics::{LATENCY_BUCKETS_SECONDS, METRICS};
 
-/// The answer of `/api/status`.
+/// Builds the response of `/api/status`.
 pub fn build_status(config: &ActiveConfig, ready: bool, uptime: Duration) -> Value {
     let mut errors: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for metric in collect_metrics(&METRICS.target_errors) {
@@ -29,7 +29,7 @@ pub fn build_status(config: &ActiveConfig, ready: bool, uptime: Duration) -> Val
             "errors": errors.get(name).cloned().unwrap_or_default(),
         })
     });
-    let losses = collect_metrics(&METRICS.losses).into_iter().map(|metric| {
+    let lost_fields = collect_metrics(&METRICS.losses).into_iter().map(|metric| {
         json!({
             "field": get_label(&metric, "field"), "caller_dialect": get_label(&metric, "caller_dialect"),
             "target": get_label(&metric, "target"), "count": get_counter_value(&metric),
@@ -45,18 +45,18 @@ pub fn build_status(config: &ActiveConfig, ready: bool, uptime: Duration) -> Val
         "uptime_seconds": uptime.as_secs(),
         "config_loaded_timestamp_seconds": METRICS.config_loaded.get(),
         "ready": ready,
-        "in_flight": METRICS.in_flight.get(),
-        "connections": METRICS.connections.get(),
-        "copies_running": METRICS.copies_running.get(),
+        "requests_in_flight": METRICS.in_flight.get(),
+        "client_connections": METRICS.connections.get(),
+        "copies_in_progress": METRICS.copies_running.get(),
         "bounds_seconds": LATENCY_BUCKETS_SECONDS,
         "pairs": collect_pairs().into_iter().map(|((dialect, target), pair)| pair.to_json(&dialect, &target)).collect::<Vec<_>>(),
         "targets": targets.collect::<Vec<_>>(),
-        "refused": rejections,
-        "losses": losses.collect::<Vec<_>>(),
+        "rejections": rejections,
+        "lost_fields": lost_fields.collect::<Vec<_>>(),
     })
 }
 
-/// What one dialect's callers had of one target.
+/// The figures of one caller dialect and target.
 #[derive(Default)]
 struct PairStats {
     requests: u64,
@@ -72,7 +72,7 @@ impl PairStats {
         json!({
             "caller_dialect": dialect, "target": target, "requests": self.requests, "statuses": self.statuses,
             "bytes_in": self.bytes_in, "bytes_out": self.bytes_out,
-            "request_seconds": self.request_times.to_json(), "upstream_seconds": self.target_times.to_json(),
+            "request_duration_seconds": self.request_times.to_json(), "target_response_seconds": self.target_times.to_json(),
         })
     }
 }
@@ -91,6 +91,7 @@ fn collect_pairs() -> BTreeMap<(String, String), PairStats> {
         let pair = pairs.entry(pair_key(&metric)).or_default();
         match get_label(&metric, "direction").as_str() {
             "in" => pair.bytes_in = get_counter_value(&metric),
+            // The label `direction` has only the values "in" and "out".
             _ => pair.bytes_out = get_counter_value(&metric),
         }
     }
@@ -103,7 +104,7 @@ fn collect_pairs() -> BTreeMap<(String, String), PairStats> {
     pairs
 }
 
-/// The class of a status. `cut` is an answer that did not arrive whole.
+/// The class of a status. An `aborted` response did not arrive completely.
 fn classify_status(status: &str) -> &'static str {
     match status.as_bytes().first() {
         Some(b'2') => "2xx",
@@ -114,7 +115,7 @@ fn classify_status(status: &str) -> &'static str {
     }
 }
 
-/// A histogram of times: how many took at most as long as each of the bounds.
+/// A histogram of durations, as cumulative counts for each bound.
 #[derive(Default)]
 struct LatencyHistogram {
     cumulative_counts: Vec<u64>,
@@ -138,9 +139,10 @@ impl LatencyHistogram {
         })
     }
 
-    /// The time that so many of a hundred do not exceed: linear between two bounds, as Prometheus does. What took longer
-    /// than the last bound reads as that.
+    /// Returns a percentile, interpolated linearly between two bounds as Prometheus does. Durations above the last
+    /// bound count as the last bound.
     fn percentile(&self, percent: u64) -> Option<f64> {
+        // No requests have no percentile; zero would look like a very fast target.
         if self.count == 0 {
             return None;
         }
@@ -148,6 +150,7 @@ impl LatencyHistogram {
         let (mut lower, mut below) = (0.0, 0);
         for (upper, within) in LATENCY_BUCKETS_SECONDS.iter().zip(&self.cumulative_counts) {
             if to_f64(*within) >= rank {
+                // max(1) avoids a division by zero for an empty bucket.
                 let share = (rank - to_f64(below)) / to_f64(within.saturating_sub(below).max(1));
                 return Some(lower + (upper - lower) * share);
             }
@@ -174,7 +177,7 @@ fn get_label(metric: &Metric, name: &str) -> String {
     pair.map(|pair| pair.value().to_owned()).unwrap_or_default()
 }
 
-/// Counters are whole numbers.
+/// The value of a counter. Counters are whole numbers, although the library stores them as floats.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -189,8 +192,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_lie_between_the_bounds() {
-        // Ten took at most half a millisecond, ten more at most one, and none longer.
+    fn percentiles_are_interpolated_between_bounds() {
+        // Ten requests of at most half a millisecond, ten more of at most one millisecond, none longer.
         let mut within = vec![20; LATENCY_BUCKETS_SECONDS.len()];
         within[0] = 10;
         let times = LatencyHistogram { cumulative_counts: within, count: 20 };
@@ -200,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn what_took_longer_than_every_bound_reads_as_the_last() {
+    fn durations_above_the_last_bound_count_as_the_last_bound() {
         let times = LatencyHistogram { cumulative_counts: vec![0; LATENCY_BUCKETS_SECONDS.len()], count: 3 };
         assert_eq!(times.percentile(99), LATENCY_BUCKETS_SECONDS.last().copied());
         assert_eq!(LatencyHistogram::default().percentile(50), None);
     }
 
     #[test]
-    fn statuses_have_classes() {
+    fn statuses_are_classified() {
         assert_eq!(
             ["200", "304", "412", "503", "aborted"].map(classify_status),
             ["2xx", "3xx", "4xx", "5xx", "aborted"]

@@ -1,4 +1,4 @@
-//! The command line.
+//! The arguments of the command line, and the `--help` texts.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,17 +11,17 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BLOBFISH_CO
 const EXAMPLES: &str = "\
 Examples:
   blobfish                                     demo mode: an embedded store on 127.0.0.1:9000
-  blobfish init                                write a configuration, after a few questions
-  blobfish check blobfish.toml                 find every mistake in a file
-  blobfish doctor --config blobfish.toml       ask the targets what they can do
-  blobfish serve --config blobfish.toml        serve what the file says
-  blobfish upgrade --config blobfish.toml      replace the running process, without a request lost
+  blobfish init                                write a configuration interactively
+  blobfish check blobfish.toml                 validate a configuration file
+  blobfish doctor --config blobfish.toml       test the targets
+  blobfish serve --config blobfish.toml        serve with this configuration
+  blobfish upgrade --config blobfish.toml      replace the running process with zero downtime
   blobfish explain --from cos --to oss r.http  show how a request is translated
-  blobfish losses                              show what is lost between which dialects
+  blobfish losses                              show which fields are lost between dialects
   blobfish schema                              print the JSON Schema of configurations
-  blobfish completions bash                    print completions for a shell
+  blobfish completions bash                    print shell completions
 
-Exit codes: 0 fine, 1 the input is wrong, 2 usage.";
+Exit codes: 0 success, 1 invalid input or failure, 2 wrong usage.";
 
 const INIT_EXAMPLES: &str = "\
 Examples:
@@ -31,7 +31,7 @@ Examples:
   blobfish init --caller-dialect s3 --target-dialect seaweedfs --endpoint http://127.0.0.1:8333 \\
       --region us-east-1 --bucket '*' --access-key ADMIN --secrets file
 
-The secret of the access key is never asked: the file names the variable or file that it comes from.";
+Blobfish never asks for the secret key: the configuration names the environment variable or file that contains it.";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
@@ -39,8 +39,8 @@ Examples:
   blobfish doctor --config blobfish.toml --target aliyun --bucket photos --json
   blobfish doctor --config blobfish.toml --read-only
 
-Scratch objects below blobfish-doctor-... are written to the bucket and deleted afterwards.
-Exit codes: 0 fine (warnings allowed), 1 a problem, 2 usage.";
+Scratch objects with the prefix blobfish-doctor- are written to the bucket and deleted afterwards.
+Exit codes: 0 no problem (warnings are allowed), 1 a problem, 2 wrong usage.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -48,65 +48,66 @@ Examples:
   blobfish completions zsh > ~/.zfunc/_blobfish
   blobfish completions fish > ~/.config/fish/completions/blobfish.fish";
 
-/// A reverse proxy for object storage that speaks several vendors' dialects.
+/// A reverse proxy that translates between the object storage dialects of S3, COS, OSS and JD Cloud
 #[derive(Debug, Parser)]
+// `blobfish --memory` is `blobfish serve --memory`, so the options of `serve` are also options of the program.
 #[command(name = "blobfish", version = VERSION, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What to do; `serve` where nothing is said.
+    /// The command; `serve` by default.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// How to serve, where no command is named.
+    /// The options of `serve`, if no command is given.
     #[command(flatten)]
     pub serve: ServeArgs,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve. Without a configuration: demo mode, with an embedded store, on this machine only
+    /// Start the proxy. Without a configuration: demo mode with an embedded store, on loopback only
     #[command(
         after_help = "Examples:\n  blobfish serve\n  blobfish serve --memory --listen 127.0.0.1:9100\n  blobfish serve --config /etc/blobfish/blobfish.toml"
     )]
     Serve(ServeArgs),
-    /// Replace the running process by a new one of the program and configuration that are there now
+    /// Replace the running process with zero downtime, by the program and configuration that are installed now
     #[command(
-        after_help = "Examples:\n  blobfish upgrade --config /etc/blobfish/blobfish.toml\n  blobfish upgrade --socket /run/blobfish/control.sock\n\nNo connection is refused and no request cut: the new process takes the listeners over once it serves, the old one\nends when its last request does. Where the new one cannot serve, the old one serves on, and the exit code is 1."
+        after_help = "Examples:\n  blobfish upgrade --config /etc/blobfish/blobfish.toml\n  blobfish upgrade --socket /run/blobfish/control.sock\n\nNo connection is rejected and no request is aborted: the new process inherits the listening sockets, and the old one drains\nand exits after its last request. If the new process cannot start, the old one continues to serve and the exit code is 1."
     )]
     Upgrade(UpgradeArgs),
-    /// Check a configuration file and report every mistake
+    /// Validate a configuration file and report every error
     #[command(after_help = "Examples:\n  blobfish check blobfish.toml")]
     Check {
-        /// The file
+        /// The configuration file
         file: PathBuf,
     },
-    /// Write a commented configuration, from flags or, on a terminal, from a few answers
+    /// Write a commented configuration, from flags or interactively on a terminal
     #[command(after_help = INIT_EXAMPLES)]
     Init(Box<InitArgs>),
-    /// Ask each target what it is and can do, and compare that to what the configuration relies on
+    /// Test each target, and compare what it supports with what the configuration relies on
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
-    /// Show what a request means and how it is translated, without sending it
+    /// Show how a request is translated, without sending it
     #[command(
         after_help = "Examples:\n  blobfish explain --from cos --to oss request.http\n  blobfish explain --from s3 --to cos --json < request.http\n  blobfish explain --from cos --config blobfish.toml request.http\n\nThe request is the text of HTTP or a curl command. Signatures are not checked.\nExit codes: 0 the request is accepted, 1 it would be rejected, 2 usage."
     )]
     Explain(ExplainArgs),
-    /// Show which fields are native, emulated, lost or rejected between which dialects
+    /// Show which fields are native, emulated, lost or rejected between dialects
     #[command(after_help = "Examples:\n  blobfish losses > losses.md\n  blobfish losses --json")]
     Losses {
-        /// JSON instead of Markdown
+        /// Print JSON instead of Markdown
         #[arg(long)]
         json: bool,
     },
-    /// Print the JSON Schema of the configuration, for editors
+    /// Print the JSON Schema of the configuration file, for editors
     #[command(
         after_help = "Examples:\n  blobfish schema > blobfish.schema.json\n  blobfish schema --markdown"
     )]
     Schema {
-        /// The same as tables of Markdown, for people
+        /// Print Markdown tables instead
         #[arg(long)]
         markdown: bool,
     },
-    /// Print completions for a shell
+    /// Print shell completions
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
@@ -114,30 +115,30 @@ pub enum Command {
     },
 }
 
-/// How to serve.
+/// The options of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder of the demo's embedded store
+    /// Directory of the embedded store (demo mode)
     #[arg(long, value_name = "DIR", default_value = "blobfish-data", conflicts_with = "config")]
     pub data: PathBuf,
-    /// Keep the demo's objects in memory
+    /// Keep the objects in memory (demo mode)
     #[arg(long, conflicts_with_all = ["config", "data"])]
     pub memory: bool,
-    /// Address of the demo, on loopback [default: 127.0.0.1:9000 and [::1]:9000]
+    /// Listen address, loopback only (demo mode) [default: 127.0.0.1:9000 and [::1]:9000]
     #[arg(long, value_name = "ADDR", conflicts_with = "config")]
     pub listen: Vec<SocketAddr>,
-    /// Address of the demo's console and metrics, on loopback
+    /// Admin address for console and metrics, loopback only (demo mode)
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090", conflicts_with = "config")]
     pub admin: SocketAddr,
 }
 
-/// What to replace.
+/// The options of `upgrade`.
 #[derive(Debug, Args)]
 pub struct UpgradeArgs {
-    /// Configuration file of the running process, whose `[admin] control` is used
+    /// Configuration file of the running process; its `[admin] control_socket` is used
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Control socket of the running process
@@ -145,10 +146,10 @@ pub struct UpgradeArgs {
     pub socket: Option<PathBuf>,
 }
 
-/// What to explain.
+/// The options of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// Dialect that the caller speaks
+    /// Dialect of the client
     #[arg(long, value_name = "DIALECT")]
     pub from: String,
     /// Dialect or profile of a sample target
@@ -157,7 +158,7 @@ pub struct ExplainArgs {
     /// Configuration whose routes, targets and policies are used
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// JSON instead of text
+    /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
     /// The request as it would be sent, with its document after an empty line, or a curl command [default: standard input]
@@ -165,86 +166,86 @@ pub struct ExplainArgs {
     pub request: Option<PathBuf>,
 }
 
-/// Whom to ask, and how.
+/// The options of `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Only this target; may be repeated [default: all]
+    /// Test only this target; may be repeated [default: all]
     #[arg(long, value_name = "NAME")]
     pub target: Vec<String>,
-    /// Bucket to try, as callers say it [default: the first one of each target that is no pattern]
+    /// Bucket to test, by the name that clients use [default: the first bucket of each target that is not a pattern]
     #[arg(long, value_name = "NAME")]
     pub bucket: Option<String>,
-    /// Write nothing
+    /// Do not write objects
     #[arg(long)]
     pub read_only: bool,
-    /// JSON instead of text
+    /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
 }
 
-/// What to write into a configuration.
+/// The options of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// File to write
+    /// Configuration file to write
     #[arg(long, value_name = "FILE", default_value = "blobfish.toml")]
     pub output: PathBuf,
-    /// Dialect that the app speaks: s3, jdcloud, cos, oss
+    /// Dialect of the application: s3, jdcloud, cos, oss
     #[arg(long, value_name = "DIALECT")]
     pub caller_dialect: Option<String>,
-    /// Dialect of the store, or one of its profiles: s3, aws, jdcloud, seaweedfs, cos, oss
+    /// Dialect or profile of the target: s3, aws, jdcloud, seaweedfs, cos, oss
     #[arg(long, value_name = "DIALECT")]
     pub target_dialect: Option<String>,
-    /// Variety of the dialect
+    /// Profile of the dialect
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,
-    /// End point of the store [default: the vendor's own in the region]
+    /// Endpoint of the target [default: the vendor's endpoint of the region]
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
-    /// Region of the store [default: what the end point's name says]
+    /// Region of the target [default: the region in the endpoint's host name]
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
-    /// Where the bucket goes [default: virtual, but path for an IP address]
+    /// Addressing of buckets [default: virtual, or path for an IP address]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub addressing: Option<AddressingArg>,
-    /// Plain http beyond this machine is meant
+    /// Allow plain HTTP to a target on another machine
     #[arg(long)]
     pub insecure: bool,
-    /// PEM file of authorities to trust beside the system's
+    /// PEM file of certificate authorities to trust in addition to the system's
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Bucket as the app says it, and its name at the store where that differs; `*` is every bucket. May be repeated
-    #[arg(long, value_name = "NAME[=NAME THERE]")]
+    /// Bucket name that the application uses, and its name at the target if different; `*` is every bucket. May be repeated
+    #[arg(long, value_name = "NAME[=TARGET NAME]")]
     pub bucket: Vec<String>,
-    /// Who evaluates conditions of copies [default: the target, where it has any]
+    /// Who evaluates the conditions of copies [default: the target, if it supports them]
     #[arg(long, value_name = "WHO")]
     pub conditions: Option<ConditionsArg>,
-    /// Access key id at the store
+    /// Access key ID at the target
     #[arg(long, value_name = "ID")]
     pub access_key: Option<String>,
-    /// Variable that the secret of that key comes from [default: the target's name and _SECRET]
+    /// Environment variable with the secret key [default: the target's name and _SECRET]
     #[arg(long, value_name = "VARIABLE")]
     pub secret_env: Option<String>,
-    /// File that the secret of that key comes from, instead of a variable
+    /// File with the secret key, instead of an environment variable
     #[arg(long, value_name = "FILE", conflicts_with = "secret_env")]
     pub secret_file: Option<PathBuf>,
-    /// Where the secret of the app comes from [default: env]
+    /// Where the application's secret key is stored [default: env]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub secrets: Option<SecretSource>,
-    /// Address for callers
+    /// Listen address for clients
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     pub listen: SocketAddr,
-    /// Address for operators
+    /// Listen address of the admin port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
     pub admin: SocketAddr,
-    /// Replace files that are there
+    /// Replace existing files
     #[arg(long)]
     pub force: bool,
 }
 
-/// Where the bucket goes in a request.
+/// Where a request contains the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AddressingArg {
     /// In the host
@@ -253,32 +254,32 @@ pub enum AddressingArg {
     Path,
 }
 
-/// Who evaluates conditions of copies.
+/// Who evaluates the conditions of copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ConditionsArg {
     /// The target
     Native,
-    /// Blobfish, which looks first
+    /// Blobfish, with a HEAD request before the copy
     Check,
 }
 
-/// Where the secret of the caller comes from.
+/// Where the caller's secret key is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SecretSource {
-    /// A variable that you set
+    /// In an environment variable that you set
     Env,
-    /// A new one is made, in a file of its own that only its owner can read
+    /// Generated, in a file that only its owner can read
     File,
-    /// A new one is made, in the configuration itself
+    /// Generated, in the configuration file
     Literal,
 }
 
-/// A command line that cannot be followed.
+/// Wrong usage of the command line; the exit code is 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// The completions of a shell.
+/// Generates the completions of a shell.
 pub fn generate_completions(shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "blobfish", &mut text);
@@ -290,12 +291,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn every_command_shows_examples() {
+    fn every_command_has_examples() {
         for command in Cli::command().get_subcommands() {
             let name = command.get_name();
             let help = command.clone().render_long_help().to_string();
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_is_what_runs_without_words() {
+    fn demo_mode_starts_without_arguments() {
         let cli = Cli::try_parse_from(["blobfish", "--memory", "--listen", "127.0.0.1:9100"]).unwrap();
         assert!(cli.command.is_none() && cli.serve.memory);
         assert!(Cli::try_parse_from(["blobfish", "serve", "--config", "f", "--memory"]).is_err());

@@ -1,4 +1,4 @@
-//! `blobfish losses`: who loses what, printed from the tables.
+//! `blobfish losses`: which fields are native, emulated, lost or rejected, printed from the tables of the dialects.
 
 use blobfish_dialects::DIALECTS;
 use blobfish_dialects::translator::explain::{
@@ -6,7 +6,7 @@ use blobfish_dialects::translator::explain::{
 };
 use serde_json::{Value, json};
 
-/// Gives the text to print.
+/// Runs `blobfish losses` and returns its output.
 pub fn run_losses(as_json: bool) -> String {
     if as_json { format!("{:#}\n", collect_losses()) } else { format_markdown(DIALECTS) }
 }

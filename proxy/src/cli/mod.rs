@@ -1,4 +1,4 @@
-//! The command line: arguments and the commands doctor, init, explain, losses.
+//! The command line: its arguments, and the commands doctor, init, explain and losses.
 //!
 //! Uses: `process`, `admin`, `request`, `inbound`, `target`, `telemetry`.
 

@@ -2,11 +2,12 @@
 //!
 //! They belong to the configuration that is in force, so that renewed files are shown after a reload.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::access::DynAccess;
 use blobfish_config::{Certificate, HttpsListener};
 use pingora_core::listeners::ALPN;
 use pingora_core::listeners::tls::TlsSettings;
@@ -20,7 +21,6 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::clock;
-use crate::request::active_config::ActiveConfig;
 
 /// A certificate that a listener cannot show.
 #[derive(Debug, thiserror::Error)]
@@ -134,24 +134,30 @@ fn validity_warning(file: &Path, der: &CertificateDer<'_>) -> Option<String> {
     }
 }
 
-/// How a listener speaks TLS. `address` is where it listens.
+/// The certificates of all https listeners, by their addresses.
+pub type CertificatesByAddress = BTreeMap<SocketAddr, Arc<ListenerCertificates>>;
+
+/// The certificates of the active configuration. It is this part only, so that listeners depend on nothing else of it.
+pub type ActiveCertificates = Arc<dyn DynAccess<CertificatesByAddress> + Send + Sync>;
+
+/// The TLS settings of the listener at `address`.
 ///
 /// # Errors
-/// None that is known of in this version of the framework.
+/// The framework's; this version has none.
 pub fn build_tls_settings(
     address: SocketAddr,
-    config: Arc<ArcSwap<ActiveConfig>>,
+    certificates: ActiveCertificates,
 ) -> pingora_core::Result<TlsSettings> {
     let mut settings = TlsSettings::intermediate("", "")?;
-    settings.set_cert_resolver(Arc::new(CertificateResolver { address, config }));
+    settings.set_cert_resolver(Arc::new(CertificateResolver { address, certificates }));
     settings.set_alpn(ALPN::H2H1);
     Ok(settings)
 }
 
-/// Chooses among those that are in force when a client comes.
+/// Chooses for each handshake among the certificates of the active configuration.
 struct CertificateResolver {
     address: SocketAddr,
-    config: Arc<ArcSwap<ActiveConfig>>,
+    certificates: ActiveCertificates,
 }
 
 impl std::fmt::Debug for CertificateResolver {
@@ -162,8 +168,7 @@ impl std::fmt::Debug for CertificateResolver {
 
 impl ResolvesServerCert for CertificateResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let config = self.config.load();
-        let certificates = config.certificates(self.address)?;
-        certificates.select_certificate(hello.server_name(), hello.signature_schemes())
+        let all = self.certificates.load();
+        all.get(&self.address)?.select_certificate(hello.server_name(), hello.signature_schemes())
     }
 }

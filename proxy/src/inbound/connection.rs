@@ -12,9 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::inbound::chunked_body::{ChunkError, ChunkedDecoder, DecodedPiece};
-use crate::inbound::http2::Http2Stream;
+use crate::inbound::connection_error::{ReadBodyError, ReadHeadError, WriteError};
+use crate::inbound::http2_stream::Http2Stream;
 use crate::inbound::proxy_protocol::ClientOrigin;
-use crate::inbound::request_head::{BodyLength, FramingError, HeadScanner};
+use crate::inbound::request_head::{BodyLength, HeadScanner};
+
+/// Requests on one connection. A load balancer distributes connections, so that long-lived ones are closed now and then.
+pub const REQUESTS_MAX: usize = 1000;
 
 /// From the first byte of a head to its last.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,38 +54,6 @@ const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long that may take, and how long nothing may come.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(10);
 const LINGER_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// A head that did not arrive.
-#[derive(Debug)]
-pub enum ReadHeadError {
-    /// The caller went, or never said anything: nobody is there to be told.
-    Disconnected,
-    /// It said too much.
-    TooLarge,
-    /// It said it too slowly.
-    TimedOut,
-    /// It said it in a way that is refused.
-    Invalid(FramingError),
-}
-
-/// A body that did not arrive.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadBodyError {
-    /// The caller went before the end.
-    #[error("the caller went before the end of its body")]
-    Disconnected,
-    /// Nothing came for too long.
-    #[error("the caller was silent for too long")]
-    TimedOut,
-    /// The coding was violated.
-    #[error(transparent)]
-    Malformed(#[from] ChunkError),
-}
-
-/// The answer did not reach the caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the caller cannot be written to")]
-pub struct WriteError;
 
 /// How an answer's body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! The framing is the h2 crate's; how much one connection may ask for and hold, and how long, is decided here.
 
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,20 +10,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use blobfish_config::Limits;
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
-use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderName, HeaderValue, Response};
+use h2::{Reason, RecvStream};
+use http::request::Parts;
 use pingora_core::protocols::Stream;
 use pingora_core::server::ShutdownWatch;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
-use crate::inbound::connection::{ClientConnection, WriteError};
+use crate::inbound::connection::{ClientConnection, REQUESTS_MAX};
 use crate::inbound::http2_flood::FloodDetector;
+use crate::inbound::http2_stream::Http2Stream;
 use crate::inbound::proxy_protocol::ClientOrigin;
-use crate::request::server::{DataServer, REQUESTS_MAX, wait_until_stopped};
+use crate::inbound::shutdown::wait_until_stopped;
 
 /// Requests of one connection that run at once. The least that clients count on.
 const CONCURRENT_STREAMS_MAX: usize = 100;
@@ -50,14 +52,35 @@ const GOAWAY_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a caller may take for what was written before the connection closes.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What runs the requests of a connection. This module does not know what they ask for.
+pub trait Http2Server: Send + Sync + 'static {
+    /// The limits of the active configuration.
+    fn limits(&self) -> Limits;
+
+    /// How long an idle connection stays open, by the active configuration.
+    fn idle_timeout(&self) -> Duration;
+
+    /// How long an idle connection stays open after the shutdown has begun.
+    fn closing_idle_timeout(&self) -> Duration;
+
+    /// Runs one request. `is_additional`: the connection has others that run.
+    fn serve_http2_request(
+        &self,
+        connection: ClientConnection,
+        head: &Parts,
+        has_no_body: bool,
+        is_additional: bool,
+    ) -> impl Future<Output = ()> + Send;
+}
+
 /// Serves a connection until it ends, and every request of it.
-pub async fn serve_http2(
-    server: &Arc<DataServer>,
+pub async fn serve_http2<S: Http2Server>(
+    server: &Arc<S>,
     stream: Stream,
     origin: ClientOrigin,
     shutdown: &ShutdownWatch,
 ) {
-    let limits = server.active_config.load().settings.limits.clone();
+    let limits = server.limits();
     // Somewhat more than is served, so that what is too much is told in the caller's dialect.
     let head_bytes = limits
         .head_bytes_max
@@ -80,12 +103,12 @@ pub async fn serve_http2(
     let (mut shutdown_watch, mut closing_since, mut request_count) = (shutdown.clone(), None, 0_usize);
     let (mut running, mut last_activity) = (JoinSet::new(), Instant::now());
     loop {
-        let idle_timeout = server.active_config.load().settings.limits.keepalive_idle;
+        let idle_timeout = server.idle_timeout();
         let deadline = match closing_since {
             None => last_activity + idle_timeout,
             // Answers wait for a caller to take them.
             Some(since) if connection.has_streams() => last_activity.max(since) + idle_timeout,
-            Some(since) => (since + server.shutdown.idle_timeout()).max(last_activity + LINGER_TIMEOUT),
+            Some(since) => (since + server.closing_idle_timeout()).max(last_activity + LINGER_TIMEOUT),
         };
         let (may_run, is_idle) = (running.len() < CONCURRENT_STREAMS_MAX, running.is_empty());
         tokio::select! {
@@ -211,105 +234,4 @@ fn poll_next_request(
     }
     // Requests that were given up do not count for the framing, but here until they have ended.
     connection.poll_closed(cx).map(|_| None)
-}
-
-/// One request and its answer.
-pub struct Http2Stream {
-    body: RecvStream,
-    /// Bytes handed out whose place in the window was not given back yet.
-    unreleased_bytes: usize,
-    responder: SendResponse<Bytes>,
-    response_body: Option<SendStream<Bytes>>,
-}
-
-impl Http2Stream {
-    fn new(body: RecvStream, responder: SendResponse<Bytes>) -> Self {
-        Self { body, unreleased_bytes: 0, responder, response_body: None }
-    }
-
-    /// The next bytes of the body. Who asks is done with the last ones: the caller may send as many again. Losing the
-    /// future loses no bytes.
-    pub async fn read_body(&mut self) -> Option<Result<Bytes, h2::Error>> {
-        let released_bytes = std::mem::take(&mut self.unreleased_bytes);
-        // Fails for a stream that has ended, which the next line finds.
-        let _ = self.body.flow_control().release_capacity(released_bytes);
-        let piece = self.body.data().await;
-        if let Some(Ok(bytes)) = &piece {
-            self.unreleased_bytes = bytes.len();
-        }
-        piece
-    }
-
-    /// Whether bytes of the body, or its end, are there already.
-    pub fn has_body_bytes(&mut self) -> bool {
-        self.body.flow_control().used_capacity() > 0 || self.body.is_end_stream()
-    }
-
-    /// Tells a caller that waits for it to send its body.
-    pub fn send_continue(&mut self) -> Result<(), WriteError> {
-        let mut head = Response::new(());
-        *head.status_mut() = http::StatusCode::CONTINUE;
-        self.responder.send_informational(head).map_err(|_| WriteError)
-    }
-
-    /// The head of the answer; `end` where nothing follows.
-    pub fn write_head(
-        &mut self,
-        status: u16,
-        headers: &[(String, Vec<u8>)],
-        length: Option<u64>,
-        end_stream: bool,
-    ) -> Result<(), WriteError> {
-        let mut head = Response::new(());
-        *head.status_mut() = http::StatusCode::from_u16(status).map_err(|_| WriteError)?;
-        for (name, value) in headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| WriteError)?;
-            head.headers_mut().append(name, HeaderValue::from_bytes(value).map_err(|_| WriteError)?);
-        }
-        if let Some(length) = length {
-            head.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
-        }
-        self.response_body = Some(self.responder.send_response(head, end_stream).map_err(|_| WriteError)?);
-        Ok(())
-    }
-
-    /// Some of the answer's body, as fast as the caller takes it.
-    pub async fn write_body(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {
-        let response_body = self.response_body.as_mut().ok_or(WriteError)?;
-        while !bytes.is_empty() {
-            response_body.reserve_capacity(bytes.len());
-            if response_body.capacity() == 0 {
-                let room = poll_fn(|cx| response_body.poll_capacity(cx)).await;
-                room.ok_or(WriteError)?.map_err(|_| WriteError)?;
-            }
-            let (piece, rest) =
-                bytes.split_at_checked(response_body.capacity().min(bytes.len())).ok_or(WriteError)?;
-            if !piece.is_empty() {
-                response_body.send_data(Bytes::copy_from_slice(piece), false).map_err(|_| WriteError)?;
-            }
-            bytes = rest;
-        }
-        Ok(())
-    }
-
-    /// Ends the answer.
-    pub fn finish(&mut self) -> Result<(), WriteError> {
-        let response_body = self.response_body.as_mut().ok_or(WriteError)?;
-        response_body.send_data(Bytes::new(), true).map_err(|_| WriteError)
-    }
-
-    /// Waits until the caller gives the request up, or goes.
-    pub async fn wait_for_reset(&mut self) {
-        let reset = match &mut self.response_body {
-            Some(response_body) => poll_fn(|cx| response_body.poll_reset(cx)).await,
-            None => poll_fn(|cx| self.responder.poll_reset(cx)).await,
-        };
-        // Either way nobody waits for the answer any more.
-        drop(reset);
-    }
-
-    /// Breaks the answer off in a way that shows that it is not complete.
-    pub fn abort(mut self) {
-        self.responder.send_reset(Reason::INTERNAL_ERROR);
-    }
 }

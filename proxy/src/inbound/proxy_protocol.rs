@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::access::DynAccess;
 use async_trait::async_trait;
 use blobfish_config::Listeners;
 use blobfish_dialects::model::RawHead;
@@ -21,7 +21,6 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
 use crate::inbound::request_head::parse_plain_host;
-use crate::request::active_config::ActiveConfig;
 use crate::telemetry::metrics::METRICS;
 
 /// A PROXY header is the first thing that is sent, in one piece.
@@ -53,17 +52,22 @@ pub enum ProxyHeaderError {
     Malformed,
 }
 
-/// The address at the other end of a connection that was just accepted: the one that a PROXY header tells where the
-/// peer has to send one, else the peer's own.
+/// Whether the other end of a connection has to begin it with a PROXY header.
+pub fn sends_proxy_header(listen: &Listeners, peer: Option<IpAddr>) -> bool {
+    listen.proxy_protocol && peer.is_some_and(|peer| listen.is_trusted_proxy(peer))
+}
+
+/// The address of the client of a connection that was just accepted: the one in the PROXY header where the peer sends
+/// one, else the peer's own.
 ///
 /// # Errors
-/// The header is not as it must be; the connection is to be closed without a word.
-pub async fn read_client_address<S: AsyncRead + GetSocketDigest + Unpin + ?Sized>(
+/// The header is missing or malformed; the connection is to be closed without a response.
+pub async fn read_client_address<S: AsyncRead + Unpin + ?Sized>(
     stream: &mut S,
-    listen: &Listeners,
+    peer: Option<IpAddr>,
+    sends_header: bool,
 ) -> Result<Option<IpAddr>, ProxyHeaderError> {
-    let peer = peer_address(stream);
-    if !listen.proxy_protocol || !peer.is_some_and(|peer| listen.is_trusted_proxy(peer)) {
+    if !sends_header {
         return Ok(peer);
     }
     let header_address = timeout(PROXY_HEADER_TIMEOUT, read_proxy_header(stream))
@@ -149,15 +153,16 @@ async fn read_exactly(
 }
 
 /// Reads PROXY headers in front of TLS.
-pub struct ProxyHeaderReader(pub Arc<ArcSwap<ActiveConfig>>);
+pub struct ProxyHeaderReader(pub Arc<dyn DynAccess<Listeners> + Send + Sync>);
 
 #[async_trait]
 impl PreTlsProcess for ProxyHeaderReader {
     async fn process(&self, stream: &mut TcpStream) -> pingora_core::Result<()> {
-        let config = self.0.load_full();
-        let client_address = read_client_address(stream, &config.settings.listen).await;
-        let client_address =
-            client_address.map_err(|_| Error::explain(ErrorType::HandshakeError, "no PROXY header"))?;
+        let peer = peer_address(stream);
+        let sends_header = sends_proxy_header(&self.0.load(), peer);
+        let client_address = read_client_address(stream, peer, sends_header)
+            .await
+            .map_err(|_| Error::explain(ErrorType::HandshakeError, "no PROXY header"))?;
         if let Some(address) = client_address {
             let digest = SocketDigest::from_raw_fd(std::os::fd::AsRawFd::as_raw_fd(stream));
             let _ = digest.peer_addr.set(Some(socket::SocketAddr::Inet(SocketAddr::new(address, 0))));

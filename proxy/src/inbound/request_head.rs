@@ -6,6 +6,8 @@
 use blobfish_dialects::model::{ErrorKind, RawHead, Rejection};
 use http::request::Parts;
 
+use crate::content_length::parse_content_length;
+
 /// Methods that some vendor's interface knows.
 const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
 
@@ -327,16 +329,10 @@ fn parse_body_length(headers: &HeaderList, minor: u8) -> Result<BodyLength, Fram
         }
         (None, Some(_)) if minor == 0 => Err(Ambiguous("a transfer coding in HTTP/1.0")),
         (None, Some(_)) => Ok(BodyLength::Chunked),
-        (Some(length), None) => {
-            parse_decimal(length).map(BodyLength::Bytes).ok_or(Ambiguous("Content-Length is no number"))
-        }
+        (Some(length), None) => parse_content_length(length)
+            .map(BodyLength::Bytes)
+            .ok_or(Ambiguous("Content-Length is no number")),
     }
-}
-
-/// 1 to 19 digits and nothing else.
-pub fn parse_decimal(value: &[u8]) -> Option<u64> {
-    let fits = (1..=19).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-    fits.then(|| std::str::from_utf8(value).ok()?.parse().ok()).flatten()
 }
 
 /// Whether the connection is kept. A name of another header here would have it removed by some readers only.

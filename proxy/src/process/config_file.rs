@@ -1,4 +1,4 @@
-//! The configuration file: read with everything that it refers to, and what is told when it cannot be.
+//! Reads the configuration file and the files that it refers to, and reports errors in them.
 
 use std::cell::RefCell;
 use std::io;
@@ -9,23 +9,23 @@ use blobfish_config::{Config, KnownDialects, Mistake, OsSources, Sources};
 use crate::inbound::certificates;
 use crate::request::active_config::{ActivationError, ActiveConfig};
 
-/// A configuration that cannot be used.
+/// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigFileError {
     /// The file cannot be read.
     #[error("{0}: {1}")]
     Io(String, #[source] io::Error),
-    /// It is wrong. All of it, each mistake with its line and a caret.
+    /// The file is invalid. The message has every error with its line and a caret.
     #[error("{}", render_mistakes(name, text, mistakes))]
     Invalid {
-        /// The file.
+        /// The file's name.
         name: String,
-        /// What was in it.
+        /// The file's content.
         text: String,
-        /// What is wrong with it.
+        /// The errors.
         mistakes: Vec<Mistake>,
     },
-    /// This build cannot do it.
+    /// This build does not support it.
     #[error(transparent)]
     Unsupported(#[from] ActivationError),
 }
@@ -36,14 +36,14 @@ fn render_mistakes(name: &str, text: &str, mistakes: &[Mistake]) -> String {
 }
 
 impl ConfigFileError {
-    /// The first mistake, on one line.
+    /// The first error, on one line.
     pub fn summarize(&self) -> String {
         match self {
             Self::Invalid { name, mistakes, .. } => {
                 let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
                 match mistakes.len() {
                     0 | 1 => format!("{name}: {first}"),
-                    all => format!("{name}: {first} (the first of {all} mistakes)"),
+                    all => format!("{name}: {first} (first of {all} errors)"),
                 }
             }
             other => other.to_string(),
@@ -51,7 +51,7 @@ impl ConfigFileError {
     }
 }
 
-/// Reads a configuration. Gives also the files that it was read from.
+/// Reads a configuration. Also returns the files that it was read from.
 pub fn read_config(file: &Path) -> (Result<Config, ConfigFileError>, Vec<PathBuf>) {
     let name = file.display().to_string();
     let sources = RecordingSources { files: RefCell::new(vec![file.to_owned()]) };
@@ -69,10 +69,10 @@ pub fn read_config(file: &Path) -> (Result<Config, ConfigFileError>, Vec<PathBuf
     (config, sources.files.into_inner())
 }
 
-/// The same, with every name resolved.
+/// Reads a configuration and resolves every name in it.
 ///
 /// # Errors
-/// [`Unusable`].
+/// [`ConfigFileError`].
 pub fn load_active_config(file: &Path) -> Result<ActiveConfig, ConfigFileError> {
     let config = read_config(file).0?;
     let warnings = find_warnings(file, &config);
@@ -81,19 +81,19 @@ pub fn load_active_config(file: &Path) -> Result<ActiveConfig, ConfigFileError> 
     Ok(active)
 }
 
-/// What is to be said of a file that can be used.
+/// Finds the warnings for a valid file.
 pub fn find_warnings(file: &Path, config: &Config) -> Vec<String> {
     let (Some(line), Ok(false)) = (config.secret_line, OsSources.is_file_private(file)) else {
         return Vec::new();
     };
     let name = file.display();
     vec![format!(
-        "{name}:{line}: a secret stands in this file, which is open to others on this machine; chmod o-rwx {name}, or write \
-         {{ file = \"PATH\" }} or {{ env = \"NAME\" }} instead"
+        "{name}:{line}: this file contains a secret and other users of this machine can access it; run chmod o-rwx {name}, or \
+         use {{ file = \"PATH\" }} or {{ env = \"NAME\" }}"
     )]
 }
 
-/// This process's sources; remembers which files were asked for.
+/// The environment and files of this process. Records which files were read, so that changes to them trigger a reload.
 struct RecordingSources {
     files: RefCell<Vec<PathBuf>>,
 }

@@ -1,4 +1,5 @@
-//! Demo mode: an embedded store in the same process, reached through a real, signed exchange on loopback.
+//! Demo mode: an embedded store in the same process. Blobfish sends signed requests to it over loopback, as to any
+//! target.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -7,36 +8,52 @@ use blobfish_config::{Config, KnownDialects, OsSources};
 use blobfish_store::{Location, Options, Store};
 use secrecy::SecretString;
 
-use crate::cli::args::ServeArgs;
 use crate::clock;
 
-/// The key of everybody who tries Blobfish out. It opens nothing beyond this machine.
+/// The credentials of every demo. They are public, but demo mode listens on loopback only.
 const ACCESS_KEY: &str = "AKIDBLOBFISHDEMO0001";
 const SECRET_KEY: &str = "blobfish-demo-secret-key";
 
-/// An open store and the socket on which only this process can sign requests to it.
+/// The open store and its socket. Only this process knows the credentials of the store.
 pub struct DemoStore {
     /// The store.
     pub store: Store,
-    /// Its socket, bound.
+    /// Its bound socket.
     pub socket: TcpListener,
-    /// What to say once the listeners stand.
+    /// The text to print when the listeners are open.
     pub greeting: String,
+}
+
+/// What an operator chooses of a demo.
+pub struct DemoOptions {
+    /// Addresses of the data listeners; none stands for the default ones.
+    pub listen: Vec<SocketAddr>,
+    /// Address of the admin listener.
+    pub admin: SocketAddr,
+    /// Where the objects are kept.
+    pub location: Location,
 }
 
 /// Opens the store and makes the configuration that leads to it.
 ///
 /// # Errors
 /// An address that is not on loopback or is taken; a folder that cannot be used.
-pub fn prepare_demo(options: &ServeArgs) -> anyhow::Result<(Config, DemoStore)> {
+pub fn prepare_demo(options: DemoOptions) -> anyhow::Result<(Config, DemoStore)> {
     let listen = choose_addresses(&options.listen)?;
     if !options.admin.ip().is_loopback() {
-        bail!("demo mode listens on loopback only, and --admin is {}", options.admin);
+        bail!("Demo mode listens on loopback only, but --admin is {}.", options.admin);
     }
-    let location = if options.memory { Location::Memory } else { Location::Dir(options.data.clone()) };
+    let storage = match &options.location {
+        Location::Memory => "memory".to_owned(),
+        Location::Dir(folder) => folder.display().to_string(),
+    };
     let (access_key, secret_key) = (format!("{:032x}", clock::random()), format!("{:032x}", clock::random()));
     let secret = SecretString::from(secret_key.clone());
-    let store = Store::open(Options { location, access_key: access_key.clone(), secret_key: secret })?;
+    let store = Store::open(Options {
+        location: options.location,
+        access_key: access_key.clone(),
+        secret_key: secret,
+    })?;
     let socket = TcpListener::bind("127.0.0.1:0").context("the embedded store's socket")?;
     socket.set_nonblocking(true).context("the embedded store's socket")?;
     let text = render_demo_config(&listen, options.admin, socket.local_addr()?, &access_key, &secret_key);
@@ -44,28 +61,30 @@ pub fn prepare_demo(options: &ServeArgs) -> anyhow::Result<(Config, DemoStore)> 
     let config = blobfish_config::load(&text, &known, &OsSources).map_err(|mistakes| {
         anyhow::anyhow!("{}", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;
-    let storage = if options.memory { "memory".to_owned() } else { options.data.display().to_string() };
     let greeting = render_greeting(&listen, options.admin, &storage);
     Ok((config, DemoStore { store, socket, greeting }))
 }
 
-/// The addresses asked for, or port 9000 of both loopback addresses; a machine without IPv6 has one.
+/// Returns the requested addresses, or port 9000 of both loopback addresses.
 fn choose_addresses(requested: &[SocketAddr]) -> anyhow::Result<Vec<SocketAddr>> {
     if let Some(beyond) = requested.iter().find(|address| !address.ip().is_loopback()) {
-        bail!("demo mode listens on loopback only, and --listen is {beyond}; write a configuration for more");
+        bail!(
+            "Demo mode listens on loopback only, but --listen is {beyond}. Use a configuration file to serve other machines."
+        );
     }
     if !requested.is_empty() {
         return Ok(requested.to_vec());
     }
     let mut addresses = vec![SocketAddr::from(([127, 0, 0, 1], 9000))];
     let v6 = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 9000));
+    // A machine without IPv6 cannot listen on ::1, and the demo must start there too.
     if TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, 0)).is_ok() {
         addresses.push(v6);
     }
     Ok(addresses)
 }
 
-/// The configuration as an operator would write it: demo mode has no ways of its own.
+/// Renders the configuration of the demo as a file, so that demo mode has no code path of its own.
 fn render_demo_config(
     listen: &[SocketAddr],
     admin: SocketAddr,
@@ -112,8 +131,8 @@ fn render_greeting(listen: &[SocketAddr], admin: SocketAddr, place: &str) -> Str
     format!(
         r#"
 Blobfish demo: objects in {place}, listening on {all}, console on http://{admin}/
-Access key {ACCESS_KEY}, secret key {SECRET_KEY}, any bucket name, every dialect.
-Where names below localhost are not resolved, put this before a program: http_proxy=http://{first}
+Access key ID {ACCESS_KEY}, secret key {SECRET_KEY}, any bucket name, every dialect.
+If your system does not resolve names below localhost, start the client with http_proxy=http://{first}
 
 # S3, with aws
 export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY} AWS_DEFAULT_REGION=us-east-1

@@ -1,5 +1,5 @@
-//! How the process begins and ends: ready once the listeners stand, not ready as soon as it is told to stop, and over
-//! once the last request is.
+//! The lifecycle of the process: ready when the listeners are open, not ready when a shutdown begins, and finished
+//! after the last request.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::inbound::shutdown::{Shutdown, ShutdownReason, wait_until_stopped};
 use crate::process::sockets::Sockets;
 use crate::process::supervisor;
 use crate::process::upgrade;
@@ -24,81 +25,19 @@ use crate::request::active_config::ActiveConfig;
 use crate::request::running_copies::RUNNING_COPIES;
 use crate::telemetry::{access_log, exporter};
 
-/// The framework begins to accept within this, or never.
+/// Time limit for the listeners to accept connections after the start.
 const STARTUP_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether the last connection is closed.
+/// How often the drain checks for open connections.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Why this process stops serving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShutdownReason {
-    /// It was told to stop. Somebody waits for its end.
-    Signal,
-    /// Another process has its listeners. Nobody waits.
-    Upgrade,
-}
-
-impl ShutdownReason {
-    /// How long an idle connection is kept, so that a request that is on its way meets an answer instead of a reset.
-    fn idle_timeout(self) -> Duration {
-        match self {
-            Self::Signal => Duration::from_secs(1),
-            Self::Upgrade => Duration::from_secs(10),
-        }
-    }
-
-    /// How long the process stays when there is no connection: one that has just been accepted, or still agrees on its
-    /// keys, is not counted yet.
-    fn linger_time(self, tls: bool) -> Duration {
-        match self {
-            Self::Signal if tls => Duration::from_secs(1),
-            Self::Signal => Duration::from_millis(100),
-            Self::Upgrade => Duration::from_secs(3),
-        }
-    }
-}
-
-/// Whether this process stops serving, and why.
-pub struct Shutdown(watch::Sender<Option<ShutdownReason>>);
-
-impl Default for Shutdown {
-    fn default() -> Self {
-        Self(watch::Sender::new(None))
-    }
-}
-
-impl Shutdown {
-    /// From now on it does. The first reason stays.
-    pub fn request(&self, new_reason: ShutdownReason) {
-        self.0.send_if_modified(|reason| reason.replace(reason.unwrap_or(new_reason)).is_none());
-    }
-
-    /// The reason, if it does.
-    pub fn reason(&self) -> Option<ShutdownReason> {
-        *self.0.borrow()
-    }
-
-    /// Waits until it does.
-    pub async fn wait(&self) -> ShutdownReason {
-        let mut reason = self.0.subscribe();
-        let stop_reason = reason.wait_for(Option::is_some).await.ok().and_then(|why| *why);
-        stop_reason.unwrap_or(ShutdownReason::Signal)
-    }
-
-    /// How long an idle connection is kept once the listeners close.
-    pub fn idle_timeout(&self) -> Duration {
-        self.reason().unwrap_or(ShutdownReason::Signal).idle_timeout()
-    }
-}
 
 /// What ends the process: SIGTERM, SIGINT, or a process that took over.
 pub struct ShutdownTrigger {
-    /// Where the reason is written down.
+    /// Where the reason is recorded.
     pub shutdown: Arc<Shutdown>,
-    /// What `/readyz` answers.
+    /// The state that `/readyz` returns.
     pub ready: Arc<watch::Sender<bool>>,
-    /// What is configured.
+    /// The active configuration.
     pub current: Arc<ArcSwap<ActiveConfig>>,
 }
 
@@ -106,22 +45,23 @@ pub struct ShutdownTrigger {
 impl ShutdownSignalWatch for ShutdownTrigger {
     async fn recv(&self) -> ShutdownSignal {
         let Ok(mut signals) = TerminationSignals::new() else {
-            tracing::error!("signals cannot be received");
+            tracing::error!("cannot listen for signals");
             return ShutdownSignal::FastShutdown;
         };
         tokio::select! {
             () = signals.next() => self.shutdown.request(ShutdownReason::Signal),
             _ = self.shutdown.wait() => {}
         }
-        // A process that has handed over says nothing of readiness: who asks it has asked the new one as well.
+        // After an upgrade the new process answers the health checks on the same socket, so only a signal changes
+        // readiness.
         if self.shutdown.reason() == Some(ShutdownReason::Signal) {
             self.ready.send_replace(false);
             supervisor::notify_stopping();
             let delay = self.current.load().settings.limits.stop_delay;
-            tracing::info!("stopping: not ready, and not listening any more in {} seconds", delay.as_secs());
+            tracing::info!("shutting down: not ready, the listeners close in {} seconds", delay.as_secs());
             tokio::select! {
                 () = sleep(delay) => {}
-                // Whoever asks twice does not want to wait.
+                // A second signal skips the delay.
                 () = signals.next() => {}
             }
         }
@@ -147,25 +87,25 @@ impl TerminationSignals {
     }
 }
 
-/// Tells when the listeners stand, and ends the process once all is drained.
+/// Reports when the listeners are open, and ends the process after the drain.
 pub struct Lifecycle {
-    /// What `/readyz` answers.
+    /// The state that `/readyz` returns.
     pub ready: Arc<watch::Sender<bool>>,
-    /// Whether and why it ends.
+    /// Whether and why the process shuts down.
     pub shutdown: Arc<Shutdown>,
-    /// What is configured.
+    /// The active configuration.
     pub current: Arc<ArcSwap<ActiveConfig>>,
-    /// Connections that are open.
+    /// The number of open connections.
     pub open_connections: Arc<AtomicUsize>,
-    /// How many services accept connections.
+    /// The number of services that accept connections.
     pub accepting_services: Arc<watch::Sender<usize>>,
-    /// How many there are.
+    /// The number of all services.
     pub services_total: usize,
-    /// Their sockets.
+    /// The listening sockets.
     pub sockets: Arc<Sockets>,
-    /// Says that the admin listener is to close.
+    /// Closes the admin listener.
     pub close_admin: watch::Sender<bool>,
-    /// What a demo tells whoever started it.
+    /// The text that demo mode prints.
     pub greeting: Option<String>,
 }
 
@@ -182,12 +122,12 @@ impl BackgroundService for Lifecycle {
             }
         };
         let successor = tokio::select! {
-            biased; // So that a process which is being started is ended too.
+            biased; // Polls the upgrade first, so that a shutdown also ends a process that is being started.
             successor = upgrade::wait_for_upgrade(control.as_ref(), &self.sockets, &self.shutdown) => Some(successor),
-            () = wait_until_true(&mut shutdown) => None,
+            () = wait_until_stopped(&mut shutdown) => None,
             () = supervisor::run_watchdog() => None,
         };
-        wait_until_true(&mut shutdown).await;
+        wait_until_stopped(&mut shutdown).await;
         drop(control);
         self.drain_connections(successor).await;
         exporter::flush().await;
@@ -197,13 +137,8 @@ impl BackgroundService for Lifecycle {
     }
 }
 
-async fn wait_until_true(watch: &mut ShutdownWatch) {
-    // An error means that nobody is left to say it.
-    let _ = watch.wait_for(|value| *value).await;
-}
-
 impl Lifecycle {
-    /// Waits until the listeners stand, and says so.
+    /// Waits until the listeners are open, and reports that the process is ready.
     async fn wait_until_ready(&self) -> anyhow::Result<Option<ControlSocket>> {
         let mut accepting = self.accepting_services.subscribe();
         let all_accepting = accepting.wait_for(|standing| *standing == self.services_total);
@@ -217,8 +152,9 @@ impl Lifecycle {
         };
         self.ready.send_replace(true);
         tracing::info!("ready");
-        // A process that takes over is presented to the supervisor by the one before: its own word counts only then.
-        if !upgrade::notify_predecessor(upgrade::READY).context("the process before cannot be told")? {
+        // systemd accepts notifications only from the main process. After an upgrade the predecessor announces this
+        // one.
+        if !upgrade::notify_predecessor(upgrade::READY).context("cannot notify the predecessor")? {
             supervisor::notify_ready();
         }
         if let Some(greeting) = &self.greeting {
@@ -227,7 +163,7 @@ impl Lifecycle {
         Ok(control)
     }
 
-    /// Waits until the last connection is closed, or for as long as it may take.
+    /// Waits until the last connection is closed or the drain timeout has expired.
     async fn drain_connections(&self, mut successor: Option<Successor>) {
         let reason = self.shutdown.reason().unwrap_or(ShutdownReason::Signal);
         self.sockets.close();
@@ -239,20 +175,23 @@ impl Lifecycle {
                 limits.upgrade_drain
             }
         };
-        tracing::info!("draining: no new connections, requests that run have {} seconds", time.as_secs());
+        tracing::info!(
+            "draining: the listeners are closed, running requests have {} seconds",
+            time.as_secs()
+        );
         let mut signals = TerminationSignals::new().ok();
         let mut started_at = Instant::now();
         let linger_until =
             started_at + reason.linger_time(!self.current.load().settings.listen.https.is_empty());
         let mut has_abandoned_copies = false;
         while self.open_connections.load(Ordering::Relaxed) > 0 || Instant::now() < linger_until {
-            // Somebody waits after all: whoever tells it to stop, or a supervisor who learns only by the end of this
-            // process that the new one, its child, is gone.
+            // After an upgrade the drain may take long. A signal shortens it, and so does the exit of the new
+            // process: a supervisor notices that exit only when this process, its parent, ends too.
             let hurry = async {
                 tokio::select! {
                     Some(()) = OptionFuture::from(signals.as_mut().map(TerminationSignals::next)) => {}
                     Some(()) = OptionFuture::from(successor.as_mut().map(Successor::wait_for_exit)) => {
-                        tracing::error!("the process that took over is gone");
+                        tracing::error!("the process that took over has exited");
                     }
                     else => std::future::pending().await,
                 }
@@ -262,11 +201,11 @@ impl Lifecycle {
                 () = hurry, if time > limits.drain => (started_at, time) = (Instant::now(), limits.drain),
             }
             if started_at.elapsed() > time {
-                let cut = self.open_connections.load(Ordering::Relaxed);
-                tracing::warn!("the time to drain is over: {cut} connections are cut");
+                let open = self.open_connections.load(Ordering::Relaxed);
+                tracing::warn!("the drain timeout expired, {open} connections are closed");
                 return;
             }
-            // What copies began takes time to be taken back.
+            // Aborted copies need time to clean up what they wrote, so they are aborted before the timeout.
             if !has_abandoned_copies && started_at.elapsed() > time * 2 / 3 {
                 has_abandoned_copies = true;
                 RUNNING_COPIES.abandon_all();

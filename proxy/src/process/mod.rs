@@ -1,4 +1,5 @@
-//! The process: startup, listening sockets, hot reload, drain, zero-downtime upgrade, supervisor, configuration file, demo.
+//! The process: startup, listening sockets, hot reload, drain, zero-downtime upgrade, supervisor, configuration file
+//! and demo.
 //!
 //! Uses: `admin`, `request`, `inbound`, `target`, `telemetry`.
 

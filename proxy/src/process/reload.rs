@@ -1,5 +1,5 @@
-//! The configuration while it runs: read again on SIGHUP and when one of its files changes, built aside, and swapped as a
-//! whole. A wrong one changes nothing.
+//! Hot reload: the configuration is read again on SIGHUP and when one of its files changes, validated completely, and
+//! then replaced atomically. An invalid configuration changes nothing.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,32 +21,32 @@ use crate::process::supervisor;
 use crate::request::active_config::ActiveConfig;
 use crate::telemetry::metrics::METRICS;
 
-/// How often files are looked at. Looking also finds what no notification tells: other file systems, and the links
-/// that an orchestrator turns to a new folder.
+/// How often the files are checked. Polling also works where notifications do not: on network file systems, and for the
+/// symbolic links that Kubernetes switches to a new directory.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A file that has changed is read when it has not changed for so long: it may be half written.
+/// How long a changed file must be stable before it is read, because it may be half written.
 const SETTLE_TIME: Duration = Duration::from_millis(100);
 
-/// A file that never stops changing is read all the same.
+/// How many times to wait for stable files. A file that never stops changing is read anyway.
 const SETTLE_CHECKS_MAX: usize = 5;
 
-/// Reads the configuration again.
+/// Reloads the configuration.
 pub struct ConfigReloader {
     file: PathBuf,
     current: Arc<ArcSwap<ActiveConfig>>,
-    /// What the configuration was read from.
+    /// The files that the configuration was read from.
     files: Mutex<Vec<PathBuf>>,
 }
 
-/// How a file looks from outside; `None` where there is none.
+/// Modification time, size and inode of a file; `None` if it does not exist.
 type FileStamp = Option<(SystemTime, u64, u64)>;
 
-/// How all of them look.
+/// The stamps of all files.
 type FileStamps = BTreeMap<PathBuf, FileStamp>;
 
 impl ConfigReloader {
-    /// Of a configuration that was read from these files and runs.
+    /// Creates the reloader of an active configuration that was read from these files.
     pub fn new(file: PathBuf, files: Vec<PathBuf>, current: Arc<ArcSwap<ActiveConfig>>) -> Self {
         Self { file, current, files: Mutex::new(files) }
     }
@@ -55,7 +55,7 @@ impl ConfigReloader {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Files may be on a machine that does not answer: nothing else waits for them.
+    /// Reads the stamps on a blocking thread, because a network file system may not respond.
     async fn read_stamps(&self) -> FileStamps {
         let files = self.files();
         let stamp_file = |file: PathBuf| {
@@ -66,7 +66,7 @@ impl ConfigReloader {
         stamps.await.unwrap_or_default()
     }
 
-    /// Waits until a file has changed, and then until it changes no more.
+    /// Waits until a file has changed and is stable again.
     async fn wait_for_change(&self, last_stamps: &FileStamps) {
         let mut stamps = last_stamps.clone();
         while stamps == *last_stamps {
@@ -90,9 +90,10 @@ impl ConfigReloader {
             (config.and_then(|config| Ok(ActiveConfig::new(config)?)), files)
         });
         let Ok((config, files)) = read.await else {
-            return record_rejected_reload("reading the configuration panicked");
+            return record_rejected_reload("panic while reading the configuration");
         };
-        // Of a wrong one maybe not all files are known: whichever is mended, it is read again.
+        // An invalid configuration may name files that were not read. The files of the active one stay watched, so
+        // that a fix in any of them triggers the next reload.
         let mut known = self.files();
         if config.is_ok() {
             known.clear();
@@ -114,7 +115,7 @@ impl ConfigReloader {
         let (new, old) = (&config.settings, &running.settings);
         if (collect_addresses(new), &new.control) != (collect_addresses(old), &old.control) {
             tracing::warn!(
-                "the configuration's listeners changed: that needs `blobfish upgrade` or a restart, the rest is in force"
+                "changed listeners require `blobfish upgrade` or a restart; all other changes are active"
             );
         }
         crate::telemetry::access_log::configure(new.log);
@@ -123,11 +124,11 @@ impl ConfigReloader {
         METRICS.record_config_loaded();
         self.current.load().publish_metrics();
         METRICS.config_reloads.with_label_values(&["success"]).inc();
-        tracing::info!(targets, buckets, callers, "the configuration was loaded again");
+        tracing::info!(targets, buckets, callers, "configuration reloaded");
     }
 }
 
-/// Where the process listens: plainly, with TLS, for operators.
+/// The listen addresses: HTTP, HTTPS and admin port.
 fn collect_addresses(config: &Config) -> (&[SocketAddr], Vec<SocketAddr>, SocketAddr) {
     let https = config.listen.https.iter().map(|tls| tls.address).collect();
     (&config.listen.http, https, config.admin)
@@ -135,11 +136,11 @@ fn collect_addresses(config: &Config) -> (&[SocketAddr], Vec<SocketAddr>, Socket
 
 fn record_rejected_reload(why: &str) {
     METRICS.config_reloads.with_label_values(&["failure"]).inc();
-    tracing::error!("the configuration was not loaded, the one before stays: {why}");
+    tracing::error!("configuration reload failed; the previous configuration stays active: {why}");
 }
 
 fn read_stamp(file: &Path) -> FileStamp {
-    // Through links: what they lead to is what counts.
+    // Follows symbolic links: their targets are what the reload reads.
     let metadata = std::fs::metadata(file).ok()?;
     let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
     Some((metadata.modified().ok()?, metadata.len(), inode))
@@ -156,7 +157,7 @@ impl BackgroundService for ConfigReloader {
                 hangup = hangups.recv() => if hangup.is_none() { return },
                 () = self.wait_for_change(&last_stamps) => {}
             }
-            // Looked at before it is read: what changes meanwhile is read again.
+            // The stamps from before the reload are kept, so that a change during the reload triggers another one.
             let before = self.read_stamps().await;
             supervisor::notify_reloading();
             self.reload().await;

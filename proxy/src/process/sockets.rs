@@ -1,5 +1,5 @@
-//! The sockets that listen: taken over from the process before or from a supervisor, or bound here; and duplicated for
-//! the process that comes after.
+//! The listening sockets: inherited from the previous process or from a supervisor, or bound here, and duplicated for
+//! the next process.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,31 +17,28 @@ use pingora_core::services::Service as Startable;
 use pingora_core::services::listening::Service;
 use tokio::sync::watch;
 
+use crate::target::socket_options::limit_unsent_bytes;
+
 /// The number of the first socket that is handed to a process, by systemd's convention.
 const FIRST_FD: i32 = 3;
-
-/// Bytes of answers that the system holds for one connection before they are sent.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
 /// The sockets of this process, by the address that the configuration says.
 #[derive(Default)]
 pub struct Sockets(Mutex<BTreeMap<SocketAddr, TcpListener>>);
 
-/// Sockets that came with the start of this process, in the way of systemd (`LISTEN_FDS`).
+/// The sockets that this process inherited by systemd's protocol (`LISTEN_FDS`).
 pub struct InheritedSockets(Vec<TcpListener>);
 
 impl InheritedSockets {
-    /// Takes them. It changes the environment, so that it must come before the first thread.
+    /// Takes the inherited sockets. This changes the environment, so call it before the first thread starts.
     ///
     /// # Errors
-    /// One of them is no listening TCP socket.
+    /// One of them is not a listening TCP socket.
     pub fn take() -> anyhow::Result<Self> {
         let mut listen_fds = ListenFd::from_env();
         let mut sockets = Vec::new();
         for index in 0..listen_fds.len() {
-            let socket =
-                listen_fds.take_tcp_listener(index).context("a socket that was handed to this process")?;
+            let socket = listen_fds.take_tcp_listener(index).context("cannot use an inherited socket")?;
             sockets.extend(socket);
         }
         Ok(Self(sockets))
@@ -49,10 +46,10 @@ impl InheritedSockets {
 }
 
 impl Sockets {
-    /// One socket for each address: an inherited one where there is one, a new one elsewhere.
+    /// Opens one socket for each address, and uses inherited sockets where there are any.
     ///
     /// # Errors
-    /// An address is taken, or not of this machine.
+    /// An address is in use, or does not belong to this machine.
     pub fn open(addresses: &[SocketAddr], inherited: InheritedSockets) -> anyhow::Result<Self> {
         let mut inherited_by_address: BTreeMap<_, _> =
             inherited.0.into_iter().filter_map(|socket| Some((socket.local_addr().ok()?, socket))).collect();
@@ -64,12 +61,12 @@ impl Sockets {
                     .map_err(|error| anyhow!("cannot listen on {address}: {error}"))?,
             };
             limit_unsent_bytes(&socket).with_context(|| address.to_string())?;
-            // The runtime waits for connections, not the socket.
+            // The async runtime requires non-blocking sockets, and an inherited one may be blocking.
             socket.set_nonblocking(true).with_context(|| address.to_string())?;
             sockets.insert(address, socket);
         }
         for address in inherited_by_address.keys() {
-            tracing::info!("no longer listening on {address}, which the configuration does not name");
+            tracing::info!("closed the inherited socket {address}, which is not in the configuration");
         }
         Ok(Self(Mutex::new(sockets)))
     }
@@ -78,10 +75,10 @@ impl Sockets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Duplicates for another process, numbered as it expects them.
+    /// Duplicates the sockets for another process, with the descriptor numbers that it expects.
     ///
     /// # Errors
-    /// There are too many open files.
+    /// The process has too many open files.
     pub fn duplicate(&self) -> io::Result<Vec<FdMapping>> {
         let to_mapping = |(socket, child_fd): (&TcpListener, i32)| {
             Ok(FdMapping { parent_fd: socket.try_clone()?.into(), child_fd })
@@ -89,12 +86,12 @@ impl Sockets {
         self.lock().values().zip(FIRST_FD..).map(to_mapping).collect()
     }
 
-    /// Closes them here. While this process has one open, the system queues connections on it that nobody would accept.
+    /// Closes the sockets of this process. An open socket would still queue connections that no process accepts.
     pub fn close(&self) {
         self.lock().clear();
     }
 
-    /// Lets the framework have duplicates of the sockets that a service listens on.
+    /// Passes duplicates of a service's sockets to Pingora.
     fn add_to_table(&self, addresses: &[String], table: &ListenFds) {
         for (address, socket) in self.lock().iter() {
             let address = address.to_string();
@@ -103,30 +100,10 @@ impl Sockets {
                     table.lock().add(address, socket.into_raw_fd());
                 }
                 Ok(_) => {}
-                Err(error) => tracing::error!(%error, "a socket cannot be duplicated"),
+                Err(error) => tracing::error!(%error, "cannot duplicate a socket"),
             }
         }
     }
-}
-
-/// Has the system take no more for somebody than can be sent soon: who never reads would otherwise have it hold
-/// megabytes. What is on its way is not counted, so that a long way is no slower. Connections that come to a listening
-/// socket inherit it.
-///
-/// # Errors
-/// The system's.
-#[cfg(target_os = "linux")]
-pub fn limit_unsent_bytes(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
-    socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
-}
-
-/// There is no such bound.
-///
-/// # Errors
-/// None.
-#[cfg(not(target_os = "linux"))]
-pub fn limit_unsent_bytes(_: &impl std::os::fd::AsFd) -> io::Result<()> {
-    Ok(())
 }
 
 /// A service of the framework on sockets of ours.
@@ -135,9 +112,9 @@ pub struct ListeningService<A> {
     pub service: Service<A>,
     /// The sockets.
     pub sockets: Arc<Sockets>,
-    /// How many services accept connections.
+    /// The number of services that accept connections.
     pub accepting_services: Arc<watch::Sender<usize>>,
-    /// When it stops, where that is not when the data listeners do.
+    /// When the service stops, if not together with the data listeners.
     pub shutdown: Option<ShutdownWatch>,
 }
 
@@ -149,7 +126,7 @@ impl<A: ServerApp + Send + Sync + 'static> Startable for ListeningService<A> {
         }
         let shutdown = self.shutdown.clone().unwrap_or(shutdown);
         let mut serving = self.service.start_service(fds, shutdown, tasks_per_fd);
-        // Its first turn takes the sockets and begins to accept; where it cannot, it panics.
+        // The first poll opens the sockets and starts to accept connections; Pingora panics if it cannot.
         tokio::select! {
             biased;
             () = &mut serving => return,
@@ -173,15 +150,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_inherited_socket_is_used_and_any_other_is_bound() {
+    fn inherited_sockets_are_used_and_missing_ones_are_bound() {
         let inherited = TcpListener::bind("127.0.0.1:0").unwrap();
         let unnamed = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, other) = (inherited.local_addr().unwrap(), unnamed.local_addr().unwrap());
-        assert!(Sockets::open(&[address], InheritedSockets(Vec::new())).is_err(), "it is taken");
+        assert!(Sockets::open(&[address], InheritedSockets(Vec::new())).is_err(), "the address is in use");
         let sockets = Sockets::open(&[address], InheritedSockets(vec![inherited, unnamed])).unwrap();
         assert_eq!(sockets.duplicate().unwrap().len(), 1);
-        assert!(TcpListener::bind(address).is_err(), "it is open");
-        assert!(TcpListener::bind(other).is_ok(), "what is not named is closed");
+        assert!(TcpListener::bind(address).is_err(), "the socket is open");
+        assert!(TcpListener::bind(other).is_ok(), "an inherited socket that is not configured is closed");
         sockets.close();
         assert!(TcpListener::bind(address).is_ok());
     }

@@ -1,4 +1,4 @@
-//! The server: listeners, threads and signals around the applications.
+//! Starts the server: listeners, background services, threads and signals.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use arc_swap::access::Map;
 use async_trait::async_trait;
 use blobfish_config::{Config, Listeners};
 use pingora_core::apps::http_app::HttpServer;
@@ -19,11 +20,13 @@ use tokio::sync::watch;
 
 use crate::admin::admin_api::Admin;
 use crate::inbound::certificates;
+use crate::inbound::certificates::ActiveCertificates;
 use crate::inbound::file_descriptors;
 use crate::inbound::proxy_protocol::ProxyHeaderReader;
+use crate::inbound::shutdown::Shutdown;
 use crate::process::config_file;
 use crate::process::demo::DemoStore;
-use crate::process::lifecycle::{Lifecycle, Shutdown, ShutdownTrigger};
+use crate::process::lifecycle::{Lifecycle, ShutdownTrigger};
 use crate::process::reload::ConfigReloader;
 use crate::process::sockets::{InheritedSockets, ListeningService, Sockets};
 use crate::request::active_config::ActiveConfig;
@@ -32,30 +35,31 @@ use crate::request::fair_queue::FairQueue;
 use crate::request::server::DataServer;
 use crate::request::small_parts_cleanup::SmallPartsCleanup;
 use crate::target::client::TargetClient;
+use crate::target::collector_client::CollectorClient;
+use crate::target::credential_refresher::{ActiveTargets, CredentialRefresher};
 use crate::target::dns::SystemDns;
-use crate::target::issued_credentials::CredentialRefresher;
 use crate::telemetry::access_log;
 use crate::telemetry::exporter::SpanExporter;
 use crate::telemetry::metrics::METRICS;
 
-/// Longer than a configuration lets requests run on: it is not the framework that ends the process.
+/// Longer than any configurable drain timeout, so that `Lifecycle` ends the process and not Pingora.
 const GRACE_PERIOD_SECONDS: u64 = 90_000;
 
-/// Listeners' buffers. The default costs an idle connection 92 KiB.
+/// Buffer size of connections. With Pingora's default, an idle connection uses 92 KiB.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Where a configuration comes from.
+/// The origin of the configuration.
 pub enum ConfigSource {
     /// Demo mode, with its store.
     Demo(Box<DemoStore>),
-    /// A file, and all the files that were read with it.
+    /// A file, and all files that it refers to.
     File(PathBuf, Vec<PathBuf>),
 }
 
-/// Serves until told to stop.
+/// Serves until the process shuts down.
 ///
 /// # Errors
-/// The configuration cannot be run; an address is taken.
+/// The configuration cannot be used; an address is in use.
 pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSockets) -> anyhow::Result<()> {
     install_panic_hook();
     access_log::configure(config.log);
@@ -105,7 +109,7 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
     let mut server = Server::new_with_opt_and_conf(None, build_server_conf(threads));
     let data_server = DataServer {
         active_config: Arc::clone(&current),
-        target_client: TargetClient::new(SystemDns),
+        target_client: TargetClient::new(SystemDns, file_descriptors::pool_size()),
         fair_queue: FairQueue::new(),
         open_count: open_connections,
         connections_per_address: Arc::default(),
@@ -122,7 +126,7 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
         shutdown: None,
     });
     let service = build_admin_service(admin, Admin::new(admin, ready, Arc::clone(&current)));
-    // Operators look on while the data listeners drain.
+    // The admin listener stays open while the data listeners drain, so that operators can watch the drain.
     server.add_service(ListeningService {
         service,
         sockets,
@@ -130,14 +134,16 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
         shutdown: Some(admin_shutdown),
     });
     server.add_service(background_service("lifecycle", lifecycle));
-    server.add_service(background_service("keys", CredentialRefresher::new(Arc::clone(&current))));
+    let targets: ActiveTargets =
+        Arc::new(Map::new(Arc::clone(&current), |config: &ActiveConfig| &config.targets));
+    server.add_service(background_service("keys", CredentialRefresher::new(targets)));
     server.add_service(background_service("sweep", SmallPartsCleanup::new(Arc::clone(&current))));
     match source {
         ConfigSource::Demo(store) => {
             server.add_service(background_service("store", StoreService(Mutex::new(Some(*store)))));
         }
         ConfigSource::File(file, files) => {
-            server.add_service(background_service("traces", SpanExporter));
+            server.add_service(background_service("traces", SpanExporter(Arc::new(CollectorClient::new()))));
             server.add_service(background_service("reloads", ConfigReloader::new(file, files, current)));
         }
     }
@@ -146,25 +152,29 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
     Ok(())
 }
 
-/// The data listeners.
+/// Builds the service of the data listeners.
 fn build_data_service(listen: &Listeners, server: DataServer) -> anyhow::Result<Service<DataServer>> {
     let current = Arc::clone(&server.active_config);
     let mut service = Service::new("data".to_owned(), server);
-    service.endpoints().set_pre_tls_callback(Arc::new(ProxyHeaderReader(Arc::clone(&current))));
+    let listeners = Map::new(Arc::clone(&current), |config: &ActiveConfig| &config.settings.listen);
+    service.endpoints().set_pre_tls_callback(Arc::new(ProxyHeaderReader(Arc::new(listeners))));
+    let certificates: ActiveCertificates =
+        Arc::new(Map::new(current, |config: &ActiveConfig| &config.certificates));
     let buffers = L4BufferSettings::new(BUFFER_BYTES, BUFFER_BYTES);
     for address in &listen.http {
         service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
     }
     for tls in &listen.https {
-        let settings = certificates::build_tls_settings(tls.address, Arc::clone(&current))?;
+        let settings = certificates::build_tls_settings(tls.address, Arc::clone(&certificates))?;
         service.add_listener(ListenerConfig::tcp(tls.address.to_string()).l4_buffer(buffers).tls(settings));
     }
     Ok(service)
 }
 
-/// The operators' listener.
+/// Builds the service of the admin listener.
 fn build_admin_service(address: SocketAddr, admin: Admin) -> Service<HttpServer<Admin>> {
     let mut service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
+    // One thread, so that expensive admin requests do not take processor time from clients.
     service.threads = Some(1);
     service.add_tcp(&address.to_string());
     service
@@ -180,15 +190,15 @@ fn build_server_conf(threads: usize) -> ServerConf {
     }
 }
 
-/// A panic's message may hold bytes of a request: only its place is told.
+/// Logs only the location of a panic, because its message may contain bytes of a request.
 fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(%place, "a panic, which is a fault of ours");
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%location, "panic; this is a bug in Blobfish");
     }));
 }
 
-/// The demo's store, on this process's threads.
+/// The embedded store of the demo, on the threads of this process.
 struct StoreService(Mutex<Option<DemoStore>>);
 
 #[async_trait]
@@ -198,16 +208,16 @@ impl BackgroundService for StoreService {
         else {
             return;
         };
-        // There is no file to be read again; the signal must not end the process.
+        // Demo mode has no file to reload, but an unhandled SIGHUP would end the process.
         let _hangups = signal(SignalKind::hangup());
         match tokio::net::TcpListener::from_std(socket) {
-            // It outlives the listeners, so that requests that run can end.
+            // The store keeps running after the listeners are closed, so that running requests can finish.
             Ok(socket) => {
                 if let Err(error) = Arc::new(store).serve(socket, std::future::pending::<()>()).await {
                     tracing::error!(%error, "the embedded store stopped");
                 }
             }
-            Err(error) => tracing::error!(%error, "the embedded store has no socket"),
+            Err(error) => tracing::error!(%error, "the embedded store cannot use its socket"),
         };
     }
 }

@@ -1,43 +1,44 @@
-//! What a supervisor such as systemd is told of this process, where there is one (`NOTIFY_SOCKET`).
+//! Notifications to a supervisor such as systemd, if there is one (`NOTIFY_SOCKET`).
 
 use sd_notify::NotifyState;
 use tokio::time::sleep;
 
-/// Requests are served.
+/// Notifies the supervisor that the process serves requests.
 pub fn notify_ready() {
     notify(&[NotifyState::Ready]);
 }
 
-/// The configuration is being read again; [`ready`] ends that.
+/// Notifies the supervisor that a reload has started. [`notify_ready`] ends it.
 pub fn notify_reloading() {
-    // systemd tells by the time whether this answers its question.
+    // With Type=notify-reload, systemd compares this timestamp with the time of its reload request.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "the supervisor cannot be told the time"),
+        Err(error) => tracing::warn!(%error, "cannot read the clock for the supervisor"),
     }
 }
 
-/// This process ends, as it was told to.
+/// Notifies the supervisor that the process shuts down.
 pub fn notify_stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// Another process is the one to watch from now on.
+/// Notifies the supervisor that another process is the main process from now on.
 pub fn notify_main_pid(pid: u32) {
     notify(&[NotifyState::MainPid(pid)]);
 }
 
-/// Says again and again that this process lives, where the supervisor wants to hear that.
+/// Sends keep-alive notifications, if the supervisor has a watchdog.
 pub async fn run_watchdog() {
     let Some(period) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     loop {
         notify(&[NotifyState::Watchdog]);
+        // Three notifications per period, so that one late wakeup does not trigger the watchdog.
         sleep(period / 3).await;
     }
 }
 
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the supervisor cannot be told");
+        tracing::warn!(%error, "cannot notify the supervisor");
     }
 }

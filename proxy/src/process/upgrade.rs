@@ -1,9 +1,11 @@
-//! Handing the listeners to a new process of the same program, so that no connection is refused and no request is cut.
+//! Zero-downtime upgrade: a new process takes over the listening sockets, so that no connection is rejected and no
+//! request is aborted.
 //!
-//! Whoever runs `blobfish upgrade` asks for it on a private socket. The running process starts its own command line
-//! again, hands over duplicates of its listening sockets, and serves on until the new process says on its standard
-//! input, which is a socket, that it accepts connections. Both accept from one queue then, so that nothing in it is
-//! lost when the old one closes its duplicates. A new process that says anything else, or nothing, is ended.
+//! `blobfish upgrade` requests it on the control socket. The running process starts its own command line again,
+//! passes duplicates of its listening sockets to the new process, and continues to serve until the new process
+//! reports on its standard input, which is a socket, that it accepts connections. From then on both accept from the
+//! same queue, so no queued connection is lost when the old process closes its duplicates. A new process that reports
+//! anything else is terminated.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -20,37 +22,36 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use crate::cli::args::UpgradeArgs;
-use crate::process::lifecycle::{Shutdown, ShutdownReason};
+use crate::inbound::shutdown::{Shutdown, ShutdownReason};
 use crate::process::sockets::Sockets;
 use crate::process::supervisor;
 
-/// What a new process says once it accepts connections.
+/// The report of a new process that accepts connections.
 pub const READY: &str = "ready\n";
 
-/// What the running process is asked for.
+/// The request on the control socket.
 const UPGRADE_REQUEST: &str = "upgrade\n";
 
-/// How answers begin.
+/// The prefix of successful responses on the control socket.
 const DONE_PREFIX: &str = "done: ";
 
-/// Tells a new process that it was started to take over, and that its standard input is the way to say so.
+/// Set for a new process that is started for an upgrade: its standard input is the socket for its report.
 const PREDECESSOR_VARIABLE: &str = "BLOBFISH_PREDECESSOR";
 
-/// A new process is ready within this, or it is ended. Reading a configuration takes milliseconds, unless its files are
-/// on a machine that does not answer.
+/// Time limit for a new process to become ready. Reading a configuration takes milliseconds, unless its files are on
+/// a network file system that does not respond.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Whoever connects says what it wants within this, and takes the answer.
+/// Time limit for a request on the control socket, and for its response.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// All the mistakes of a long configuration.
+/// Size limit of a report: enough for every error of a long configuration.
 const REPORT_BYTES_MAX: u64 = 256 * 1024;
 
-/// The process that a container ends with.
+/// The process ID of the main process of a container.
 const FIRST_PROCESS: u32 = 1;
 
-/// The socket on which this process is asked to hand over. Its file goes with it.
+/// The control socket. Dropping it removes its file.
 pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
@@ -59,14 +60,15 @@ pub struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Opens it. What another process had open there is replaced in one step.
+    /// Opens the socket, and replaces the socket of another process atomically.
     ///
     /// # Errors
-    /// Something else than a socket is there, or the folder cannot be written to.
+    /// The path is an existing file that is not a socket, or the directory is not writable.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
-            bail!("there is a file that is no socket");
+            bail!("the file exists and is not a socket");
         }
+        // Bind to a temporary name and rename it: the predecessor's socket stays reachable until this one is ready.
         let mut new = path.as_os_str().to_owned();
         new.push(format!(".{}", process::id()));
         let listener = UnixListener::bind(&new)?;
@@ -76,7 +78,7 @@ impl ControlSocket {
         Ok(Self { listener, path: path.to_owned(), inode: metadata.ino(), owner: metadata.uid() })
     }
 
-    /// The next one who asks to hand over and may.
+    /// Waits for the next permitted upgrade request.
     async fn accept_upgrade_request(&self) -> io::Result<UnixStream> {
         loop {
             let (mut stream, _) = self.listener.accept().await?;
@@ -84,12 +86,12 @@ impl ControlSocket {
             let mut request = [0; UPGRADE_REQUEST.len()];
             let read = timeout(REQUEST_TIME_MAX, stream.read_exact(&mut request)).await;
             if peer != self.owner {
-                tracing::warn!(uid = peer, "another user asked for an upgrade");
-                let _ = stream.write_all(b"only the user that it runs as may ask for an upgrade").await;
+                tracing::warn!(uid = peer, "rejected an upgrade request of another user");
+                let _ = stream.write_all(b"only the user that Blobfish runs as may request an upgrade").await;
             } else if matches!(read, Ok(Ok(_))) && request == UPGRADE_REQUEST.as_bytes() {
                 return Ok(stream);
             } else {
-                let _ = stream.write_all(b"not understood").await;
+                let _ = stream.write_all(b"unknown request").await;
             }
         }
     }
@@ -97,6 +99,7 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
+        // After an upgrade the path belongs to the new process and has another inode.
         if fs::symlink_metadata(&self.path).is_ok_and(|there| there.ino() == self.inode) {
             let _ = fs::remove_file(&self.path);
         }
@@ -106,18 +109,18 @@ impl Drop for ControlSocket {
 /// The process that has taken over.
 pub struct Successor {
     pid: u32,
-    /// Open for as long as it lives.
+    /// Open while the process lives.
     stream: UnixStream,
 }
 
 impl Successor {
-    /// Waits until it is no more.
+    /// Waits until the process exits.
     pub async fn wait_for_exit(&mut self) {
         let _ = self.stream.read_u8().await;
     }
 }
 
-/// Waits to be asked to hand over, until that was done; the new process.
+/// Waits for an upgrade request that succeeds, and returns the new process.
 pub async fn wait_for_upgrade(
     control: Option<&ControlSocket>,
     sockets: &Sockets,
@@ -128,12 +131,12 @@ pub async fn wait_for_upgrade(
         let mut stream = match control.accept_upgrade_request().await {
             Ok(stream) => stream,
             Err(error) => {
-                tracing::error!(%error, "the control socket");
+                tracing::error!(%error, "cannot accept on the control socket");
                 sleep(Duration::from_secs(1)).await;
                 continue;
             }
         };
-        tracing::info!("an upgrade was asked for");
+        tracing::info!("upgrade requested");
         match hand_over(sockets, shutdown).await {
             Ok(successor) => {
                 let pid = successor.pid;
@@ -141,28 +144,28 @@ pub async fn wait_for_upgrade(
                 let own = process::id();
                 tracing::info!("process {pid} has taken over");
                 let response = format!(
-                    "{DONE_PREFIX}process {pid} serves, process {own} ends when its last request does\n"
+                    "{DONE_PREFIX}process {pid} serves; process {own} drains and exits after its last request\n"
                 );
                 let _ = stream.write_all(response.as_bytes()).await;
                 shutdown.request(ShutdownReason::Upgrade);
                 return successor;
             }
             Err(error) => {
-                tracing::error!("no upgrade, this process serves on: {error:#}");
+                tracing::error!("the upgrade failed; this process continues to serve: {error:#}");
                 let serves_on =
-                    if shutdown.reason().is_none() { "; the running process serves on" } else { "" };
-                let response = format!("not upgraded{serves_on}\n{error:#}");
+                    if shutdown.reason().is_none() { "; the running process continues to serve" } else { "" };
+                let response = format!("The upgrade failed{serves_on}.\n{error:#}");
                 let _ = timeout(REQUEST_TIME_MAX, stream.write_all(response.as_bytes())).await;
             }
         }
     }
 }
 
-/// Starts a new process and waits until it serves.
+/// Starts a new process and waits until it is ready.
 async fn hand_over(sockets: &Sockets, shutdown: &Shutdown) -> anyhow::Result<Successor> {
     if process::id() == FIRST_PROCESS {
         bail!(
-            "this process is the first of a container, which ends with it: start another container instead"
+            "this is the main process of a container, and the container ends with it; start another container instead"
         );
     }
     let (mut child, mut report_stream) = start_successor(sockets)?;
@@ -173,9 +176,9 @@ async fn hand_over(sockets: &Sockets, shutdown: &Shutdown) -> anyhow::Result<Suc
             Ok(Err(error)) => Some(error),
             Err(_) => Some(anyhow!("the new process was not ready within {} seconds", START_TIME_MAX.as_secs())),
         },
-        _ = shutdown.wait() => Some(anyhow!("the running process was told to stop")),
+        _ = shutdown.wait() => Some(anyhow!("the running process is shutting down")),
     };
-    // One that has said why ends by itself: it may be written down how.
+    // A process that reported an error is killed. One that closed its socket is exiting, and has a useful exit status.
     if outcome.is_some() {
         let _ = child.kill();
     }
@@ -187,10 +190,11 @@ async fn hand_over(sockets: &Sockets, shutdown: &Shutdown) -> anyhow::Result<Suc
     }
 }
 
-/// Starts this process's command line again, whatever program is there now. Gives also the socket that it reports to.
+/// Starts this process's command line again, with the program that is installed now. Also returns the socket for its
+/// report.
 fn start_successor(sockets: &Sockets) -> anyhow::Result<(Child, UnixStream)> {
     let mut arguments = env::args_os();
-    let program = arguments.next().context("this process does not know its own program")?;
+    let program = arguments.next().context("the path of this program is unknown")?;
     let (ours, theirs) = BlockingStream::pair().context("a socket for the new process")?;
     ours.set_nonblocking(true).context("a socket for the new process")?;
     let listeners = sockets.duplicate().context("the listening sockets")?;
@@ -200,16 +204,16 @@ fn start_successor(sockets: &Sockets) -> anyhow::Result<(Child, UnixStream)> {
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .env(PREDECESSOR_VARIABLE, "1")
         .env("LISTEN_FDS", listeners.len().to_string())
-        // These name this process, and the new one is meant as well.
+        // These contain the process ID of this process. Without them they apply to the new one too.
         .env_remove("LISTEN_PID")
         .env_remove("WATCHDOG_PID")
         .fd_mappings(listeners)
         .context("the listening sockets")?;
-    let child = command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
+    let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
     Ok((child, UnixStream::from_std(ours).context("a socket for the new process")?))
 }
 
-/// Whether a new process serves; `false` where it went without a word.
+/// Whether a new process is ready; `false` if it closed its socket without a report.
 async fn wait_for_ready(stream: &mut UnixStream) -> anyhow::Result<bool> {
     let mut report = Vec::new();
     let mut stream = stream.take(REPORT_BYTES_MAX);
@@ -226,10 +230,10 @@ fn wait_for_exit_status(mut child: Child) -> String {
     child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
 }
 
-/// Says something to the process that started this one to take over; `false` where it was started by anybody else.
+/// Reports to the predecessor; `false` if this process was not started for an upgrade.
 ///
 /// # Errors
-/// That process does not listen any more.
+/// The predecessor has closed the socket.
 pub fn notify_predecessor(text: &str) -> io::Result<bool> {
     if env::var_os(PREDECESSOR_VARIABLE).is_none() {
         return Ok(false);
@@ -239,43 +243,43 @@ pub fn notify_predecessor(text: &str) -> io::Result<bool> {
     Ok(true)
 }
 
-/// `blobfish upgrade`: asks the running process to hand over, and tells what came of it.
+/// Runs `blobfish upgrade`: requests an upgrade from the running process and returns its response.
 ///
 /// # Errors
 /// There is none, or it serves on, with the reason.
-pub fn run_upgrade(args: &UpgradeArgs) -> anyhow::Result<String> {
-    let path = match (&args.socket, &args.config) {
-        (Some(socket), _) => socket.clone(),
+pub fn run_upgrade(socket: Option<&Path>, config: Option<&Path>) -> anyhow::Result<String> {
+    let path = match (socket, config) {
+        (Some(socket), _) => socket.to_owned(),
         (None, Some(config)) => read_control_path(config)?,
         (None, None) => bail!(
-            "say --config FILE or --socket PATH. Demo mode cannot be upgraded, as its store belongs to one process: \
-             stop it and start it again"
+            "Use --config FILE or --socket PATH. Demo mode cannot be upgraded, because its store belongs to one process: \
+             restart it instead."
         ),
     };
     let mut stream = BlockingStream::connect(&path)
-        .with_context(|| format!("{}: no running process can be asked there", path.display()))?;
+        .with_context(|| format!("{}: no running process listens on this socket", path.display()))?;
     stream.set_read_timeout(Some(START_TIME_MAX * 2)).context("the control socket")?;
-    stream.write_all(UPGRADE_REQUEST.as_bytes()).context("the running process cannot be asked")?;
+    stream.write_all(UPGRADE_REQUEST.as_bytes()).context("cannot send the request to the running process")?;
     let mut response = String::new();
     let read = stream.take(REPORT_BYTES_MAX + 1024).read_to_string(&mut response);
     match response.strip_prefix(DONE_PREFIX) {
         Some(message) => Ok(message.to_owned()),
         None if response.is_empty() => {
-            read.context("the running process did not answer")?;
+            read.context("the running process did not respond")?;
             bail!(
-                "the running process did not answer: it may be ending, or another upgrade may have come first"
+                "the running process did not respond: it may be shutting down, or another upgrade may have come first"
             )
         }
         None => bail!("{}", response.trim_end()),
     }
 }
 
-/// The control socket that a configuration names. Nothing else in the file has to be right: the new process reads it.
+/// Reads the path of the control socket from a configuration. The rest of the file is validated by the new process.
 fn read_control_path(config: &Path) -> anyhow::Result<PathBuf> {
     let text = fs::read_to_string(config).with_context(|| config.display().to_string())?;
     blobfish_config::find_control_socket(&text).with_context(|| {
         format!(
-            "{}: no [admin] control_socket: add control_socket = \"/run/blobfish/control.sock\" and restart",
+            "{}: [admin] control_socket is missing; add control_socket = \"/run/blobfish/control.sock\" and restart",
             config.display()
         )
     })

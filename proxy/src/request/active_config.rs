@@ -1,167 +1,71 @@
-//! What requests run on: a configuration with every name resolved to what the engine and the connector need.
+//! The active configuration: what requests run on, with every name of the configuration resolved.
 //!
-//! Built aside and swapped as a whole; a request uses one from its start to its end.
+//! A hot reload builds a new one and swaps it as a whole. A request uses one from its start to its end, so that it never
+//! sees half of a reload.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use blobfish_config::{
-    Access, Addressing, Caller, Conditions, Config, Endpoint, Signing, SmallParts, UnsupportedFields,
-};
+use blobfish_config::{Caller, Config};
 use blobfish_dialects::authentication::authenticate::{CallerCredentials, CredentialStore, ListenerDialects};
-use blobfish_dialects::authentication::signature::Auth;
-use blobfish_dialects::engine::dialect::{Dialect, Target};
-use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::route::{BucketNames, Route};
-use blobfish_dialects::engine::small_parts::SmallPartsConfig;
-use blobfish_dialects::model::{Credentials, Operation, RequiredAccess, SharedCredentials, TargetClock};
-use pingora_core::protocols::tls::CaType;
-use pingora_core::utils::tls::{CertKey, WrappedX509};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
-use secrecy::{ExposeSecret as _, SecretString};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::model::Operation;
 
-use crate::inbound::certificates::{CertificateError, ListenerCertificates};
+use crate::inbound::certificates::{CertificateError, CertificatesByAddress, ListenerCertificates};
 use crate::request::rate_limit::{RateLimit, RateLimitPermit};
-use crate::target::circuit_breaker::CircuitBreaker;
-use crate::target::client_certificate;
-use crate::target::connection_limit::ConnectionLimit;
-use crate::target::health::TargetHealth;
-use crate::target::issued_credentials::IssuedCredentials;
+use crate::request::routing::RoutingTable;
+use crate::target::certificate_authorities::{CertificateAuthoritiesError, load_certificate_authorities};
+use crate::target::runtime::{TargetConfigError, TargetRuntime, build_target};
 use crate::telemetry::metrics::METRICS;
 use crate::telemetry::traces::Traces;
 
 /// A configuration that cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum ActivationError {
-    /// A dialect or profile that is in the configuration and not in this build.
-    #[error("target \"{0}\": this build does not have its dialect or profile")]
-    Dialect(String),
-    /// The same for the listener's default.
+    /// A target.
+    #[error(transparent)]
+    Target(#[from] TargetConfigError),
+    /// A default dialect of listeners that is not in this build.
     #[error("default dialect \"{0}\" is unknown")]
     Default(String),
-    /// Somebody who issues keys, whom this build does not know.
-    #[error("target \"{0}\": this build does not know who issues its keys")]
-    Credentials(String),
-    /// A version of the signature that this build cannot send.
-    #[error("target \"{0}\": this version of the signature cannot be sent")]
-    Signing(String),
-    /// A client's certificate and its key.
-    #[error("target \"{target}\": {cert}, {key}: not a certificate and its key")]
-    ClientCert {
-        /// Name of the target.
-        target: String,
-        /// File of the certificate.
-        cert: PathBuf,
-        /// File of the key.
-        key: PathBuf,
-    },
-    /// A file of certificate authorities.
-    #[error("{subject}: {path}: not a PEM file of certificates")]
-    Ca {
-        /// What is trusted by it.
-        subject: String,
-        /// The file.
-        path: PathBuf,
-    },
+    /// The certificate authorities by which the collector of traces is trusted.
+    #[error(transparent)]
+    CertificateAuthorities(#[from] CertificateAuthoritiesError),
     /// A listener's certificate.
     #[error("{}: {unfit}", path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
-        /// Why it cannot be shown.
+        /// Why it cannot be used.
         unfit: CertificateError,
     },
 }
 
-/// A store, and how it is reached.
-pub struct TargetRuntime {
-    /// As the engine needs it.
-    pub spec: Target,
-    /// Where it is.
-    pub endpoint: Endpoint,
-    /// Authorities to trust, where they are not the system's.
-    pub ca: Option<Arc<CaType>>,
-    /// What is shown to it where it asks who we are.
-    pub client_cert: Option<Arc<CertKey>>,
-    /// Keeps its connections apart from those of others.
-    pub group_key: u64,
-    /// Its key, where that is issued.
-    pub issued_key: Option<Arc<IssuedCredentials>>,
-    /// Whether it may be asked.
-    pub circuit_breaker: Arc<CircuitBreaker>,
-    /// How long an answer to its host's name is believed.
-    pub dns_cache_ttl: Duration,
-    /// Its connections that may be in use at once.
-    pub connection_limit: Arc<ConnectionLimit>,
-    /// How it answered lately.
-    pub health: Arc<TargetHealth>,
-    /// Longest wait for a connection.
-    pub connect_timeout: Duration,
-    /// Longest wait for the head of an answer.
-    pub response_timeout: Duration,
-    /// Longest silence within a body.
-    pub body_timeout: Duration,
-}
-
-impl TargetRuntime {
-    /// A key that was issued for the same target is not asked for again.
-    fn reuse_issued_key(&mut self, previous: &[Self]) {
-        let Some(own) = &self.issued_key else { return };
-        let mut old = previous.iter().filter_map(|old| old.issued_key.as_ref());
-        if let Some(old) = old.find(|old| old.has_same_origin(own)) {
-            self.spec.credentials = old.credentials();
-            self.issued_key = Some(Arc::clone(old));
-        }
-    }
-}
-
-/// Everything that a request runs on.
+/// What requests run on.
 pub struct ActiveConfig {
-    /// The configuration as it was understood.
+    /// The validated configuration.
     pub settings: Config,
-    /// What the data listeners answer to.
+    /// Dialects and base domains of the data listeners.
     pub listener_hosts: ListenerDialects,
-    /// The stores, in the configuration's order.
+    /// The targets, in the configuration's order.
     pub targets: Vec<TargetRuntime>,
-    /// How much each caller may ask for, by its name.
+    /// The rate limits, by the callers' names.
     rate_limits: BTreeMap<String, Arc<RateLimit>>,
-    /// What https listeners show, by their addresses.
-    certificates: BTreeMap<SocketAddr, Arc<ListenerCertificates>>,
+    /// The certificates of https listeners, by their addresses.
+    pub certificates: CertificatesByAddress,
     /// Whether and how requests are traced.
     pub traces: Option<Traces>,
-    /// What is to be said of the file that it was read from.
+    /// Warnings about the file that it was read from.
     pub warnings: Vec<String>,
 }
 
-/// Where a bucket lives.
-pub struct RoutedBucket<'a> {
-    /// The store.
-    pub target: &'a TargetRuntime,
-    /// Index of the store.
-    pub target_index: usize,
-    /// The bucket's name there.
-    pub target_bucket: String,
-    /// What happens to what cannot be said there.
-    pub loss_policy: LossPolicy,
-    /// Conditions of copies are evaluated here.
-    pub check_conditions: bool,
-    /// Whether a copy that the target refuses to make is carried through here.
-    pub allows_relay: bool,
-    /// All that is configured, for the names of other buckets.
-    pub config: &'a ActiveConfig,
-}
-
 impl ActiveConfig {
-    /// Builds one from a configuration.
+    /// Builds one from a validated configuration.
     ///
     /// # Errors
-    /// [`NotRunnable`].
+    /// A file cannot be used, or this build does not have what a name stands for.
     pub fn new(config: Config) -> Result<Self, ActivationError> {
         let default = config.listen.default_dialect.as_str();
         let default = find_dialect(default).ok_or_else(|| ActivationError::Default(default.to_owned()))?;
@@ -190,18 +94,13 @@ impl ActiveConfig {
         })
     }
 
-    /// What is not wrong, but hardly meant.
+    /// Settings that are valid, but probably a mistake.
     pub fn warnings(&self) -> impl Iterator<Item = &String> {
         self.certificates.values().flat_map(|certificates| &certificates.warnings).chain(&self.warnings)
     }
 
-    /// What the https listener at this address shows.
-    pub fn certificates(&self, address: SocketAddr) -> Option<&Arc<ListenerCertificates>> {
-        self.certificates.get(&address)
-    }
-
-    /// Takes over what callers have used of limits that stay as they are, what is known of targets, and what
-    /// listeners show that stay open until a restart.
+    /// Takes over from the previous configuration: the use of rate limits that stay the same, the state of targets, and the
+    /// certificates of listeners that the new configuration no longer has.
     pub fn inherit_state(&mut self, previous: &Self) {
         for (name, rate_limit) in &mut self.rate_limits {
             if let Some(old) = previous.rate_limits.get(name).filter(|old| old.has_same_limits(rate_limit)) {
@@ -209,25 +108,15 @@ impl ActiveConfig {
             }
         }
         for (address, certificates) in &previous.certificates {
+            // Listeners stay open until a restart, so that one which was removed still needs its certificates.
             self.certificates.entry(*address).or_insert_with(|| Arc::clone(certificates));
         }
         for target in &mut self.targets {
-            let mut old = previous.targets.iter().map(|old| &old.circuit_breaker);
-            if let Some(old) = old.find(|old| old.has_same_settings(&target.circuit_breaker)) {
-                target.circuit_breaker = Arc::clone(old);
-            }
-            if let Some(old) = previous.targets.iter().find(|old| old.group_key == target.group_key) {
-                target.spec.clock = old.spec.clock.clone();
-            }
-            target.reuse_issued_key(&previous.targets);
-            let mut old = previous.targets.iter().map(|old| &old.connection_limit);
-            if let Some(old) = old.find(|old| old.has_same_settings(&target.connection_limit)) {
-                target.connection_limit = Arc::clone(old);
-            }
+            target.inherit_state(&previous.targets);
         }
     }
 
-    /// Tells the metrics of its targets, and of no others.
+    /// Publishes the metrics of its targets, and removes those of targets that are no longer configured.
     pub fn publish_metrics(&self) {
         METRICS.target_state.reset();
         METRICS.target_skew.reset();
@@ -235,17 +124,10 @@ impl ActiveConfig {
         for operation in [Operation::CopyObject, Operation::UploadPartCopy] {
             METRICS.copy_sources_changed.with_label_values(&[operation.name()]);
         }
-        for target in &self.targets {
-            target.circuit_breaker.publish_state();
-            let name = target.spec.name.as_str();
-            METRICS.target_skew.with_label_values(&[name]).set(target.spec.clock.skew_seconds());
-            METRICS.uploads_orphaned.with_label_values(&[name]);
-            METRICS.small_parts.with_label_values(&[name]);
-            METRICS.small_parts_cleaned_up.with_label_values(&[name]);
-        }
+        self.targets.iter().for_each(TargetRuntime::publish_metrics);
     }
 
-    /// Lets a request of a caller begin; `None` where it asks for too much.
+    /// Counts a request of a caller; `None` where the caller is above its rate limit.
     pub fn try_acquire_rate_limit(&self, caller: &Caller) -> Option<RateLimitPermit> {
         self.rate_limits.get(&caller.name).and_then(|rate_limit| rate_limit.try_acquire())
     }
@@ -255,92 +137,9 @@ impl ActiveConfig {
         self.settings.find_caller(access_key).map(|(caller, _)| caller)
     }
 
-    /// Whether a target's bucket is the one for parts that are kept, which callers never see.
-    pub fn is_small_parts_bucket(&self, index: usize, bucket: &str) -> bool {
-        self.settings
-            .targets
-            .get(index)
-            .is_some_and(|target| target.small_parts_bucket.as_deref() == Some(bucket))
-    }
-
-    /// Where a bucket lives that callers call so.
-    pub fn route_bucket(&self, bucket: &str) -> Option<RoutedBucket<'_>> {
-        let route = self.settings.route(bucket)?;
-        if self.is_small_parts_bucket(route.target_index, &route.target_bucket) {
-            return None;
-        }
-        let policy = match route.rule.unsupported {
-            UnsupportedFields::Reject => LossPolicy::Reject,
-            UnsupportedFields::Report => LossPolicy::Report,
-        };
-        Some(RoutedBucket {
-            target: self.targets.get(route.target_index)?,
-            target_index: route.target_index,
-            target_bucket: route.target_bucket.into_owned(),
-            loss_policy: policy,
-            check_conditions: match route.rule.conditions {
-                Conditions::Auto => {
-                    !self.targets.get(route.target_index)?.spec.dialect.supports_source_conditions()
-                }
-                Conditions::Native => false,
-                Conditions::Check => true,
-            },
-            allows_relay: route.rule.relay,
-            config: self,
-        })
-    }
-}
-
-impl<'a> RoutedBucket<'a> {
-    /// The way of a request to here.
-    pub fn build_route(
-        &self,
-        dialect: &'static Dialect,
-        caller: Option<&'a Caller>,
-        source_bucket: Option<String>,
-    ) -> Route<'a> {
-        Route {
-            caller: dialect,
-            target: &self.target.spec,
-            bucket: self.target_bucket.clone(),
-            source_bucket,
-            loss_policy: self.loss_policy,
-            check_conditions: self.check_conditions,
-            bucket_names: Arc::new(CallerBucketNames {
-                config: self.config,
-                caller,
-                target_index: self.target_index,
-            }),
-        }
-    }
-}
-
-/// What buckets of one target are called, as far as one caller may know.
-pub struct CallerBucketNames<'a> {
-    /// All that is configured.
-    pub config: &'a ActiveConfig,
-    /// Who asks; nobody knows of nothing.
-    pub caller: Option<&'a Caller>,
-    /// Index of the target.
-    pub target_index: usize,
-}
-
-impl BucketNames for CallerBucketNames<'_> {
-    fn to_target_bucket(&self, bucket: &str) -> Option<String> {
-        let may_write = self.caller.is_some_and(|caller| has_access(caller, bucket, RequiredAccess::Write));
-        let routed_bucket = self
-            .config
-            .route_bucket(bucket)
-            .filter(|place| may_write && place.target_index == self.target_index);
-        routed_bucket.map(|routed_bucket| routed_bucket.target_bucket)
-    }
-
-    fn to_caller_bucket(&self, bucket: &str) -> Option<String> {
-        if self.config.is_small_parts_bucket(self.target_index, bucket) {
-            return None;
-        }
-        let name = self.config.settings.find_caller_bucket(self.target_index, bucket)?;
-        self.caller.is_some_and(|caller| has_access(caller, &name, RequiredAccess::Read)).then_some(name)
+    /// The routing table.
+    pub fn routing(&self) -> RoutingTable<'_> {
+        RoutingTable::new(&self.settings, &self.targets)
     }
 }
 
@@ -360,88 +159,10 @@ impl CredentialStore for ActiveConfig {
     }
 }
 
-/// Whether a caller's grants give what an operation needs.
-pub fn has_access(caller: &Caller, bucket: &str, required_access: RequiredAccess) -> bool {
-    match required_access {
-        RequiredAccess::Read => caller.can_access(bucket, Access::Read),
-        RequiredAccess::Write => caller.can_access(bucket, Access::Write),
-        RequiredAccess::Admin => caller.can_access(bucket, Access::Admin),
-        RequiredAccess::None => true,
-    }
-}
-
 /// A dialect by the name of a listener's default: `s3`, or a profile's own name such as `jdcloud`.
 fn find_dialect(name: &str) -> Option<&'static Dialect> {
     let base_dialect = blobfish_dialects::DIALECTS.iter().copied().find(|dialect| dialect.name == name);
     base_dialect.or_else(|| blobfish_dialects::find_dialect(name, None))
-}
-
-fn build_target(
-    target: &blobfish_config::Target,
-    callers: &[Caller],
-) -> Result<TargetRuntime, ActivationError> {
-    let dialect = blobfish_dialects::find_dialect(&target.dialect, target.profile.as_deref())
-        .ok_or_else(|| ActivationError::Dialect(target.name.clone()))?;
-    let ca = target
-        .ca
-        .as_ref()
-        .map(|path| load_certificate_authorities(&format!("target \"{}\"", target.name), path))
-        .transpose()?;
-    let client_cert = client_certificate::read_client_certificate(target)?;
-    let group_key = compute_group_key(target, ca.as_deref(), client_cert.as_deref());
-    let credentials = SharedCredentials::new(Credentials {
-        access_key_id: target.access_key.clone(),
-        secret_key: target.secret_key.clone(),
-        session_token: target.session_token.clone(),
-    });
-    let issued_key = match &target.credentials {
-        Some(_) => Some(
-            IssuedCredentials::new(target, credentials.clone())
-                .ok_or_else(|| ActivationError::Credentials(target.name.clone()))?,
-        ),
-        None => None,
-    };
-    Ok(TargetRuntime {
-        issued_key: issued_key.map(Arc::new),
-        group_key,
-        circuit_breaker: Arc::new(CircuitBreaker::new(target, group_key, callers.len())),
-        connection_limit: Arc::new(ConnectionLimit::new(&target.name, group_key, target.connections_max)),
-        ca,
-        client_cert,
-        spec: Target {
-            name: target.name.clone(),
-            dialect,
-            auth: select_auth(dialect, target.signing)
-                .ok_or_else(|| ActivationError::Signing(target.name.clone()))?,
-            authority: target.endpoint.authority(),
-            region: target.region.clone(),
-            path_style: target.addressing == Addressing::Path,
-            credentials,
-            clock: TargetClock::default(),
-            seal_secret: select_seal_secret(target, callers),
-            kms_keys: target.kms_keys.clone(),
-            staging: SmallPartsConfig {
-                is_combining: target.small_parts == SmallParts::Combine,
-                prefix: target.small_parts_prefix.clone(),
-                bucket: target.small_parts_bucket.clone(),
-            },
-        },
-        endpoint: target.endpoint.clone(),
-        health: TargetHealth::for_target(&target.name),
-        connect_timeout: target.connect_timeout,
-        dns_cache_ttl: target.dns_cache_time,
-        response_timeout: target.response_timeout,
-        body_timeout: target.body_timeout,
-    })
-}
-
-/// What only the configuration tells: the target's secret, or where that is issued and changes, those of all callers.
-fn select_seal_secret(target: &blobfish_config::Target, callers: &[Caller]) -> SecretString {
-    if target.credentials.is_none() {
-        return target.secret_key.clone();
-    }
-    let secrets = callers.iter().flat_map(|caller| &caller.keys).map(|key| key.secret_key.expose_secret());
-    SecretString::from(secrets.collect::<Vec<_>>().join("\n"))
 }
 
 fn load_certificates(
@@ -455,53 +176,4 @@ fn load_certificates(
 fn build_traces(config: &blobfish_config::Traces) -> Result<Traces, ActivationError> {
     let ca = config.ca.as_ref().map(|path| load_certificate_authorities("traces", path)).transpose()?;
     Ok(Traces::new(config, ca))
-}
-
-/// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.
-fn compute_group_key(
-    target: &blobfish_config::Target,
-    ca: Option<&CaType>,
-    client_cert: Option<&CertKey>,
-) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (&target.name, target.endpoint.authority(), target.endpoint.tls).hash(&mut hasher);
-    for authority in ca.into_iter().flatten() {
-        authority.with_raw_cert(|der| der.hash(&mut hasher));
-    }
-    if let Some(certificate) = client_cert {
-        certificate.leaf().borrow_raw_cert().hash(&mut hasher);
-    }
-    hasher.finish()
-}
-
-fn select_auth(dialect: &'static Dialect, signing: Signing) -> Option<&'static dyn Auth> {
-    match signing {
-        Signing::V4 => Some(dialect.auth),
-        Signing::V1 => dialect.legacy_auth,
-    }
-}
-
-/// The authorities of a file, and the system's: the connector takes a list of its own instead of the system's.
-fn load_certificate_authorities(
-    subject: &str,
-    path: &std::path::Path,
-) -> Result<Arc<CaType>, ActivationError> {
-    let build_error = || ActivationError::Ca { subject: subject.to_owned(), path: path.to_owned() };
-    let own: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
-        .map_err(|_| build_error())?
-        .collect::<Result<_, _>>()
-        .map_err(|_| build_error())?;
-    if own.is_empty() {
-        return Err(build_error());
-    }
-    let parse_certificate = |der: &CertificateDer<'_>| {
-        WrappedX509::try_new(der.to_vec(), |raw| X509Certificate::from_der(raw).map(|parsed| parsed.1)).ok()
-    };
-    let mut all = own
-        .iter()
-        .map(|der| parse_certificate(der).ok_or_else(build_error))
-        .collect::<Result<Vec<_>, _>>()?;
-    let system = pingora_core::tls::load_native_certs().unwrap_or_default();
-    all.extend(system.iter().filter_map(parse_certificate));
-    Ok(Arc::from(all))
 }

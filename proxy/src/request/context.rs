@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobfish_dialects::authentication::authenticate::find_dialect_by_host;
+use blobfish_dialects::dialect::response_context::ResponseContext;
+use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::encoding::percent;
 use blobfish_dialects::engine::cors::CrossOrigin;
-use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::loss::{Loss, check_losses};
-use blobfish_dialects::engine::route::Route;
-use blobfish_dialects::engine::write_response::{
-    ResponseContext, WrittenResponse, build_error_response, write_response,
-};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::write_response::{WrittenResponse, build_error_response, write_response};
 use blobfish_dialects::model::{ErrorKind, RawHead, Rejection, Response, ResponseField};
 
 use crate::clock;
-use crate::inbound::connection::{ClientConnection, ReadBodyError, ResponseFraming, WriteError};
+use crate::inbound::connection::{ClientConnection, ResponseFraming};
+use crate::inbound::connection_error::{ReadBodyError, WriteError};
 use crate::request::active_config::ActiveConfig;
 use crate::request::buffer_budget::{BufferBudget, Reservation};
 use crate::request::cors_rules::CorsRulesCache;
@@ -187,7 +187,9 @@ impl RequestContext<'_> {
         }
         let (dialect, config) = (self.listener.dialect, self.config);
         let bucket = config.listener_hosts.parse_address(&head, dialect).ok().and_then(|place| place.bucket);
-        let Some(routed_bucket) = bucket.and_then(|bucket| config.route_bucket(&bucket)) else { return };
+        let Some(routed_bucket) = bucket.and_then(|bucket| config.routing().route_bucket(&bucket)) else {
+            return;
+        };
         if let Ok(Some(rules)) =
             self.cors_rules.fetch_rules(self.target_client, &routed_bucket, dialect, self.record.client).await
         {
@@ -237,14 +239,14 @@ impl RequestContext<'_> {
         self.send_response(build_error_response(self.listener.dialect, rejection)).await
     }
 
-    /// Counts a refusal, and notes what its caller is told.
+    /// Counts a rejection, and records its message as an event.
     pub fn record_rejection(&mut self, rejection: &Rejection) {
         let reason = format!("{:?}", rejection.kind);
         METRICS.rejections.with_label_values(&[reason.as_str()]).inc();
         let default_message =
             || self.listener.dialect.error_row(rejection.kind).map(|row| row.message.to_owned());
         let message = rejection.message.clone().or_else(default_message).unwrap_or_default();
-        self.notes.push(EventNote { kind: "refused", reason, message });
+        self.notes.push(EventNote { kind: "rejected", reason, message });
     }
 
     /// Decides on what the target cannot be told, and notes what is reported.

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use blobfish_config::{AbandonedCopies, Caller};
-use blobfish_dialects::authentication::signature::Payload;
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::plan::{Plan, PlanKind};
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::model::{ErrorKind, Request};
 
-use crate::request::active_config::RoutedBucket;
 use crate::request::context::{RequestContext, RequestEnd};
 use crate::request::relay::{CopyRoutes, Relay};
+use crate::request::routing::RoutedBucket;
 use crate::request::running_copies::RUNNING_COPIES;
-use crate::request::{exchange, keepalive};
+use crate::request::{exchange, keepalive, request_body};
 use crate::telemetry::metrics::METRICS;
 
 /// A copy between two targets.
@@ -29,7 +29,7 @@ pub async fn process_relayed_copy(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    exchange::read_request_body(context, &request, payload).await?;
+    request_body::read_request_body(context, &request, payload).await?;
     run_copy(context, dialect, caller, source_bucket, destination_bucket, request, PlanKind::Relay).await
 }
 
@@ -77,11 +77,11 @@ async fn run_copy(
     let destination_route =
         destination_bucket.build_route(dialect, Some(caller), Some(source_bucket.target_bucket.clone()));
     let routes = CopyRoutes {
-        source_route: source_route,
+        source_route,
         source_target: source_bucket.target,
         destination_route: destination_route.clone(),
         destination_target: destination_bucket.target,
-        is_same_target: is_same_target,
+        is_same_target,
     };
     let limits = context.config.settings.limits.copies.clone();
     let (source_target_name, destination_target_name) =

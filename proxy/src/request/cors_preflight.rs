@@ -32,7 +32,7 @@ pub async fn process_preflight(context: &mut RequestContext<'_>, head: &RawHead)
         .bucket
         .ok_or(ErrorKind::CorsDenied)?;
     context.record.bucket = Some(access_log::escape_name(&bucket));
-    let routed_bucket = config.route_bucket(&bucket).ok_or(ErrorKind::CorsDenied)?;
+    let routed_bucket = config.routing().route_bucket(&bucket).ok_or(ErrorKind::CorsDenied)?;
     context.record.target = Some(routed_bucket.target.spec.name.clone());
     match context
         .cors_rules

@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::encoding::xml::Node;
-use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::model::{Document, ErrorKind, Operation, Rejection, Request, Setting};
 use governor::clock::DefaultClock;
@@ -18,8 +18,8 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::request::active_config::RoutedBucket;
-use crate::request::exchange;
+use crate::request::exchange_driver::drive_exchange;
+use crate::request::routing::RoutedBucket;
 use crate::target::client::TargetClient;
 use crate::target::initiator;
 use crate::target::initiator::Initiator;
@@ -190,7 +190,7 @@ async fn look_up_rules(
     let request = Request { bucket: Some(routed_bucket.target_bucket.clone()), ..Request::new(operation) };
     let exchange = Exchange::new(routed_bucket.build_route(dialect, None, None), request, &[])?;
     let last_result = Mutex::new(None);
-    let result = exchange::drive_exchange(
+    let result = drive_exchange(
         target_client,
         routed_bucket.target,
         exchange,

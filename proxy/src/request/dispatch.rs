@@ -2,16 +2,18 @@
 
 use blobfish_config::Caller;
 use blobfish_dialects::authentication::authenticate::AuthenticatedRequest;
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::engine::plan::{self, Plan, PlanRoutes, Procedure};
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::small_parts::check_key_allowed;
-use blobfish_dialects::model::{ErrorKind, Operation, Rejection, Request, RequiredAccess};
+use blobfish_dialects::model::{ErrorKind, Operation, Rejection, Request};
 
 use crate::inbound::request_head::BodyLength;
-use crate::request::active_config::{ActiveConfig, RoutedBucket, has_access};
+use crate::request::active_config::ActiveConfig;
 use crate::request::context::{RequestContext, RequestEnd};
-use crate::request::{copy, exchange, list_buckets, small_parts, streaming};
+use crate::request::grants::authorize;
+use crate::request::routing::RoutedBucket;
+use crate::request::{copy, exchange, list_buckets, small_parts, streaming, upload};
 use crate::telemetry::access_log;
 use crate::telemetry::metrics::METRICS;
 
@@ -88,7 +90,7 @@ pub async fn dispatch_request(
             Box::pin(bucket_request).await
         }
         (Procedure::Upload, _) => {
-            let response = streaming::upload_body(context, target, route, &request, payload, body).await?;
+            let response = upload::upload_body(context, target, route, &request, payload, body).await?;
             context.send_response(response).await
         }
         (Procedure::Download, _) => streaming::download_object(context, target, route, &request).await,
@@ -129,20 +131,6 @@ pub fn record_request(
     if let (Ok(count @ 1..), dialect) = (u64::try_from(unsigned_count), record.dialect) {
         METRICS.unsigned_fields.with_label_values(&[dialect]).inc_by(count);
     }
-}
-
-/// Every bucket that the request touches is checked before anything is looked up or sent, so that the answer
-/// says nothing of what exists (security, I3 and A5).
-///
-/// # Errors
-/// `AccessDenied`.
-pub fn authorize(caller: &Caller, request: &Request) -> Result<(), Rejection> {
-    let required_access = request.operation.required_access();
-    let may_access_destination =
-        request.bucket.as_deref().is_none_or(|bucket| has_access(caller, bucket, required_access));
-    let may_access_source =
-        request.source.as_ref().is_none_or(|source| has_access(caller, &source.bucket, RequiredAccess::Read));
-    if may_access_destination && may_access_source { Ok(()) } else { Err(ErrorKind::AccessDenied.into()) }
 }
 
 /// A request with its buckets, its route and its plan.
@@ -201,10 +189,10 @@ fn route_request<'s>(
     request: &Request,
 ) -> Result<(RoutedBucket<'s>, Option<RoutedBucket<'s>>), Rejection> {
     let bucket = request.bucket.as_deref().ok_or(ErrorKind::InvalidRequest)?;
-    let routed_bucket = config.route_bucket(bucket).ok_or(ErrorKind::NoSuchBucket)?;
+    let routed_bucket = config.routing().route_bucket(bucket).ok_or(ErrorKind::NoSuchBucket)?;
     check_key_allowed(&routed_bucket.target.spec, request.key.as_deref().unwrap_or_default())?;
     let Some(source) = &request.source else { return Ok((routed_bucket, None)) };
-    let routed_source = config.route_bucket(&source.bucket).ok_or(ErrorKind::NoSuchBucket)?;
+    let routed_source = config.routing().route_bucket(&source.bucket).ok_or(ErrorKind::NoSuchBucket)?;
     check_key_allowed(&routed_source.target.spec, &source.key)?;
     Ok((routed_bucket, Some(routed_source)))
 }

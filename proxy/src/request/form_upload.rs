@@ -3,13 +3,14 @@
 use blobfish_dialects::authentication::authenticate::detect_unsigned_dialect;
 use blobfish_dialects::authentication::form_upload;
 use blobfish_dialects::authentication::form_upload::{FormProgress, FormReader, READ_AHEAD_BYTES};
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::small_parts;
 use blobfish_dialects::model::{ErrorKind, RawHead};
 
 use crate::inbound::request_head::BodyLength;
 use crate::request::context::{RequestContext, RequestEnd};
-use crate::request::{dispatch, streaming};
+use crate::request::grants::authorize;
+use crate::request::{dispatch, upload};
 use crate::target::initiator;
 use crate::target::initiator::Initiator;
 
@@ -61,11 +62,11 @@ pub async fn process_form_upload(
         form_upload::authenticate_form(dialect, reader.form(), &address, config, context.listener.now)?;
     let caller = config.find_caller(&form_request.access_key).ok_or(ErrorKind::InternalError)?;
     dispatch::record_request(context, Some(caller), &form_request.request, 0);
-    dispatch::authorize(caller, &form_request.request)?;
+    authorize(caller, &form_request.request)?;
     let _rate_limit_permit = config.try_acquire_rate_limit(caller).ok_or(ErrorKind::SlowDown)?;
     let _fair_queue_permit = context.fair_queue.acquire(&caller.name).await;
     let bucket = form_request.request.bucket.clone().unwrap_or_default();
-    let routed_bucket = config.route_bucket(&bucket).ok_or(ErrorKind::NoSuchBucket)?;
+    let routed_bucket = config.routing().route_bucket(&bucket).ok_or(ErrorKind::NoSuchBucket)?;
     context.record.target = Some(routed_bucket.target.spec.name.clone());
     small_parts::check_key_allowed(
         &routed_bucket.target.spec,
@@ -84,7 +85,7 @@ pub async fn process_form_upload(
     let file = reader.into_file_decoder(length, has_ended, form_request.bounds)?;
     let payload = Payload::Chunked(Box::new(file));
     let route = routed_bucket.build_route(dialect, Some(caller), None);
-    let upload = Box::pin(streaming::upload_body(
+    let upload = Box::pin(upload::upload_body(
         context,
         routed_bucket.target,
         route,

@@ -8,7 +8,8 @@ use blobfish_dialects::engine::write_response;
 use blobfish_dialects::model::{Document, Rejection, Response, ResponseField};
 use tokio::time::sleep;
 
-use crate::inbound::connection::{ResponseFraming, WriteError};
+use crate::inbound::connection::ResponseFraming;
+use crate::inbound::connection_error::WriteError;
 use crate::request::context::{RequestContext, RequestEnd};
 use crate::request::running_copies::CopyProgress;
 

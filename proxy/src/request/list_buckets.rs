@@ -1,20 +1,21 @@
 //! ListBuckets: the configured names that the caller may read, and what the target of a pattern has.
 
 use blobfish_config::Caller;
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::route::{LossPolicy, Route, SameBucketNames};
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::documents::bucket_pages::{
     BucketRow, CREATION_UNKNOWN, build_bucket_page, build_list_buckets_request, check_bucket_filters,
 };
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::route::{Route, SameBucketNames};
 use blobfish_dialects::model::{
     BucketListing, Document, ErrorKind, Rejection, Request, RequiredAccess, Response,
 };
 
-use crate::request::active_config::{ActiveConfig, TargetRuntime, has_access};
+use crate::request::active_config::ActiveConfig;
 use crate::request::context::{RequestContext, RequestEnd};
-use crate::request::exchange;
+use crate::request::grants::has_access;
+use crate::request::{exchange, request_body};
+use crate::target::runtime::TargetRuntime;
 
 /// Pages of one target's buckets. A target that has more goes round in circles.
 const PAGES_MAX: usize = 200;
@@ -29,7 +30,7 @@ pub async fn list_buckets(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    exchange::read_request_body(context, &request, payload).await?;
+    request_body::read_request_body(context, &request, payload).await?;
     check_bucket_filters(context.listener.dialect, &request)?;
     let config = context.config;
     let mut rows = list_configured_buckets(config, caller);
@@ -102,7 +103,7 @@ fn list_configured_buckets(config: &ActiveConfig, caller: &Caller) -> Vec<Bucket
     let names = config.settings.buckets.iter().filter_map(|rule| Some((rule.name.exact()?, rule.target)));
     names
         .filter(|(name, _)| {
-            has_access(caller, name, RequiredAccess::Read) && config.route_bucket(name).is_some()
+            has_access(caller, name, RequiredAccess::Read) && config.routing().route_bucket(name).is_some()
         })
         .filter_map(|(name, index)| {
             Some((name.to_owned(), CREATION_UNKNOWN, config.targets.get(index)?.spec.region.clone()))
@@ -126,7 +127,7 @@ fn to_visible_name(
     target_index: usize,
     name: &str,
 ) -> Option<String> {
-    let is_listable = !config.is_small_parts_bucket(target_index, name);
+    let is_listable = !config.routing().is_small_parts_bucket(target_index, name);
     let name = config.settings.find_caller_bucket(target_index, name).filter(|_| is_listable);
     name.filter(|name| has_access(caller, name, RequiredAccess::Read))
 }

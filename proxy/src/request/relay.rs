@@ -7,13 +7,16 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use blobfish_config::CopyLimits;
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
-use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
+use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::engine::loss::{self, Loss};
 use blobfish_dialects::engine::relay::{self, OrderedMd5, RelaySource, SourcePartDigests, SourceParts};
-use blobfish_dialects::engine::route::Route;
-use blobfish_dialects::engine::{crc64, read_response, streaming, validate_response};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::{
+    copy_source, crc64, read_response, streaming, target_response, validate_response,
+};
 use blobfish_dialects::model::{
     Document, ErrorKind, Operation, Part, Rejection, Request, Response, ResponseField,
 };
@@ -22,11 +25,11 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
-use crate::request::active_config::TargetRuntime;
-use crate::request::exchange::drive_exchange;
+use crate::request::exchange_driver::drive_exchange;
 use crate::request::running_copies::{CopySlot, RUNNING_COPIES};
 use crate::target::client::{ERROR_BYTES_MAX, TargetClient};
 use crate::target::error::ExchangeError;
+use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::METRICS;
 
 /// How often a part is tried: it is the same part again, whatever became of it before.
@@ -136,7 +139,7 @@ impl<'a> Relay<'a> {
     /// # Errors
     /// Its failure, or a condition that does not hold.
     pub async fn head_source(&self) -> Result<RelaySource, Rejection> {
-        let response = self.send_head_request(&relay::build_source_head_request(&self.request)).await?;
+        let response = self.send_head_request(&copy_source::build_source_head_request(&self.request)).await?;
         relay::read_source_head(&self.routes.source_route, &self.request, &response, clock::now())
     }
 
@@ -256,7 +259,7 @@ impl<'a> Relay<'a> {
             self.perform_exchange(&self.routes.source_route, self.routes.source_target, request).await?;
         match response.document {
             Some(Document::Setting(_, tree)) => Ok(Some(tree)),
-            _ => Err(read_response::reject_incomplete_response()),
+            _ => Err(target_response::reject_incomplete_response()),
         }
     }
 
@@ -274,7 +277,7 @@ impl<'a> Relay<'a> {
             (&self.routes.destination_route, self.routes.destination_target);
         let created = self.perform_exchange(destination_route, destination_target, begin).await?;
         let Some(Document::Initiated { upload_id, .. }) = created.document else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         let work = self.run_unless_abandoned(self.copy_parts_and_complete(source, &upload_id));
         let outcome = timeout(PARTS_DURATION_MAX, work).await;
@@ -362,7 +365,7 @@ impl<'a> Relay<'a> {
         source_parts: Option<SourceParts>,
     ) -> Result<(Part, Option<Digests>, Option<SourcePartDigests>), Rejection> {
         let mut attempt = 1;
-        let mut transfer = PartTransfer { source_parts: source_parts, ..PartTransfer::default() };
+        let mut transfer = PartTransfer { source_parts, ..PartTransfer::default() };
         if let Some(in_order) = in_order {
             // Parts begin one after another, and get it in this order.
             let order_guard = in_order.lock().await;
@@ -411,7 +414,7 @@ impl<'a> Relay<'a> {
                     let checksums = result.checksums;
                     Ok((Part { checksums, ..Part::new(number, result.etag) }, None))
                 }
-                _ => Err(read_response::reject_incomplete_response()),
+                _ => Err(target_response::reject_incomplete_response()),
             };
         }
         let bytes = range.1.saturating_sub(range.0).saturating_add(1);
@@ -420,7 +423,7 @@ impl<'a> Relay<'a> {
         let (response, body_digests) = self.transfer_body(&read_request, bytes, &put, transfer).await?;
         let etag = response.text(ResponseField::Etag).map(|tag| tag.trim_matches('"').to_owned());
         Ok((
-            Part::new(number, etag.ok_or_else(read_response::reject_incomplete_response)?),
+            Part::new(number, etag.ok_or_else(target_response::reject_incomplete_response)?),
             Some(body_digests),
         ))
     }
@@ -459,7 +462,7 @@ impl<'a> Relay<'a> {
             || validate_response::check_response_head(source_route, read_request, &head.response).is_err()
         {
             download.abort().await;
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         }
         let digests_to_compute =
             DigestsToCompute { crc64: true, ..streaming::choose_digests(destination_route, put) };

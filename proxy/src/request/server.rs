@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use blobfish_config::Limits;
 use blobfish_dialects::authentication::authenticate::authenticate_request;
+use blobfish_dialects::dialect::response_context::ResponseContext;
 use blobfish_dialects::engine::cors::CrossOrigin;
-use blobfish_dialects::engine::write_response::ResponseContext;
 use blobfish_dialects::model::{ErrorKind, RawHead, Rejection};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -22,14 +23,16 @@ use prometheus::IntGauge;
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::inbound::connection::{ClientConnection, ReadHeadError};
+use crate::inbound::connection::{ClientConnection, REQUESTS_MAX};
+use crate::inbound::connection_error::ReadHeadError;
 use crate::inbound::connections_per_address::{AddressConnectionPermit, ConnectionsPerAddress};
+use crate::inbound::http2::Http2Server;
 use crate::inbound::proxy_protocol;
 use crate::inbound::proxy_protocol::ClientOrigin;
 use crate::inbound::request_head;
 use crate::inbound::request_head::ParsedRequest;
+use crate::inbound::shutdown::{Shutdown, wait_until_stopped};
 use crate::inbound::{file_descriptors, http2};
-use crate::process::lifecycle::Shutdown;
 use crate::request::active_config::ActiveConfig;
 use crate::request::buffer_budget::BufferBudget;
 use crate::request::context::{RequestContext, RequestEnd, to_milliseconds};
@@ -45,9 +48,6 @@ use crate::telemetry::metrics::{LABEL_NONE, METRICS, to_seconds};
 use crate::telemetry::recent_events::{EVENTS, EventNote};
 use crate::telemetry::traces;
 use crate::telemetry::traces::RequestSpan;
-
-/// Requests on one connection. Closing now and then gives balancers their chance.
-pub const REQUESTS_MAX: usize = 1000;
 
 /// What a connection that is one too many may take to say what it wants.
 const OVERLOAD_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
@@ -85,8 +85,10 @@ impl ServerApp for DataServer {
             // What came before the handshake has been read.
             proxy_protocol::peer_address(&*stream)
         } else {
-            let config = self.active_config.load_full();
-            proxy_protocol::read_client_address(&mut *stream, &config.settings.listen).await.ok()?
+            let peer = proxy_protocol::peer_address(&*stream);
+            let sends_header =
+                proxy_protocol::sends_proxy_header(&self.active_config.load().settings.listen, peer);
+            proxy_protocol::read_client_address(&mut *stream, peer, sends_header).await.ok()?
         };
         let origin = ClientOrigin { address, secure };
         let address_permit = self.admit_address(address);
@@ -116,12 +118,6 @@ impl ServerApp for DataServer {
         connection.close().await;
         None
     }
-}
-
-/// Waits until the listeners close.
-pub async fn wait_until_stopped(shutdown: &mut ShutdownWatch) {
-    // An error means that nobody is left to say it.
-    let _ = shutdown.wait_for(|is_closing| *is_closing).await;
 }
 
 /// What becomes of a connection.
@@ -161,40 +157,6 @@ impl DataServer {
         let guessed_host = parsed_request.as_ref().err().and_then(|_| request_head::guess_host(&head_bytes));
         // On the heap, so that a connection that waits does not hold the room that a request needs.
         Box::pin(self.handle_request(connection, &config, parsed_request, guessed_host, is_closing)).await
-    }
-
-    /// Runs one request of an HTTP/2 connection. `ended`: it has no body. `further`: it is not the only one.
-    pub async fn serve_http2_request(
-        &self,
-        mut connection: ClientConnection,
-        head: &Parts,
-        has_no_body: bool,
-        is_additional: bool,
-    ) {
-        // Counts as a connection does: a few of these could bring as much as all of the others may.
-        let _open_guard = is_additional.then(|| OpenGuard::new(&self.open_count));
-        if self.is_full() {
-            self.send_overloaded(
-                &mut connection,
-                request_head::parse_http2_parts(head, has_no_body, usize::MAX).ok(),
-            )
-            .await;
-            return connection.close().await;
-        }
-        let config = self.active_config.load_full();
-        let limits = &config.settings.limits;
-        let guessed_host =
-            head.uri.authority().and_then(|authority| request_head::parse_plain_host(authority.as_str()));
-        let parsed_request = if request_head::http1_head_size(head) > limits.head_bytes_max {
-            Err(ErrorKind::HeaderTooLarge.into())
-        } else {
-            request_head::parse_http2_parts(head, has_no_body, limits.headers_max)
-                .map_err(request_head::FramingError::to_rejection)
-        };
-        match self.handle_request(&mut connection, &config, parsed_request, guessed_host, false).await {
-            ConnectionOutcome::KeepAlive | ConnectionOutcome::Close => connection.close().await,
-            ConnectionOutcome::Abort => connection.abort(),
-        }
     }
 
     /// One more connection of an address; `None` where it has too many. Balancers stand for many callers.
@@ -371,6 +333,53 @@ impl DataServer {
     }
 }
 
+impl Http2Server for DataServer {
+    fn limits(&self) -> Limits {
+        self.active_config.load().settings.limits.clone()
+    }
+
+    fn idle_timeout(&self) -> Duration {
+        self.active_config.load().settings.limits.keepalive_idle
+    }
+
+    fn closing_idle_timeout(&self) -> Duration {
+        self.shutdown.idle_timeout()
+    }
+
+    async fn serve_http2_request(
+        &self,
+        mut connection: ClientConnection,
+        head: &Parts,
+        has_no_body: bool,
+        is_additional: bool,
+    ) {
+        // Counts as a connection does: a few of these could bring as much as all of the others may.
+        let _open_guard = is_additional.then(|| OpenGuard::new(&self.open_count));
+        if self.is_full() {
+            self.send_overloaded(
+                &mut connection,
+                request_head::parse_http2_parts(head, has_no_body, usize::MAX).ok(),
+            )
+            .await;
+            return connection.close().await;
+        }
+        let config = self.active_config.load_full();
+        let limits = &config.settings.limits;
+        let guessed_host =
+            head.uri.authority().and_then(|authority| request_head::parse_plain_host(authority.as_str()));
+        let parsed_request = if request_head::http1_head_size(head) > limits.head_bytes_max {
+            Err(ErrorKind::HeaderTooLarge.into())
+        } else {
+            request_head::parse_http2_parts(head, has_no_body, limits.headers_max)
+                .map_err(request_head::FramingError::to_rejection)
+        };
+        match self.handle_request(&mut connection, &config, parsed_request, guessed_host, false).await {
+            ConnectionOutcome::KeepAlive | ConnectionOutcome::Close => connection.close().await,
+            ConnectionOutcome::Abort => connection.abort(),
+        }
+    }
+}
+
 /// A head that can be served, or why it cannot.
 fn to_parsed_request(
     head: Result<Bytes, ReadHeadError>,
@@ -448,7 +457,7 @@ fn finish_request(mut context: RequestContext<'_>, span: Option<RequestSpan>) {
     METRICS.pair_bytes.with_label_values(&[record.dialect, target, "in"]).inc_by(record.bytes_in);
     METRICS.pair_bytes.with_label_values(&[record.dialect, target, "out"]).inc_by(record.bytes_out);
     if let Some(span) = span {
-        span.end(&context);
+        span.end(&context.record, &context.listener.host, &context.listener.path, context.is_secure);
     }
     EVENTS.record_notes(&context.record, context.notes);
     access_log::write_record(context.record);

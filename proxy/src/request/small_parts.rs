@@ -6,16 +6,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use blobfish_config::{Caller, CopyLimits};
-use blobfish_dialects::authentication::signature::Payload;
-use blobfish_dialects::documents::request_documents;
+
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
+use blobfish_dialects::dialect::{Dialect, etag};
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
-use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::engine::small_parts::{
     self, NamedPart, PartSlice, PartsFolder, PlannedPart, StagedPart,
 };
-use blobfish_dialects::engine::{crc64, etag, read_response, relay, streaming as heads, validate_response};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::{
+    crc64, read_response, relay, request_documents, streaming as heads, target_response, validate_response,
+};
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, ObjectToDelete, Operation, Part, PartCrc64, PartListing, Rejection, Request,
     Response, ResponseField, Value,
@@ -25,15 +28,16 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock;
 use crate::inbound::request_head::BodyLength;
-use crate::request::active_config::{RoutedBucket, TargetRuntime};
 use crate::request::context::{RequestContext, RequestEnd};
 use crate::request::relay::{
     CopyRoutes, PART_ATTEMPTS_MAX, PARTS_DURATION_MAX, Relay, is_transient, perform_exchange,
 };
+use crate::request::routing::RoutedBucket;
 use crate::request::running_copies::{CopySlot, RUNNING_COPIES};
-use crate::request::{copy, exchange, keepalive, streaming};
+use crate::request::{copy, exchange, keepalive, request_body, streaming, upload};
 use crate::target::client::{ERROR_BYTES_MAX, TargetClient};
 use crate::target::error::ExchangeError;
+use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::METRICS;
 
 /// Lines of one page, of parts and of objects.
@@ -74,7 +78,7 @@ async fn list_without_small_parts(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(context, &request, payload).await?;
+    let body = request_body::read_request_body(context, &request, payload).await?;
     let mut response = exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await?;
     let mut next = response
         .document
@@ -102,7 +106,7 @@ async fn delete_bucket(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(context, &request, payload).await?;
+    let body = request_body::read_request_body(context, &request, payload).await?;
     let response = match exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await
     {
         Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::BucketNotEmpty => {
@@ -138,7 +142,7 @@ async fn has_open_uploads(
     let request = Request::new(Operation::ListMultipartUploads);
     match perform_exchange(target_client, target, upload_route, request).await?.document {
         Some(Document::Uploads(page)) => Ok(!page.uploads.is_empty()),
-        _ => Err(read_response::reject_incomplete_response()),
+        _ => Err(target_response::reject_incomplete_response()),
     }
 }
 
@@ -161,7 +165,7 @@ async fn has_only_keys_with_prefix(
             let all = page.versions.iter().all(|row| row.object.key.starts_with(prefix));
             Ok(!page.versions.is_empty() && all)
         }
-        _ => Err(read_response::reject_incomplete_response()),
+        _ => Err(target_response::reject_incomplete_response()),
     }
 }
 
@@ -265,7 +269,7 @@ impl<'a> SmallPartsUpload<'a> {
         let request = self.folder.build_list_request(marker, count_max);
         match self.perform_exchange(&self.small_parts_route, request).await?.document {
             Some(Document::Objects(page)) => Ok((self.folder.parse_listing(&page), page.truncated)),
-            _ => Err(read_response::reject_incomplete_response()),
+            _ => Err(target_response::reject_incomplete_response()),
         }
     }
 
@@ -280,7 +284,7 @@ impl<'a> SmallPartsUpload<'a> {
                 return Ok(all);
             }
         }
-        Err(read_response::reject_incomplete_response())
+        Err(target_response::reject_incomplete_response())
     }
 
     /// The upload's own parts behind a number: also the question whether it is open.
@@ -288,7 +292,7 @@ impl<'a> SmallPartsUpload<'a> {
         let request = self.folder.build_list_parts_request(marker, count_max);
         match self.perform_exchange(&self.upload_route, request).await?.document {
             Some(Document::Parts(list)) => Ok(list),
-            _ => Err(read_response::reject_incomplete_response()),
+            _ => Err(target_response::reject_incomplete_response()),
         }
     }
 
@@ -304,7 +308,7 @@ impl<'a> SmallPartsUpload<'a> {
                 return Ok(all);
             }
         }
-        Err(read_response::reject_incomplete_response())
+        Err(target_response::reject_incomplete_response())
     }
 
     /// Whether a large part may go to the target's upload.
@@ -389,7 +393,7 @@ pub async fn delete_keys_with_prefix(
         )
         .await?;
         let Some(Document::Objects(page)) = page.document else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         if page.objects.is_empty() {
             break;
@@ -404,7 +408,7 @@ pub async fn delete_keys_with_prefix(
         )
         .await?;
         let Some(Document::Deleted { results: lines, .. }) = response.document else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         let deleted_count = lines.iter().filter(|line| line.error.is_none()).count();
         has_versions |= lines.iter().any(|line| line.made_or_removed_marker || line.delete_marker.is_some());
@@ -418,7 +422,7 @@ pub async fn delete_keys_with_prefix(
             perform_exchange(target_client, target, route, small_parts::build_version_list_request(prefix))
                 .await?;
         let Some(Document::Versions(page)) = page.document else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         if page.versions.is_empty() {
             break;
@@ -435,7 +439,7 @@ pub async fn delete_keys_with_prefix(
         )
         .await?;
         let Some(Document::Deleted { results: lines, .. }) = response.document else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         if lines.iter().all(|line| line.error.is_some()) {
             break;
@@ -469,7 +473,7 @@ async fn process_part_upload(
     let number = parse_part_number(request)?;
     let (route, target) = (&upload.route, upload.target);
     let verifier = BodyVerifier::new(route.caller, payload, request, heads::choose_digests(route, request))?;
-    let (target_request, body) = streaming::prepare_upload_body(context, route, request, verifier).await?;
+    let (target_request, body) = upload::prepare_upload_body(context, route, request, verifier).await?;
     let bytes = body.length();
     let is_small = bytes.is_some_and(|bytes| bytes < upload.part_bytes_min());
     if !upload.is_combining_enabled() && is_small {
@@ -519,7 +523,7 @@ async fn process_part_copy(
     payload: Payload,
 ) -> Result<(), RequestEnd> {
     let number = parse_part_number(&request)?;
-    exchange::read_request_body(context, &request, payload).await?;
+    request_body::read_request_body(context, &request, payload).await?;
     let mut source_route = source_bucket.build_route(dialect, Some(caller), None);
     source_route.bucket.clone_from(&source_bucket.target_bucket);
     let destination_route = small_parts::route_to_small_parts(&upload.route);
@@ -609,7 +613,7 @@ async fn list_parts(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(context, &request, payload).await?;
+    let body = request_body::read_request_body(context, &request, payload).await?;
     let count_max = request.fields.number(Field::MaxParts).unwrap_or(PAGE_SIZE).min(PAGE_SIZE);
     let marker = request.fields.number(Field::PartNumberMarker).unwrap_or_default();
     let mut response =
@@ -628,7 +632,7 @@ async fn abort_small_parts_upload(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(context, &request, payload).await?;
+    let body = request_body::read_request_body(context, &request, payload).await?;
     let outcome = exchange::run_exchange(context, upload.target, upload.route.clone(), request, &body).await;
     match &outcome {
         Ok(_) => upload.delete_small_parts().await,
@@ -648,7 +652,7 @@ async fn complete_small_parts_upload(
     mut request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(context, &request, payload).await?;
+    let body = request_body::read_request_body(context, &request, payload).await?;
     request_documents::read_request_body(&upload.route, &mut request, &body)?;
     let exchange = Exchange::new(upload.route.clone(), request.clone(), &[])?;
     context.check_losses(exchange.losses(), &upload.route)?;
@@ -661,8 +665,7 @@ async fn complete_small_parts_upload(
             let outcome = upload.perform_exchange(&upload.route, request).await;
             return outcome.map_err(|rejection| explain_small_part_rejection(upload, rejection));
         }
-        let combiner =
-            PartCombiner { upload: upload, slot: Arc::new(begin_combine_slot(upload, caller, &id)?) };
+        let combiner = PartCombiner { upload, slot: Arc::new(begin_combine_slot(upload, caller, &id)?) };
         let done = tokio::select! {
             biased;
             done = timeout(PARTS_DURATION_MAX, Box::pin(combiner.combine_and_complete(request, &small_parts))) => {
@@ -786,7 +789,7 @@ impl PartCombiner<'_, '_> {
                             self.slot.progress.bytes_done.fetch_add(piece.bytes, Ordering::Relaxed);
                             Ok(Part::new(*number, result.etag))
                         }
-                        _ => Err(read_response::reject_incomplete_response()),
+                        _ => Err(target_response::reject_incomplete_response()),
                     },
                     Err(rejection) if rejection.kind == ErrorKind::NotImplemented => {
                         self.upload_joined_part(*number, std::slice::from_ref(piece)).await
@@ -843,7 +846,7 @@ impl PartCombiner<'_, '_> {
                         .is_err()
                 {
                     download.abort().await;
-                    return Err(read_response::reject_incomplete_response());
+                    return Err(target_response::reject_incomplete_response());
                 }
                 let upload = match &mut upload {
                     Some(upload) => upload,
@@ -906,7 +909,7 @@ impl PartCombiner<'_, '_> {
         .await;
         let Some(mut upload) = upload else {
             transferred?;
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         let is_written = match transferred {
             Ok(is_written) => is_written,
@@ -952,7 +955,7 @@ impl PartCombiner<'_, '_> {
         let tag = response
             .text(ResponseField::Etag)
             .map(etag::strip_quotes)
-            .ok_or_else(read_response::reject_incomplete_response)?;
+            .ok_or_else(target_response::reject_incomplete_response)?;
         let has_md5_etag = is_md5_etag(upload_route, &target_response, tag);
         if has_md5_etag && digests.md5.as_deref().is_some_and(|md5| !etag::is_same_etag(md5, tag)) {
             return Err(reject_part_mismatch());

@@ -7,23 +7,25 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::read_response;
-use blobfish_dialects::engine::route::{Route, SameBucketNames};
+
+use blobfish_dialects::dialect::route::{LossPolicy, Route, SameBucketNames};
 use blobfish_dialects::engine::small_parts::{self, PartsFolder};
 use blobfish_dialects::engine::streaming as heads;
+use blobfish_dialects::engine::{read_response, target_response};
 use blobfish_dialects::model::{Document, ErrorKind, Fields, Operation, Rejection, Request};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::time::sleep;
 
 use crate::clock;
-use crate::request::active_config::{ActiveConfig, TargetRuntime};
+use crate::inbound::file_descriptors;
+use crate::request::active_config::ActiveConfig;
 use crate::request::relay::perform_exchange;
 use crate::request::small_parts::delete_keys_with_prefix;
 use crate::target::client::TargetClient;
 use crate::target::dns::SystemDns;
 use crate::target::error::ExchangeError;
+use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::METRICS;
 
 /// How often it is looked whether a target is due.
@@ -47,7 +49,7 @@ pub struct SmallPartsCleanup {
 impl SmallPartsCleanup {
     /// Of the configuration that runs.
     pub fn new(active_config: Arc<ArcSwap<ActiveConfig>>) -> Self {
-        Self { active_config, target_client: TargetClient::new(SystemDns) }
+        Self { active_config, target_client: TargetClient::new(SystemDns, file_descriptors::pool_size()) }
     }
 }
 
@@ -94,7 +96,7 @@ fn schedule_first_run(interval: Duration) -> Instant {
 }
 
 fn needs_cleanup(target: &TargetRuntime) -> bool {
-    target.spec.staging.is_combining && small_parts::is_staging_needed(target.spec.dialect)
+    target.spec.staging.is_combining && small_parts::is_staging_needed(&target.spec)
 }
 
 impl SmallPartsCleanup {
@@ -178,7 +180,7 @@ impl SmallPartsCleanup {
             let request = small_parts::build_folder_list_request(&target.spec, marker.as_deref(), 1000);
             let response = perform_exchange(&self.target_client, target, &route, request).await?;
             let Some(Document::Objects(page)) = response.document else {
-                return Err(read_response::reject_incomplete_response());
+                return Err(target_response::reject_incomplete_response());
             };
             for folder in &page.prefixes {
                 sleep(REQUEST_INTERVAL).await;
@@ -212,7 +214,7 @@ impl SmallPartsCleanup {
         )
         .await?;
         let Some(Document::Objects(page)) = response.document else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         let Some(object) = page.objects.into_iter().next() else { return Ok(false) };
         let age = object.modified.map_or(0, |modified| clock::now().0.saturating_sub(modified.0));

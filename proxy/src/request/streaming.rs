@@ -1,21 +1,19 @@
 //! Requests whose payload is streamed: objects down, objects and parts up, with memory for a few pieces only.
 
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::DigestsToCompute;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests};
-use blobfish_dialects::engine::exchange::TargetResponse;
-use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::crc64;
 use blobfish_dialects::engine::streaming::{
-    SinglePart, adapt_part_request, add_body_md5, add_digests, apply_position, build_bucket_head_request,
-    build_client_error, build_client_response, build_missing_response, build_position_request,
-    build_target_request, can_send_more_digests, choose_digests, needs_digest, needs_retry_without_range,
-    retry_without_part,
+    SinglePart, adapt_part_request, apply_position, build_bucket_head_request, build_client_error,
+    build_client_response, build_missing_response, build_position_request, build_target_request,
+    needs_retry_without_range, retry_without_part,
 };
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::engine::validate_response::build_expected_body;
-use blobfish_dialects::engine::{crc64, write_request};
-use blobfish_dialects::model::{ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField};
+use blobfish_dialects::model::{ErrorKind, Field, Rejection, Request, Response, ResponseField};
 use bytes::Bytes;
-use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -23,23 +21,20 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::inbound::connection::{ReadBodyError, ResponseFraming};
-use crate::inbound::request_head::{BodyLength, parse_decimal};
-use crate::request::active_config::TargetRuntime;
+use crate::content_length::parse_content_length;
+use crate::inbound::connection::ResponseFraming;
+use crate::inbound::connection_error::ReadBodyError;
 use crate::request::buffer_budget::Reservation;
 use crate::request::context::{RequestContext, RequestEnd};
-use crate::request::exchange::{BufferedBody, read_verified_body};
+use crate::request::request_body::BufferedBody;
 use crate::request::spool::Spool;
-use crate::request::unknown_length_upload;
 use crate::target::client::{ERROR_BYTES_MAX, TargetExchange, TargetResponseHead};
 use crate::target::error::ExchangeError;
+use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::{METRICS, to_seconds};
 
 /// A target that refuses to read on has sent its reason already; this long it may take to arrive.
 const EARLY_RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Bytes of a body that are kept for a target that must be told its digest: what a stream may cost.
-const SMALL_BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// GET and HEAD of an object.
 ///
@@ -166,7 +161,7 @@ async fn stream_response(
     verifier: Option<BodyVerifier>,
 ) -> Result<(), RequestEnd> {
     let content_length =
-        response.text(ResponseField::ContentLength).map(|text| parse_decimal(text.as_bytes()));
+        response.text(ResponseField::ContentLength).map(|text| parse_content_length(text.as_bytes()));
     let framing = match (content_length, length) {
         (Some(Some(announced)), Some(length)) if announced == length => ResponseFraming::Bytes(length),
         (None, Some(length)) => ResponseFraming::Bytes(length),
@@ -266,80 +261,6 @@ fn count_body_mismatch(_: Rejection) -> RequestEnd {
     RequestEnd::Aborted("the target's body is not what its head says")
 }
 
-/// PUT of an object or a part. Nothing is told yet.
-///
-/// # Errors
-/// [`End`].
-pub async fn upload_body(
-    context: &mut RequestContext<'_>,
-    target: &TargetRuntime,
-    route: Route<'_>,
-    request: &Request,
-    payload: Payload,
-    body: BodyLength,
-) -> Result<Response, RequestEnd> {
-    if body == BodyLength::Absent {
-        return Err(ErrorKind::MissingContentLength.into());
-    }
-    let verifier = BodyVerifier::new(route.caller, payload, request, choose_digests(&route, request))?;
-    if verifier.length().is_none()
-        && needs_length(&route)
-        && request.operation == Operation::PutObject
-        && !needs_digest(&route, request)
-    {
-        return Box::pin(unknown_length_upload::upload_object(context, target, &route, request, verifier))
-            .await;
-    }
-    let (request, body) = prepare_upload_body(context, &route, request, verifier).await?;
-    Box::pin(send_upload(context, target, &route, &request, body)).await
-}
-
-/// Whether the target must be told the length of a body before it comes.
-fn needs_length(route: &Route<'_>) -> bool {
-    !route.target.dialect.supports_chunked_uploads
-}
-
-/// What of a body has to be read before it can be sent: its first bytes; a small one of which the target can be told more; all
-/// of one whose length nobody said, where the target must be told. The request comes back with what is to be told.
-///
-/// # Errors
-/// [`End`]; the target was not contacted.
-pub async fn prepare_upload_body<'r>(
-    context: &mut RequestContext<'_>,
-    route: &Route<'_>,
-    request: &'r Request,
-    verifier: BodyVerifier,
-) -> Result<(Cow<'r, Request>, UploadBody), RequestEnd> {
-    let has_length = verifier.length().is_some() || !needs_length(route);
-    // What the target cannot be told is refused before the client is asked for its body.
-    let (_, losses) = match has_length {
-        true => build_target_request(route, request, verifier.length(), clock::now())?,
-        false => write_request::write_request(route, request)?,
-    };
-    context.check_losses(&losses, route)?;
-    let is_small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BODY_BYTES_MAX);
-    if needs_digest(route, request) {
-        let (bytes, digests) = read_small_body(context, verifier, reject_missing_digest()).await?;
-        let request_with_digest = add_digests(route, add_body_md5(request.clone(), &bytes), &digests);
-        return Ok((Cow::Owned(request_with_digest), UploadBody::Buffered((bytes, digests))));
-    }
-    if verifier.length().is_some_and(is_small) && can_send_more_digests(route, request) {
-        let (bytes, digests) = read_small_body(context, verifier, ErrorKind::EntityTooLarge.into()).await?;
-        return Ok((
-            Cow::Owned(add_digests(route, request.clone(), &digests)),
-            UploadBody::Buffered((bytes, digests)),
-        ));
-    }
-    if !has_length {
-        let (spool, digests) = Box::pin(unknown_length_upload::spool_body(context, verifier)).await?;
-        return Ok((
-            Cow::Owned(add_digests(route, request.clone(), &digests)),
-            UploadBody::Spooled(spool, digests),
-        ));
-    }
-    Ok((Cow::Borrowed(request), read_first_bytes(context, verifier).await?))
-}
-
 /// Sends an upload of which it is known that the target can be told it. Nothing is told yet.
 ///
 /// # Errors
@@ -415,57 +336,6 @@ impl UploadBody {
             Self::Buffered((_, digests)) | Self::Spooled(_, digests) => Some(digests.bytes),
         }
     }
-}
-
-/// Reads a body up to its first byte that may go on. An empty body has no last byte that could be held back, and some
-/// servers store an empty object when a connection ends after the head: so it is verified to its end first, and no
-/// head is sent before a byte of the body can follow it.
-///
-/// # Errors
-/// [`End`]; the target was not contacted.
-async fn read_first_bytes(
-    context: &mut RequestContext<'_>,
-    mut verifier: BodyVerifier,
-) -> Result<UploadBody, RequestEnd> {
-    context.connection.send_continue().await?;
-    let mut reservation = context.start_reservation();
-    // What was read before it was decided where the body goes.
-    let mut first = verifier.push(&[]).map_err(RequestContext::count_integrity_failure)?;
-    while first.is_empty() {
-        match context.connection.read_body().await? {
-            Some(chunk) => first = verifier.push(&chunk).map_err(RequestContext::count_integrity_failure)?,
-            None => {
-                let (bytes, digests) = verifier.finish().map_err(RequestContext::count_integrity_failure)?;
-                return Ok(UploadBody::Buffered((BufferedBody::new(bytes, reservation), digests)));
-            }
-        }
-        reservation.resize(verifier.unverified_len())?;
-    }
-    Ok(UploadBody::Streaming(Box::new(verifier), first, reservation))
-}
-
-/// Reads an empty or a small body of which the target must be told more than the caller said.
-///
-/// # Errors
-/// `too_large` for a body of more than [`SMALL_BYTES_MAX`].
-async fn read_small_body(
-    context: &mut RequestContext<'_>,
-    verifier: BodyVerifier,
-    too_large_rejection: Rejection,
-) -> Result<(BufferedBody, Digests), RequestEnd> {
-    match read_verified_body(context, verifier, SMALL_BODY_BYTES_MAX).await {
-        Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::EntityTooLarge => {
-            Err(too_large_rejection.into())
-        }
-        other => other,
-    }
-}
-
-fn reject_missing_digest() -> Rejection {
-    Rejection::with_message(
-        ErrorKind::NotImplemented,
-        "The storage behind this service locks objects of this size only with Content-MD5 or a checksum in the head.",
-    )
 }
 
 /// Sends a body that was verified already.

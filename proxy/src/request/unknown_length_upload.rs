@@ -3,23 +3,24 @@
 
 use std::sync::Mutex;
 
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::etag;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::encoding::hash;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::exchange::Exchange;
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::streaming::add_digests;
-use blobfish_dialects::engine::{crc64, etag, read_response, relay, write_request};
+use blobfish_dialects::engine::{crc64, read_response, relay, target_response, write_request};
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, Operation, Part, Rejection, Request, Response, ResponseField, Value,
 };
 
-use crate::request::active_config::TargetRuntime;
 use crate::request::context::{RequestContext, RequestEnd};
-use crate::request::exchange::drive_exchange;
+use crate::request::exchange_driver::drive_exchange;
 use crate::request::relay::abort_upload;
 use crate::request::spool::Spool;
 use crate::request::streaming::{UploadBody, send_upload};
+use crate::target::runtime::TargetRuntime;
 
 /// Bytes of a part of an object.
 const PART_BYTES: u64 = 16 * 1024 * 1024;
@@ -149,7 +150,7 @@ async fn upload_object_body(
     let mut response = perform_upload_exchange(context, target, route, complete).await?;
     relay::check_response_crc64(&mut response, digests.crc64)?;
     let Some(Document::Completed { etag, .. }) = response.document.take() else {
-        return Err(read_response::reject_incomplete_response().into());
+        return Err(target_response::reject_incomplete_response().into());
     };
     response.status = route.caller.success_status(Operation::PutObject);
     response.set(ResponseField::Etag, etag::quote(route.caller, &etag));
@@ -184,7 +185,7 @@ async fn create_upload(
         .document
     {
         Some(Document::Initiated { upload_id, .. }) => Ok(upload_id),
-        _ => Err(read_response::reject_incomplete_response().into()),
+        _ => Err(target_response::reject_incomplete_response().into()),
     }
 }
 
@@ -223,5 +224,8 @@ async fn send_part(
         return Ok(PartOutcome::Rejected(Box::new(response)));
     }
     let etag = response.text(ResponseField::Etag).map(|tag| etag::strip_quotes(tag).to_owned());
-    Ok(PartOutcome::Uploaded(Part::new(number, etag.ok_or_else(read_response::reject_incomplete_response)?)))
+    Ok(PartOutcome::Uploaded(Part::new(
+        number,
+        etag.ok_or_else(target_response::reject_incomplete_response)?,
+    )))
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobfish_dialects::engine::diagnosis;
-use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::read_response::is_slow_down;
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::model::OutgoingRequest;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -26,18 +26,16 @@ use tokio::net::TcpSocket;
 use tokio::time::{sleep_until, timeout};
 
 use crate::clock;
-use crate::inbound::file_descriptors;
-use crate::process::sockets;
 use crate::target::circuit_breaker::{Attempt, BreakerAdmission, BreakerOutcome};
-use crate::target::error::ExchangeError;
-use crate::target::initiator;
-
-use crate::request::active_config::TargetRuntime;
 use crate::target::connection_limit::ConnectionPermit;
 use crate::target::dns::{DnsCache, DnsLookup, SystemDns};
+use crate::target::error::ExchangeError;
 use crate::target::http1::{
     BodyMode, TargetResponseFraming, build_request_header, connect_host, parse_response_framing,
 };
+use crate::target::initiator;
+use crate::target::runtime::TargetRuntime;
+use crate::target::socket_options::limit_unsent_bytes;
 use crate::telemetry::metrics::{METRICS, to_seconds};
 use crate::telemetry::traces::ExchangeSpan;
 
@@ -171,18 +169,18 @@ pub struct TargetResponseHead {
 }
 
 impl TargetClient {
-    /// No connection yet.
-    pub fn new(lookup: impl DnsLookup) -> Self {
+    /// No connection yet. `idle_connections_max`: connections that may wait for their next request, all targets together.
+    pub fn new(lookup: impl DnsLookup, idle_connections_max: usize) -> Self {
         Self {
-            connector: TransportConnector::new(Some(ConnectorOptions::new(file_descriptors::pool_size()))),
+            connector: TransportConnector::new(Some(ConnectorOptions::new(idle_connections_max))),
             dns_cache: DnsCache::new(lookup),
             is_diagnosing: false,
         }
     }
 
     /// The same, for whoever reads in answers what is wrong with the configuration.
-    pub fn for_diagnosis() -> Self {
-        Self { is_diagnosing: true, ..Self::new(SystemDns) }
+    pub fn for_diagnosis(idle_connections_max: usize) -> Self {
+        Self { is_diagnosing: true, ..Self::new(SystemDns, idle_connections_max) }
     }
 
     /// Sends a whole request and reads the whole answer.
@@ -333,7 +331,8 @@ impl TargetClient {
         connection_choice: ConnectionChoice,
     ) -> Result<TargetExchange<'a>, ExchangeError> {
         let in_use = ActiveConnection::new(target, permit);
-        let mut span = ExchangeSpan::begin(target, request, connection_choice == ConnectionChoice::Retry);
+        let is_retry = connection_choice == ConnectionChoice::Retry;
+        let mut span = ExchangeSpan::begin(&target.spec.name, &target.endpoint, request, is_retry);
         let attempt = Attempt {
             initiator: initiator::current_initiator(),
             subject: hash_subject(request),
@@ -346,7 +345,7 @@ impl TargetClient {
                     if request.is_long_running { LONG_WORK_TIMEOUT } else { target.response_timeout };
                 Ok(TargetExchange {
                     client: self,
-                    target: target,
+                    target,
                     session,
                     peer,
                     is_head_request,
@@ -364,7 +363,7 @@ impl TargetClient {
                 })
             }
             Err(failed) => {
-                span.record_failure(failed);
+                span.record_failure(failed.kind(), failed.to_string());
                 // A connection from the pool may have been dead, which says nothing.
                 let outcome = failed.breaker_outcome(is_certificate_host(target, &request.host));
                 if let Some(outcome) = outcome.filter(|outcome| {
@@ -507,7 +506,7 @@ impl TargetExchange<'_> {
 
     /// Notes a failure in the exchange's span, and tells the circuit breaker.
     fn record_failure(&mut self, error: ExchangeError) -> ExchangeError {
-        self.span.record_failure(error);
+        self.span.record_failure(error.kind(), error.to_string());
         let outcome = error.breaker_outcome(true);
         if let Some(outcome) =
             outcome.filter(|outcome| *outcome != BreakerOutcome::ConnectionBroken || !self.is_reused)
@@ -743,7 +742,7 @@ fn build_peer(target: &TargetRuntime, host: &str, address: SocketAddr) -> HttpPe
     peer.options.write_timeout = Some(target.body_timeout);
     // What is dropped before its end was told is reset. Those that wait idly are in no doubt, whichever way they end.
     peer.options.upstream_tcp_sock_tweak_hook = Some(Arc::new(|socket: &TcpSocket| {
-        let bounded = sockets::limit_unsent_bytes(socket);
+        let bounded = limit_unsent_bytes(socket);
         bounded.and_then(|()| socket.set_zero_linger()).or_err(ErrorType::SocketError, "a socket's options")
     }));
     peer.client_cert_key = target.client_cert.as_ref().map(Arc::clone);
@@ -761,17 +760,20 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::request::active_config::ActiveConfig;
     use crate::target::dns::fake_dns::FakeDns;
+    use crate::target::runtime::build_target;
 
     const TARGET_CONFIG: &str = "[[target]]\nname = \"a\"\ndialect = \"s3\"\nendpoint = \"http://store.example\"\n\
         region = \"r\"\naddressing = \"path\"\naccess_key = \"K\"\nsecret_key = \"S\"\ninsecure = true\n\
         connect_timeout_seconds = 1\n";
 
-    fn test_config() -> ActiveConfig {
+    /// Waiting connections of a test's client.
+    const IDLE_CONNECTIONS_MAX: usize = 8;
+
+    fn test_target() -> TargetRuntime {
         let known = blobfish_config::KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
-        ActiveConfig::new(blobfish_config::load(TARGET_CONFIG, &known, &blobfish_config::OsSources).unwrap())
-            .unwrap()
+        let config = blobfish_config::load(TARGET_CONFIG, &known, &blobfish_config::OsSources).unwrap();
+        build_target(&config.targets[0], &config.callers).unwrap()
     }
 
     fn new_request(method: &'static str) -> OutgoingRequest {
@@ -814,18 +816,17 @@ mod tests {
     #[tokio::test]
     async fn the_next_address_is_tried_until_a_byte_was_sent() {
         let ((good, good_count), (bad, bad_count)) = (spawn_server(true).await, spawn_server(false).await);
-        let (config, table) = (test_config(), FakeDns::default());
-        let client = TargetClient::new(table.clone());
-        let target = &config.targets[0];
+        let (target, table) = (test_target(), FakeDns::default());
+        let client = TargetClient::new(table.clone(), IDLE_CONNECTIONS_MAX);
 
         table.set_addresses(&[unused_address().await, good], Duration::ZERO);
-        let response = client.send_and_read(target, &new_request("PUT"), "PutObject", "s3").await;
+        let response = client.send_and_read(&target, &new_request("PUT"), "PutObject", "s3").await;
         assert_eq!(response.map(|response| response.status), Ok(200));
         assert_eq!(good_count.load(Ordering::Relaxed), 1);
 
-        let other = TargetClient::new(table.clone());
+        let other = TargetClient::new(table.clone(), IDLE_CONNECTIONS_MAX);
         table.set_addresses(&[bad, good], Duration::ZERO);
-        let response = other.send_and_read(target, &new_request("PUT"), "PutObject", "s3").await;
+        let response = other.send_and_read(&target, &new_request("PUT"), "PutObject", "s3").await;
         assert_eq!(response.map(|response| response.status), Err(ExchangeError::Read));
         assert_eq!(bad_count.load(Ordering::Relaxed), 1);
         assert_eq!(good_count.load(Ordering::Relaxed), 1, "what may have been done is not repeated");
@@ -853,13 +854,12 @@ mod tests {
     #[tokio::test]
     async fn one_that_does_not_answer_holds_nobody_up() {
         let ((good, good_count), (dead, _held)) = (spawn_server(true).await, silent_address().await);
-        let (config, table) = (test_config(), FakeDns::default());
-        let client = TargetClient::new(table.clone());
+        let (target, table) = (test_target(), FakeDns::default());
+        let client = TargetClient::new(table.clone(), IDLE_CONNECTIONS_MAX);
         table.set_addresses(&[dead, good], Duration::ZERO);
         let send = async || {
             let started = Instant::now();
-            let response =
-                client.send_and_read(&config.targets[0], &new_request("PUT"), "PutObject", "s3").await;
+            let response = client.send_and_read(&target, &new_request("PUT"), "PutObject", "s3").await;
             assert_eq!(response.map(|response| response.status), Ok(200));
             started.elapsed()
         };
@@ -876,11 +876,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_without_an_address_is_not_held_against_the_target() {
-        let config = test_config();
-        let client = TargetClient::new(FakeDns::default());
+        let target = test_target();
+        let client = TargetClient::new(FakeDns::default(), IDLE_CONNECTIONS_MAX);
         for _ in 0..20 {
-            let response =
-                client.send_and_read(&config.targets[0], &new_request("PUT"), "PutObject", "s3").await;
+            let response = client.send_and_read(&target, &new_request("PUT"), "PutObject", "s3").await;
             assert_eq!(response.map(|response| response.status), Err(ExchangeError::Resolve));
         }
     }

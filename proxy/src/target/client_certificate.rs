@@ -1,6 +1,7 @@
 //! The certificate that is shown to a target which asks who we are. Tried when it is read, as the connector panics
 //! over a key that it cannot use.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use blobfish_config::{ClientCert, Target};
@@ -11,15 +12,25 @@ use pingora_core::tls::{
 use pingora_core::utils::tls::CertKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::request::active_config::ActivationError;
+/// A client certificate that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("target \"{target}\": {cert}, {key}: not a certificate and its key")]
+pub struct ClientCertificateError {
+    /// Name of the target.
+    pub target: String,
+    /// File of the certificate.
+    pub cert: PathBuf,
+    /// File of the key.
+    pub key: PathBuf,
+}
 
-/// Reads what is configured.
+/// Reads a target's client certificate and its key.
 ///
 /// # Errors
-/// [`NotRunnable::ClientCert`] where it is no certificate, no key, or not the key of this certificate.
-pub fn read_client_certificate(target: &Target) -> Result<Option<Arc<CertKey>>, ActivationError> {
+/// One of the files is not a certificate or not a key, or the key is not the one of the certificate.
+pub fn read_client_certificate(target: &Target) -> Result<Option<Arc<CertKey>>, ClientCertificateError> {
     let Some(files) = &target.client_cert else { return Ok(None) };
-    let invalid = || ActivationError::ClientCert {
+    let invalid = || ClientCertificateError {
         target: target.name.clone(),
         cert: files.cert.clone(),
         key: files.key.clone(),

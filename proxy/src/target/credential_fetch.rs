@@ -4,8 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use blobfish_config::Endpoint;
-use blobfish_credentials::{Error, HttpSend, Result};
+use blobfish_config::{Endpoint, OsSources, Sources as _};
+use blobfish_credentials::{Context, Error, FileRead, HttpSend, OsEnv, Result};
 use bytes::Bytes;
 use http::StatusCode;
 use pingora_core::connectors::TransportConnector;
@@ -79,6 +79,24 @@ impl HttpSend for CredentialHttpClient {
         let mut response = http::Response::new(Bytes::from(body));
         *response.status_mut() = status;
         Ok(response)
+    }
+}
+
+/// How chains reach this process's environment, files and network.
+pub fn build_provider_context() -> Context {
+    Context::new().with_env(OsEnv).with_file_read(CredentialFiles).with_http_send(CredentialHttpClient::new())
+}
+
+/// Profiles and token files, read on threads that serve no requests.
+#[derive(Debug)]
+struct CredentialFiles;
+
+impl FileRead for CredentialFiles {
+    async fn file_read(&self, path: &str) -> Result<Vec<u8>> {
+        let path = std::path::PathBuf::from(path);
+        let read = tokio::task::spawn_blocking(move || OsSources.read_file(&path)).await;
+        let text = read.ok().and_then(std::result::Result::ok);
+        text.map(String::into_bytes).ok_or_else(|| Error::config_invalid("the file cannot be read"))
     }
 }
 

@@ -3,8 +3,8 @@
 use blobfish_dialects::model::{ErrorKind, Rejection};
 use pingora_core::{Error, ErrorType};
 
-use crate::request::active_config::TargetRuntime;
 use crate::target::circuit_breaker::BreakerOutcome;
+use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::METRICS;
 
 /// Too many open files of this process (EMFILE), or of the machine (ENFILE).

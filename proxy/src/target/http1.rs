@@ -1,11 +1,12 @@
 //! The heads of requests to targets and of their answers, byte for byte.
 
-use blobfish_dialects::authentication::addressing::strip_port;
+use blobfish_dialects::dialect::addressing::strip_port;
 use blobfish_dialects::model::OutgoingRequest;
 use pingora_http::RequestHeader;
 
-use crate::request::active_config::TargetRuntime;
+use crate::content_length::parse_content_length;
 use crate::target::error::ExchangeError;
+use crate::target::runtime::TargetRuntime;
 
 /// Whether an [`Outgoing`] holds its whole body.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,9 +49,9 @@ pub fn parse_response_framing(raw: &[u8]) -> Result<TargetResponseFraming, Excha
     }
     match (lengths.as_slice(), codings.as_slice()) {
         ([], []) => Ok(TargetResponseFraming::UntilClose),
-        ([length], []) => crate::inbound::request_head::parse_decimal(length)
-            .map(TargetResponseFraming::Bytes)
-            .ok_or(ExchangeError::Malformed),
+        ([length], []) => {
+            parse_content_length(length).map(TargetResponseFraming::Bytes).ok_or(ExchangeError::Malformed)
+        }
         ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") => Ok(TargetResponseFraming::Chunked),
         _ => Err(ExchangeError::Malformed),
     }

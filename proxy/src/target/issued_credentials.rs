@@ -5,23 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use blobfish_config::{OsSources, Sources as _};
-use blobfish_credentials::{
-    Context, CredentialProvider, Error, FileRead, OsEnv, Result, TemporaryCredentials,
-};
+use blobfish_credentials::{Context, CredentialProvider, TemporaryCredentials};
 use blobfish_dialects::model::{Credentials, SharedCredentials, Timestamp};
-use pingora_core::server::ShutdownWatch;
-use pingora_core::services::background::BackgroundService;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::clock;
-use crate::request::active_config::ActiveConfig;
-use crate::target::credential_fetch::CredentialHttpClient;
-
-/// How often it is looked whether a key is due.
-const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Longest time of asking along a chain.
 const ISSUE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -74,6 +62,18 @@ impl IssuedCredentials {
     /// Whether there is a key that has not ended.
     pub fn is_usable(&self, now: Timestamp) -> bool {
         self.lock_state().expires_at.is_some_and(|ends| ends.is_none_or(|ends| now.0 < ends))
+    }
+
+    /// Renews the credentials in the background where they are due and no renewal runs.
+    pub fn renew_if_due(self: &Arc<Self>, context: &Context) {
+        if !self.is_due(Instant::now()) || self.is_renewing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (issued, context) = (Arc::clone(self), context.clone());
+        tokio::spawn(async move {
+            issued.renew(&context).await;
+            issued.is_renewing.store(false, Ordering::Relaxed);
+        });
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -144,62 +144,6 @@ fn remaining_lifetime(expires_at: i64, now: Timestamp) -> Duration {
 /// asked more and more often then.
 fn renewal_delay(lifetime: Duration) -> Duration {
     (lifetime * 2 / 3).max(Duration::from_secs(1))
-}
-
-/// How chains reach this process's environment, files and network.
-pub fn build_provider_context() -> Context {
-    Context::new().with_env(OsEnv).with_file_read(CredentialFiles).with_http_send(CredentialHttpClient::new())
-}
-
-/// Keeps the keys of all targets.
-pub struct CredentialRefresher {
-    config: Arc<ArcSwap<ActiveConfig>>,
-}
-
-impl CredentialRefresher {
-    /// Of the configuration that runs.
-    pub fn new(config: Arc<ArcSwap<ActiveConfig>>) -> Self {
-        Self { config }
-    }
-}
-
-#[async_trait]
-impl BackgroundService for CredentialRefresher {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let provider_context = build_provider_context();
-        loop {
-            for target in &self.config.load().targets {
-                let Some(issued) = target.issued_key.as_ref().filter(|key| key.is_due(Instant::now())) else {
-                    continue;
-                };
-                if issued.is_renewing.swap(true, Ordering::Relaxed) {
-                    continue;
-                }
-                let (issued, context) = (Arc::clone(issued), provider_context.clone());
-                tokio::spawn(async move {
-                    issued.renew(&context).await;
-                    issued.is_renewing.store(false, Ordering::Relaxed);
-                });
-            }
-            tokio::select! {
-                _ = shutdown.wait_for(|stopping| *stopping) => return,
-                () = sleep(DUE_CHECK_INTERVAL) => {}
-            }
-        }
-    }
-}
-
-/// Profiles and token files, read on threads that serve no requests.
-#[derive(Debug)]
-struct CredentialFiles;
-
-impl FileRead for CredentialFiles {
-    async fn file_read(&self, path: &str) -> Result<Vec<u8>> {
-        let path = std::path::PathBuf::from(path);
-        let read = tokio::task::spawn_blocking(move || OsSources.read_file(&path)).await;
-        let text = read.ok().and_then(std::result::Result::ok);
-        text.map(String::into_bytes).ok_or_else(|| Error::config_invalid("the file cannot be read"))
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! What is written down: one line per request on standard output, what the process does on standard error.
+//! The two logs: the access log with one line per request on standard output, the process log on standard error.
 //!
-//! A line holds no query, header, signature or secret, and nothing here can be handed one (security, section 3.8).
+//! A line contains no query, header, signature or secret. [`AccessRecord`] has no field that could hold one.
 
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
@@ -19,18 +19,18 @@ use tracing_subscriber::{Layer as _, Registry, reload};
 
 use crate::telemetry::metrics::METRICS;
 
-/// Bytes of one line.
+/// Maximum size of a line.
 const LINE_BYTES_MAX: usize = 4096;
 
-/// Bytes of a key or bucket in a line, escaped.
+/// Maximum size of an escaped key or bucket in a line.
 const NAME_BYTES_MAX: usize = 1024;
 
-/// Lines that wait for a slow reader of standard output; more are dropped and counted.
+/// Maximum number of lines that wait for a slow reader of standard output; more are dropped and counted.
 const QUEUE_LINES_MAX: usize = 8192;
 
-/// One request, as the log has it.
+/// One line of the access log.
 #[derive(Debug, Default, Serialize)]
-#[allow(missing_docs, reason = "the fields are the keys of the line")]
+#[allow(missing_docs, reason = "the fields are the keys of the line; docs/logs.md describes them")]
 pub struct AccessRecord {
     pub time: String,
     pub id: String,
@@ -38,15 +38,15 @@ pub struct AccessRecord {
     pub trace_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
-    /// Its address.
+    /// The client's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
     pub dialect: &'static str,
     pub method: String,
-    /// As received, where the answer is 403: what a signature was made for may be something else.
+    /// With status 403: the host as received, because the client may have signed another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The same of the path, without the query.
+    /// With status 403: the path as received, without the query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +62,7 @@ pub struct AccessRecord {
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Why it ended otherwise than with a whole answer.
+    /// Why the response was aborted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aborted: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -80,14 +80,14 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// The keys of a line, in their order.
+/// The keys of a line, in order.
 #[rustfmt::skip]
 const FIELDS: [&str; 23] = [
     "time", "id", "trace_id", "caller", "client", "dialect", "method", "host", "path", "operation", "bucket", "key",
     "source", "target", "status", "code", "aborted", "lost_fields", "unsigned", "bytes_in", "bytes_out", "ms", "target_request_id",
 ];
 
-/// A name as a line may hold it: escaped, and cut where it is long.
+/// Escapes a name for a line, and truncates it if it is long.
 pub fn escape_name(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
@@ -106,8 +106,9 @@ pub fn escape_name(text: &str) -> String {
     escaped
 }
 
-/// Whether a character stays where it is written: no control, no separator of lines, no change of direction.
+/// Whether a character is shown as it is: no control character, line separator or change of the text direction.
 fn is_printable(character: char) -> bool {
+    // Some terminals and log viewers treat U+2028 as a line break, and the others reorder the text around them.
     let is_layout_control = matches!(
         character,
         '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
@@ -125,16 +126,16 @@ static LINE_SENDER: OnceLock<SyncSender<LogEntry>> = OnceLock::new();
 /// Whether the access log is written as `name=value` pairs.
 static LOGFMT_ENABLED: AtomicBool = AtomicBool::new(false);
 
-/// Sets the level of the log of the process.
+/// Changes the level of the process log.
 static LEVEL_HANDLE: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
-/// Starts the writer of the access log, and the log of the process. `BLOBFISH_LOG` sets its filter.
+/// Starts the access log and the process log. `BLOBFISH_LOG` sets the filter of the process log.
 pub fn start() {
     let env_filter = EnvFilter::try_from_env("BLOBFISH_LOG").ok();
     let is_set_by_env = env_filter.is_some();
     let (filter, handle) = reload::Layer::new(env_filter.unwrap_or_else(|| EnvFilter::new("info")));
-    // Lines of libraries could hold bytes of requests. The framework's come through another crate, which is not
-    // bridged; those of the embedded store's are left out here.
+    // Log lines of libraries may contain bytes of requests. Pingora logs through the `log` crate, which is not bridged;
+    // the lines of the embedded store's libraries are filtered here.
     let own_lines = filter_fn(|line| line.target().starts_with("blobfish"));
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
     let subscriber = Registry::default().with(lines.with_filter(filter.and(own_lines)));
@@ -142,13 +143,14 @@ pub fn start() {
     if !is_set_by_env {
         let _ = LEVEL_HANDLE.set(handle);
     }
+    // A thread of its own: standard output may block, and a blocked worker thread would stop many requests.
     let (sender, receiver) = sync_channel(QUEUE_LINES_MAX);
     if LINE_SENDER.set(sender).is_ok() {
         thread::spawn(move || write_lines(&receiver));
     }
 }
 
-/// Writes as a configuration says from now on. Where `BLOBFISH_LOG` is set it has the last word.
+/// Applies the `[log]` table of a configuration. `BLOBFISH_LOG` takes precedence.
 pub fn configure(log: Log) {
     LOGFMT_ENABLED.store(log.format == LogFormat::Logfmt, Ordering::Relaxed);
     let level = match log.level {
@@ -163,12 +165,14 @@ pub fn configure(log: Log) {
     }
 }
 
-/// Writes a request down. Never waits: a reader that is too slow loses lines, requests go on.
+/// Writes a line. It never waits: if the reader is too slow, lines are dropped and requests continue.
 pub fn write_record(mut record: AccessRecord) {
     record.time = format_timestamp(crate::clock::now_ms());
     record.method = escape_name(&record.method);
     record.code = record.code.as_deref().map(escape_name);
     let mut line = format_line(&record);
+    // Short names keep their meaning in a truncated line, so the longest fields are shortened first and status, target and
+    // IDs always remain.
     if line.len() >= LINE_BYTES_MAX {
         record.lost_fields.truncate(8);
         record.source = None;
@@ -176,9 +180,10 @@ pub fn write_record(mut record: AccessRecord) {
         record.path = record.path.map(|path| path.chars().take(200).collect());
         record.host = record.host.map(|host| host.chars().take(80).collect());
         record.bucket = record.bucket.map(|bucket| bucket.chars().take(80).collect());
-        line = self::format_line(&record);
+        line = format_line(&record);
     }
     line.push(b'\n');
+    // Unit tests do not start the writer.
     let Some(lines) = LINE_SENDER.get() else { return };
     if line.len() > LINE_BYTES_MAX || lines.try_send(LogEntry::Line(line)).is_err() {
         METRICS.log_dropped.inc();
@@ -200,7 +205,7 @@ fn format_logfmt(record: &AccessRecord) -> Vec<u8> {
     FIELDS.iter().filter_map(format_pair).collect::<Vec<_>>().join(" ").into_bytes()
 }
 
-/// A value as a pair has it: bare where nobody can misread it, else quoted and escaped as JSON is.
+/// Formats a value of a pair: unquoted if that is unambiguous, otherwise quoted and escaped as in JSON.
 fn format_logfmt_value(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -211,7 +216,7 @@ fn format_logfmt_value(value: &Value) -> String {
     if !text.is_empty() && text.chars().all(is_bare) { text } else { Value::from(text).to_string() }
 }
 
-/// Waits until everything written so far is out, a second at most.
+/// Waits until all lines are written, one second at most.
 pub fn flush() {
     let (done, wait) = sync_channel(1);
     if LINE_SENDER.get().is_some_and(|lines| lines.try_send(LogEntry::Flush(done)).is_ok()) {
@@ -235,13 +240,14 @@ fn write_lines(entries: &Receiver<LogEntry>) {
                     let _ = done.send(());
                 }
             }
+            // Flush only when the queue is empty: one write call for many lines under load, no delay otherwise.
             next = entries.try_recv().ok();
         }
         let _ = out.flush();
     }
 }
 
-/// A time as the log has it.
+/// Formats a time for the log.
 pub fn format_timestamp(ms: u64) -> String {
     use blobfish_dialects::encoding::date;
     use blobfish_dialects::model::Timestamp;
@@ -254,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_escaped_and_cut() {
+    fn names_are_escaped_and_truncated() {
         assert_eq!(escape_name("a\nb\u{1b}c"), "a\\nb\\u{1b}c");
         assert_eq!(escape_name("腾讯/云"), "腾讯/云");
         assert_eq!(escape_name("a\u{2028}b\u{202e}c"), "a\\u{2028}b\\u{202e}c");
@@ -262,7 +268,7 @@ mod tests {
         assert_eq!(format_timestamp(1_714_979_289_042), "2024-05-06T07:08:09.042Z");
     }
 
-    /// A request with every field.
+    /// A record with every field.
     fn full_record(key: &str) -> AccessRecord {
         AccessRecord {
             time: "now".to_owned(),
@@ -292,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn both_formats_have_every_field_in_its_order() {
+    fn both_formats_have_every_field_in_order() {
         let json = String::from_utf8(serde_json::to_vec(&full_record("k")).unwrap()).unwrap();
         let positions: Vec<_> =
             FIELDS.iter().map(|field| json.find(&format!("\"{field}\":")).unwrap()).collect();
@@ -307,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_forges_a_line_or_a_field() {
+    fn key_cannot_forge_a_line_or_field() {
         let forged = "k\" status=200\r\n{\"id\":\"forged\"}\u{85}\u{2028}\\\" x=\"\u{7f}\u{0}";
         let record = full_record(forged);
         for line in [format_logfmt(&record), serde_json::to_vec(&record).unwrap()] {

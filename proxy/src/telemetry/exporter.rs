@@ -1,4 +1,4 @@
-//! The way of traces to their collector: OTLP over HTTP, in batches, from a queue that nobody waits for.
+//! Exports spans to a collector: OTLP over HTTP, in batches, from a queue that never blocks requests.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -16,12 +16,9 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::EnvResourceDetector;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
-use pingora_core::connectors::{ConnectorOptions, TransportConnector};
-use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_core::protocols::tls::CaType;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
-use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use pingora_http::RequestHeader;
 use prost::Message as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -29,49 +26,41 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::clock;
-use crate::target::credential_fetch;
-use crate::target::credential_fetch::FetchError;
-use crate::target::dns::{DnsCache, SystemDns};
 use crate::telemetry::metrics::METRICS;
 
-/// Spans that wait to be sent; more are dropped and counted.
+/// Maximum number of queued spans; more are dropped and counted.
 const QUEUE_SPANS_MAX: usize = 4096;
 
-/// Spans of one export.
+/// Maximum number of spans in one export.
 const BATCH_SPANS_MAX: usize = 512;
 
-/// So long the first span of an export waits for others.
+/// How long the first span of an export waits for others.
 const BATCH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// From connecting to the end of the answer.
-const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);
+pub const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How often an export is tried that a collector was not there for, and the pause before the second time.
+/// Number of attempts if the collector is unavailable, and the backoff before the second one.
 const EXPORT_TRIES_MAX: u32 = 3;
 const EXPORT_BACKOFF: Duration = Duration::from_secs(1);
 
-/// What is waited for when the process ends.
+/// How long the process waits for the last export before it exits.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(2);
-
-/// Bytes of a collector's answer.
-const RESPONSE_BYTES_MAX: usize = 64 * 1024;
-
-/// How long a connection waits for the next export.
-const POOL_IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Where spans go.
 pub struct Collector {
-    endpoint: Endpoint,
+    /// Where it is.
+    pub endpoint: Endpoint,
     path: String,
     headers: Vec<(String, SecretString)>,
     /// Authorities to trust, where they are not the system's.
-    ca: Option<Arc<CaType>>,
+    pub ca: Option<Arc<CaType>>,
     /// Keeps its connections apart from those of another configuration.
-    group_key: u64,
+    pub group_key: u64,
 }
 
 impl Collector {
-    /// Nothing is sent yet.
+    /// Creates a collector without connecting to it.
     pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
         let (endpoint, path) = (config.endpoint.clone(), config.path.clone());
         let group_key = u64::try_from(clock::random() >> 64).unwrap_or_default();
@@ -92,7 +81,7 @@ enum ExportEntry {
 
 static ENTRY_SENDER: OnceLock<mpsc::Sender<ExportEntry>> = OnceLock::new();
 
-/// Puts spans that ended into the queue.
+/// Queues ended spans.
 #[derive(Debug)]
 pub struct SpanQueue(pub Arc<Collector>);
 
@@ -101,12 +90,13 @@ impl SpanProcessor for SpanQueue {
 
     fn on_end(&self, span: SpanData) {
         let entry = ExportEntry::Span(Arc::clone(&self.0), Box::new(span));
+        // try_send, because a span ends on the thread of its request and must not wait.
         if ENTRY_SENDER.get().is_none_or(|entries| entries.try_send(entry).is_err()) {
             METRICS.traces_dropped.inc();
         }
     }
 
-    // Configurations come and go, and the queue is of them all: see `flush`.
+    // The queue outlives this processor, which a reload replaces. `flush` empties the queue when the process ends.
     fn force_flush(&self) -> OTelSdkResult {
         Ok(())
     }
@@ -116,7 +106,7 @@ impl SpanProcessor for SpanQueue {
     }
 }
 
-/// Waits until everything queued so far is sent, for a moment at most.
+/// Waits until all queued spans are sent, up to a time limit.
 pub async fn flush() {
     let Some(entries) = ENTRY_SENDER.get() else { return };
     let (done, wait) = oneshot::channel();
@@ -126,12 +116,27 @@ pub async fn flush() {
         }
     };
     if timeout(FLUSH_TIME_MAX, wait_for_flush).await.is_err() {
-        tracing::warn!("the collector of traces does not take the last ones");
+        tracing::warn!("trace collector did not accept the last spans in time");
     }
 }
 
+/// Sends one export to a collector. Connections and names are the business of `target/`, which depends on this folder.
+#[async_trait]
+pub trait ExportTransport: Send + Sync {
+    /// Posts an export and reads the whole response: its status and body.
+    ///
+    /// # Errors
+    /// There was no whole response.
+    async fn post(
+        &self,
+        collector: &Collector,
+        header: RequestHeader,
+        body: &[u8],
+    ) -> Result<(u16, Vec<u8>), ExportError>;
+}
+
 /// Sends what is in the queue, until the process ends.
-pub struct SpanExporter;
+pub struct SpanExporter(pub Arc<dyn ExportTransport>);
 
 #[async_trait]
 impl BackgroundService for SpanExporter {
@@ -139,25 +144,20 @@ impl BackgroundService for SpanExporter {
         let (sender, entries) = mpsc::channel(QUEUE_SPANS_MAX);
         if ENTRY_SENDER.set(sender).is_ok() {
             // It outlives the listeners, so that the last requests are told of.
-            ExportWorker::new().run(entries).await;
+            ExportWorker::new(Arc::clone(&self.0)).run(entries).await;
         }
     }
 }
 
-/// Its addresses are asked for again after this.
-const DNS_CACHE_TIME: Duration = Duration::from_secs(30);
-
 struct ExportWorker {
-    connector: TransportConnector,
-    resolver: DnsCache,
+    transport: Arc<dyn ExportTransport>,
     /// Whether the last export went well: a collector that is away is told of once.
     is_healthy: bool,
 }
 
 impl ExportWorker {
-    fn new() -> Self {
-        let connector = TransportConnector::new(Some(ConnectorOptions::new(1)));
-        Self { connector, resolver: DnsCache::new(SystemDns), is_healthy: true }
+    fn new(transport: Arc<dyn ExportTransport>) -> Self {
+        Self { transport, is_healthy: true }
     }
 
     async fn run(mut self, mut entries: mpsc::Receiver<ExportEntry>) {
@@ -185,77 +185,60 @@ impl ExportWorker {
         let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
         let mut outcome = self.try_export(collector, &body).await;
         for attempt in 1..EXPORT_TRIES_MAX {
+            // A rejected batch would be rejected again, so only temporary failures are retried.
             if !matches!(outcome, Err(ExportError::Unavailable(_))) {
                 break;
             }
             sleep(EXPORT_BACKOFF.saturating_mul(attempt)).await;
             outcome = self.try_export(collector, &body).await;
         }
+        // A collector may report more rejected spans than it got. Trust it only up to the size of the batch.
         let dropped = match &outcome {
             Ok(rejected) => (*rejected).min(spans),
             Err(_) => spans,
         };
         METRICS.traces_dropped.inc_by(dropped);
         match &outcome {
-            Ok(0) if !self.is_healthy => tracing::info!("the collector of traces takes them again"),
+            Ok(0) if !self.is_healthy => tracing::info!("trace collector accepts spans again"),
             Ok(rejected @ 1..) if self.is_healthy => {
-                tracing::warn!(rejected, "the collector of traces rejects spans");
+                tracing::warn!(rejected, "trace collector rejected spans");
             }
-            Err(why) if self.is_healthy => tracing::warn!(%why, "the collector of traces does not take them"),
+            Err(error) if self.is_healthy => tracing::warn!(%error, "export to the trace collector failed"),
             _ => {}
         }
         self.is_healthy = matches!(outcome, Ok(0));
     }
 
-    /// One export; how many of its spans the collector rejected.
+    /// Exports once, and returns the number of rejected spans.
     async fn try_export(&self, collector: &Collector, body: &[u8]) -> Result<u64, ExportError> {
-        let timed_out = Err(ExportError::Unavailable("no answer in time"));
+        let timed_out = Err(ExportError::Unavailable("no response in time"));
         timeout(EXPORT_TIME_MAX, self.post_batch(collector, body)).await.unwrap_or(timed_out)
     }
 
     async fn post_batch(&self, collector: &Collector, body: &[u8]) -> Result<u64, ExportError> {
         let header = build_request_head(collector, body.len()).map_err(|_| ExportError::Rejected(0))?;
-        let Endpoint { tls, host, port, .. } = &collector.endpoint;
-        let address = self.resolver.resolve(host, *port, DNS_CACHE_TIME).await.first().copied();
-        let mut peer =
-            HttpPeer::new(address.ok_or(ExportError::Unavailable("no address"))?, *tls, host.clone());
-        peer.group_key = collector.group_key;
-        peer.options.ca = collector.ca.as_ref().map(Arc::clone);
-        peer.options.connection_timeout = Some(EXPORT_TIME_MAX);
-        peer.options.total_connection_timeout = Some(EXPORT_TIME_MAX);
-        peer.options.idle_timeout = Some(POOL_IDLE_MAX);
-        let connected = self.connector.get_stream(&peer).await;
-        let (stream, _) = connected.map_err(|_| ExportError::Unavailable("no connection"))?;
-        let mut session = HttpSession::new_with_options(stream, &peer);
-        let exchanged = credential_fetch::send_and_read(&mut session, header, body, RESPONSE_BYTES_MAX).await;
-        let (status, response) = exchanged.map_err(|why| match why {
-            FetchError::ConnectionBroken => ExportError::Unavailable("the connection broke"),
-            FetchError::TooLarge(status) => ExportError::Rejected(status.as_u16()),
-        })?;
-        session.respect_keepalive();
-        if let Some(stream) = session.reuse().await {
-            self.connector.release_stream(stream, peer.reuse_hash(), Some(POOL_IDLE_MAX));
-        }
-        match status.as_u16() {
+        let (status, response) = self.transport.post(collector, header, body).await?;
+        match status {
             200..=299 => Ok(count_rejected_spans(&response)),
-            429 | 502..=504 => Err(ExportError::Unavailable("it is busy")),
+            // The statuses that OTLP/HTTP defines as retryable.
+            429 | 502..=504 => Err(ExportError::Unavailable("the collector is busy")),
             status => Err(ExportError::Rejected(status)),
         }
     }
 }
 
-/// Why spans did not arrive.
+/// Why an export failed.
 #[derive(Debug, thiserror::Error)]
-enum ExportError {
+pub enum ExportError {
     /// Later it may be otherwise.
     #[error("{0}")]
     Unavailable(&'static str),
-    /// It will always be so.
-    #[error("it answers {0}")]
+    /// A permanent failure: the status of the response.
+    #[error("the collector responds with status {0}")]
     Rejected(u16),
 }
 
-/// What can be sent together with a first span, and what comes after that.
+/// Collects the spans to send together with the first one. Also returns the entry after them.
 async fn collect_batch(
     collector: &Arc<Collector>,
     first: SpanData,
@@ -265,6 +248,7 @@ async fn collect_batch(
     let mut batch = vec![first];
     while batch.len() < BATCH_SPANS_MAX {
         match timeout_at(deadline, entries.recv()).await {
+            // After a reload the queue holds spans for two collectors, and a batch goes to one of them.
             Ok(Some(ExportEntry::Span(to, span))) if Arc::ptr_eq(&to, collector) => batch.push(*span),
             Ok(after) => return (batch, after),
             Err(_) => break,
@@ -295,7 +279,7 @@ fn count_rejected_spans(body: &[u8]) -> u64 {
     partial_success.and_then(|partial| u64::try_from(partial.rejected_spans).ok()).unwrap_or_default()
 }
 
-/// Who sends: this process. `OTEL_RESOURCE_ATTRIBUTES` may say more of it, or otherwise.
+/// The resource of all spans: this process. `OTEL_RESOURCE_ATTRIBUTES` adds attributes or overrides them.
 static RESOURCE: LazyLock<ResourceAttributesWithSchema> = LazyLock::new(|| {
     let resource = Resource::builder_empty()
         .with_attributes([

@@ -1,4 +1,4 @@
-//! What can be counted. Labels come from closed sets: operations, dialects, configured names, kinds.
+//! The metrics. Label values come from closed sets: operations, dialects, configured names, kinds.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-/// What stands for a target, a dialect or an operation that was never found out.
+/// The label value for an unknown target, dialect or operation.
 pub const LABEL_NONE: &str = "none";
 
-/// Half a millisecond to a minute: a small exchange to a large upload.
+/// The bounds of latency histograms: from half a millisecond (a small request) to a minute (a large upload).
 pub const LATENCY_BUCKETS_SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The metrics of this process.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
-/// Every metric by its name without `blobfish_`.
-#[allow(missing_docs, reason = "the names and helps say it")]
+/// Every metric, by its name without the prefix `blobfish_`.
+#[allow(missing_docs, reason = "the help texts describe the metrics")]
 pub struct Metrics {
     registry: Registry,
     pub requests: IntCounterVec,
@@ -57,6 +57,7 @@ pub struct Metrics {
 
 impl Metrics {
     fn new() -> Self {
+        // A registry of its own, so that libraries cannot add metrics through the default one.
         let registry = Registry::new();
         let info = new_build_info();
         add_to_registry(&registry, &info);
@@ -64,7 +65,7 @@ impl Metrics {
         if let Err(error) =
             registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
         {
-            tracing::error!(%error, "process metrics cannot be registered");
+            tracing::error!(%error, "cannot register the process metrics");
         }
         let add_counters =
             |name: &str, help: &str, labels: &[&str]| register_counters(&registry, name, help, labels);
@@ -82,177 +83,176 @@ impl Metrics {
         Self {
             requests: add_counters(
                 "requests_total",
-                "Requests by what was asked and answered.",
+                "Requests, by caller dialect, target, operation and status.",
                 &["caller_dialect", "target", "operation", "status"],
             ),
             request_seconds: add_histograms(
                 "request_duration_seconds",
-                "Time from the first byte of a request to the last of its answer.",
+                "Time from the first byte of the request to the last byte of the response.",
             ),
             target_seconds: add_histograms(
                 "target_response_seconds",
-                "Time that targets took to the head of their answer.",
+                "Time from the request to a target to the head of its response.",
             ),
             bytes: add_counters(
                 "bytes_total",
-                "Bytes of bodies, to and from callers.",
+                "Body bytes received from and sent to clients.",
                 &["target", "direction"],
             ),
-            // For the console only: who collects metrics has the same bytes in the one above.
+            // For the console only, and not exported: `bytes_total` has the same bytes.
             pair_bytes: new_counter_vec(
                 "pair_bytes_total",
-                "The same by who asked.",
+                "Body bytes, by caller dialect.",
                 &["caller_dialect", "target", "direction"],
             ),
             in_flight: register_metric(
                 &registry,
-                IntGauge::new("blobfish_requests_in_flight", "Requests that run now."),
+                IntGauge::new("blobfish_requests_in_flight", "Requests in progress."),
             ),
             copies: add_counters("copies_total", "Copies by plan and outcome.", &["plan", "outcome"]),
             copy_bytes: register_metric(
                 &registry,
-                IntCounter::new("blobfish_copy_bytes_total", "Bytes that copies carried through the proxy."),
+                IntCounter::new(
+                    "blobfish_copy_bytes_total",
+                    "Bytes that copies transferred through the proxy.",
+                ),
             ),
             copy_retries: register_metric(
                 &registry,
-                IntCounter::new("blobfish_copy_retries_total", "Parts of copies that were tried again."),
+                IntCounter::new("blobfish_copy_retries_total", "Retried parts of copies."),
             ),
             copy_sources_changed: add_counters(
                 "copy_sources_changed_total",
-                "Copies that failed because their source was changed meanwhile, by operation.",
+                "Copies that failed because their source changed during the copy.",
                 &["operation"],
             ),
             copy_uploads_orphaned: register_metric(
                 &registry,
                 IntCounter::new(
                     "blobfish_copy_uploads_orphaned_total",
-                    "Uploads of failed copies that could not be given up.",
+                    "Multipart uploads of failed copies that could not be aborted.",
                 ),
             ),
             copies_running: register_metric(
                 &registry,
                 IntGauge::new(
                     "blobfish_copies_in_progress",
-                    "Copies in parts or between targets that run now.",
+                    "Part-by-part copies and relayed copies in progress.",
                 ),
             ),
             small_parts: add_counters(
                 "small_parts_total",
-                "Parts that were kept as objects, to be combined when their upload is completed.",
+                "Small parts that were stored as objects, to be combined when their upload is completed.",
                 &["target"],
             ),
             small_parts_cleaned_up: add_counters(
                 "small_parts_cleaned_up_total",
-                "Kept parts of uploads that were gone, deleted.",
+                "Small parts of orphaned uploads that were deleted.",
                 &["target"],
             ),
             spool_files: register_metric(
                 &registry,
-                IntGauge::new("blobfish_spool_files", "Files of bodies without a length that are open."),
+                IntGauge::new("blobfish_spool_files", "Open temporary files with bodies of unknown length."),
             ),
             losses: add_counters(
                 "lost_fields_total",
-                "Fields that a target could not be told.",
+                "Fields of requests that the target does not support.",
                 &["field", "caller_dialect", "target"],
             ),
-            rejections: add_counters(
-                "rejections_total",
-                "Requests refused by the proxy itself.",
-                &["reason"],
-            ),
+            rejections: add_counters("rejections_total", "Requests that Blobfish rejected.", &["reason"]),
             unsigned_fields: add_counters(
                 "unsigned_fields_total",
-                "Headers and parameters with meaning that callers left unsigned.",
+                "Meaningful headers and parameters that signatures of clients did not cover.",
                 &["caller_dialect"],
             ),
             target_errors: add_counters(
                 "target_errors_total",
-                "Exchanges with targets that failed.",
+                "Failed requests to targets, by kind of error.",
                 &["target", "kind"],
             ),
             fair_queue_waits: register_metric(
                 &registry,
                 IntCounter::new(
                     "blobfish_fair_queue_waits_total",
-                    "Requests that waited for their caller's turn while the processors were busy.",
+                    "Requests that waited in the fair queue because all processors were busy.",
                 ),
             ),
             uploads_orphaned: add_counters(
                 "uploads_unconfirmed_total",
-                "Uploads that may have begun at a target whose answer was lost.",
+                "Multipart uploads that a target may have created although its response was lost.",
                 &["target"],
             ),
             target_skew: add_gauges(
                 "target_clock_skew_seconds",
-                "Seconds that a target's clock is ahead of ours, where it complained.",
+                "Seconds that the clock of a target is ahead of ours, after the target rejected a request time.",
             ),
             target_state: add_gauges(
                 "target_circuit_breaker_closed",
-                "1 where requests are sent to a target, 0 where it failed too often.",
+                "1 if the circuit breaker of a target is closed, 0 if it is open or half-open.",
             ),
-            target_connections: add_gauges("target_connections", "Connections to a target that are in use."),
+            target_connections: add_gauges("target_connections", "Connections to a target in use."),
             integrity_failures: add_counters(
                 "integrity_failures_total",
-                "Bodies that were not what was announced.",
+                "Bodies that did not match their length, checksum or digest.",
                 &["kind"],
             ),
             config_reloads: add_counters(
                 "config_reloads_total",
-                "Reloads of the configuration.",
+                "Configuration reloads, by outcome.",
                 &["outcome"],
             ),
             config_loaded: register_metric(
                 &registry,
                 Gauge::new(
                     "blobfish_config_loaded_timestamp_seconds",
-                    "When the running configuration was loaded.",
+                    "Unix time at which the active configuration was loaded.",
                 ),
             ),
             connections: register_metric(
                 &registry,
-                IntGauge::new("blobfish_client_connections", "Connections of callers that are open."),
+                IntGauge::new("blobfish_client_connections", "Open client connections."),
             ),
             buffered_bytes: register_metric(
                 &registry,
                 IntGauge::new(
                     "blobfish_buffered_bytes",
-                    "Bytes of documents and unproven chunks that are held.",
+                    "Bytes of documents and unverified chunks in memory.",
                 ),
             ),
             log_dropped: register_metric(
                 &registry,
-                IntCounter::new("blobfish_log_dropped_total", "Access-log lines that nobody took."),
+                IntCounter::new("blobfish_log_dropped_total", "Dropped access log lines."),
             ),
             traces_dropped: register_metric(
                 &registry,
-                IntCounter::new("blobfish_traces_dropped_total", "Spans that no collector took."),
+                IntCounter::new("blobfish_traces_dropped_total", "Dropped spans."),
             ),
             registry,
         }
     }
 
-    /// A configuration is in force from now on.
+    /// Records that a configuration became active.
     pub fn record_config_loaded(&self) {
         self.config_loaded.set(f64::from(u32::try_from(crate::clock::now().0).unwrap_or(u32::MAX)));
     }
 
-    /// The text that is scraped.
+    /// Encodes all metrics in the Prometheus text format.
     pub fn encode(&self) -> Vec<u8> {
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
-            tracing::error!(%error, "metrics cannot be written");
+            tracing::error!(%error, "cannot encode the metrics");
         }
         text
     }
 }
 
-/// Seconds as histograms want them.
+/// Converts a duration to the unit of histograms.
 pub fn to_seconds(time: Duration) -> f64 {
     time.as_secs_f64()
 }
 
 fn new_build_info() -> GaugeVec {
-    let opts = Opts::new("blobfish_build_info", "The version that runs.");
+    let opts = Opts::new("blobfish_build_info", "Version and commit of the program.");
     let info =
         GaugeVec::new(opts, &["version", "commit"]).unwrap_or_else(|_| unreachable!("the names are valid"));
     info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("BLOBFISH_COMMIT")]).set(1.0);
@@ -281,6 +281,6 @@ fn register_metric<M: prometheus::core::Collector + Clone + 'static>(
 
 fn add_to_registry<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: &M) {
     if let Err(error) = registry.register(Box::new(metric.clone())) {
-        tracing::error!(%error, "a metric cannot be registered");
+        tracing::error!(%error, "cannot register a metric");
     }
 }

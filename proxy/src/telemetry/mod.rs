@@ -1,5 +1,5 @@
-//! What operators observe: metrics, access log, traces and their exporter, recent events. Takes plain values, so that
-//! every other folder can use it.
+//! Telemetry: metrics, access log, traces and their exporter, recent events. It takes plain values, so that every
+//! other folder can use it.
 //!
 //! Uses: nothing.
 

@@ -1,7 +1,7 @@
-//! The last refusals, losses and broken answers, for people who look at the console.
+//! The recent events of the console: rejections, lost fields and aborted responses.
 //!
-//! Only what went wrong comes here, after its caller was told; a request that goes well never does. An event holds no
-//! query, header, key or bucket: its id leads to the line of the access log.
+//! A request without such an event is not recorded. An event contains no query, header, key or bucket: its request ID
+//! leads to the line of the access log.
 
 use std::collections::VecDeque;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -11,29 +11,29 @@ use serde::Serialize;
 use crate::telemetry::access_log;
 use crate::telemetry::access_log::AccessRecord;
 
-/// Events that are kept.
+/// Maximum number of events in memory.
 const EVENTS_MAX: usize = 200;
 
-/// Characters of a message.
+/// Maximum length of a message in characters.
 const MESSAGE_CHARACTERS_MAX: usize = 400;
 
 /// The events of this process.
 pub static EVENTS: LazyLock<Events> = LazyLock::new(Events::default);
 
-/// What is worth an event while a request runs.
+/// What is recorded of an event while its request runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventNote {
-    /// `refused`, `lost` or `cut`.
+    /// `rejected`, `lost` or `aborted`.
     pub kind: &'static str,
-    /// The fault, or the field.
+    /// The error kind, or the field.
     pub reason: String,
-    /// What the caller is told, or why.
+    /// The message of the error, or the reason.
     pub message: String,
 }
 
-/// One thing that went wrong.
+/// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "the fields are the keys of the answer")]
+#[allow(missing_docs, reason = "the fields are the keys of the JSON response")]
 pub struct Event {
     pub time: String,
     pub id: String,
@@ -47,16 +47,17 @@ pub struct Event {
     pub message: String,
 }
 
-/// The last events.
+/// The recent events.
 #[derive(Default)]
 pub struct Events(Mutex<VecDeque<Event>>);
 
 impl Events {
-    /// Keeps what was noted of a request.
+    /// Records the events of a request that has ended.
     pub fn record_notes(&self, record: &AccessRecord, notes: Vec<EventNote>) {
         if notes.is_empty() {
             return;
         }
+        // The events of one request share its end time, as in the access log.
         let time = access_log::format_timestamp(crate::clock::now_ms());
         let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for EventNote { kind, reason, message } in notes {
@@ -78,15 +79,16 @@ impl Events {
         }
     }
 
-    /// All that are kept, the latest first.
+    /// Lists the events, latest first.
     pub fn list(&self) -> Vec<Event> {
         let events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         events.iter().rev().cloned().collect()
     }
 }
 
-/// A message without what it quotes of a caller's policy, where there may be a token.
+/// Removes what a message quotes of a form upload's policy, because the policy may contain a token.
 fn redact_message(message: &str) -> String {
+    // The messages of form uploads quote the failed condition of the policy as JSON, after their own text.
     let prefix = message.split_once(['[', '{']).map(|(own, _)| format!("{own}..."));
     access_log::escape_name(prefix.as_deref().unwrap_or(message))
         .chars()
@@ -99,11 +101,11 @@ mod tests {
     use super::*;
 
     fn make_note(message: &str) -> EventNote {
-        EventNote { kind: "refused", reason: "AccessDenied".to_owned(), message: message.to_owned() }
+        EventNote { kind: "rejected", reason: "AccessDenied".to_owned(), message: message.to_owned() }
     }
 
     #[test]
-    fn the_latest_are_kept_and_come_first() {
+    fn latest_events_are_kept_and_listed_first() {
         let events = Events::default();
         for number in 0..EVENTS_MAX + 5 {
             events.record_notes(
@@ -117,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_well_is_no_event() {
+    fn request_without_notes_is_not_recorded() {
         let events = Events::default();
         events.record_notes(&AccessRecord::default(), Vec::new());
         assert!(events.list().is_empty());
     }
 
     #[test]
-    fn policies_are_not_quoted() {
+    fn quoted_policies_are_removed() {
         assert_eq!(redact_message("Condition failed: [\"eq\", \"$token\", \"x\"]"), "Condition failed: ...");
         assert_eq!(redact_message("a\nb"), "a\\nb");
         assert!(redact_message(&"x".repeat(5000)).len() <= MESSAGE_CHARACTERS_MAX);

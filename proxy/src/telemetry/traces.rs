@@ -1,13 +1,15 @@
-//! Traces: a span for each request and one for each exchange with a target, by OpenTelemetry's conventions for HTTP.
+//! Traces: a span for each request and one for each exchange with a target, by OpenTelemetry's semantic conventions
+//! for HTTP.
 //!
-//! A span has what the access log has, where the exchange went and how it ended: no query, no header, no signature, no
-//! secret; and its name has neither bucket nor key.
+//! A span contains what the access log contains, and the target and outcome of exchanges. It contains no query, header,
+//! signature or secret, and its name has neither bucket nor key, so that names stay a closed set.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use blobfish_dialects::authentication::addressing::strip_port;
+use blobfish_config::Endpoint;
+use blobfish_dialects::dialect::addressing::strip_port;
 use blobfish_dialects::model::{OutgoingRequest, RawHead};
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{
@@ -19,22 +21,20 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
 use pingora_core::protocols::tls::CaType;
 use pingora_http::RequestHeader;
 
-use crate::request::active_config::TargetRuntime;
-use crate::request::context::RequestContext;
-use crate::target::error::ExchangeError;
 use crate::telemetry::access_log;
+use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::exporter::{Collector, SpanQueue};
 
-/// Exchanges of one request that have spans. A copy may have ten thousand parts.
+/// Maximum number of exchange spans per request, because a copy may have ten thousand parts.
 const EXCHANGES_MAX: usize = 256;
 
-/// Bytes of a `tracestate` that is passed on: what every implementation must be able to.
+/// Maximum size of a `tracestate` that is propagated: the size that W3C Trace Context requires of every implementation.
 const TRACESTATE_BYTES_MAX: usize = 512;
 
-/// Methods that stand in names of spans.
+/// Methods that appear in span names.
 const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
 
-/// Traces as a configuration wants them.
+/// The tracer of a configuration.
 pub struct Traces {
     tracer: SdkTracer,
     trust_incoming_context: bool,
@@ -42,8 +42,9 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Nothing is sent yet.
+    /// Creates the tracer without connecting to its collector.
     pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
+        // ParentBased: the sampling decision of a trusted client applies to its whole trace.
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
         let queue = SpanQueue(Arc::new(Collector::new(config, ca)));
         let provider = SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(queue).build();
@@ -53,7 +54,7 @@ impl Traces {
     }
 }
 
-/// What exchanges of a request need to know of its span.
+/// The request's span, as the parent of its exchange spans.
 struct Parent {
     tracer: SdkTracer,
     context: Context,
@@ -62,11 +63,11 @@ struct Parent {
 }
 
 tokio::task_local! {
-    /// The request that runs, where it is traced.
+    /// The parent span of the current request, if the request is traced.
     static PARENT: Option<Arc<Parent>>;
 }
 
-/// Does the work of a request within its span.
+/// Runs the work of a request within its span.
 pub async fn run_in_span<T>(span: Option<&RequestSpan>, work: impl Future<Output = T>) -> T {
     PARENT.scope(span.map(|span| Arc::clone(&span.parent)), work).await
 }
@@ -78,7 +79,7 @@ pub struct RequestSpan {
 }
 
 impl RequestSpan {
-    /// Begins one. The trace of a caller is continued where the operator trusts callers, and linked to otherwise.
+    /// Starts the span. A client's trace is continued if `trust_incoming_context` is set, and linked otherwise.
     pub fn begin(traces: &Traces, head: Option<&RawHead>) -> Self {
         let remote = head.and_then(extract_remote_span);
         let mut builder = traces.tracer.span_builder("HTTP").with_kind(SpanKind::Server);
@@ -100,32 +101,32 @@ impl RequestSpan {
         Self { span, parent: Arc::new(parent) }
     }
 
-    /// The id of its trace, as the access log has it.
+    /// The trace ID, as the access log records it.
     pub fn trace_id(&self) -> String {
         self.span.span_context().trace_id().to_string()
     }
 
-    /// Ends it with what is known of the request now.
-    pub fn end(mut self, context: &RequestContext<'_>) {
+    /// Ends it with what is known of the request now: its record, and the host and path that it asked for.
+    pub fn end(mut self, record: &AccessRecord, host: &str, path: &str, is_secure: bool) {
         if !self.span.is_recording() {
             return;
         }
-        let (record, listener) = (&context.record, &context.listener);
         let method = find_known_method(&record.method);
         match (method, record.operation) {
             (Some(method), Some(operation)) => self.span.update_name(format!("{method} {operation}")),
+            // A request that failed before its operation was known has the method as its name, as the conventions say.
             (Some(method), None) => self.span.update_name(method),
             (None, _) => {}
         }
         // Of a request that was not believed nothing is told that the log does not tell either.
-        let path = record.bucket.is_some().then(|| access_log::escape_name(&listener.path));
-        let address = strip_port(&listener.host);
-        let port = listener.host.strip_prefix(address).and_then(|rest| rest.strip_prefix(':'));
+        let path = record.bucket.is_some().then(|| access_log::escape_name(path));
+        let address = strip_port(host);
+        let port = host.strip_prefix(address).and_then(|rest| rest.strip_prefix(':'));
         let cut = record.aborted.map(|_| "aborted".to_owned());
         let error = cut.or_else(|| (record.status >= 500).then(|| record.status.to_string()));
         let texts = [
             ("http.request.method", Some(method.unwrap_or("_OTHER").to_owned())),
-            ("url.scheme", Some(if context.is_secure { "https" } else { "http" }.to_owned())),
+            ("url.scheme", Some(if is_secure { "https" } else { "http" }.to_owned())),
             ("url.path", path),
             ("server.address", Some(access_log::escape_name(address)).filter(|name| !name.is_empty())),
             ("client.address", record.client.map(|address| address.to_string())),
@@ -166,19 +167,19 @@ fn to_attributes<V: Into<opentelemetry::Value>, const N: usize>(
     rows.into_iter().filter_map(|(name, value)| Some(KeyValue::new(name, value?)))
 }
 
-/// Any other is the caller's own word.
+/// Finds a standard method. Any other is text that the client chose.
 fn find_known_method(method: &str) -> Option<&'static str> {
     METHODS.into_iter().find(|known| *known == method)
 }
 
-/// The span that a caller says it is in. One that is said twice or wrongly is none.
+/// The client's span from `traceparent`; `None` if the header is repeated or malformed.
 fn extract_remote_span(head: &RawHead) -> Option<SpanContext> {
     let values = |name: &str| {
         let rows = head.headers.iter().filter(|row| row.0 == name);
         rows.map(|row| std::str::from_utf8(&row.1)).collect::<Result<Vec<_>, _>>().ok()
     };
     let [parent] = values("traceparent")?[..] else { return None };
-    // The propagator below also takes parts that are too short.
+    // The propagator below also accepts IDs that are too short.
     if !parent.split('-').map(str::len).take(4).eq([2, 32, 16, 2]) {
         return None;
     }
@@ -190,7 +191,7 @@ fn extract_remote_span(head: &RawHead) -> Option<SpanContext> {
     Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
 }
 
-/// The span of an exchange with a target; it ends when this is dropped.
+/// The span of an exchange with a target. It ends when this value is dropped.
 #[derive(Default)]
 pub struct ExchangeSpan {
     span: Option<Span>,
@@ -198,13 +199,19 @@ pub struct ExchangeSpan {
 }
 
 impl ExchangeSpan {
-    /// Begins one within the request that runs.
-    pub fn begin(target: &TargetRuntime, out: &OutgoingRequest, is_retry: bool) -> Self {
+    /// Begins one within the request that runs. `target` is the target's name.
+    pub fn begin(target: &str, endpoint: &Endpoint, out: &OutgoingRequest, is_retry: bool) -> Self {
         let parent = PARENT.try_with(Option::clone).ok().flatten();
-        parent.map(|parent| Self::start_child(&parent, target, out, is_retry)).unwrap_or_default()
+        parent.map(|parent| Self::start_child(&parent, target, endpoint, out, is_retry)).unwrap_or_default()
     }
 
-    fn start_child(parent: &Parent, target: &TargetRuntime, out: &OutgoingRequest, is_retry: bool) -> Self {
+    fn start_child(
+        parent: &Parent,
+        target: &str,
+        endpoint: &Endpoint,
+        out: &OutgoingRequest,
+        is_retry: bool,
+    ) -> Self {
         let is_over_limit = parent.exchanges.fetch_add(1, Ordering::Relaxed) >= EXCHANGES_MAX;
         let span = (!is_over_limit).then(|| {
             let builder = parent.tracer.span_builder(out.method).with_kind(SpanKind::Client);
@@ -216,18 +223,20 @@ impl ExchangeSpan {
             let own = own.map(|own| Context::new().with_remote_span_context(own));
             let context = own.as_ref().unwrap_or(&parent.context);
             TraceContextPropagator::new().inject_context(context, &mut this.headers);
+            // The propagator also writes an empty `tracestate`, which W3C Trace Context advises not to send.
             this.headers.retain(|_, value| !value.is_empty());
         }
         if let Some(span) = this.span.as_mut().filter(|span| span.is_recording()) {
-            let scheme = if target.endpoint.tls { "https" } else { "http" };
+            let scheme = if endpoint.tls { "https" } else { "http" };
             span.set_attributes(to_attributes([
                 ("http.request.method", Some(out.method.to_owned())),
                 ("url.full", Some(format!("{scheme}://{}{}", out.host, access_log::escape_name(&out.path)))),
                 ("server.address", Some(strip_port(&out.host).to_owned())),
+                // Blobfish speaks HTTP/1.1 to every target.
                 ("network.protocol.version", Some("1.1".to_owned())),
-                ("blobfish.target", Some(target.spec.name.clone())),
+                ("blobfish.target", Some(target.to_owned())),
             ]));
-            span.set_attribute(KeyValue::new("server.port", i64::from(target.endpoint.port)));
+            span.set_attribute(KeyValue::new("server.port", i64::from(endpoint.port)));
             if is_retry {
                 span.set_attribute(KeyValue::new("http.request.resend_count", 1));
             }
@@ -235,29 +244,30 @@ impl ExchangeSpan {
         this
     }
 
-    /// Tells the target of the trace. No signature covers it, and none is asked to.
+    /// Writes the trace context into a request to the target. The signature does not cover these headers.
     pub fn write_headers(&self, header: &mut RequestHeader) {
         for (name, value) in &self.headers {
-            // What cannot be written is no reason to fail.
+            // A request without a trace context is better than a failed request.
             let _ = header.insert_header(name.clone(), value);
         }
     }
 
-    /// Notes the status of the answer.
+    /// Records the status of the response.
     pub fn record_status(&mut self, status: u16) {
         let Some(span) = &mut self.span else { return };
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
         if status >= 400 {
             span.set_attribute(KeyValue::new("error.type", status.to_string()));
+            // The conventions ask for no description if the status code is the reason.
             span.set_status(Status::error(""));
         }
     }
 
     /// Notes that there was no whole answer.
-    pub fn record_failure(&mut self, error: ExchangeError) {
+    pub fn record_failure(&mut self, kind: &'static str, description: String) {
         let Some(span) = &mut self.span else { return };
-        span.set_attribute(KeyValue::new("error.type", error.kind()));
-        span.set_status(Status::error(error.to_string()));
+        span.set_attribute(KeyValue::new("error.type", kind));
+        span.set_status(Status::error(description));
     }
 }
 
@@ -283,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_callers_say_of_their_trace() {
+    fn trace_context_of_clients_is_validated() {
         assert_eq!(extract_tracestate(&[("traceparent", TRACEPARENT)]).as_deref(), Some(""));
         let two = [("tracestate", "a=1"), ("traceparent", TRACEPARENT), ("tracestate", "b=2")];
         assert_eq!(extract_tracestate(&two).as_deref(), Some("a=1,b=2"));

@@ -1,4 +1,4 @@
-//! Serves a store on a loopback port: `serve PORT [DIR]`, in memory without a folder. Prints the address.
+//! Serves a store on a loopback port: `serve PORT [DIR]`, in memory without a directory. Prints the address.
 
 use blobfish_store::{Location, Options, Store};
 use std::sync::Arc;

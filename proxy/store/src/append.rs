@@ -1,33 +1,36 @@
 //! Appending to an object.
 //!
-//! Wire rules: S3, "PutObject" with `x-amz-write-offset-bytes`, which directory buckets have; that only objects which were
-//! begun by appending can be appended to is the rule of the vendors whose callers come through the front door. A piece is a
-//! file of its own. What is appended changes the version that is there, as all of them do it.
+//! Source: S3, "PutObject" with `x-amz-write-offset-bytes` for directory buckets. COS and OSS allow appending only to
+//! objects that were created by an append, so this store does too. Each append is a file of its own. As with all of
+//! these vendors, an append changes the current version.
 
 use crate::attributes::Attributes;
 use crate::conditions::WriteCondition;
-use crate::digests::{Algorithm, combine_checksums, combine_crc64, decode_hex, encode_hex};
+use crate::dates::now_ms;
+use crate::digests::{Algorithm, combine_checksums, combine_crc64};
 use crate::encryption::{CustomerKey, EncryptionRequest};
 use crate::errors::{internal_error, invalid_argument_error, not_implemented_error, s3_error, with_header};
+use crate::headers::insert_header;
 use crate::lock;
-use crate::meta::{MetadataWriter, Object, RankedVersion, Version, now_ms};
+use crate::meta::{MetadataWriter, Object, RankedVersion, Version};
 use crate::objects::{
-    BODY_BYTES_MAX, Core, ReceivedBody, WriteOutcome, entity_too_large_error, get_customer_key, insert_header,
+    BODY_BYTES_MAX, Core, ReceivedBody, WriteOutcome, entity_too_large_error, get_customer_key,
 };
 use crate::request::RequestHead;
+use blobfish_dialects::encoding::hash::{decode_hex, encode_hex};
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
 use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3Result};
 
 const WRITE_OFFSET_HEADER: &str = "x-amz-write-offset-bytes";
-/// The length of an object that was appended to.
+/// The length of the object after the append.
 const OBJECT_SIZE_HEADER: &str = "x-amz-object-size";
-/// What kind of object it is, where it is not the usual one; S3 has no word for it.
+/// The type of an appendable object. S3 has no such header.
 const OBJECT_TYPE_HEADER: &str = "x-blobfish-object-type";
 const PIECES_MAX: usize = 10_000;
 
-/// Where a piece is to begin; none where the request is no appending one.
+/// The offset of an append; `None` if the request is not an append.
 pub(crate) fn read_write_offset(headers: &HeaderMap) -> S3Result<Option<u64>> {
     let Some(value) = headers.get(WRITE_OFFSET_HEADER) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
@@ -36,7 +39,7 @@ pub(crate) fn read_write_offset(headers: &HeaderMap) -> S3Result<Option<u64>> {
 }
 
 impl Object {
-    /// As GET and HEAD tell an object that can be appended to.
+    /// Adds the headers of GET and HEAD for an appendable object.
     pub(crate) fn add_append_headers(&self, headers: &mut HeaderMap) {
         if self.appendable {
             insert_header(headers, OBJECT_TYPE_HEADER, "Appendable");
@@ -46,7 +49,7 @@ impl Object {
 }
 
 impl Core {
-    /// Appends a piece that begins at `offset`, or begins the object. Returns the headers of the answer.
+    /// Appends data at `offset`, or creates the object. Returns the headers of the response.
     pub(crate) async fn append_object(
         &self,
         bucket: String,
@@ -58,6 +61,7 @@ impl Core {
         let mut headers = request_head.headers.clone();
         headers.remove(WRITE_OFFSET_HEADER);
         let attributes = Attributes::read(&headers)?;
+        // An append is already conditional on the offset. A second condition would need rules that no vendor documents.
         if WriteCondition::read(&headers)? != WriteCondition::None {
             return Err(not_implemented_error("If-Match"));
         }
@@ -74,10 +78,12 @@ impl Core {
             })
             .await?;
         let managed = &self.meta.blobs.managed_key;
+        // Every append uses the encryption and the algorithm of the first, so that the object has one of each.
         let (sealing, data_key, algorithm) = match &before {
             Some((_, object)) => {
                 let stored_algorithm = object.checksum.as_ref().map(|sum| sum.algorithm);
                 let algorithm =
+                    // Only a CRC of the whole can be computed from the CRCs of its pieces without reading them again.
                     stored_algorithm.filter(|kept| kept.is_combinable()).unwrap_or(Algorithm::Crc64Nvme);
                 (
                     object.sealing.clone(),
@@ -86,7 +92,7 @@ impl Core {
                 )
             }
             None => {
-                let wish = encryption_request.with_bucket_default(&row)?;
+                let wish = row.resolve_encryption(encryption_request)?;
                 row.resolve_lock(attributes.lock)?;
                 lock::require_digest(&headers, request_head.expected_digests.has_any())?;
                 let sealing = wish.to_encryption()?;
@@ -100,11 +106,12 @@ impl Core {
         let received = ReceivedBody::new(draft, &digests, &sealing, algorithm);
         let work = move |writing: &mut MetadataWriter<'_>| {
             writing.get_bucket(&bucket)?;
+            // Checked again inside the transaction: of two concurrent appends at one offset, the second must fail.
             match check_append_offset(writing.find_current_version(&bucket, &key)?, offset)? {
                 Some((found, object)) if object.sealing == sealing => {
                     extend_object(writing, &bucket, &key, found, object, received)
                 }
-                // Replaced while the piece came.
+                // The object was replaced while the body was received.
                 Some(_) => Err(write_offset_error(None)),
                 None => {
                     let (object, draft) = received.into_object(attributes, sealing);
@@ -122,10 +129,10 @@ impl Core {
     }
 }
 
-/// The object that a piece extends; none where it begins one.
+/// The object that an append extends; `None` if the append creates it.
 ///
 /// # Errors
-/// Where it does not begin at the object's end, or the object was not begun by appending.
+/// The offset is not the end of the object, or the object is not appendable.
 fn check_append_offset(
     current: Option<RankedVersion>,
     offset: u64,
@@ -164,10 +171,12 @@ fn extend_object(
     before: Object,
     received: ReceivedBody,
 ) -> S3Result<WriteOutcome> {
+    // An append changes the version in place, which a lock must prevent just like a delete.
     before.attributes.lock.check_delete(false)?;
     let versioning = writing.get_bucket(bucket)?.versioning;
     let ReceivedBody { draft, etag, checksum } = received;
     let added = draft.segment.clone();
+    // An empty segment would count as a piece and break the limit of pieces without adding a byte.
     if added.length == 0 {
         return Ok(WriteOutcome { version: found.version, versioning });
     }
@@ -199,7 +208,7 @@ fn extend_object(
     Ok(WriteOutcome { version: found.version, versioning })
 }
 
-/// No MD5 of anything that a caller has, and formed so that none takes it for one.
+/// The ETag of an appended object. It is not the MD5 of the content, so its form shows that.
 fn combine_etags(before: &str, piece: &str, pieces: usize) -> S3Result<String> {
     let bytes = |etag: &str| decode_hex(etag.split('-').next().unwrap_or_default());
     let (Some(before), Some(piece)) = (bytes(before), bytes(piece)) else {

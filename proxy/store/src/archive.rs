@@ -1,11 +1,13 @@
-//! Archived objects: classes whose bytes are read only after a restore.
+//! Archived objects: classes with bytes that are read only after a restore.
 //!
-//! Wire rules: S3, "Restoring an archived object". A restore here is done at once; its copy ends as S3's does, at the
-//! midnight (UTC) after the days asked for, and the object is archived again.
+//! Source: S3, "Restoring an archived object". A restore here completes immediately. Its copy expires as in S3, at the
+//! midnight (UTC) after the requested days, and the object is archived again.
 
+use crate::dates::{format_http_date, now_ms};
 use crate::errors::{malformed_xml_error, not_implemented_error, s3_error};
-use crate::meta::{MetadataWriter, Object, now_ms};
-use crate::objects::{Core, delete_marker_error, format_http_date, insert_header};
+use crate::headers::insert_header;
+use crate::meta::{MetadataWriter, Object};
+use crate::objects::{Core, delete_marker_error};
 use crate::request::parse_query;
 use crate::schema;
 use crate::settings::parse_bucket_and_key;
@@ -17,19 +19,19 @@ use s3s::{Body, S3Error, S3Response, S3Result};
 const ARCHIVE_CLASSES: [&str; 3] = ["GLACIER", "DEEP_ARCHIVE", "COLD_ARCHIVE"];
 const DAY_MS: u64 = 86_400_000;
 
-/// What a restore did.
+/// The result of a restore request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RestoreOutcome {
     Started,
-    /// It was restored already; only the end of that moved.
+    /// The object was already restored; only the expiry changed.
     Extended,
 }
 
 impl Object {
-    /// Whether the bytes may be read.
+    /// Checks whether the bytes can be read.
     ///
     /// # Errors
-    /// 403 where they are archived and not restored.
+    /// 403 if the object is archived and not restored.
     pub(crate) fn check_readable(&self) -> S3Result<()> {
         if is_archive(self) && self.restore_expiry_ms().is_none() {
             let message = "The operation is not valid for the object's storage class";
@@ -38,7 +40,7 @@ impl Object {
         Ok(())
     }
 
-    /// The end of a restore that has not ended.
+    /// The expiry of an active restore.
     pub(crate) fn restore_expiry_ms(&self) -> Option<u64> {
         self.restored_until_ms.filter(|until| is_archive(self) && *until > now_ms())
     }
@@ -63,7 +65,7 @@ fn invalid_object_state_error(message: &str, object: &Object) -> S3Error {
     s3_error(403, "InvalidObjectState", message, &[("StorageClass", &object.attributes.class)])
 }
 
-/// Answers a request to restore, none where it is another: the protocol library gives it no status but 200.
+/// Handles a restore request; `None` for any other. The s3s library always responds with 200, S3 also with 202.
 pub(crate) async fn handle_restore(
     core: &Core,
     method: &Method,
@@ -78,6 +80,7 @@ pub(crate) async fn handle_restore(
     if *method != Method::POST || find_parameter("restore").is_none() {
         return Ok(None);
     }
+    // Unsupported elements are named in the error; the schema alone would only report MalformedXML.
     let root = Element::parse(body)?;
     if let Some(unsupported) =
         ["Type", "SelectParameters", "OutputLocation"].iter().find(|name| root.has_child(name))
@@ -87,6 +90,7 @@ pub(crate) async fn handle_restore(
     let days = schema::RESTORE.read(body)?.child_text("Days").and_then(|days| days.trim().parse().ok());
     let days = days.ok_or_else(malformed_xml_error)?;
     let status = match core.restore_object(bucket, key, find_parameter("versionId"), days).await? {
+        // Source: S3, "RestoreObject", responses: 202 for a new restore, 200 if the object is already restored.
         RestoreOutcome::Started => StatusCode::ACCEPTED,
         RestoreOutcome::Extended => StatusCode::OK,
     };
@@ -104,6 +108,7 @@ impl Core {
         let work = move |writing: &mut MetadataWriter<'_>| {
             writing.get_bucket(&bucket)?;
             let mut found = writing.get_version(&bucket, &key, version.as_deref())?;
+            // Built first, because `found` is borrowed mutably below.
             let error = delete_marker_error(&found, &key, version.is_some());
             let object = found.version.object.as_mut().ok_or(error)?;
             if !is_archive(object) {
@@ -131,7 +136,7 @@ mod tests {
     use crate::encryption::ObjectEncryption;
 
     #[test]
-    fn a_restore_ends_at_midnight() {
+    fn a_restore_expires_at_midnight() {
         let day = 86_400_000;
         assert_eq!(compute_restore_expiry(0, 1), day);
         assert_eq!(compute_restore_expiry(1, 1), 2 * day);
@@ -139,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restore_that_ended_counts_no_more() {
+    fn an_expired_restore_has_no_effect() {
         let mut headers = HeaderMap::new();
         headers.insert("x-amz-storage-class", "GLACIER".parse().unwrap());
         let attributes = Attributes::read(&headers).unwrap();

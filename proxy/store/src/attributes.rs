@@ -1,8 +1,7 @@
-//! What is kept with an object besides its bytes: metadata, class, ACL, tags.
+//! The attributes of an object: metadata, storage class, ACL, tags, lock.
 
 use crate::errors::{invalid_argument_error, invalid_request_error, not_implemented_error, s3_error};
 use crate::lock::ObjectLock;
-use crate::meta::Bucket;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use s3s::dto::Tag;
@@ -26,10 +25,10 @@ const STORAGE_CLASSES: [&str; 9] = [
     "GLACIER",
     "GLACIER_IR",
     "DEEP_ARCHIVE",
-    // What OSS has between the two; the front door alone says it.
+    // An OSS class between GLACIER and DEEP_ARCHIVE. Only the proxy sends it.
     "COLD_ARCHIVE",
 ];
-/// What the COPY directive carries besides the user's metadata, under the names of both request and response.
+/// Headers that the metadata directive covers besides user metadata. Requests and responses use the same names.
 const SYSTEM_HEADERS: [&str; 6] = [
     "content-type",
     "cache-control",
@@ -39,7 +38,7 @@ const SYSTEM_HEADERS: [&str; 6] = [
     "expires",
 ];
 
-/// Headers whose meaning this store cannot keep: refused, never dropped.
+/// Headers that this store does not support. They are rejected, never dropped.
 const UNSUPPORTED_HEADERS: [&str; 6] = [
     "x-amz-grant-read",
     "x-amz-grant-write",
@@ -49,14 +48,14 @@ const UNSUPPORTED_HEADERS: [&str; 6] = [
     "x-amz-write-offset-bytes",
 ];
 
-/// The part a metadata directive decides.
+/// The attributes that a metadata directive covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Metadata {
     system: BTreeMap<String, HeaderText>,
     user: BTreeMap<String, HeaderText>,
 }
 
-/// A header's value as it came. Rows have it as text where it is UTF-8, and as numbers where it is not.
+/// A header value, byte for byte. A row contains it as text if it is UTF-8, else as a list of numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 struct HeaderText(Vec<u8>);
@@ -127,11 +126,11 @@ impl Metadata {
     }
 }
 
-/// Everything kept with an object.
+/// The attributes of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Attributes {
     pub(crate) metadata: Metadata,
-    /// STANDARD where the caller said nothing.
+    /// STANDARD by default.
     pub(crate) class: String,
     pub(crate) acl: Acl,
     pub(crate) redirect: Option<String>,
@@ -140,10 +139,10 @@ pub(crate) struct Attributes {
     pub(crate) lock: ObjectLock,
 }
 
-/// Names the class of an object and, beyond S3, that of a new bucket.
+/// The storage class of an object and, as an extension to S3, the default of a new bucket.
 pub(crate) const STORAGE_CLASS_HEADER: &str = "x-amz-storage-class";
 
-/// The class that a request says.
+/// The storage class in a request.
 pub(crate) fn read_class(headers: &HeaderMap) -> S3Result<Option<String>> {
     let class = read_utf8_header(headers, STORAGE_CLASS_HEADER)?;
     match class.as_deref().filter(|class| !STORAGE_CLASSES.contains(class)) {
@@ -158,6 +157,7 @@ pub(crate) fn read_class(headers: &HeaderMap) -> S3Result<Option<String>> {
 impl Attributes {
     /// Reads the headers of a put, a copy or the beginning of an upload.
     pub(crate) fn read(headers: &HeaderMap) -> S3Result<Self> {
+        // A dropped grant would store an object with another ACL than the client requested.
         if let Some(name) = UNSUPPORTED_HEADERS.into_iter().find(|name| headers.contains_key(*name)) {
             return Err(not_implemented_error(name));
         }
@@ -168,14 +168,6 @@ impl Attributes {
         let (metadata, acl, lock) =
             (Metadata::read(headers)?, Acl::read(headers)?, ObjectLock::read(headers)?);
         Ok(Self { metadata, class, acl, redirect, tags, lock })
-    }
-
-    /// The same in a bucket, whose class counts where the headers say none.
-    pub(crate) fn with_bucket_class(mut self, bucket: &Bucket, headers: &HeaderMap) -> Self {
-        if !headers.contains_key(STORAGE_CLASS_HEADER) && !bucket.class.is_empty() {
-            self.class.clone_from(&bucket.class);
-        }
-        self
     }
 
     /// The headers of GET and HEAD.
@@ -200,7 +192,7 @@ impl Attributes {
     }
 }
 
-/// One header as it came; repeated ones are joined as S3 does.
+/// One header value, byte for byte. Repeated headers are joined with commas, as in S3.
 fn read_header_bytes(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
     let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     (!values.is_empty()).then(|| values.join(&b','))
@@ -214,7 +206,7 @@ fn read_utf8_header(headers: &HeaderMap, name: &str) -> S3Result<Option<String>>
         .map_err(|_| s3_error(400, "InvalidArgument", "The header is not UTF-8", &[("ArgumentName", name)]))
 }
 
-/// `aws-chunked` says how the request travelled, not what the object is.
+/// Removes `aws-chunked`, which describes the transfer of the request and not the object.
 fn strip_aws_chunked(value: Vec<u8>) -> Option<Vec<u8>> {
     let Ok(text) = std::str::from_utf8(&value) else { return Some(value) };
     if !text.to_ascii_lowercase().contains("aws-chunked") {
@@ -258,7 +250,7 @@ impl Acl {
         row.map(|row| row.0).ok_or_else(|| invalid_argument_error("", "x-amz-acl", &value))
     }
 
-    /// What groups may do: group, permission.
+    /// The grants to groups: group, permission.
     pub(crate) fn group_grants(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::PublicRead => &[(ALL_USERS, "READ")],
@@ -268,7 +260,7 @@ impl Acl {
         }
     }
 
-    /// The canned ACL that means exactly these group grants, in any order.
+    /// The canned ACL with exactly these grants to groups, in any order.
     pub(crate) fn from_group_grants(grants: &[(String, String)]) -> Option<Self> {
         [Self::Private, Self::PublicRead, Self::PublicReadWrite, Self::AuthenticatedRead].into_iter().find(
             |acl| {
@@ -277,22 +269,6 @@ impl Acl {
                     && expected.iter().all(|own| grants.iter().any(|g| (g.0.as_str(), g.1.as_str()) == *own))
             },
         )
-    }
-}
-
-impl Bucket {
-    /// # Errors
-    /// 400 for an ACL that gives others something, where the bucket has no ACLs.
-    pub(crate) fn check_acl(&self, acl: Acl) -> S3Result<()> {
-        if self.no_acls && !matches!(acl, Acl::Private | Acl::BucketOwnerFullControl) {
-            return Err(s3_error(
-                400,
-                "AccessControlListNotSupported",
-                "The bucket does not allow ACLs",
-                &[],
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -332,7 +308,7 @@ impl Tags {
         Ok(Self::validate(tags.iter().map(pair).collect(), TAGS_MAX)?)
     }
 
-    /// Checks the tags of a bucket, of which there may be `max`.
+    /// Checks the tags of a bucket, at most `max`.
     pub(crate) fn check_bucket_tags(tags: Vec<(String, String)>, max: usize) -> S3Result<()> {
         Self::validate(tags, max)?;
         Ok(())
@@ -356,6 +332,7 @@ impl Tags {
                         || "+-=._:/@".contains(c)
                 })
             };
+            // Source: S3, "Categorizing your objects using tags": the `aws:` prefix is reserved.
             if key.is_empty()
                 || key.chars().count() > TAG_KEY_CHARS_MAX
                 || !is_allowed(key)
@@ -426,7 +403,7 @@ impl Directive {
     }
 }
 
-/// `x-amz-acl` together with a body is refused, and so is neither.
+/// Reads the ACL of `?acl`, from `x-amz-acl` or from the body. Both together are rejected, and so is neither.
 pub(crate) fn read_acl(headers: &HeaderMap, grants: Option<Vec<(String, String)>>) -> S3Result<Acl> {
     if let Some(name) = UNSUPPORTED_HEADERS.into_iter().find(|name| headers.contains_key(*name)) {
         return Err(not_implemented_error(name));

@@ -1,7 +1,7 @@
-//! The bytes of objects: one file (or one run of memory) for each put and each part, named at random.
+//! The bytes of objects: one file, or one list of chunks in memory, for each put and each part. The name is random.
 //!
-//! A file is written and synced before any row names it, and removed only after the transaction that frees it is
-//! durable. Keys never appear in names.
+//! A file is written and synced before a row refers to it, and removed only after the transaction that frees it is
+//! durable. File names never contain keys.
 
 use crate::blocks::{BlockReader, BlockWriter, PlainReader, read_from_chunks, with_path};
 use crate::digests::{Algorithm, BodyHasher, Digests};
@@ -15,25 +15,25 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-/// What is left of a disk for the database: without room it could not even delete.
+/// The space on the disk that is reserved for the database, which needs some even to delete.
 const RESERVED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The random name of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct BlobId(pub(crate) u128);
 
-/// A whole file as a piece of an object.
+/// A whole file as a segment of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Segment {
     pub(crate) blob: BlobId,
     /// In bytes; encryption does not change it.
     pub(crate) length: u64,
-    /// Present where the file is encrypted.
+    /// Present if the file is encrypted.
     pub(crate) nonce: Option<Nonce>,
-    /// Whether the sums of its blocks stand behind its bytes; not so in files of earlier releases.
+    /// Whether the file ends with the checksums of its blocks. Files of earlier releases do not.
     #[serde(default)]
     pub(crate) summed: bool,
-    /// CRC-64/XZ of the plain bytes; none of files of earlier releases.
+    /// CRC-64/XZ of the plain bytes; `None` for files of earlier releases.
     #[serde(default)]
     pub(crate) crc64: Option<u64>,
 }
@@ -43,7 +43,7 @@ enum BlobBackend {
     Memory { chunks_by_id: RwLock<HashMap<BlobId, Arc<Vec<Bytes>>>>, used: AtomicU64, bytes_max: u64 },
 }
 
-/// How many read a file now, and whether it goes when they are done.
+/// The number of readers of a file, and whether it is removed after the last one.
 #[derive(Default)]
 struct PinState {
     count: usize,
@@ -60,7 +60,7 @@ pub(crate) struct BlobStore {
 }
 
 fn ignore_poison<T>(result: Result<T, PoisonError<T>>) -> T {
-    // Nothing under these locks is left half done: a panic elsewhere does not spoil it.
+    // No operation under these locks can stop halfway, so the data is consistent even after a panic.
     result.unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -85,7 +85,7 @@ impl BlobStore {
         })
     }
 
-    /// Held while a snapshot is read and its files are pinned.
+    /// Hold this while a snapshot is read and its files are pinned.
     pub(crate) fn lock_removals(&self) -> RwLockReadGuard<'_, ()> {
         ignore_poison(self.removal_lock.read())
     }
@@ -94,7 +94,7 @@ impl BlobStore {
         ignore_poison(self.pins.lock())
     }
 
-    /// Keeps the files of these segments until the pin is dropped. Call it under the gate.
+    /// Protects the files of these segments until the pin is dropped. Call it while [`Self::lock_removals`] is held.
     pub(crate) fn pin(self: &Arc<Self>, segments: &[Segment]) -> BlobPin {
         let blobs: Vec<BlobId> = segments.iter().map(|segment| segment.blob).collect();
         let mut readers = self.lock_pins();
@@ -106,12 +106,13 @@ impl BlobStore {
         BlobPin { store: Arc::clone(self), blobs }
     }
 
-    /// Removes files no row names any more; those being read go when the last reader is done.
+    /// Removes files that no row refers to. A file that is being read is removed after the last reader.
     pub(crate) fn discard(&self, unused: &[BlobId]) {
         if unused.is_empty() {
             return;
         }
-        // Who began to read before the rows went has pinned by now; who begins after does not see the rows.
+        // Waits for readers that started before the rows were removed: they have pinned their files then. Later ones
+        // see no rows.
         drop(ignore_poison(self.removal_lock.write()));
         for blob in unused {
             let mut readers = self.lock_pins();
@@ -137,7 +138,7 @@ impl BlobStore {
         match &self.backend {
             BlobBackend::Dir(data) => {
                 if let Err(error) = fs::remove_file(build_blob_path(data, blob)) {
-                    tracing::warn!(%error, "a data file that is no longer used stays until the next start");
+                    tracing::warn!(%error, "an unused data file could not be removed; the next start removes it");
                 }
             }
             BlobBackend::Memory { chunks_by_id, used, .. } => {
@@ -148,13 +149,14 @@ impl BlobStore {
         }
     }
 
-    /// Begins a file; with a key it is encrypted. Blocks.
+    /// Creates a file; with a key it is encrypted. Blocks.
     pub(crate) fn create_writer(
         self: &Arc<Self>,
         key: Option<&EncryptionKey>,
         algorithms: &[Algorithm],
     ) -> io::Result<BlobWriter> {
         let blob = BlobId(generate_blob_id()?);
+        // CTR mode must never use a key and nonce twice. Every file has a random nonce, and files are never rewritten.
         let nonce = key.map(|_| generate_nonce().map_err(io::Error::other)).transpose()?;
         let cipher = match (key, &nonce) {
             (Some(key), Some(nonce)) => Some(Cipher::new(key, nonce, 0)?),
@@ -177,7 +179,7 @@ impl BlobStore {
         Ok(BlobWriter { draft, sink, cipher, hasher: BodyHasher::new(algorithms) })
     }
 
-    /// Opens a file to read `count` bytes from `offset` on.
+    /// Opens a file to read `count` bytes from `offset`.
     fn open_reader(
         &self,
         segment: &Segment,
@@ -212,12 +214,13 @@ fn build_blob_path(data: &Path, blob: BlobId) -> PathBuf {
     data.join(name.get(..2).unwrap_or_default()).join(name)
 }
 
-/// Refuses to write so many bytes where the disk would be full then.
+/// Rejects a write that would fill the disk.
 fn check_disk_space(data: &Path, added: u64) -> io::Result<()> {
     let Some(disk) = rustix::fs::statvfs(data).ok().filter(|disk| disk.f_blocks > 0) else {
-        // A file system that does not say how much room it has finds out by itself.
+        // The file system does not report its free space. A write to a full disk fails then.
         return Ok(());
     };
+    // On a small disk, such as a memory file system in a container, a fixed reserve could be most of it.
     let spare = RESERVED_BYTES_MAX.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 10);
     if disk.f_bavail.saturating_mul(disk.f_frsize) < added.saturating_add(spare) {
         return Err(with_path(data, &io::ErrorKind::StorageFull.into()));
@@ -225,10 +228,10 @@ fn check_disk_space(data: &Path, added: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes every file that is not `known`, as a crash leaves them. Blocks.
+/// Removes every file that is not `known`, such as after a crash. Blocks.
 ///
 /// # Errors
-/// Where the folder cannot be read or a file not removed.
+/// The directory cannot be read, or a file cannot be removed.
 pub(crate) fn remove_unknown_blobs(
     data: &Path,
     known: &std::collections::HashSet<u128>,
@@ -242,6 +245,7 @@ pub(crate) fn remove_unknown_blobs(
         for entry in fs::read_dir(&shard)? {
             let entry = entry?;
             let name = entry.file_name();
+            // A file with another name was not created by this store, so it is left untouched.
             let Some(blob) = name.to_str().and_then(|name| u128::from_str_radix(name, 16).ok()) else {
                 continue;
             };
@@ -264,7 +268,7 @@ fn len_as_u64(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-/// Keeps files from being removed.
+/// Protects files from removal.
 pub(crate) struct BlobPin {
     store: Arc<BlobStore>,
     blobs: Vec<BlobId>,
@@ -290,8 +294,9 @@ pub(crate) struct BlobWriter {
 }
 
 impl BlobWriter {
-    /// Appends, after hashing the plain bytes. Blocks.
+    /// Hashes the plain bytes, then appends them. Blocks.
     pub(crate) fn write(&mut self, mut bytes: Vec<u8>) -> io::Result<()> {
+        // Digests cover the plain bytes, so they are computed before the encryption.
         self.hasher.update(&bytes);
         if let Some(cipher) = &mut self.cipher {
             cipher.apply_keystream(&mut bytes)?;
@@ -320,31 +325,33 @@ impl BlobWriter {
         match (sink, &draft.store.backend) {
             (BlobSink::File(file), BlobBackend::Dir(data)) => {
                 file.finish()?;
-                // The name must be as durable as the bytes; so must the shard's folder, made on demand.
+                // The name must be as durable as the bytes, and so must the directory of the shard, which may be new.
                 File::open(build_blob_path(data, blob).parent().unwrap_or(data))?.sync_all()?;
                 File::open(data)?.sync_all()?;
             }
+            // The map owns the chunks from here, and `remove` subtracts their length; dropping must not subtract it
+            // twice.
             (BlobSink::Memory(chunks), BlobBackend::Memory { chunks_by_id, .. }) => {
                 ignore_poison(chunks_by_id.write()).insert(blob, Arc::new(chunks));
                 draft.reserved = 0;
             }
-            _ => return Err(io::Error::other("a sink of another store")),
+            _ => return Err(io::Error::other("the writer belongs to another store")),
         }
         Ok((draft, digests))
     }
 }
 
-/// A durable file that no row names yet: gone when dropped, unless kept.
+/// A durable file that no row refers to yet. It is removed when dropped, unless [`Self::keep`] was called.
 pub(crate) struct PendingBlob {
     store: Arc<BlobStore>,
     pub(crate) segment: Segment,
     is_referenced: bool,
-    /// Memory taken for chunks that are not in the map.
+    /// Memory of chunks that are not in the map yet.
     reserved: u64,
 }
 
 impl PendingBlob {
-    /// A row names the file now.
+    /// Keeps the file, because a row refers to it now.
     pub(crate) fn keep(mut self) {
         self.is_referenced = true;
     }
@@ -406,13 +413,13 @@ impl OpenBlob {
     }
 }
 
-/// Reads a range of an object, chunk by chunk.
+/// Reads a range of an object in chunks.
 pub(crate) struct ObjectReader {
     pin: BlobPin,
     key: Option<EncryptionKey>,
     segments: std::vec::IntoIter<Segment>,
     open_blob: Option<(OpenBlob, u64)>,
-    /// Bytes to pass over before the first one that counts.
+    /// Bytes to skip before the first requested one.
     bytes_to_skip: u64,
     bytes_left: u64,
 }
@@ -436,10 +443,10 @@ impl ObjectReader {
         }
     }
 
-    /// The next bytes, or none at the end. Blocks.
+    /// The next bytes, or `None` at the end. Blocks.
     ///
     /// # Errors
-    /// Where a file is missing or short: the caller must not end its answer as if it were whole.
+    /// A file is missing or truncated. The response must then not end as if it were complete.
     pub(crate) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         while self.bytes_left > 0 {
             if let Some((open, rest)) = &mut self.open_blob {

@@ -1,7 +1,7 @@
-//! A data file: the bytes, and behind them a CRC-32C of each block of them. What a disk gives back is served only where it
-//! is what was written.
+//! Data files: the bytes, followed by a CRC-32C of each block. Bytes are served only if they still match their
+//! checksum, so a damaged disk gives an error instead of wrong data.
 //!
-//! The sums are of the bytes as they stand on the disk, so that a file can be checked without its key.
+//! The checksums cover the bytes on the disk, so that an encrypted file can be verified without its key.
 
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
@@ -10,7 +10,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 const BLOCK_BYTES: usize = 64 * 1024;
-/// What is read at once.
+/// The size of one read.
 const BLOCKS_PER_READ_MAX: usize = 4;
 
 type BlockChecksum = [u8; 4];
@@ -25,7 +25,7 @@ fn new_block_digest() -> Digest {
     Digest::new(CrcAlgorithm::Crc32Iscsi)
 }
 
-/// The same error with the file's name, for whoever has to look after the disk.
+/// Adds the file name to an error, so that the operator can find the damaged file.
 pub(crate) fn with_path(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
@@ -34,15 +34,16 @@ pub(crate) fn with_path(path: &Path, error: &io::Error) -> io::Error {
 pub(crate) struct BlockWriter {
     file: File,
     path: PathBuf,
-    /// Of the block that is not full yet, and how many bytes are in it.
+    /// The digest of the unfinished block, and its number of bytes.
     block: Digest,
     filled: usize,
     checksums: Vec<u8>,
 }
 
 impl BlockWriter {
-    /// Makes the file, which must not exist. Blocks.
+    /// Creates the file, which must not exist. Blocks.
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
+        // `create_new`: names are random, so an existing file means that something is wrong, and it must not be overwritten.
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = file.map_err(|error| with_path(&path, &error))?;
         Ok(Self { file, path, block: new_block_digest(), filled: 0, checksums: Vec::new() })
@@ -70,7 +71,7 @@ impl BlockWriter {
         self.filled = 0;
     }
 
-    /// Adds the sums and makes the file durable. Blocks.
+    /// Adds the checksums and makes the file durable. Blocks.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         if self.filled > 0 {
             self.finish_block();
@@ -80,16 +81,16 @@ impl BlockWriter {
     }
 }
 
-/// Reads a data file from some byte on.
+/// Reads a data file from an offset.
 pub(crate) struct BlockReader {
     file: File,
     path: PathBuf,
-    /// Of the blocks still to be read.
+    /// The checksums of the blocks that are not read yet.
     checksums: std::vec::IntoIter<BlockChecksum>,
-    /// Where the next block begins, and where the bytes end.
+    /// The start of the next block, and the end of the bytes.
     at: u64,
     end: u64,
-    /// Bytes of the next block that nobody asked for.
+    /// The number of bytes at the start of the next block that are not requested.
     skip: usize,
 }
 
@@ -111,6 +112,7 @@ impl BlockReader {
         let (first, skip) = (offset / block, usize::try_from(offset % block).unwrap_or(usize::MAX));
         let blocks = offset.saturating_add(count).div_ceil(block).saturating_sub(first);
         let mut file = File::open(path)?;
+        // The checksums are read first, then the file is positioned at the first requested block.
         file.seek(SeekFrom::Start(length.saturating_add(first.saturating_mul(BLOCK_CHECKSUM_BYTES))))?;
         let mut sums = vec![BlockChecksum::default(); usize::try_from(blocks).map_err(io::Error::other)?];
         for sum in sums.chunks_mut(BLOCK_BYTES) {
@@ -121,16 +123,17 @@ impl BlockReader {
         Ok((file, sums, at, skip))
     }
 
-    /// The next bytes, at most `max`, after which nothing more may be read where they are fewer than there would have been.
+    /// The next bytes, at most `max`. A shorter result means that nothing more can be read.
     /// Never empty. Blocks.
     ///
     /// # Errors
-    /// Where the bytes are not those that were written, with the file's name.
+    /// The bytes do not match their checksum. The error contains the file name.
     pub(crate) fn read(&mut self, max: usize) -> io::Result<Vec<u8>> {
         self.read_blocks(max).map_err(|error| with_path(&self.path, &error))
     }
 
     fn read_blocks(&mut self, max: usize) -> io::Result<Vec<u8>> {
+        // Whole blocks are read, because a checksum can be verified only with all bytes of its block.
         let blocks_to_read =
             self.skip.saturating_add(max).div_ceil(BLOCK_BYTES).clamp(1, BLOCKS_PER_READ_MAX);
         let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
@@ -140,11 +143,12 @@ impl BlockReader {
             let mut digest = new_block_digest();
             digest.update(block);
             if self.checksums.next() != Some(compute_block_checksum(&digest)) {
-                let message = format!("the bytes from {} on are not those that were written", self.at);
+                let message = format!("the checksum of the block at byte {} does not match", self.at);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
             self.at = self.at.saturating_add(u64::try_from(block.len()).unwrap_or(u64::MAX));
         }
+        // Only after the verification: the skipped bytes are part of the first block.
         bytes.drain(..self.skip.min(bytes.len()));
         self.skip = 0;
         bytes.truncate(max);
@@ -152,7 +156,7 @@ impl BlockReader {
     }
 }
 
-/// A file of an earlier release, without sums.
+/// A file of an earlier release, without checksums.
 pub(crate) struct PlainReader {
     file: File,
     path: PathBuf,
@@ -178,7 +182,7 @@ impl PlainReader {
     }
 }
 
-/// Bytes in memory, from some byte on.
+/// Reads bytes in memory from an offset.
 pub(crate) fn read_from_chunks(chunks: &[Bytes], mut offset: u64, max: usize) -> Vec<u8> {
     let want = max.min(BLOCK_BYTES.saturating_mul(BLOCKS_PER_READ_MAX));
     for chunk in chunks {
@@ -217,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn any_range_reads_what_was_written() {
+    fn reads_any_range() {
         let folder = tempfile::tempdir().unwrap();
         let (path, bytes) = write_test_file(folder.path());
         for offset in [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 4 * BLOCK_BYTES + 5, LENGTH - 1] {
@@ -232,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_is_noticed_where_it_would_be_served() {
+    fn detects_every_corrupted_bit_in_the_range() {
         let folder = tempfile::tempdir().unwrap();
         let (path, _) = write_test_file(folder.path());
         let right = std::fs::read(&path).unwrap();
@@ -243,7 +247,7 @@ mod tests {
             let error = read_range(&path, 0, LENGTH).unwrap_err();
             assert!(error.to_string().contains("file: the bytes from "), "{error}");
         }
-        // What is elsewhere does not matter, and what is cut off does.
+        // A change outside the range has no effect; a truncated file always gives an error.
         assert!(read_range(&path, 0, LENGTH - BLOCK_BYTES).is_ok());
         std::fs::write(&path, &right[..LENGTH]).unwrap();
         assert!(read_range(&path, 0, 1).is_err());

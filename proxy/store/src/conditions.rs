@@ -1,7 +1,7 @@
 //! Conditional requests, read once from the raw headers.
 //!
 //! Reads follow RFC 9110 section 13.2.2 as S3 does; copies use the same combinations with 412 for every failure;
-//! writes take `If-None-Match: *` and `If-Match: "etag"` and refuse every other form.
+//! writes accept `If-None-Match: *` and `If-Match: "etag"` and reject every other form.
 
 use crate::errors::{no_such_key_error, not_implemented_error, precondition_failed_error, s3_error};
 use http::HeaderMap;
@@ -22,7 +22,7 @@ struct EntityTag {
 }
 
 impl EtagList {
-    /// Quotes are optional, as S3 takes them.
+    /// Quotes are optional, as in S3.
     fn parse(value: &str) -> Self {
         if value.trim() == "*" {
             return Self::Any;
@@ -35,7 +35,7 @@ impl EtagList {
         Self::List(value.split(',').map(tag).collect())
     }
 
-    /// If-Match compares strongly: a weak tag equals nothing.
+    /// If-Match uses strong comparison: a weak tag never matches.
     fn matches(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,
@@ -51,12 +51,12 @@ impl EtagList {
     }
 }
 
-/// An entity tag without its quotes, where it has any.
+/// An entity tag without its quotes, if it has any.
 pub(crate) fn strip_quotes(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }
 
-/// The four conditions on something that is read. Times are whole seconds since 1970.
+/// The four conditions of a read. Times are whole seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Conditions {
     if_match: Option<EtagList>,
@@ -86,7 +86,8 @@ impl FailedCondition {
 }
 
 impl Conditions {
-    /// Reads the four headers whose names begin with `prefix`. A date that cannot be read is no condition.
+    /// Reads the four headers with names that begin with `prefix`. A header with an invalid date is ignored (RFC 9110,
+    /// 13.1.3).
     pub(crate) fn read(headers: &HeaderMap, prefix: &str) -> Self {
         let text = |tail: &str| headers.get(format!("{prefix}{tail}")).and_then(|value| value.to_str().ok());
         Self {
@@ -99,6 +100,8 @@ impl Conditions {
 
     /// The combination rules. `modified` and `now` are seconds since 1970.
     fn evaluate(&self, etag: &str, modified: u64, now: u64) -> Option<FailedCondition> {
+        // If-Match takes precedence over If-Unmodified-Since, and If-None-Match over If-Modified-Since (RFC 9110, section
+        // 13.2.2).
         match (&self.if_match, self.unmodified_since) {
             (Some(tags), _) if !tags.matches(etag) => return Some(FailedCondition::Match),
             (None, Some(date)) if modified > date => return Some(FailedCondition::UnmodifiedSince),
@@ -106,7 +109,7 @@ impl Conditions {
         }
         match (&self.if_none_match, self.modified_since) {
             (Some(tags), _) if tags.matches_weakly(etag) => Some(FailedCondition::NoneMatch),
-            // A date still to come says nothing about the past.
+            // A date later than the server's clock is invalid (RFC 2616, section 14.25), so it is ignored.
             (None, Some(date)) if date <= now && modified <= date => Some(FailedCondition::ModifiedSince),
             _ => None,
         }
@@ -123,7 +126,7 @@ impl Conditions {
         }
     }
 
-    /// For the source of a copy: 412 whatever failed.
+    /// For the source of a copy: 412 for every failed condition.
     pub(crate) fn check_copy(&self, etag: &str, modified: u64, now: u64) -> S3Result<()> {
         match self.evaluate(etag, modified, now) {
             None => Ok(()),
@@ -132,7 +135,7 @@ impl Conditions {
     }
 }
 
-/// A condition on the object a write replaces.
+/// A condition on the object that a write replaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum WriteCondition {
     #[default]
@@ -145,18 +148,19 @@ pub(crate) enum WriteCondition {
     Present,
 }
 
-/// What is at the key now, as far as a condition can see.
+/// The current object at the key, as far as conditions need it.
 pub(crate) struct CurrentObject<'a> {
-    /// The ETag of the current object; none where there is no object or a delete marker.
+    /// The ETag of the current object; `None` if there is no object or a delete marker.
     pub(crate) etag: Option<&'a str>,
 }
 
 impl WriteCondition {
-    /// For put, copy and complete.
+    /// Conditions of put, copy and complete.
     pub(crate) fn read(headers: &HeaderMap) -> S3Result<Self> {
         let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
         match (text("if-match"), text("if-none-match")) {
             (None, None) => Ok(Self::None),
+            // S3 rejects both together. Evaluating only one of them would ignore a condition that protects data.
             (Some(_), Some(_)) => Err(not_implemented_error("If-Match,If-None-Match")),
             (None, Some(value)) if value.trim() == "*" => Ok(Self::Absent),
             (None, Some(_)) => Err(not_implemented_error("If-None-Match")),
@@ -165,7 +169,7 @@ impl WriteCondition {
         }
     }
 
-    /// For deletes, where `*` means: exists.
+    /// Conditions of deletes, where `*` means that the object exists.
     pub(crate) fn read_delete(headers: &HeaderMap) -> S3Result<Self> {
         for name in ["x-amz-if-match-last-modified-time", "x-amz-if-match-size", "if-none-match"] {
             if headers.contains_key(name) {
@@ -181,11 +185,12 @@ impl WriteCondition {
         Self::Etag(strip_quotes(value).to_owned())
     }
 
-    /// Decides, inside the transaction that writes.
+    /// Evaluates the condition. Call it inside the transaction that writes.
     pub(crate) fn check(&self, key: &str, current: &CurrentObject<'_>) -> S3Result<()> {
         match (self, current.etag) {
             (Self::None, _) | (Self::Absent, None) | (Self::Present, Some(_)) => Ok(()),
             (Self::Absent, Some(_)) => Err(precondition_failed_error("If-None-Match")),
+            // S3 responds with 404 and not with 412 if there is no object to compare with.
             (Self::Etag(_) | Self::Present, None) => Err(no_such_key_error(key)),
             (Self::Etag(wanted), Some(etag)) if wanted == etag => Ok(()),
             (Self::Etag(_), Some(_)) => Err(precondition_failed_error("If-Match")),
@@ -228,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn combinations_follow_the_table() {
+    fn evaluates_combinations_of_conditions() {
         check_conditions(&[], None);
         check_conditions(&[("if-match", "\"abc\"")], None);
         check_conditions(&[("if-match", "abc")], None);

@@ -1,24 +1,24 @@
 //! CopyObject and UploadPartCopy.
 //!
-//! Wire rules: S3, "CopyObject" and "UploadPartCopy". Conditions on the source all fail as 412; ACL, class and
+//! Source: S3, "CopyObject" and "UploadPartCopy". Every failed condition on the source is a 412; ACL, storage class and
 //! encryption are never inherited; a copy has one part and the ETag of its plain bytes.
 
 use crate::attributes::{Attributes, Directive};
 use crate::blobs::{BlobPin, ObjectReader};
+use crate::bucket::Versioning;
 use crate::conditions::WriteCondition;
+use crate::dates::{now_ms, to_seconds};
 use crate::digests::Algorithm;
 use crate::encryption::{CustomerKey, EncryptionKey, EncryptionRequest, ObjectEncryption};
 use crate::errors::{invalid_argument_error, invalid_request_error, no_such_key_error};
-use crate::meta::{MetadataWriter, Object, ObjectBody, Part, RankedVersion, Versioning, now_ms};
-use crate::objects::{
-    BODY_BYTES_MAX, Core, ReceivedBody, WriteOutcome, get_customer_key, run_blocking, to_seconds,
-};
+use crate::meta::{MetadataWriter, Object, ObjectBody, Part, RankedVersion};
+use crate::objects::{BODY_BYTES_MAX, Core, ReceivedBody, WriteOutcome, get_customer_key, run_blocking};
 use crate::request::{CopySource, RequestHead};
 use crate::uploads::UploadLocation;
 use s3s::{S3Error, S3Result};
 use std::sync::Arc;
 
-/// The source as it was found, with its files kept.
+/// The source, with its files protected from removal.
 struct OpenedSource {
     source: CopySource,
     found: RankedVersion,
@@ -29,10 +29,10 @@ struct OpenedSource {
     versioning: Versioning,
 }
 
-/// What a copy made, and from which version.
+/// The result of a copy, and the version of its source.
 pub(crate) struct CopyOutcome<T> {
     pub(crate) result: T,
-    /// The version copied, where the source's bucket has versions.
+    /// The version ID of the source, if its bucket has versions.
     pub(crate) source_version: Option<String>,
 }
 
@@ -50,15 +50,16 @@ impl Core {
         let encryption_request = EncryptionRequest::read(&request_head.headers)?;
         let bucket_name = bucket.clone();
         let row = self.meta.read(move |reading| reading.get_bucket(&bucket_name)).await?;
-        let encryption_request = encryption_request.with_bucket_default(&row)?;
-        attributes = attributes.with_bucket_class(&row, &request_head.headers);
+        let encryption_request = row.resolve_encryption(encryption_request)?;
+        attributes = row.apply_default_class(attributes, &request_head.headers);
         row.resolve_lock(attributes.lock)?;
         let sealing = encryption_request.to_encryption()?;
         let opened = self.open_source(request_head).await?;
+        // CopyObject is limited to 5 GiB; larger objects need UploadPartCopy.
         if opened.object.size > BODY_BYTES_MAX {
             return Err(source_too_large_error());
         }
-        // A restored archive is made lasting by copying it onto itself.
+        // A copy onto itself makes a restored object permanent.
         let is_restored = opened.object.restore_expiry_ms().is_some();
         if is_self_copy(&opened, &bucket, &key)
             && !is_restored
@@ -66,6 +67,7 @@ impl Core {
         {
             return Err(self_copy_error());
         }
+        // With COPY, S3 ignores metadata headers in the request.
         if metadata == Directive::Copy {
             attributes.metadata = opened.object.attributes.metadata.clone();
         }
@@ -76,8 +78,10 @@ impl Core {
         let source_version = get_source_version(&opened);
         let stored_algorithm = opened.object.checksum.as_ref().map(|sum| sum.algorithm);
         let algorithm = Algorithm::read_requested(&request_head.headers)?
+            // A copy keeps the algorithm of its source (S3, "CopyObject", x-amz-checksum-algorithm).
             .or(stored_algorithm)
             .unwrap_or(Algorithm::Crc64Nvme);
+        // Data files are immutable, so two objects can share one. Another encryption or checksum needs a new file.
         let result = if can_copy_by_reference(&opened, &sealing, algorithm) {
             self.copy_by_reference(bucket, key, attributes, condition, opened).await?
         } else {
@@ -120,7 +124,7 @@ impl Core {
         Ok(CopyOutcome { result: (part, upload.sealing), source_version })
     }
 
-    /// Finds the source, keeps its files, checks its key and the conditions on it.
+    /// Finds the source, protects its files, and checks the customer key and the conditions.
     async fn open_source(&self, request_head: &RequestHead) -> S3Result<OpenedSource> {
         let source = request_head
             .source
@@ -144,7 +148,7 @@ impl Core {
         Ok(OpenedSource { source, found, object, body, pin, key, versioning })
     }
 
-    /// Copies by counting one more use of the source's file.
+    /// Copies without moving bytes: increments the use count of the source's file.
     async fn copy_by_reference(
         &self,
         bucket: String,
@@ -155,12 +159,12 @@ impl Core {
     ) -> S3Result<WriteOutcome> {
         let work = move |writing: &mut MetadataWriter<'_>| {
             let OpenedSource { source, found, object, body, .. } = opened;
-            // The source may have gone since: without its row nothing counts its file any more.
+            // The source may be deleted by now. Without its row its file may be removed.
             let current = writing.find_version(&source.bucket, &source.key, &found.version.id)?;
             if current.is_none_or(|still| still.rank != found.rank) {
                 return Err(no_such_key_error(&source.key));
             }
-            // Counted before the publishing may remove the source itself.
+            // Counted first, because publishing may remove the source itself.
             for segment in &body.segments {
                 writing.retain_blob(segment.blob)?;
             }
@@ -173,7 +177,7 @@ impl Core {
     }
 }
 
-/// Reads the source and writes it anew, under the destination's key.
+/// Reads the source and writes it with the encryption key of the destination.
 async fn copy_bytes(
     opened: OpenedSource,
     first: u64,
@@ -190,7 +194,7 @@ async fn copy_bytes(
     run_blocking(work).await
 }
 
-/// One file, the same encryption, and a checksum that still tells the truth.
+/// Whether the source is one file with the same encryption and a checksum that stays valid.
 fn can_copy_by_reference(opened: &OpenedSource, sealing: &ObjectEncryption, algorithm: Algorithm) -> bool {
     let checksum = opened.object.checksum.as_ref();
     let same_checksum = checksum.is_some_and(|sum| sum.algorithm == algorithm && !sum.composite);
@@ -207,7 +211,7 @@ fn is_self_copy(opened: &OpenedSource, bucket: &str, key: &str) -> bool {
     opened.source.bucket == bucket && opened.source.key == key && opened.found.is_latest
 }
 
-/// What makes a copy onto itself legal.
+/// Whether a copy onto itself changes anything, as S3 requires.
 fn has_changes(
     request_head: &RequestHead,
     metadata: Directive,
@@ -241,7 +245,7 @@ fn marker_source_error(source: &CopySource) -> S3Error {
     }
 }
 
-/// `bytes=first-last`, both given.
+/// Parses `bytes=first-last`; both are required.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct PartRange {
     first: u64,
@@ -270,7 +274,7 @@ impl PartRange {
         }
     }
 
-    /// First byte and count. Never clipped.
+    /// First byte and count. A range beyond the end is an error.
     fn resolve(&self, size: u64) -> S3Result<(u64, u64)> {
         if self.first >= size {
             return Err(invalid_request_error(

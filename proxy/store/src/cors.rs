@@ -1,9 +1,10 @@
-//! CORS: pre-flight requests, which are unsigned, and the headers that let a page read an answer.
+//! CORS: preflight requests, which are unsigned, and the headers that let a page read a response.
 //!
-//! Wire rules: S3, "Using cross-origin resource sharing". The first rule that allows the origin and the method counts.
+//! Source: S3, "Using cross-origin resource sharing". The first rule that allows the origin and the method applies.
 
 use crate::errors::s3_error;
-use crate::objects::{Core, insert_header};
+use crate::headers::insert_header;
+use crate::objects::Core;
 use crate::settings::{parse_bucket_and_key, read_cors_rules};
 use crate::xml::Element;
 use http::{HeaderMap, Method, Uri};
@@ -15,10 +16,10 @@ const NOT_ALLOWED: &str = "CORSResponse: This CORS request is not allowed. This 
                            Origin, request method / Access-Control-Request-Method or \
                            Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.";
 
-/// The headers of the answer to a pre-flight request.
+/// The headers of the response to a preflight request.
 ///
 /// # Errors
-/// 400 where it is none, 403 where no rule allows what it asks for.
+/// 400 if it is not a preflight request, 403 if no rule allows it.
 pub(crate) async fn build_preflight_headers(
     core: &Core,
     uri: &Uri,
@@ -36,6 +37,7 @@ pub(crate) async fn build_preflight_headers(
     let requested_headers: Vec<&str> =
         requested_headers.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     let location = parse_bucket_and_key(uri);
+    // S3 names the kind of resource in the error.
     let kind = if location.as_ref().is_some_and(|(_, key)| key.is_empty()) { "BUCKET" } else { "OBJECT" };
     let reject = |message: &str| cors_forbidden_error(message, method, kind);
     let (bucket, _) = location.ok_or_else(|| reject("CORSResponse: Bucket not found"))?;
@@ -48,6 +50,7 @@ pub(crate) async fn build_preflight_headers(
     let rules = rules.await?.map_err(reject)?;
     let allows_headers = |rule: &Element| {
         let allowed_patterns: Vec<String> =
+            // Header names are case-insensitive, origins and methods are not.
             rule.child_texts("AllowedHeader").map(str::to_ascii_lowercase).collect();
         requested_headers
             .iter()
@@ -72,10 +75,11 @@ pub(crate) async fn build_preflight_headers(
     Ok(response_headers)
 }
 
-/// The headers of the answer to a request that names its origin; none where no rule allows it.
+/// The headers of the response to a request with an `Origin`; empty if no rule allows it.
 pub(crate) async fn build_cors_headers(core: &Core, uri: &Uri, method: &Method, origin: &str) -> HeaderMap {
     let Some((bucket, _)) = parse_bucket_and_key(uri) else { return HeaderMap::new() };
     let rules = core.meta.read(move |reading| read_cors_rules(reading, &bucket)).await;
+    // The response of the operation must not fail because of the CORS rules.
     let Ok(Some(rules)) = rules else { return HeaderMap::new() };
     let rule =
         rules.children_with_name("CORSRule").find(|rule| allows_request(rule, origin, method.as_str()));
@@ -91,7 +95,7 @@ fn allows_request(rule: &Element, origin: &str, method: &str) -> bool {
         && rule.child_texts("AllowedOrigin").any(|pattern| matches_pattern(pattern, origin))
 }
 
-/// A pattern has at most one `*`, for any text.
+/// A pattern contains at most one `*`, which matches any text.
 fn matches_pattern(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
@@ -102,6 +106,7 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
 fn build_allow_headers(rule: &Element, origin: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let pattern = rule.child_texts("AllowedOrigin").find(|pattern| matches_pattern(pattern, origin));
+    // The Fetch standard forbids credentials together with `*`, so only a specific origin allows them.
     if pattern == Some("*") {
         insert_header(&mut headers, "access-control-allow-origin", "*");
     } else {
@@ -125,7 +130,7 @@ mod tests {
     use super::matches_pattern;
 
     #[test]
-    fn one_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         for (pattern, text, expected) in [
             ("*", "http://a", true),
             ("http://*.a", "http://b.a", true),

@@ -1,6 +1,6 @@
-//! Checksums: what a request promised about its body, and what the body really is.
+//! Checksums: the digests that a request declares for its body, and those that are computed.
 //!
-//! Wire rules: S3, "Checking object integrity". Algorithms this store cannot compute are refused, never ignored.
+//! Source: S3, "Checking object integrity". Algorithms that this store cannot compute are rejected, never ignored.
 
 use crate::errors::{
     bad_digest_error, invalid_argument_error, invalid_request_error, not_implemented_error, s3_error,
@@ -42,7 +42,7 @@ const ALGORITHMS: [(Algorithm, &str, &str); 10] = [
     (Algorithm::Xxhash128, "XXHASH128", "x-amz-checksum-xxhash128"),
 ];
 
-/// Headers that begin like a checksum and are none.
+/// Headers that begin like a checksum but contain none.
 const NON_VALUE_HEADERS: [&str; 3] =
     ["x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"];
 
@@ -63,7 +63,7 @@ impl Algorithm {
         ALGORITHMS.iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| row.0)
     }
 
-    /// The element that tells its value in documents.
+    /// The name of its element in documents.
     pub(crate) fn element_name(self) -> String {
         format!("Checksum{}", self.name())
     }
@@ -84,7 +84,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether the checksum of a whole follows from those of its parts.
+    /// Whether the checksum of an object can be computed from the checksums of its parts.
     pub(crate) fn is_combinable(self) -> bool {
         self.to_crc_algorithm().is_some()
     }
@@ -104,7 +104,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm that `x-amz-checksum-algorithm` or its SDK twin names.
+    /// The algorithm in `x-amz-checksum-algorithm` or `x-amz-sdk-checksum-algorithm`.
     pub(crate) fn read_requested(headers: &HeaderMap) -> S3Result<Option<Self>> {
         for name in ["x-amz-checksum-algorithm", "x-amz-sdk-checksum-algorithm"] {
             let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) else { continue };
@@ -116,17 +116,17 @@ impl Algorithm {
     }
 }
 
-/// A checksum that is kept with an object or a part.
+/// A checksum that is stored with an object or a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Checksum {
     pub(crate) algorithm: Algorithm,
-    /// Base64; with `-N` where composite.
+    /// Base64; a composite value ends with `-N`.
     pub(crate) value: String,
     pub(crate) composite: bool,
 }
 
 impl Checksum {
-    /// The type as the protocol spells it.
+    /// The value of `x-amz-checksum-type`.
     pub(crate) fn kind(&self) -> &'static str {
         if self.composite { "COMPOSITE" } else { "FULL_OBJECT" }
     }
@@ -144,7 +144,7 @@ impl Checksum {
     }
 }
 
-/// The checksum of a whole, from the parts in order with their lengths in bytes.
+/// The checksum of an object, from the checksums of its parts in order, with their lengths in bytes.
 pub(crate) fn combine_checksums<'a>(parts: impl Iterator<Item = (&'a Checksum, u64)>) -> Option<Checksum> {
     let mut whole: Option<(Algorithm, u64)> = None;
     for (part, length) in parts {
@@ -160,7 +160,7 @@ pub(crate) fn combine_checksums<'a>(parts: impl Iterator<Item = (&'a Checksum, u
     Some(Checksum { algorithm, value: encode_crc(algorithm, sum), composite: false })
 }
 
-/// The checksum of the checksums, `-N`.
+/// The composite checksum: the checksum of the parts' checksums, with `-N`.
 pub(crate) fn compose_checksums<'a>(parts: impl Iterator<Item = &'a Checksum>) -> Option<Checksum> {
     let mut hasher: Option<ChecksumHasher> = None;
     let mut count = 0_u32;
@@ -243,29 +243,32 @@ impl ChecksumHasher {
     }
 }
 
-/// A CRC as base64 of as many bytes as it has.
+/// A CRC in base64, with its number of bytes.
 fn encode_crc(algorithm: Algorithm, sum: u64) -> String {
     let bytes = sum.to_be_bytes();
     STANDARD.encode(bytes.get(bytes.len().saturating_sub(algorithm.digest_bytes())..).unwrap_or_default())
 }
 
-/// CRC-64/XZ of two runs of bytes, from that of each and the length of the second.
+/// The CRC-64/XZ of a concatenation, from the CRCs of both pieces and the length of the second.
 pub(crate) fn combine_crc64(first: Option<u64>, second: Option<u64>, length: u64) -> Option<u64> {
     Some(crc_fast::checksum_combine(CrcAlgorithm::Crc64Xz, first?, second?, length))
 }
 
-/// Computes everything that is needed of one body, in one pass.
+// blobfish_dialects::engine::body_verifier checks one declared digest of a request. The store computes several per
+// body, combines those of parts, and stores them, so it has its own hashers.
+
+/// Computes all digests of one body in one pass.
 pub(crate) struct BodyHasher {
     md5: Md5,
     crc64: crc_fast::Digest,
     hashers: Vec<ChecksumHasher>,
 }
 
-/// What one body turned out to be.
+/// The digests of one body.
 #[derive(Clone, Debug)]
 pub(crate) struct Digests {
     pub(crate) md5: [u8; 16],
-    /// CRC-64/XZ, which S3 does not tell and the front door's other dialects do.
+    /// CRC-64/XZ. COS and OSS have it in responses, S3 does not.
     pub(crate) crc64: u64,
     checksums: Vec<Checksum>,
 }
@@ -278,6 +281,7 @@ impl BodyHasher {
                 unique.push(*algorithm);
             }
         }
+        // Always computed: the ETag needs the MD5, and COS and OSS clients expect the CRC in every response.
         let (md5, crc64) = (Md5::new(), crc_fast::Digest::new(CrcAlgorithm::Crc64Xz));
         Self { md5, crc64, hashers: unique.into_iter().map(ChecksumHasher::new).collect() }
     }
@@ -305,7 +309,7 @@ impl Digests {
     }
 }
 
-/// What a request promised about its body.
+/// The digests that a request declares for its body.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExpectedDigests {
     md5: Option<Vec<u8>>,
@@ -326,8 +330,9 @@ impl ExpectedDigests {
             }
             let algorithm = Algorithm::from_header(name).ok_or_else(|| not_implemented_error(name))?;
             let value = text(name).unwrap_or_default();
+            // S3 rejects a malformed value before it reads the body.
             let length = STANDARD.decode(value).map_or(0, |bytes| bytes.len());
-            // A composite value belongs to the completion of an upload, where it is compared as text.
+            // A composite value belongs to a completion, where it is compared as text.
             if length != algorithm.digest_bytes() && !value.contains('-') {
                 return Err(invalid_request_error(&format!("Value for {name} header is invalid.")));
             }
@@ -354,25 +359,26 @@ impl ExpectedDigests {
         })
     }
 
-    /// Whether there is anything to check a body against.
+    /// Whether the request declares any digest.
     pub(crate) fn has_any(&self) -> bool {
         self.md5.is_some() || self.checksum.is_some() || self.trailer_algorithm.is_some()
     }
 
-    /// The algorithm the caller promised with, or asked to keep.
+    /// The algorithm of the declared checksum, or the requested one.
     pub(crate) fn algorithm(&self) -> Option<Algorithm> {
         self.checksum.as_ref().map(|sum| sum.0).or(self.trailer_algorithm).or(self.requested_algorithm)
     }
 
-    /// A checksum of the whole that came as a header.
+    /// The checksum of the object from a header.
     pub(crate) fn header_checksum(&self) -> Option<(Algorithm, &str)> {
         self.checksum.as_ref().map(|(algorithm, value)| (*algorithm, value.as_str()))
     }
 
-    /// Compares the promises with the truth. Call it only after the body, trailers included, was read to its end.
+    /// Compares the declared digests with the computed ones. Call it only after the body and its trailers are read
+    /// completely.
     ///
     /// # Errors
-    /// 400 for every difference, and for a trailer that was announced and did not come.
+    /// 400 for every difference, and for an announced trailer that is missing.
     pub(crate) fn verify(&self, digests: &Digests) -> S3Result<()> {
         self.verify_md5(digests)?;
         if let Some((algorithm, value)) = &self.checksum {
@@ -384,7 +390,7 @@ impl ExpectedDigests {
             };
             let value = self.trailers.as_ref().and_then(|trailers| trailers.read(read)).flatten();
             let value = value.ok_or_else(|| {
-                s3_error(400, "MalformedTrailerError", "The trailer that was announced did not come.", &[])
+                s3_error(400, "MalformedTrailerError", "The announced trailer is missing.", &[])
             })?;
             compare_checksum(algorithm, value.trim(), digests)?;
         }
@@ -393,7 +399,7 @@ impl ExpectedDigests {
 }
 
 impl ExpectedDigests {
-    /// Only the Content-MD5: where the checksum headers are about something else than this body.
+    /// Verifies only the Content-MD5, for a request with checksum headers that do not describe its body.
     pub(crate) fn verify_md5(&self, digests: &Digests) -> S3Result<()> {
         if self.md5.as_ref().is_some_and(|md5| md5.as_slice() != digests.md5) {
             return Err(bad_digest_error("The Content-MD5 you specified did not match what we received."));
@@ -424,25 +430,6 @@ fn parse_content_md5(value: &str) -> S3Result<Vec<u8>> {
     }
 }
 
-/// Lower-case hexadecimal.
-pub(crate) fn encode_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Reads hexadecimal of even length.
-pub(crate) fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pair = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)?.wrapping_shl(4) | digit(*low)?),
-        _ => None,
-    };
-    text.as_bytes().chunks(2).map(pair).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -454,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn published_values() {
+    fn computes_published_values() {
         for (algorithm, expected) in [
             (Algorithm::Crc32, "DUoRhQ=="),
             (Algorithm::Crc32c, "yZRlqg=="),
@@ -476,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_make_the_whole() {
+    fn combines_checksums_of_parts() {
         let (a, b) = (vec![b'a'; 5_242_880], vec![b'b'; 10]);
         for (algorithm, composite, full) in [
             (Algorithm::Crc32, "meG8JQ==-2", Some("1FimjA==")),

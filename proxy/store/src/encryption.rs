@@ -1,15 +1,15 @@
 //! Encryption at rest: AES-256-CTR with a random nonce for each file.
 //!
-//! A customer's key (SSE-C) is never kept: only the MD5 the protocol echoes and a salted SHA-256 to recognise it.
-//! Wire rules: S3, "Protecting data with server-side encryption", both the customer-key and the managed form.
+//! A customer key (SSE-C) is never stored: only its MD5 for the response headers, and a salted SHA-256 to verify it
+//! later. Source: S3, "Protecting data with server-side encryption", with customer keys and with managed keys.
 
 use crate::errors::{
     access_denied_error, internal_error, invalid_argument_error, invalid_request_error,
     not_implemented_error, s3_error,
 };
-use crate::meta::Bucket;
 use aes::Aes256;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use blobfish_dialects::encoding::hash::constant_time_eq;
 use ctr::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
 use http::HeaderMap;
 use md5::Md5;
@@ -24,13 +24,13 @@ const SOURCE_CUSTOMER_KEY_PREFIX: &str = "x-amz-copy-source-server-side-encrypti
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 16;
 
-/// A 256-bit key; wiped when dropped, never printed.
+/// A 256-bit key. It is zeroed when dropped and never printed.
 #[derive(Clone)]
 pub(crate) struct EncryptionKey(Zeroizing<[u8; KEY_BYTES]>);
 
 impl fmt::Debug for EncryptionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
+        f.write_str("EncryptionKey(..)")
     }
 }
 
@@ -50,7 +50,7 @@ impl EncryptionKey {
         self.0.as_ref()
     }
 
-    /// A salted hash by which this key, and no other, is recognised later.
+    /// A salted hash that identifies this key later.
     pub(crate) fn compute_salted_hash(&self, salt: &[u8]) -> [u8; 32] {
         Sha256::new().chain_update(salt).chain_update(self.as_bytes()).finalize().into()
     }
@@ -64,7 +64,7 @@ pub(crate) fn generate_nonce() -> Result<Nonce, getrandom::Error> {
     Ok(nonce)
 }
 
-/// The key stream of one file, at any offset of it.
+/// The key stream of one file, from any offset.
 pub(crate) struct Cipher(ctr::Ctr128BE<Aes256>);
 
 impl Cipher {
@@ -84,22 +84,22 @@ impl Cipher {
 /// How an object or an upload is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ObjectEncryption {
-    /// In the clear: nothing was asked for.
+    /// Not encrypted.
     Open,
     /// `AES256` with the store's own key.
     Managed,
-    /// With the customer's key, of which these are left.
+    /// With a customer key, which is not stored.
     Customer { md5: String, salt: [u8; 16], check: [u8; 32] },
 }
 
-/// A customer's key as a request gave it.
+/// A customer key from a request.
 #[derive(Clone, Debug)]
 pub(crate) struct CustomerKey {
     key: EncryptionKey,
     md5: String,
 }
 
-/// What a writing request asked for.
+/// The encryption that a write requests.
 #[derive(Clone, Debug)]
 pub(crate) enum EncryptionRequest {
     Unspecified,
@@ -138,24 +138,13 @@ impl EncryptionRequest {
         }
     }
 
-    /// What the bucket makes of it: its default where nothing was asked for.
-    ///
-    /// # Errors
-    /// 403 where the bucket takes no customers' keys.
-    pub(crate) fn with_bucket_default(self, bucket: &Bucket) -> S3Result<Self> {
-        match self {
-            Self::Unspecified if bucket.managed => Ok(Self::Managed),
-            Self::Customer(_) if bucket.blocks_customer_keys => Err(access_denied_error("Access Denied")),
-            wish => Ok(wish),
-        }
-    }
-
-    /// What is kept with the object.
+    /// The part that is stored with the object.
     pub(crate) fn to_encryption(&self) -> S3Result<ObjectEncryption> {
         Ok(match self {
             Self::Unspecified => ObjectEncryption::Open,
             Self::Managed => ObjectEncryption::Managed,
             Self::Customer(customer) => {
+                // With a salt, equal customer keys cannot be recognized in the database.
                 let salt = generate_nonce().map_err(internal_error)?;
                 ObjectEncryption::Customer {
                     md5: customer.md5.clone(),
@@ -168,12 +157,12 @@ impl EncryptionRequest {
 }
 
 impl CustomerKey {
-    /// The triple of the request itself.
+    /// Reads the key of the request itself.
     pub(crate) fn read(headers: &HeaderMap) -> S3Result<Option<Self>> {
         Self::read_triple(headers, CUSTOMER_KEY_PREFIX)
     }
 
-    /// The triple for the source of a copy.
+    /// Reads the key for the source of a copy.
     pub(crate) fn read_source(headers: &HeaderMap) -> S3Result<Option<Self>> {
         Self::read_triple(headers, SOURCE_CUSTOMER_KEY_PREFIX)
     }
@@ -186,6 +175,7 @@ impl CustomerKey {
             (None, _, _) => return Err(argument_error(prefix, "algorithm", NO_ALGORITHM)),
             (Some(algorithm), _, _) => algorithm,
         };
+        // S3 has its own error code for this header, while the others give InvalidArgument.
         if algorithm != "AES256" {
             let message = "The Encryption request you specified is not valid. Supported value: AES256.";
             return Err(s3_error(400, "InvalidEncryptionAlgorithmError", message, &[]));
@@ -216,15 +206,15 @@ const KEY_MISMATCH: &str = "Requests specifying Server Side Encryption with Cust
 const KEY_NOT_APPLICABLE: &str = "The encryption parameters are not applicable to this object.";
 
 fn argument_error(prefix: &str, tail: &str, message: &str) -> S3Error {
-    // The value is never repeated: it may be the key.
+    // The value is never part of an error, because it may be the key.
     s3_error(400, "InvalidArgument", message, &[("ArgumentName", &format!("{prefix}{tail}"))])
 }
 
 impl ObjectEncryption {
-    /// The key that opens an object, given what the request brought and the store's own key.
+    /// The key that decrypts an object, from the key of the request and the store's own key.
     ///
     /// # Errors
-    /// 400 where a key is needed and missing, or given and not applicable; 403 where it is another key.
+    /// 400 if a key is missing or not applicable; 403 if it is a different key.
     pub(crate) fn resolve_key(
         &self,
         customer_key: Option<&CustomerKey>,
@@ -242,7 +232,7 @@ impl ObjectEncryption {
         }
     }
 
-    /// The key for a part of an upload, which must be the one the upload began with.
+    /// The key for a part of an upload. It must be the key that the upload was created with.
     pub(crate) fn resolve_upload_key(
         &self,
         customer_key: Option<&CustomerKey>,
@@ -267,13 +257,13 @@ impl ObjectEncryption {
     fn is_encrypted_with(&self, customer_key: &CustomerKey) -> bool {
         match self {
             Self::Customer { salt, check, .. } => {
-                is_equal_constant_time(&customer_key.key.compute_salted_hash(salt), check)
+                constant_time_eq(&customer_key.key.compute_salted_hash(salt), check)
             }
             Self::Open | Self::Managed => false,
         }
     }
 
-    /// The headers that tell a caller how an object is stored.
+    /// The response headers that describe the encryption.
     pub(crate) fn to_headers(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Open => Vec::new(),
@@ -284,11 +274,6 @@ impl ObjectEncryption {
             ],
         }
     }
-}
-
-/// Compares in the same time wherever the two differ.
-fn is_equal_constant_time(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 fn read_text_header<'h>(headers: &'h HeaderMap, name: &str) -> S3Result<Option<&'h str>> {
@@ -303,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_offset_gives_the_same_key_stream() {
+    fn the_key_stream_is_the_same_from_any_offset() {
         let (key, nonce) = (EncryptionKey::generate().unwrap(), generate_nonce().unwrap());
         let mut whole = vec![7; 1000];
         Cipher::new(&key, &nonce, 0).unwrap().apply_keystream(&mut whole).unwrap();
@@ -316,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_recognised_and_only_that_key() {
+    fn accepts_only_the_right_key() {
         let customer =
             |key: EncryptionKey| CustomerKey { md5: STANDARD.encode(Md5::digest(key.as_bytes())), key };
         let (right, wrong) =

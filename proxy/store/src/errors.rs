@@ -1,8 +1,8 @@
-//! Every error this store tells a caller, with the code, status, text and extra elements AWS uses.
+//! Every error of this store, with the code, status, message and extra elements that AWS uses.
 //!
-//! The protocol library knows code, message and status only. Extra elements (`Condition`, `ArgumentName`, ...)
-//! travel in a private response header and are written into the XML by [`crate::serve`]; so do those of a success that
-//! the library has no place for.
+//! The s3s library has only code, message and status. Extra elements (`Condition`, `ArgumentName`, ...) are kept in a
+//! private response header, and [`crate::serve`] writes them into the XML. So are elements of a successful response
+//! that the library does not support.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,7 +11,7 @@ use s3s::{S3Error, S3ErrorCode};
 use std::any::Any;
 use std::io::ErrorKind;
 
-/// Carries one extra element each, as `Name value` with the value percent-encoded. Never leaves the process.
+/// Each value is one extra element, as `Name value` with a percent-encoded value. It is never sent to a client.
 pub(crate) const ELEMENT_HEADER: HeaderName = HeaderName::from_static("x-blobfish-store-element");
 
 /// An error with extra elements.
@@ -25,7 +25,7 @@ pub(crate) fn s3_error(status: u16, code: &str, message: &str, elements: &[(&str
     error
 }
 
-/// Adds an element to the document of an answer.
+/// Adds an element to the document of a response.
 pub(crate) fn add_element(headers: &mut HeaderMap, name: &str, value: &str) {
     let text = format!("{name} {}", utf8_percent_encode(value, NON_ALPHANUMERIC));
     if let Ok(value) = HeaderValue::try_from(text) {
@@ -92,8 +92,8 @@ pub(crate) fn bad_digest_error(message: &str) -> S3Error {
     s3_error(400, "BadDigest", message, &[])
 }
 
-/// No room is left on the disk, or in the memory that the store may use. S3 has no error for it; to ask for fewer requests,
-/// as some servers do, would have clients try again for long.
+/// The disk or the memory limit of the store is full. S3 has no error for this. `SlowDown`, which other servers use,
+/// would make clients retry for a long time.
 pub(crate) fn storage_full_error() -> S3Error {
     s3_error(507, "InsufficientStorage", "The storage is full. Delete something and try again.", &[])
 }
@@ -103,20 +103,20 @@ pub(crate) fn malformed_xml_error() -> S3Error {
     s3_error(400, "MalformedXML", message, &[])
 }
 
-/// A fault of the machine below: logged here, told to the caller without detail.
+/// A failure of the machine: logged here, reported to the client without detail.
 pub(crate) fn internal_error(error: impl std::fmt::Display + Any) -> S3Error {
     if is_disk_full(&error) {
         tracing::error!(%error, "the database of the store cannot grow: the disk is full");
         return storage_full_error();
     }
-    tracing::error!(%error, "store failed");
+    tracing::error!(%error, "store operation failed");
     s3_error(500, "InternalError", "We encountered an internal error. Please try again.", &[])
 }
 
-/// A file that could not be read or written; a full disk is told as one.
+/// A file that could not be read or written. A full disk has its own error.
 pub(crate) fn io_error(error: std::io::Error) -> S3Error {
     if is_disk_full_kind(error.kind()) {
-        tracing::error!(%error, "the storage is full");
+        tracing::error!(%error, "the disk or the memory limit of the store is full");
         return storage_full_error();
     }
     internal_error(error)
@@ -126,7 +126,7 @@ fn is_disk_full_kind(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// Whether it is the database that found the disk full.
+/// Whether the database failed because the disk is full.
 fn is_disk_full(error: &dyn Any) -> bool {
     let is_storage_full =
         |error: &StorageError| matches!(error, StorageError::Io(error) if is_disk_full_kind(error.kind()));

@@ -1,9 +1,9 @@
 //! The embedded S3 store behind Blobfish's demo mode.
 //!
-//! A real S3 server in the same process: reached over HTTP with SigV4-signed requests, durable on disk or bounded in
-//! memory. It never speaks to the network by itself; the caller binds the listener, on loopback.
+//! An S3 server in the same process. It serves HTTP requests with V4 signatures, and stores data durably on disk, or in
+//! limited memory. It opens no connections itself; the program passes in a listener, which is bound to loopback.
 //!
-//! What is kept: `DIR/meta.redb` (every name and attribute), `DIR/data/xx/` (bytes, in files named at random) and
+//! Files: `DIR/meta.redb` (all names and attributes), `DIR/data/xx/` (the bytes, in files with random names) and
 //! `DIR/master.key` (the key for `AES256`, readable by the owner only).
 
 #![forbid(unsafe_code)]
@@ -18,14 +18,18 @@ mod archive;
 mod attributes;
 mod blobs;
 mod blocks;
+mod bucket;
 mod conditions;
 mod copy;
 mod cors;
+mod dates;
 mod digests;
 mod encryption;
 mod errors;
+mod headers;
 mod list;
 mod lock;
+mod lock_operations;
 mod meta;
 mod object_attributes;
 mod objects;
@@ -56,26 +60,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// 1 GiB of object bytes, where a store is in memory and nothing else is said.
+/// The default limit of object bytes in memory: 1 GiB.
 pub const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// Where a store keeps everything.
+/// Where a store keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// In this folder, made if missing. One process at a time.
+    /// In this directory, which is created if it is missing. Only one process can use it at a time.
     Dir(PathBuf),
-    /// In memory, at most [`MEMORY_BYTES_MAX`] of object bytes; gone with the store.
+    /// In memory, at most [`MEMORY_BYTES_MAX`] of object bytes, until the store is dropped.
     Memory,
 }
 
 /// How to open a store.
 #[derive(Debug)]
 pub struct Options {
-    /// Where everything is kept.
+    /// Where the data is kept.
     pub location: Location,
-    /// The one access key id that is accepted.
+    /// The access key ID that is accepted.
     pub access_key: String,
-    /// Its secret.
+    /// Its secret key.
     pub secret_key: SecretString,
 }
 
@@ -83,20 +87,20 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another process has the folder open.
+    /// Another process uses the directory.
     #[error("{}: another process is using this store", .0.display())]
     InUse(PathBuf),
-    /// A file or folder could not be made, read or written.
+    /// A file or directory could not be created, read or written.
     #[error("{}: {}", .0.display(), .1)]
     File(PathBuf, #[source] io::Error),
-    /// `master.key` is not the key this store was made with: objects stored with `AES256` could not be read.
-    #[error("{}: this is not the key the store was made with", .0.display())]
+    /// `master.key` is not the key that this store was created with, so objects with `AES256` could not be read.
+    #[error("{}: this is not the key that the store was created with", .0.display())]
     MasterKey(PathBuf),
-    /// The database is broken or of another release.
+    /// The database is damaged or of another release.
     #[error("the store's database: {0}")]
     Metadata(#[source] redb::Error),
-    /// The system gave no random bytes.
-    #[error("no random bytes: {0}")]
+    /// The system returned no random bytes.
+    #[error("the system returned no random bytes: {0}")]
     Random(#[source] getrandom::Error),
 }
 
@@ -106,7 +110,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a store, making what is missing and removing the data files a crash left behind.
+    /// Opens a store, creates what is missing, and removes unused data files, such as after a crash.
     ///
     /// Blocks for as long as the disk takes.
     ///
@@ -116,9 +120,9 @@ impl Store {
         Self::open_with_memory_limit(options, MEMORY_BYTES_MAX)
     }
 
-    /// Opens a store whose memory, if it is in memory, holds at most `memory_bytes_max` of object bytes.
+    /// Opens a store. If it is in memory, it holds at most `memory_bytes_max` of object bytes.
     ///
-    /// A put beyond it is refused with 507 `InsufficientStorage`.
+    /// A put above the limit is rejected with 507 `InsufficientStorage`.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -136,10 +140,10 @@ impl Store {
 
     /// Serves until `shutdown` resolves, then lets running requests finish for up to 10 seconds.
     ///
-    /// The listener is bound by the caller; on loopback, for there is one key and no TLS.
+    /// The listener must be bound to loopback, because there is only one access key and no TLS.
     ///
     /// # Errors
-    /// Where the listener has no address any more. A connection that cannot be accepted is logged, not returned.
+    /// The listener has no address. A connection that cannot be accepted is logged, and is no error.
     pub async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
@@ -173,14 +177,14 @@ fn open_dir(folder: &Path) -> Result<MetadataStore, OpenError> {
     let removed = blobs::remove_unknown_blobs(&data, &known_blobs)
         .map_err(|error| OpenError::File(data.clone(), error))?;
     if removed > 0 {
-        tracing::info!(removed, "removed data files that nothing uses");
+        tracing::info!(removed, "removed unused data files");
     }
-    // The names made above must be as durable as what will be written under them.
+    // The directory entries must be as durable as the files that are written later.
     sync_dir(folder).map_err(|error| OpenError::File(folder.to_owned(), error))?;
     Ok(MetadataStore::new(database, Some(file), BlobStore::with_dir(data, managed_key)))
 }
 
-/// Makes a folder that is missing, for its owner only.
+/// Creates a missing directory that only its owner can access.
 fn create_private_dir(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -193,7 +197,7 @@ fn sync_dir(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-/// Reads the store's own key, or makes it once. The database remembers by which hash to recognise it.
+/// Reads the store's own key, or creates it at the first start. The database contains a hash to verify it.
 fn load_or_create_master_key(file: &Path, database: &Database) -> Result<EncryptionKey, OpenError> {
     const SALT: &[u8] = b"blobfish-store master key";
     const MASTER_CHECK: &str = "master-check";
@@ -203,7 +207,7 @@ fn load_or_create_master_key(file: &Path, database: &Database) -> Result<Encrypt
             EncryptionKey::from_bytes(&bytes).ok_or_else(|| OpenError::MasterKey(file.to_owned()))?
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // A store that had a key and lost it must not get another one silently.
+            // A store that lost its key must not get a new one silently: encrypted objects would become unreadable.
             if meta::has_setting(database, MASTER_CHECK).map_err(OpenError::Metadata)? {
                 return Err(OpenError::MasterKey(file.to_owned()));
             }
@@ -221,7 +225,7 @@ fn load_or_create_master_key(file: &Path, database: &Database) -> Result<Encrypt
     Ok(key)
 }
 
-/// Written whole or not at all, readable by the owner only.
+/// Writes the file completely or not at all. Only the owner can read it.
 fn write_key_file(file: &Path, key: &EncryptionKey) -> io::Result<()> {
     let temporary_file = file.with_extension("new");
     let _ = fs::remove_file(&temporary_file);

@@ -1,23 +1,22 @@
 //! Listings: buckets, objects (both versions of the call), versions and uploads, in UTF-8 byte order.
 
+use crate::bucket::Bucket;
 use crate::errors::{internal_error, invalid_argument_error};
-use crate::meta::{
-    Bucket, MetadataReader, Object, RankedVersion, Upload, Version, decode_row, parse_version_rank,
-};
+use crate::meta::{MetadataReader, Object, RankedVersion, Upload, Version, decode_row, parse_version_rank};
 use crate::objects::Core;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::S3Result;
 use s3s::dto::EncodingType;
 
-/// What one page holds at most.
+/// The maximum size of a page.
 const PAGE_SIZE_MAX: usize = 1000;
 
-/// Kept as they are under `encoding-type=url`.
+/// The characters that `encoding-type=url` does not encode.
 const UNENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*').remove(b'~').remove(b'/');
 
-/// What every listing is asked for.
+/// The parameters of a listing.
 #[derive(Clone, Debug)]
 pub(crate) struct ListQuery {
     pub(crate) bucket: String,
@@ -46,14 +45,14 @@ impl ListQuery {
         })
     }
 
-    /// The common prefix a key falls under.
+    /// The common prefix of a key.
     fn find_common_prefix<'k>(&self, key: &'k str) -> Option<&'k str> {
         let delimiter = self.delimiter.as_deref()?;
         let at = key.get(self.prefix.len()..)?.find(delimiter)?;
         key.get(..self.prefix.len().checked_add(at)?.checked_add(delimiter.len())?)
     }
 
-    /// Where a listing that goes on after `marker` begins.
+    /// The first key of a listing that continues after `marker`.
     fn get_start_after(&self, marker: &str) -> Vec<u8> {
         if self.find_common_prefix(marker) == Some(marker) && marker.starts_with(&self.prefix) {
             return get_prefix_end(marker);
@@ -61,7 +60,7 @@ impl ListQuery {
         get_next_key(marker)
     }
 
-    /// The marker's place, but never before the first key that can match.
+    /// The position of the marker, but not before the first key that can match.
     fn get_start(&self, marker: Option<&str>) -> Vec<u8> {
         let first = self.prefix.as_bytes().to_vec();
         marker
@@ -70,7 +69,7 @@ impl ListQuery {
     }
 }
 
-/// A page size as asked for, within bounds.
+/// The requested page size, limited to the maximum.
 pub(crate) fn parse_page_size(requested: Option<i32>, name: &str) -> S3Result<usize> {
     let Some(requested) = requested else { return Ok(PAGE_SIZE_MAX) };
     let page_size_error = |_| {
@@ -110,41 +109,42 @@ impl KeyEncoding {
     }
 }
 
-/// A key as `encoding-type=url` writes it.
+/// A key in the form of `encoding-type=url`.
 pub(crate) fn percent_encode_key(text: &str) -> String {
     utf8_percent_encode(text, UNENCODED).to_string()
 }
 
-/// A key as an echo: left out where XML 1.0 cannot carry it, for a client would fail on the whole document.
+/// A key in a response. It is left out if XML 1.0 cannot represent it, because a client would reject the whole
+/// document.
 pub(crate) fn filter_xml_key(key: &str) -> Option<String> {
     let is_xml_char =
         |c: char| c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || matches!(c, '\t' | '\n' | '\r');
     key.chars().all(is_xml_char).then(|| key.to_owned())
 }
 
-/// The least key greater than `key`.
+/// The smallest key greater than `key`.
 fn get_next_key(key: &str) -> Vec<u8> {
     let mut bytes = key.as_bytes().to_vec();
     bytes.push(0);
     bytes
 }
 
-/// The least byte string greater than everything that begins with `prefix`.
+/// The smallest byte string greater than everything that begins with `prefix`.
 fn get_prefix_end(prefix: &str) -> Vec<u8> {
     let mut bytes = prefix.as_bytes().to_vec();
-    // No byte of UTF-8 is 0xFF, so the last one can always be raised.
+    // UTF-8 has no byte 0xFF, so the last byte can always be incremented.
     if let Some(last) = bytes.last_mut() {
         *last = last.saturating_add(1);
     }
     bytes
 }
 
-/// One page of anything.
+/// One page of a listing.
 #[derive(Debug)]
 pub(crate) struct Page<T> {
     pub(crate) entries: Vec<T>,
     pub(crate) prefixes: Vec<String>,
-    /// The key or prefix to go on after, where there is more.
+    /// The key or prefix after which the next page begins, if there is one.
     pub(crate) next_marker: Option<String>,
 }
 
@@ -158,7 +158,7 @@ impl<T> Page<T> {
     }
 }
 
-/// A v2 token: the place to go on after, opaque to the caller.
+/// The continuation token of version 2: the position in opaque form.
 pub(crate) fn encode_token(place: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("1{place}"))
 }
@@ -259,7 +259,7 @@ fn collect_objects(
     let mut from = query.get_start(marker);
     let mut last = None;
     loop {
-        // One look-up a key: the first row of a key is its current version, the others are passed over.
+        // The first row of a key is its current version, so one lookup per key is enough.
         let start = (query.bucket.as_str(), from.as_slice(), 0);
         let row = reading
             .versions
@@ -276,12 +276,14 @@ fn collect_objects(
         let key = decode_key(key)?;
         let version: Version = decode_row(row.value())?;
         from = get_next_key(&key);
+        // A delete marker hides the key. It does not count as an entry of the page.
         let Some(object) = version.object else { continue };
         if page.len() >= query.max {
             page.next_marker = last;
             break;
         }
         if let Some(prefix) = query.find_common_prefix(&key) {
+            // Skips all keys below the prefix with one lookup, however many there are.
             from = get_prefix_end(prefix);
             page.prefixes.push(prefix.to_owned());
             last = Some(prefix.to_owned());
@@ -343,6 +345,7 @@ fn collect_versions(
             last = Some(prefix.to_owned());
             continue;
         }
+        // A page can begin in the middle of a key, so the newest version may not be part of it.
         let newest = reading.versions.range((bucket, key.as_bytes(), 0)..).map_err(internal_error)?.next();
         let newest = newest.transpose().map_err(internal_error)?.map(|row| row.0.value().2);
         from = (key.as_bytes().to_vec(), rank.saturating_add(1));
@@ -354,8 +357,8 @@ fn collect_versions(
     Ok(page)
 }
 
-/// The rank after the version a marker names. A `null` version that is gone could have stood anywhere: nothing of its key
-/// is passed over.
+/// The rank after the version of a marker. A deleted `null` version could have had any rank, so no version of its key
+/// is skipped.
 fn get_rank_after(reading: &MetadataReader, query: &ListQuery, key: &str, id: &str) -> S3Result<u64> {
     if let Some(rank) = parse_version_rank(id) {
         return Ok(rank.saturating_add(1));
@@ -364,7 +367,7 @@ fn get_rank_after(reading: &MetadataReader, query: &ListQuery, key: &str, id: &s
     Ok(found.map_or(0, |found| found.rank.saturating_add(1)))
 }
 
-/// What a page of versions tells to go on after: a place, which outlives the version, whatever that is called.
+/// The version marker of the next page. It contains the rank, which stays valid after the version is deleted.
 pub(crate) fn to_version_marker(found: &RankedVersion) -> String {
     parse_version_rank(&found.version.id)
         .map_or_else(|| format!("{:016x}{:016x}", found.rank, 0), |_| found.version.id.clone())
@@ -378,7 +381,7 @@ fn collect_uploads(
 ) -> S3Result<Page<ListedUpload>> {
     reading.get_bucket(&query.bucket)?;
     let key_marker = key_marker.filter(|key| !key.is_empty());
-    // An id marker alone says nothing.
+    // S3 ignores an upload ID marker without a key marker (S3, "ListMultipartUploads", upload-id-marker).
     let mut from = match (key_marker, id_marker.filter(|id| !id.is_empty())) {
         (Some(key), Some(id)) => (key.as_bytes().to_vec(), format!("{id}\0")),
         (key, _) => (query.get_start(key), String::new()),
@@ -428,7 +431,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens() {
+    fn encodes_and_decodes_tokens() {
         assert_eq!(decode_token(&encode_token("a/b")).unwrap(), "a/b");
         for bad in ["", "!", "MQ", "Mg"] {
             assert!(decode_token(bad).is_err(), "{bad}");

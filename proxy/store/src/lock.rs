@@ -1,13 +1,13 @@
-//! Object lock: what keeps a version from being deleted, and the bucket's default for it.
+//! Object Lock: protects a version from deletion. A bucket may have a default retention.
 //!
-//! Wire rules: S3, "Locking objects with Object Lock". A bucket with a lock always has versions and cannot lose them,
-//! so that an overwrite never removes a locked version. The clock is the system's.
+//! Source: S3, "Locking objects with Object Lock". A bucket with Object Lock always has versioning enabled, so that an
+//! overwrite never removes a locked version. The clock is the system's.
 
+use crate::dates::{format_iso_date, now_ms, to_timestamp};
 use crate::errors::{
     access_denied_error, invalid_argument_error, invalid_request_error, malformed_xml_error, s3_error,
 };
-use crate::meta::{Bucket, MetadataWriter, Versioning, now_ms};
-use crate::objects::{Core, format_iso_date, insert_header};
+use crate::headers::insert_header;
 use http::HeaderMap;
 use s3s::S3Result;
 use s3s::dto::{
@@ -46,7 +46,7 @@ impl RetentionMode {
     }
 }
 
-/// Until when a version stays.
+/// The retention of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Retention {
     mode: RetentionMode,
@@ -54,7 +54,7 @@ pub(crate) struct Retention {
 }
 
 impl Retention {
-    /// Reads the document of `?retention`; none where it takes a retention away.
+    /// Reads the document of `?retention`; `None` if it removes the retention.
     pub(crate) fn from_xml(retention: Option<ObjectLockRetention>) -> S3Result<Option<Self>> {
         match retention.map(|row| (row.mode, row.retain_until_date)) {
             Some((None, None)) => Ok(None),
@@ -69,16 +69,16 @@ impl Retention {
     pub(crate) fn to_xml(self) -> ObjectLockRetention {
         ObjectLockRetention {
             mode: Some(ObjectLockRetentionMode::from_static(self.mode.name())),
-            retain_until_date: Some(crate::objects::to_timestamp(self.until_ms)),
+            retain_until_date: Some(to_timestamp(self.until_ms)),
         }
     }
 }
 
-/// What locks a version.
+/// The lock of a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ObjectLock {
     pub(crate) retention: Option<Retention>,
-    /// None where nobody ever said.
+    /// `None` if it was never set.
     pub(crate) hold: Option<bool>,
 }
 
@@ -121,7 +121,7 @@ impl ObjectLock {
         *self == Self::default()
     }
 
-    /// As GET and HEAD tell it.
+    /// Adds the headers of GET and HEAD.
     pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
         if let Some(retention) = self.retention {
             insert_header(headers, MODE_HEADER, retention.mode.name());
@@ -132,14 +132,15 @@ impl ObjectLock {
         }
     }
 
-    /// Refuses to remove a version this locks. `bypass` passes GOVERNANCE only.
+    /// Rejects the deletion of a locked version. `bypass` applies to GOVERNANCE only.
     pub(crate) fn check_delete(&self, bypass: bool) -> S3Result<()> {
+        // A legal hold has no bypass, whatever the mode of the retention.
         let is_retained =
             self.get_active_retention().is_some_and(|row| row.mode == RetentionMode::Compliance || !bypass);
         if is_retained || self.hold == Some(true) { Err(object_locked_error()) } else { Ok(()) }
     }
 
-    /// Replaces the retention: longer at any time, shorter or none only past GOVERNANCE.
+    /// Replaces the retention. A longer one is always allowed, a shorter one or none only with a bypass of GOVERNANCE.
     pub(crate) fn set_retention(&mut self, new_retention: Option<Retention>, bypass: bool) -> S3Result<()> {
         if let Some(old) = self.get_active_retention() {
             let is_longer =
@@ -157,13 +158,13 @@ impl ObjectLock {
     }
 }
 
-/// The lock of a bucket.
+/// The Object Lock configuration of a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BucketLock {
     default: Option<RetentionDefault>,
 }
 
-/// What every new version gets where its put says nothing.
+/// The retention of new versions without a retention in the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct RetentionDefault {
     mode: RetentionMode,
@@ -186,7 +187,8 @@ impl RetentionPeriod {
 }
 
 impl BucketLock {
-    fn from_xml(configuration: Option<ObjectLockConfiguration>) -> S3Result<Self> {
+    /// Reads the document of `?object-lock`.
+    pub(crate) fn from_xml(configuration: Option<ObjectLockConfiguration>) -> S3Result<Self> {
         let configuration = configuration.ok_or_else(malformed_xml_error)?;
         let enabled = configuration.object_lock_enabled.as_ref().map(ObjectLockEnabled::as_str);
         if enabled != Some(ObjectLockEnabled::ENABLED) {
@@ -216,6 +218,15 @@ impl BucketLock {
         Ok(Self { default: Some(RetentionDefault { mode, period }) })
     }
 
+    /// Adds the bucket's default retention to a lock that has none.
+    pub(crate) fn apply_default(self, requested: ObjectLock) -> ObjectLock {
+        let default = self.default.map(|default| {
+            let until_ms = now_ms().saturating_add(default.period.to_days().saturating_mul(DAY_MS));
+            Retention { mode: default.mode, until_ms }
+        });
+        ObjectLock { retention: requested.retention.or(default), hold: requested.hold }
+    }
+
     pub(crate) fn to_xml(self) -> ObjectLockConfiguration {
         let rule = self.default.map(|default| {
             let (days, years) = match default.period {
@@ -230,60 +241,7 @@ impl BucketLock {
     }
 }
 
-impl Bucket {
-    /// The lock of a new version here.
-    ///
-    /// # Errors
-    /// 400 where a lock is asked for and the bucket has none.
-    pub(crate) fn resolve_lock(&self, requested: ObjectLock) -> S3Result<ObjectLock> {
-        let Some(lock) = self.lock else {
-            return if requested.is_empty() { Ok(requested) } else { Err(lock_not_enabled_error()) };
-        };
-        let default = lock.default.map(|default| {
-            let until_ms = now_ms().saturating_add(default.period.to_days().saturating_mul(DAY_MS));
-            Retention { mode: default.mode, until_ms }
-        });
-        Ok(ObjectLock { retention: requested.retention.or(default), hold: requested.hold })
-    }
-
-    pub(crate) fn check_lock_enabled(&self) -> S3Result<()> {
-        self.lock.map_or_else(|| Err(lock_not_enabled_error()), |_| Ok(()))
-    }
-}
-
-impl Core {
-    pub(crate) async fn put_lock_configuration(
-        &self,
-        bucket: String,
-        configuration: Option<ObjectLockConfiguration>,
-    ) -> S3Result<()> {
-        let lock = BucketLock::from_xml(configuration)?;
-        let work = move |writing: &mut MetadataWriter<'_>| {
-            let row = writing.get_bucket(&bucket)?;
-            if row.versioning != Versioning::Enabled {
-                let message =
-                    "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration";
-                return Err(s3_error(409, "InvalidBucketState", message, &[("BucketName", &bucket)]));
-            }
-            writing.put_bucket(&bucket, &Bucket { lock: Some(lock), ..row })
-        };
-        self.meta.write(work).await
-    }
-
-    /// The lock of a version, in a bucket that has locks.
-    pub(crate) async fn get_lock(
-        &self,
-        bucket: String,
-        key: String,
-        version: Option<String>,
-    ) -> S3Result<ObjectLock> {
-        let name = bucket.clone();
-        self.meta.read(move |reading| reading.get_bucket(&name)?.check_lock_enabled()).await?;
-        Ok(self.get_attributes(bucket, key, version).await?.0.lock)
-    }
-}
-
-/// A put that locks must promise what it sends.
+/// A put with a lock must have a digest of its body.
 pub(crate) fn require_digest(headers: &HeaderMap, has_digest: bool) -> S3Result<()> {
     if has_digest
         || ![MODE_HEADER, RETAIN_UNTIL_HEADER, LEGAL_HOLD_HEADER]
@@ -297,13 +255,13 @@ pub(crate) fn require_digest(headers: &HeaderMap, has_digest: bool) -> S3Result<
     ))
 }
 
-/// Whether the caller asks to pass GOVERNANCE.
+/// Whether the request bypasses GOVERNANCE.
 pub(crate) fn has_bypass_header(headers: &HeaderMap) -> bool {
     let value = headers.get("x-amz-bypass-governance-retention");
     value.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
-/// How a version without the retention or hold that was asked for is told.
+/// The error for a version without the requested retention or legal hold.
 pub(crate) fn no_object_lock_error() -> s3s::S3Error {
     let message = "The specified object does not have a ObjectLock configuration";
     s3_error(404, "NoSuchObjectLockConfiguration", message, &[])
@@ -314,7 +272,7 @@ pub(crate) fn no_bucket_lock_error(bucket: &str) -> s3s::S3Error {
     s3_error(404, "ObjectLockConfigurationNotFoundError", message, &[("BucketName", bucket)])
 }
 
-fn lock_not_enabled_error() -> s3s::S3Error {
+pub(crate) fn lock_not_enabled_error() -> s3s::S3Error {
     invalid_request_error("Bucket is missing Object Lock Configuration")
 }
 
@@ -322,11 +280,11 @@ fn object_locked_error() -> s3s::S3Error {
     access_denied_error("Access Denied because object protected by object lock.")
 }
 
-/// A date as milliseconds, if it is still to come.
+/// A date in milliseconds, if it is in the future.
 fn parse_future_date(date: Timestamp) -> S3Result<u64> {
     let mut text = Vec::new();
     let result = date.format(TimestampFormat::EpochSeconds, &mut text);
-    // Told as a number with a fraction where it has one.
+    // The number may have a fraction.
     let text = String::from_utf8(text).unwrap_or_default();
     let seconds = text.split('.').next().and_then(|text| text.parse::<u64>().ok());
     let until_ms = seconds.filter(|_| result.is_ok()).map(|seconds| seconds.saturating_mul(1000));

@@ -1,18 +1,20 @@
-//! The metadata: redb tables, their rows, and the transactions that keep them and the data files in step.
+//! The metadata: redb tables, their rows, and the transactions that keep them consistent with the data files.
 //!
-//! A data file is in `blobs` with the number of objects and parts that use it, or it does not exist: the store
-//! removes every other file when it opens. Rows are JSON, so that a later release can add fields, with a CRC-32C behind it.
+//! The table `blobs` contains every data file with the number of objects and parts that use it. When the store opens,
+//! it removes every other file. Rows are JSON, so that a later release can add fields, followed by a CRC-32C.
 
 use crate::attributes::Attributes;
 use crate::blobs::{BlobId, BlobStore, Segment};
+use crate::bucket::{Bucket, Versioning};
 use crate::conditions::{CurrentObject, WriteCondition};
-use crate::digests::{Algorithm, Checksum, encode_hex};
+use crate::dates::now_ms;
+use crate::digests::{Algorithm, Checksum};
 use crate::encryption::ObjectEncryption;
 use crate::errors::{
     internal_error, invalid_version_id_error, no_such_bucket_error, no_such_key_error, no_such_version_error,
     s3_error,
 };
-use crate::lock::BucketLock;
+use blobfish_dialects::encoding::hash::encode_hex;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
     WriteTransaction,
@@ -22,13 +24,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 const BUCKETS: TableDefinition<&str, &[u8]> = TableDefinition::new("buckets");
-/// Bucket, key, rank: the newest version of a key has the least rank.
+/// Bucket, key, rank. The newest version of a key has the smallest rank.
 type VersionKey = (&'static str, &'static [u8], u64);
 const VERSIONS: TableDefinition<VersionKey, &[u8]> = TableDefinition::new("versions");
-/// Where the bytes of a version are; apart from it, so that listings stay small.
+/// The data files of a version. They have their own table, so that listings read less.
 const BODIES: TableDefinition<VersionKey, &[u8]> = TableDefinition::new("bodies");
 /// Bucket, key, upload id.
 type UploadKey = (&'static str, &'static [u8], &'static str);
@@ -37,57 +38,28 @@ const UPLOADS: TableDefinition<UploadKey, &[u8]> = TableDefinition::new("uploads
 const PARTS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("parts");
 /// File, number of uses.
 const BLOBS: TableDefinition<u128, u64> = TableDefinition::new("blobs");
-/// Upload id: what completing it made, for a caller that lost the answer and asks again.
+/// Upload ID to the result of its completion, for a client that lost the response and retries.
 const COMPLETED_UPLOADS: TableDefinition<&str, &[u8]> = TableDefinition::new("completed");
-/// The same in order of time: milliseconds since 1970, upload id.
+/// The same by time: milliseconds since 1970, upload ID.
 const COMPLETED_UPLOADS_BY_TIME: TableDefinition<(u64, &str), ()> = TableDefinition::new("completed_at");
 const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
 const SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("settings");
-/// Bucket, setting, id (empty where there is one of its kind).
+/// Bucket, setting, ID (empty for a setting without IDs).
 type SettingKey = (&'static str, &'static str, &'static str);
 const BUCKET_SETTINGS: TableDefinition<SettingKey, &[u8]> = TableDefinition::new("bucket_settings");
 
 /// How long a completed upload can be completed again.
+// SDKs retry within minutes; a day also covers jobs that run again after a failure.
 const COMPLETED_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// The version id of objects written while versioning is off or suspended.
 pub(crate) const NULL_VERSION_ID: &str = "null";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Versioning {
-    Off,
-    Enabled,
-    Suspended,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Bucket {
-    pub(crate) created_ms: u64,
-    pub(crate) versioning: Versioning,
-    pub(crate) acl: crate::attributes::Acl,
-    /// The location constraint it was created with.
-    pub(crate) location: String,
-    /// Whether what is written without a word on encryption is sealed with the store's own key.
-    #[serde(default)]
-    pub(crate) managed: bool,
-    #[serde(default)]
-    pub(crate) blocks_customer_keys: bool,
-    /// Whether everything is the owner's, and no ACL says otherwise.
-    #[serde(default)]
-    pub(crate) no_acls: bool,
-    /// With one, versioning is on for good.
-    #[serde(default)]
-    pub(crate) lock: Option<BucketLock>,
-    /// The class of new objects of which nobody says one; empty: STANDARD.
-    #[serde(default)]
-    pub(crate) class: String,
-}
-
-/// A document kept with a bucket.
+/// A settings document of a bucket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StoredSetting {
     pub(crate) document: String,
-    /// Told with the document.
+    /// Response headers that belong to the document.
     pub(crate) headers: BTreeMap<String, String>,
 }
 
@@ -123,7 +95,7 @@ pub(crate) struct ObjectBody {
     pub(crate) segments: Vec<Segment>,
     /// Each segment is a part of a multipart upload.
     pub(crate) multipart: bool,
-    /// The checksum of each part, where the upload was begun with one.
+    /// The checksum of each part, if the upload has an algorithm.
     #[serde(default)]
     pub(crate) sums: Vec<Checksum>,
 }
@@ -136,7 +108,7 @@ pub(crate) struct Upload {
     pub(crate) attributes: Attributes,
     pub(crate) sealing: ObjectEncryption,
     pub(crate) algorithm: Algorithm,
-    /// Whether the caller chose the algorithm.
+    /// Whether the client chose the algorithm.
     pub(crate) chosen: bool,
     pub(crate) composite: bool,
 }
@@ -145,7 +117,7 @@ pub(crate) struct Upload {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CompletedUpload {
     pub(crate) bucket: String,
-    /// Tells the bucket from a later one of its name.
+    /// Distinguishes the bucket from a later one with the same name.
     pub(crate) bucket_created_ms: u64,
     pub(crate) key: String,
     /// A digest of the list of parts that was asked for.
@@ -162,7 +134,7 @@ pub(crate) struct Part {
     pub(crate) segment: Segment,
 }
 
-/// A version as it was found: what it is and where it stands.
+/// A version with its rank.
 #[derive(Clone, Debug)]
 pub(crate) struct RankedVersion {
     pub(crate) rank: u64,
@@ -171,22 +143,16 @@ pub(crate) struct RankedVersion {
     pub(crate) is_latest: bool,
 }
 
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// The database, and the data files that go with it.
 pub(crate) struct MetadataStore {
-    /// None where it failed and could not be opened again yet.
+    /// `None` after a failure, until it can be opened again.
     database: RwLock<Option<Database>>,
-    /// Where it is, if that is a file.
+    /// The file of the database, if it is not in memory.
     file: Option<PathBuf>,
     pub(crate) blobs: Arc<BlobStore>,
 }
 
-/// What the database keeps in memory of itself; its own default is a gigabyte.
+/// The size of the database cache. The default of redb is 1 GiB, too much for a demo.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Opens the database in a file, or makes it.
@@ -200,7 +166,7 @@ pub(crate) fn create_memory_database() -> Result<Database, DatabaseError> {
     Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)
 }
 
-/// What stands between a row's JSON and its sum in hexadecimal.
+/// The separator between the JSON of a row and its checksum in hexadecimal.
 const ROW_CHECKSUM_MARK: u8 = b'#';
 const ROW_CHECKSUM_DIGITS: usize = 8;
 
@@ -211,13 +177,13 @@ fn compute_row_checksum(json: &[u8]) -> String {
 /// Reads a row.
 ///
 /// # Errors
-/// 500 where it is not what was written. Rows of earlier releases have no sum, and none of them ends like one.
+/// 500 if the checksum does not match. Rows of earlier releases have no checksum, and none of them ends like one.
 pub(crate) fn decode_row<T: DeserializeOwned>(row: &[u8]) -> S3Result<T> {
     let end = row.len().saturating_sub(ROW_CHECKSUM_DIGITS.saturating_add(1));
     let json = match row.split_at_checked(end) {
         Some((json, [ROW_CHECKSUM_MARK, sum @ ..])) => {
             if sum != compute_row_checksum(json).as_bytes() {
-                return Err(internal_error("a row of meta.redb is not what was written"));
+                return Err(internal_error("a row of meta.redb does not match its checksum"));
             }
             json
         }
@@ -294,13 +260,14 @@ impl MetadataStore {
         Self { database: RwLock::new(Some(database)), file, blobs }
     }
 
+    // A read lock: redb itself allows concurrent transactions. Only opening the database again needs the write lock.
     fn lock_database(&self) -> RwLockReadGuard<'_, Option<Database>> {
         // Nothing under this lock is left half done.
         self.database.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A database whose file could not be read or written once, as on a full disk, refuses everything until it is opened
-    /// again: after a failure of ours it is looked whether this is one. Blocks.
+    /// After an I/O error, such as a full disk, redb rejects every transaction until the database is opened again.
+    /// This checks after an error whether that is needed. Blocks.
     fn reopen_if_broken(&self) {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         let Some(file) = &self.file else { return };
@@ -312,14 +279,14 @@ impl MetadataStore {
         *database = None;
         match open_database(file) {
             Ok(opened) => {
-                tracing::warn!("the store's database was opened again");
+                tracing::warn!("the database of the store was reopened after an error");
                 *database = Some(opened);
             }
-            Err(error) => tracing::error!(%error, "the store's database cannot be opened"),
+            Err(error) => tracing::error!(%error, "the database of the store cannot be reopened"),
         }
     }
 
-    /// What came of some work, after a look at the database where it failed.
+    /// Returns the result, after opening the database again if it failed.
     fn reopen_on_error<T>(&self, result: S3Result<T>) -> S3Result<T> {
         if result
             .as_ref()
@@ -338,7 +305,8 @@ impl MetadataStore {
     {
         let meta = Arc::clone(self);
         let task = move || {
-            // While this is held no file of the snapshot can go: see Blobs::discard.
+            // While this lock is held, no file of the snapshot can be removed: see [`BlobStore::discard`].
+            // The order matters: the guard is taken before the snapshot begins, or a file could be removed in between.
             let removal_guard = meta.blobs.lock_removals();
             let reader = meta
                 .lock_database()
@@ -352,7 +320,7 @@ impl MetadataStore {
         tokio::task::spawn_blocking(task).await.map_err(internal_error)?
     }
 
-    /// Runs `work` in a transaction that is durable when this returns and undone where `work` fails.
+    /// Runs `work` in a transaction. It is durable when this returns, and rolled back if `work` fails.
     pub(crate) async fn write<T, F>(self: &Arc<Self>, work: F) -> S3Result<T>
     where
         T: Send + 'static,
@@ -383,6 +351,8 @@ impl MetadataStore {
         });
         match result {
             Ok((value, unused)) => {
+                // Files are removed only after the commit. After a crash in between they are unused, and the next
+                // start removes them; in the other order a row could refer to a missing file.
                 transaction.commit().map_err(internal_error)?;
                 self.blobs.discard(&unused);
                 Ok(value)
@@ -429,7 +399,7 @@ impl MetadataReader {
         get_bucket_row(&self.buckets, name)
     }
 
-    /// The version asked for, or the current one; a delete marker is told as the error it is.
+    /// The given version, or the current one. It may be a delete marker.
     pub(crate) fn get_version(
         &self,
         bucket: &str,
@@ -447,7 +417,7 @@ impl MetadataReader {
 
     pub(crate) fn get_body(&self, bucket: &str, key: &str, rank: u64) -> S3Result<ObjectBody> {
         let row = self.bodies.get((bucket, key.as_bytes(), rank)).map_err(internal_error)?;
-        row.map_or_else(|| Err(internal_error("a version without a body")), |row| decode_row(row.value()))
+        row.map_or_else(|| Err(internal_error("a version has no body row")), |row| decode_row(row.value()))
     }
 
     pub(crate) fn find_current_version(&self, bucket: &str, key: &str) -> S3Result<Option<RankedVersion>> {
@@ -546,7 +516,7 @@ impl<'t> MetadataWriter<'t> {
             self.end_upload(name, &key, &id, &[])?;
         }
         self.buckets.remove(name).map_err(internal_error)?;
-        // Another bucket of the name must not begin with them.
+        // A later bucket with the same name must not inherit them.
         self.settings.retain(|at, _| at.0 != name).map_err(internal_error)?;
         Ok(())
     }
@@ -597,7 +567,7 @@ impl<'t> MetadataWriter<'t> {
         find_version_row(&self.versions, bucket, key, id)
     }
 
-    /// The version named, or the current one.
+    /// The given version, or the current one.
     pub(crate) fn get_version(
         &self,
         bucket: &str,
@@ -611,20 +581,21 @@ impl<'t> MetadataWriter<'t> {
     }
 
     fn allocate_rank(&mut self) -> S3Result<u64> {
+        // Ranks count down, so that the newest version of a key comes first in the table and is found with one lookup.
         let last = self.counters.get("rank").map_err(internal_error)?.map_or(u64::MAX, |row| row.value());
-        let rank = last.checked_sub(1).ok_or_else(|| internal_error("ranks used up"))?;
+        let rank = last.checked_sub(1).ok_or_else(|| internal_error("no ranks are left"))?;
         self.counters.insert("rank", rank).map_err(internal_error)?;
         Ok(rank)
     }
 
-    /// Ranks below this one are still to be given.
+    /// The last rank. New versions get smaller ones.
     pub(crate) fn get_last_rank(&self) -> S3Result<u64> {
         Ok(self.counters.get("rank").map_err(internal_error)?.map_or(u64::MAX, |row| row.value()))
     }
 
     /// Makes an object the current version, if the condition holds; returns its version and the bucket's state.
     ///
-    /// The segments' files must be durable already, and counted by the caller.
+    /// The files of the segments must be durable already, and the caller must increment their use counts.
     pub(crate) fn publish_version(
         &mut self,
         bucket: &str,
@@ -634,6 +605,7 @@ impl<'t> MetadataWriter<'t> {
         condition: &WriteCondition,
     ) -> S3Result<(Version, Versioning)> {
         let row = self.get_bucket(bucket)?;
+        // The bucket is read again inside the transaction: its settings may have changed while the body was received.
         let versioning = row.versioning;
         row.check_acl(object.attributes.acl)?;
         object.attributes.lock = row.resolve_lock(object.attributes.lock)?;
@@ -668,6 +640,8 @@ impl<'t> MetadataWriter<'t> {
         let id = if versioning == Versioning::Enabled {
             generate_version_id(rank).map_err(internal_error)?
         } else {
+            // Without versioning a key has one `null` version, which a new one replaces (S3, "Working with objects in a
+            // versioning-suspended bucket").
             if let Some(old) = self.find_version(bucket, key, NULL_VERSION_ID)? {
                 self.remove_version(bucket, key, &old)?;
             }
@@ -685,10 +659,10 @@ impl<'t> MetadataWriter<'t> {
 
     pub(crate) fn get_body(&self, bucket: &str, key: &str, rank: u64) -> S3Result<ObjectBody> {
         let row = self.bodies.get((bucket, key.as_bytes(), rank)).map_err(internal_error)?;
-        row.map_or_else(|| Err(internal_error("a version without a body")), |row| decode_row(row.value()))
+        row.map_or_else(|| Err(internal_error("a version has no body row")), |row| decode_row(row.value()))
     }
 
-    /// Replaces where the bytes of a version are; the caller counts their files.
+    /// Replaces the data files of a version. The caller must update their use counts.
     pub(crate) fn put_body(&mut self, bucket: &str, key: &str, rank: u64, body: &ObjectBody) -> S3Result<()> {
         self.bodies
             .insert((bucket, key.as_bytes(), rank), encode_row(body)?.as_slice())
@@ -696,7 +670,7 @@ impl<'t> MetadataWriter<'t> {
         Ok(())
     }
 
-    /// Replaces what is kept with a version; its bytes stay.
+    /// Replaces the row of a version. Its data files stay.
     pub(crate) fn update_version(&mut self, bucket: &str, key: &str, found: &RankedVersion) -> S3Result<()> {
         let at = (bucket, key.as_bytes(), found.rank);
         self.versions.insert(at, encode_row(&found.version)?.as_slice()).map_err(internal_error)?;
@@ -713,6 +687,7 @@ impl<'t> MetadataWriter<'t> {
             .map_err(internal_error)?
             .map(|row| decode_row::<ObjectBody>(row.value()))
             .transpose()?;
+        // A delete marker has no body row.
         for segment in body.unwrap_or_default().segments {
             self.release_blob(segment.blob)?;
         }
@@ -746,10 +721,11 @@ impl<'t> MetadataWriter<'t> {
         row.map(|row| decode_row(row.value())).transpose()
     }
 
-    /// Keeps what completing an upload made, and forgets what is too old to be asked for again.
+    /// Stores the result of a completion, and removes results that are too old to be requested again.
     pub(crate) fn put_completed_upload(&mut self, id: &str, completed: &CompletedUpload) -> S3Result<()> {
         let now = now_ms();
         self.completed.insert(id, encode_row(completed)?.as_slice()).map_err(internal_error)?;
+        // Old results are removed here and not by a background task, so that the store needs none.
         self.completed_at.insert((now, id), ()).map_err(internal_error)?;
         let mut old = Vec::new();
         for row in
@@ -784,7 +760,7 @@ impl<'t> MetadataWriter<'t> {
         list_part_rows(&self.parts, id, 0)
     }
 
-    /// Adds or replaces a part. Its file is counted here.
+    /// Adds or replaces a part, and counts the use of its file.
     pub(crate) fn put_part(&mut self, id: &str, number: u32, part: &Part) -> S3Result<()> {
         self.retain_blob(part.segment.blob)?;
         let old = self.parts.insert((id, number), encode_row(part)?.as_slice()).map_err(internal_error)?;
@@ -792,7 +768,7 @@ impl<'t> MetadataWriter<'t> {
         old.map_or(Ok(()), |old| self.release_blob(old.segment.blob))
     }
 
-    /// Ends an upload. The files of parts in `kept` go on, with an object to count them.
+    /// Ends an upload. The files of `retained_parts` stay, because an object uses them now.
     pub(crate) fn end_upload(
         &mut self,
         bucket: &str,
@@ -882,7 +858,7 @@ fn find_current_row(
 /// A version by its id.
 ///
 /// # Errors
-/// 400 where the id is not one this store gives.
+/// 400 if the ID does not have the form of this store's IDs.
 fn find_version_row(
     table: &impl ReadableTable<VersionKey, &'static [u8]>,
     bucket: &str,
@@ -895,6 +871,8 @@ fn find_version_row(
         _ => Some(parse_version_rank(id).ok_or_else(|| invalid_version_id_error(id))?),
     };
     let mut newest = None;
+    // A `null` version can have any rank, so the rows are searched. An ID contains its rank, and other rows are skipped
+    // without decoding them.
     for row in table.range((bucket, key, 0)..=(bucket, key, u64::MAX)).map_err(internal_error)? {
         let (at, row) = row.map_err(internal_error)?;
         let rank = at.value().2;
@@ -910,13 +888,14 @@ fn find_version_row(
     Ok(None)
 }
 
-/// Rank and 64 random bits: nobody guesses one from another.
+/// Rank and 64 random bits, so that an ID cannot be guessed from another.
 fn generate_version_id(rank: u64) -> Result<String, getrandom::Error> {
     Ok(format!("{rank:016x}{:016x}", getrandom::u64()?))
 }
 
 /// The rank inside a version id.
 pub(crate) fn parse_version_rank(id: &str) -> Option<u64> {
+    // Upper case is rejected, because the ID is compared as text and two spellings must not mean one version.
     let all = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     all.then(|| u64::from_str_radix(id.get(..16)?, 16).ok()).flatten()
 }
@@ -933,7 +912,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_earlier_releases_are_read() {
+    fn reads_rows_of_earlier_releases() {
         let bucket: Bucket =
             decode_row(br#"{"created_ms":1,"versioning":"Enabled","acl":"Private","location":""}"#).unwrap();
         assert!(bucket.lock.is_none() && !bucket.managed && !bucket.blocks_customer_keys);
@@ -947,7 +926,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_changed_is_not_read() {
+    fn rejects_a_corrupted_row() {
         let row = encode_row(&Part {
             modified_ms: 1,
             etag: "e".to_owned(),

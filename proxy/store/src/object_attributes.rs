@@ -1,10 +1,12 @@
-//! GetObjectAttributes, answered here: the protocol library quotes the ETag, which S3 does not.
+//! GetObjectAttributes. It is implemented here because the s3s library quotes the ETag, which S3 does not.
 
+use crate::dates::format_http_date;
 use crate::digests::Checksum;
 use crate::encryption::CustomerKey;
 use crate::errors::{invalid_argument_error, invalid_request_error};
+use crate::headers::insert_header;
 use crate::meta::{MetadataReader, ObjectBody as Segments};
-use crate::objects::{Core, delete_marker_error, format_http_date, insert_header, insert_version_id};
+use crate::objects::{Core, delete_marker_error, insert_version_id};
 use crate::request::{RequestHead, parse_query};
 use crate::settings::parse_bucket_and_key;
 use crate::xml::Element;
@@ -16,7 +18,7 @@ const ATTRIBUTE_NAMES: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageC
 const ATTRIBUTES_HEADER: &str = "x-amz-object-attributes";
 const PARTS_MAX: usize = 1000;
 
-/// Answers the call; none where the request is another.
+/// Handles the request; `None` for any other request.
 pub(crate) async fn handle_get_object_attributes(
     core: &Core,
     method: &Method,
@@ -47,11 +49,14 @@ pub(crate) async fn handle_get_object_attributes(
         Ok((found, row, object, body))
     };
     let (found, row, object, body) = core.meta.read(work).await?;
+    // No bytes are read, but S3 requires the customer key here too.
     object.sealing.resolve_key(customer.as_ref(), &core.meta.blobs.managed_key)?;
     let is_requested = |name: &str| attribute_names.iter().any(|wanted| wanted == name);
+    // The order of the elements is the one in S3's response syntax.
     let mut children = Vec::new();
     children.extend(is_requested("ETag").then(|| Element::with_text("ETag", &object.etag)));
     children.extend(object.checksum.as_ref().filter(|_| is_requested("Checksum")).map(build_checksum));
+    // An object of a single put has no parts, also if it has several segments from appends.
     if is_requested("ObjectParts") && body.multipart {
         let max = max.map_or(PARTS_MAX, |max| max.min(PARTS_MAX));
         children.push(build_object_parts(&body, max, after.unwrap_or_default()));
@@ -70,7 +75,7 @@ pub(crate) async fn handle_get_object_attributes(
     Ok(Some(response))
 }
 
-/// The attributes asked for, in one header or many.
+/// The requested attributes, in one header or several.
 fn read_attribute_names(headers: &HeaderMap) -> S3Result<Vec<String>> {
     let values =
         headers.get_all(ATTRIBUTES_HEADER).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -93,12 +98,13 @@ fn read_number_header(request_head: &RequestHead, name: &str) -> S3Result<Option
     let Some(value) = request_head.headers.get(name) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     let number = text.parse::<u32>().ok().and_then(|number| usize::try_from(number).ok());
+    // The text of S3, word for word.
     let message = format!("Provided {name} not an integer or within integer range");
     number.map(Some).ok_or_else(|| invalid_argument_error(&message, name, text))
 }
 
 fn build_checksum_value(checksum: &Checksum) -> Element {
-    // A composite value stands without the number of its parts here.
+    // In this document a composite value has no number of parts.
     let value = checksum.value.split('-').next().unwrap_or_default();
     Element::with_text(&checksum.algorithm.element_name(), value)
 }
@@ -110,7 +116,7 @@ fn build_checksum(checksum: &Checksum) -> Element {
     )
 }
 
-/// One page of the parts. They are numbered anew from 1, as a read by part number counts them.
+/// One page of the parts. They are numbered from 1, like the part numbers of a GET.
 fn build_object_parts(body: &Segments, max: usize, after: usize) -> Element {
     let count = body.segments.len();
     let last = after.saturating_add(max).min(count);

@@ -2,49 +2,53 @@
 
 use crate::attributes::{Acl, Attributes, Tags};
 use crate::blobs::{ObjectReader, PendingBlob};
+use crate::bucket::{Bucket, Versioning};
 use crate::conditions::WriteCondition;
-use crate::digests::{Algorithm, BodyHasher, Checksum, Digests, encode_hex};
+use crate::dates::{format_http_date, now_ms, to_seconds};
+use crate::digests::{Algorithm, BodyHasher, Checksum, Digests};
 use crate::encryption::{CustomerKey, EncryptionKey, EncryptionRequest, ObjectEncryption};
 use crate::errors::{
     internal_error, invalid_request_error, invalid_version_id_error, io_error, no_such_key_error, s3_error,
     with_header,
 };
+use crate::headers::{insert_header, insert_headers};
 use crate::lock::{self, Retention};
 use crate::meta::{
-    Bucket, MetadataStore, MetadataWriter, NULL_VERSION_ID, Object, ObjectBody, RankedVersion, Version,
-    Versioning, now_ms, parse_version_rank,
+    MetadataStore, MetadataWriter, NULL_VERSION_ID, Object, ObjectBody, RankedVersion, Version,
+    parse_version_rank,
 };
 use crate::request::RequestHead;
+use blobfish_dialects::encoding::hash::encode_hex;
 use futures_util::{Stream, StreamExt as _, stream};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use md5::{Digest as _, Md5};
-use s3s::dto::{StreamingBlob, Timestamp, TimestampFormat};
+use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3Result};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-/// 5 GiB: one put, one part, the source of one copy.
+/// 5 GiB: the maximum size of a put, a part and the source of a copy.
 pub(crate) const BODY_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
-/// What is held of a body before it goes to its file.
+/// The size of the buffer in front of a data file.
 const BUFFER_BYTES: usize = 1024 * 1024;
 
-/// A caller that sends nothing for so long is gone.
+/// The idle timeout of a request body.
 const CHUNK_SECONDS_MAX: u64 = 60;
 
-/// What every operation works on.
+/// The state that every operation needs.
 #[derive(Clone)]
 pub(crate) struct Core {
     pub(crate) meta: Arc<MetadataStore>,
 }
 
-/// The result of a write that made a version.
+/// The result of a write that created a version.
 pub(crate) struct WriteOutcome {
     pub(crate) version: Version,
     pub(crate) versioning: Versioning,
 }
 
 impl WriteOutcome {
-    /// ETag, version, checksum and encryption, as a put tells them.
+    /// ETag, version ID, checksum and encryption for the response of a put.
     pub(crate) fn to_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(object) = &self.version.object {
@@ -58,7 +62,7 @@ impl WriteOutcome {
     }
 }
 
-/// What a put or a part made of its body.
+/// The stored body of a put or a part.
 pub(crate) struct ReceivedBody {
     pub(crate) draft: PendingBlob,
     pub(crate) etag: String,
@@ -66,8 +70,8 @@ pub(crate) struct ReceivedBody {
 }
 
 impl ReceivedBody {
-    /// Names the result. The ETag is the MD5 of the plain bytes, except with a customer's key: it must tell nothing
-    /// about the content then.
+    /// Computes the ETag. It is the MD5 of the plain bytes, except with a customer key: then it must reveal nothing
+    /// about the content.
     pub(crate) fn new(
         draft: PendingBlob,
         digests: &Digests,
@@ -83,7 +87,7 @@ impl ReceivedBody {
         Self { draft, etag: encode_hex(&etag), checksum: digests.checksum(algorithm).cloned() }
     }
 
-    /// The object that is this one file.
+    /// The object that consists of this one file.
     pub(crate) fn into_object(
         self,
         attributes: Attributes,
@@ -110,7 +114,7 @@ impl Object {
     }
 }
 
-/// CRC-64/XZ in decimal, for the front door: S3 does not tell it.
+/// CRC-64/XZ in decimal, for the proxy: COS and OSS have it in responses, S3 does not.
 pub(crate) fn add_crc64_header(headers: &mut HeaderMap, crc64: Option<u64>) {
     if let Some(crc64) = crc64 {
         insert_header(headers, "x-blobfish-hash-crc64ecma", &crc64.to_string());
@@ -118,7 +122,7 @@ pub(crate) fn add_crc64_header(headers: &mut HeaderMap, crc64: Option<u64>) {
 }
 
 impl MetadataWriter<'_> {
-    /// Makes one finished file the object at a key.
+    /// Publishes a finished file as the object at a key.
     pub(crate) fn publish_file(
         &mut self,
         bucket: &str,
@@ -130,14 +134,15 @@ impl MetadataWriter<'_> {
         let body = ObjectBody { segments: vec![draft.segment.clone()], ..ObjectBody::default() };
         let (version, versioning) = self.publish_version(bucket, key, object, &body, condition)?;
         self.retain_blob(draft.segment.blob)?;
-        // From here on the file outlives a failing commit: better a file too many until the next start.
+        // From here on the file survives a failed commit. An unused file is removed at the next start; a missing one
+        // is data loss.
         draft.keep();
         Ok(WriteOutcome { version, versioning })
     }
 }
 
 impl Core {
-    /// Stores an object. Nothing of it is visible before all of it is durable and every promise about it was kept.
+    /// Stores an object. It becomes visible only when it is durable and all its digests are verified.
     pub(crate) async fn put_object(
         &self,
         bucket: String,
@@ -150,9 +155,10 @@ impl Core {
         let encryption_request = EncryptionRequest::read(&request_head.headers)?;
         let bucket_name = bucket.clone();
         let row = self.meta.read(move |reading| reading.get_bucket(&bucket_name)).await?;
-        let encryption_request = encryption_request.with_bucket_default(&row)?;
-        let attributes = attributes.with_bucket_class(&row, &request_head.headers);
+        let encryption_request = row.resolve_encryption(encryption_request)?;
+        let attributes = row.apply_default_class(attributes, &request_head.headers);
         row.resolve_lock(attributes.lock)?;
+        // S3 requires a digest for an object that cannot be deleted afterwards.
         lock::require_digest(&request_head.headers, request_head.expected_digests.has_any())?;
         let sealing = encryption_request.to_encryption()?;
         let data_key =
@@ -164,7 +170,7 @@ impl Core {
         self.publish_object(bucket, key, object, draft, condition).await
     }
 
-    /// Makes one finished file the object at a key.
+    /// Publishes a finished file as the object at a key.
     pub(crate) async fn publish_object(
         &self,
         bucket: String,
@@ -179,7 +185,7 @@ impl Core {
         self.meta.write(work).await
     }
 
-    /// Reads a body into a durable file and checks what was promised about it.
+    /// Reads a body into a durable file and verifies its digests.
     pub(crate) async fn receive_body(
         &self,
         body: Option<StreamingBlob>,
@@ -187,6 +193,7 @@ impl Core {
         key: Option<EncryptionKey>,
         algorithm: Algorithm,
     ) -> S3Result<(PendingBlob, Digests)> {
+        // Rejected before the body is read, so that the client does not send 5 GiB for an error.
         if request_head.content_length.is_some_and(|length| length > BODY_BYTES_MAX) {
             return Err(entity_too_large_error());
         }
@@ -200,15 +207,18 @@ impl Core {
         while let Some(body) = body.as_mut() {
             let Some(chunk) = read_chunk(body).await? else { break };
             total = total.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+            // A chunked body may have no declared length.
             if total > BODY_BYTES_MAX {
                 return Err(entity_too_large_error());
             }
+            // Chunks from the network are small. Written one by one, each would need a task on the blocking pool.
             buffer.extend_from_slice(&chunk);
             if buffer.len() >= BUFFER_BYTES {
                 let full = std::mem::take(&mut buffer);
                 writer = run_blocking(move || writer.write(full).map(|()| writer)).await?;
             }
         }
+        // The connection may end early. The rest of the body must not be stored as a complete object.
         if request_head.content_length.is_some_and(|length| length != total) {
             return Err(incomplete_body_error());
         }
@@ -223,7 +233,7 @@ impl Core {
         Ok((draft, digests))
     }
 
-    /// The headers and, unless `head`, the bytes of an object.
+    /// The headers of an object and, unless `head`, its bytes.
     pub(crate) async fn get_object(
         &self,
         bucket: String,
@@ -245,11 +255,12 @@ impl Core {
             let Some(object) = found.version.object.clone() else {
                 return Err(delete_marker_error(&found, &key, version.is_some()));
             };
-            // Only a part number needs the body of an object that is not sent.
+            // Without a body in the response, the list of segments is needed only for a part number.
             let body = (!is_head || part.is_some())
                 .then(|| reading.get_body(&bucket, &key, found.rank))
                 .transpose()?;
             let body = body.unwrap_or_default();
+            // Pinned within the snapshot: a delete right after it must not remove the files before they are read.
             let pin = blobs.pin(&body.segments);
             Ok((found, object, bucket_row, body, pin))
         };
@@ -273,26 +284,29 @@ impl Core {
         insert_headers(&mut headers, object.sealing.to_headers());
         headers.insert("accept-ranges", HeaderValue::from_static("bytes"));
         let whole = extent.count == object.size;
+        // The checksum covers the whole object. SDKs would verify a partial response against it and fail.
         if whole && needs_checksum(&request_head.headers) {
             headers.extend(object.checksum.iter().flat_map(Checksum::to_headers));
         }
         if part.is_some() && body.multipart {
             insert_header(&mut headers, "x-amz-mp-parts-count", &body.segments.len().to_string());
         }
+        // Last, because these query parameters replace stored headers.
         for (name, value) in &request_head.response_overrides {
             headers.insert(name, value.clone());
         }
         let mut bytes = None;
         if !is_head {
             let mut reader = ObjectReader::new(pin, body.segments, data_key, extent.first, extent.count);
-            // Read before anything is told: what cannot be read at all is an error and no broken answer.
+            // The first bytes are read before the response head is sent, so that an unreadable object gives an error
+            // response.
             bytes = Some(run_blocking(move || reader.next().map(|first| (first, reader))).await?);
         }
         let range = extent.is_partial.then(|| extent.content_range(object.size));
         Ok(ObjectResponse { headers, count: extent.count, range, bytes })
     }
 
-    /// Deletes the current version, or the one named. Returns the headers of the answer.
+    /// Deletes the current version, or the given one. Returns the headers of the response.
     pub(crate) async fn delete_object(
         &self,
         bucket: String,
@@ -305,7 +319,7 @@ impl Core {
         self.meta.write(move |writing| delete_version(writing, &bucket, &entry, bypass)).await
     }
 
-    /// Deletes many; one that fails does not stop the others. All of them are one transaction.
+    /// Deletes several objects in one transaction. A failed delete does not stop the others.
     pub(crate) async fn delete_objects(
         &self,
         bucket: String,
@@ -323,7 +337,7 @@ impl Core {
         self.meta.write(work).await
     }
 
-    /// The attributes of a version, for the calls that show them.
+    /// The attributes of a version.
     pub(crate) async fn get_attributes(
         &self,
         bucket: String,
@@ -385,7 +399,7 @@ pub(crate) enum AttributeChange {
     LegalHold(bool),
 }
 
-/// One object of a batch delete.
+/// One object of a DeleteObjects request.
 pub(crate) struct DeleteEntry {
     pub(crate) key: String,
     pub(crate) version: Option<String>,
@@ -398,10 +412,10 @@ pub(crate) struct DeleteOutcome {
     pub(crate) result: S3Result<DeletedVersion>,
 }
 
-/// What a delete did.
+/// The result of a delete.
 #[derive(Default)]
 pub(crate) struct DeletedVersion {
-    /// The marker made, or the marker removed.
+    /// The delete marker that was created or removed.
     pub(crate) is_marker: bool,
     pub(crate) version: Option<String>,
 }
@@ -438,19 +452,19 @@ fn delete_version(
     Ok(DeletedVersion { is_marker: found.version.object.is_none(), version: Some(id.to_owned()) })
 }
 
-/// An object as GET and HEAD tell it.
+/// The response of GET and HEAD.
 pub(crate) struct ObjectResponse {
     pub(crate) headers: HeaderMap,
-    /// Bytes that are sent.
+    /// The number of bytes in the body.
     pub(crate) count: u64,
-    /// Content-Range, where the answer is a part.
+    /// Content-Range of a partial response.
     pub(crate) range: Option<String>,
-    /// The first of them, and what reads on.
+    /// The first bytes, and the reader for the rest.
     bytes: Option<(Option<Vec<u8>>, ObjectReader)>,
 }
 
 impl ObjectResponse {
-    /// The bytes, read as the caller takes them.
+    /// The body, which is read as fast as the client receives it.
     pub(crate) fn take_body(&mut self) -> Option<StreamingBlob> {
         let (first, reader) = self.bytes.take()?;
         let first = stream::iter(first.map(|bytes| Ok(bytes::Bytes::from(bytes))));
@@ -460,7 +474,7 @@ impl ObjectResponse {
             let result = tokio::task::spawn_blocking(read)
                 .await
                 .unwrap_or_else(|_| Err(std::io::Error::other("reader")));
-            result.inspect_err(|error| tracing::error!(%error, "an object could not be read to its end"))
+            result.inspect_err(|error| tracing::error!(%error, "an object could not be read completely"))
         }))))
     }
 }
@@ -478,7 +492,7 @@ impl Extent {
     }
 }
 
-/// What of the object is asked for.
+/// The requested bytes of the object.
 fn resolve_extent(
     object: &Object,
     body: &ObjectBody,
@@ -508,7 +522,7 @@ fn resolve_part_extent(object: &Object, body: &ObjectBody, part: u32) -> S3Resul
     }
     let found = index.filter(|_| body.multipart).and_then(|index| Some((index, body.segments.get(index)?)));
     let Some((index, segment)) = found else {
-        // The pieces of an object that was appended to are no parts.
+        // The segments of an appended object are not parts.
         let count = if body.multipart { body.segments.len() } else { 1 };
         let (count, part) = (count.to_string(), part.to_string());
         let elements = [("ActualPartCount", count.as_str()), ("PartNumberRequested", part.as_str())];
@@ -524,7 +538,7 @@ fn resolve_part_extent(object: &Object, body: &ObjectBody, part: u32) -> S3Resul
     Ok(Extent { first, count: segment.length, is_partial: segment.length > 0 })
 }
 
-/// ETag, time and version: what a 304 carries too.
+/// ETag, modification time and version ID: the headers that a 304 response has too.
 fn build_identity_headers(found: &RankedVersion, object: &Object, bucket: &Bucket) -> HeaderMap {
     let mut headers = HeaderMap::new();
     insert_header(&mut headers, "etag", &quote_etag(&object.etag));
@@ -533,7 +547,7 @@ fn build_identity_headers(found: &RankedVersion, object: &Object, bucket: &Bucke
     headers
 }
 
-/// How a delete marker is told: as a missing key, or as something that cannot be read where its version was named.
+/// The error for a delete marker: a missing key, or 405 if its version ID was given.
 pub(crate) fn delete_marker_error(found: &RankedVersion, key: &str, is_version_named: bool) -> S3Error {
     let error = if is_version_named {
         let elements = [("Method", "GET"), ("ResourceType", "DeleteMarker")];
@@ -572,7 +586,7 @@ fn incomplete_body_error() -> S3Error {
     s3_error(400, "IncompleteBody", message, &[])
 }
 
-/// The protocol library's body errors are private types; their names are all that can be told apart.
+/// The body errors of the s3s library are private types, so they are distinguished by their text.
 fn to_body_error(error: &(dyn std::error::Error + Send + Sync)) -> S3Error {
     let text = error.to_string();
     if text.contains("Sha256Mismatch") {
@@ -588,7 +602,7 @@ fn to_body_error(error: &(dyn std::error::Error + Send + Sync)) -> S3Error {
     }
 }
 
-/// The next piece of a body, waited for a bounded time.
+/// The next chunk of a body, with a timeout.
 pub(crate) async fn read_chunk<S>(body: &mut S) -> S3Result<Option<bytes::Bytes>>
 where
     S: Stream<Item = Result<bytes::Bytes, s3s::StdError>> + Unpin,
@@ -600,14 +614,14 @@ where
     chunk.transpose().map_err(|error| to_body_error(error.as_ref()))
 }
 
-/// Runs file work on a thread that may block.
+/// Runs file operations on a thread that may block.
 pub(crate) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> S3Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(internal_error)?.map_err(io_error)
 }
 
-/// Hashes a document and checks what was promised about it. The checksum headers of a completion are the object's.
+/// Verifies the digests of a document. For a completion the checksum headers belong to the object, not to the document.
 pub(crate) fn verify_document(request_head: &RequestHead, bytes: &[u8], is_completion: bool) -> S3Result<()> {
     let algorithms: Vec<Algorithm> = request_head.expected_digests.algorithm().into_iter().collect();
     let mut hasher = BodyHasher::new(&algorithms);
@@ -624,46 +638,7 @@ pub(crate) fn quote_etag(etag: &str) -> String {
     format!("\"{etag}\"")
 }
 
-pub(crate) fn to_seconds(ms: u64) -> u64 {
-    ms / 1000
-}
-
-/// Times are told in whole seconds everywhere, so that lists, headers and conditions agree.
-pub(crate) fn to_timestamp(ms: u64) -> Timestamp {
-    // The end of the year 9999: no form of a date goes on after it.
-    const LAST: u64 = 253_402_300_799;
-    let since = Duration::from_secs(to_seconds(ms).min(LAST));
-    Timestamp::from(UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH))
-}
-
-pub(crate) fn format_http_date(ms: u64) -> String {
-    format_date(ms, TimestampFormat::HttpDate)
-}
-
-/// As XML documents tell it.
-pub(crate) fn format_iso_date(ms: u64) -> String {
-    format_date(ms, TimestampFormat::DateTime)
-}
-
-fn format_date(ms: u64, format: TimestampFormat) -> String {
-    let mut text = Vec::new();
-    let _ = to_timestamp(ms).format(format, &mut text);
-    String::from_utf8(text).unwrap_or_default()
-}
-
-pub(crate) fn insert_header(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::try_from(value) {
-        headers.insert(HeaderName::from_static(name), value);
-    }
-}
-
-pub(crate) fn insert_headers(headers: &mut HeaderMap, pairs: Vec<(&'static str, String)>) {
-    for (name, value) in pairs {
-        insert_header(headers, name, &value);
-    }
-}
-
-/// A bucket that never had versions tells no version ids.
+/// Responses of an unversioned bucket have no version ID.
 pub(crate) fn insert_version_id(headers: &mut HeaderMap, versioning: Versioning, id: &str) {
     if versioning != Versioning::Off {
         insert_header(headers, "x-amz-version-id", id);

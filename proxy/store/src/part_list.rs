@@ -1,10 +1,11 @@
-//! ListParts, answered here: the protocol library's types know too few checksums.
+//! ListParts. It is implemented here because the types of the s3s library lack the newer checksum algorithms.
 
+use crate::dates::format_iso_date;
 use crate::encryption::CustomerKey;
 use crate::errors::invalid_argument_error;
 use crate::list::{filter_xml_key, parse_page_size};
 use crate::meta::{MetadataReader, Part, Upload};
-use crate::objects::{Core, format_iso_date};
+use crate::objects::Core;
 use crate::request::{RequestHead, parse_query};
 use crate::service::OWNER;
 use crate::settings::parse_bucket_and_key;
@@ -14,7 +15,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use s3s::{Body, S3Response, S3Result};
 
-/// Answers the call; none where the request is another.
+/// Handles the request; `None` for any other request.
 pub(crate) async fn handle_list_parts(
     core: &Core,
     method: &Method,
@@ -27,7 +28,7 @@ pub(crate) async fn handle_list_parts(
     let find_parameter =
         |name: &str| parse_query(uri).find(|(known, _)| known == name).map(|(_, value)| value);
     let Some(id) = find_parameter("uploadId").filter(|_| *method == Method::GET) else { return Ok(None) };
-    // A key may be sent here; one that is malformed is still told.
+    // A customer key is allowed here but not needed. S3 still rejects an invalid one.
     CustomerKey::read(&request_head.headers)?;
     let number = |name: &str| {
         let number = find_parameter(name)

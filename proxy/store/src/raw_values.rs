@@ -1,9 +1,11 @@
-//! Header values that are no UTF-8, which S3 stores and signs as any other bytes.
+//! Header values that are not UTF-8. S3 stores and signs them like any others.
 //!
-//! The protocol library leaves them out of the signature that it computes. Where one is signed, the signature is therefore
-//! verified here, on the bytes; the library then gets the request without those values, signed anew. They travel beside it
-//! and come back before anything is read. Wire rules: S3, "Signature Calculations for the Authorization Header".
+//! The s3s library leaves them out of the signature that it computes. If one is signed, the signature is therefore
+//! verified here, and the library gets the request without these values and with a new signature. The values are kept
+//! separately and restored before the headers are read. Source: S3, "Signature Calculations for the Authorization
+//! Header".
 
+use blobfish_dialects::encoding::hash::{decode_hex, encode_hex};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
@@ -12,9 +14,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// What a canonical query keeps as it is.
+/// The characters that a canonical query does not encode.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// Stands in for the values that were taken out.
+/// The placeholder for a removed value.
 const PLACEHOLDER: HeaderValue = HeaderValue::from_static("bytes");
 
 /// The one key that requests are signed with.
@@ -23,12 +25,12 @@ pub(crate) struct SigningKey {
     pub(crate) secret_key: SecretString,
 }
 
-/// Values that were taken out of a request.
+/// The values that were removed from a request.
 #[derive(Clone)]
 pub(crate) struct RawValues(Vec<(HeaderName, HeaderValue)>);
 
 impl RawValues {
-    /// Puts them back where the stand-ins are.
+    /// Restores them in place of the placeholders.
     pub(crate) fn restore(&self, headers: &mut HeaderMap) {
         for (name, _) in &self.0 {
             headers.remove(name);
@@ -39,8 +41,8 @@ impl RawValues {
     }
 }
 
-/// Takes signed values that are no text out of a request whose signature is right. Every other request stays as it is, for
-/// the library to judge.
+/// Removes signed values that are not UTF-8 from a request with a valid signature. Every other request stays
+/// unchanged, so that the library verifies it.
 pub(crate) fn extract_raw_values(head: &mut Parts, key: &SigningKey) {
     let is_raw = |value: &HeaderValue| std::str::from_utf8(value.as_bytes()).is_err();
     if !head.headers.values().any(is_raw) {
@@ -58,12 +60,14 @@ pub(crate) fn extract_raw_values(head: &mut Parts, key: &SigningKey) {
         .filter(|name| head.headers.get_all(*name).iter().any(is_raw))
         .cloned()
         .collect();
+    // An invalid request stays unchanged, so that the library rejects it with its own error.
     if raw.is_empty() || !signed.is_valid(head, key) {
         return;
     }
     let mut values = Vec::new();
     for name in raw {
         values.extend(head.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
+        // The placeholder keeps the name in the list of signed headers.
         head.headers.insert(name, PLACEHOLDER);
     }
     if let Some(authorization) = signed.build_authorization(head, key) {
@@ -72,10 +76,10 @@ pub(crate) fn extract_raw_values(head: &mut Parts, key: &SigningKey) {
     head.extensions.insert(RawValues(values));
 }
 
-/// A version 4 signature in the header, taken apart.
+/// A parsed Authorization header of signature version 4.
 struct ParsedSignature {
     access_key: String,
-    /// Date, region, service and end.
+    /// The credential scope: date, region, service and terminator.
     scope: [String; 4],
     names: Vec<String>,
     signature: Vec<u8>,
@@ -92,18 +96,19 @@ impl ParsedSignature {
         let access_key = credential.next()?;
         let scope = <[String; 4]>::try_from(credential.collect::<Vec<_>>()).ok()?;
         let names = field("SignedHeaders")?.split(';').map(str::to_owned).collect();
-        let signature = crate::digests::decode_hex(field("Signature")?)?;
+        let signature = decode_hex(field("Signature")?)?;
         Some(Self { access_key, scope, names, signature })
     }
 
     fn is_valid(&self, head: &Parts, key: &SigningKey) -> bool {
+        // `verify_slice` compares in constant time.
         let mac = self.compute_mac(head, key);
         mac.is_some_and(|mac| mac.verify_slice(&self.signature).is_ok())
     }
 
-    /// The header for the request as it is now.
+    /// The Authorization header for the changed request.
     fn build_authorization(&self, head: &Parts, key: &SigningKey) -> Option<HeaderValue> {
-        let signature = crate::digests::encode_hex(&self.compute_mac(head, key)?.finalize().into_bytes());
+        let signature = encode_hex(&self.compute_mac(head, key)?.finalize().into_bytes());
         let (access_key, scope, names) = (&self.access_key, self.scope.join("/"), self.names.join(";"));
         let text = format!(
             "{ALGORITHM} Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
@@ -111,10 +116,10 @@ impl ParsedSignature {
         HeaderValue::try_from(text).ok()
     }
 
-    /// The signature's MAC, over everything it covers.
+    /// The HMAC over the string to sign.
     fn compute_mac(&self, head: &Parts, key: &SigningKey) -> Option<Hmac<Sha256>> {
         let stamp = head.headers.get("x-amz-date")?.to_str().ok()?;
-        let canonical = crate::digests::encode_hex(&Sha256::digest(self.build_canonical_request(head)?));
+        let canonical = encode_hex(&Sha256::digest(self.build_canonical_request(head)?));
         let text = format!("{ALGORITHM}\n{stamp}\n{}\n{canonical}", self.scope.join("/"));
         let mut secret = format!("AWS4{}", key.secret_key.expose_secret()).into_bytes();
         for piece in &self.scope {
@@ -148,7 +153,7 @@ fn start_hmac(key: &[u8], bytes: &[u8]) -> Option<Hmac<Sha256>> {
     Some(mac)
 }
 
-/// Pairs in order, encoded once.
+/// The sorted query parameters, encoded once.
 fn build_canonical_query(query: Option<&str>) -> String {
     let encode = |text: &str| {
         let decoded: Vec<u8> = percent_decode_str(text).collect();
@@ -159,11 +164,12 @@ fn build_canonical_query(query: Option<&str>) -> String {
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(name, value)| (encode(name), encode(value)))
         .collect();
+    // The canonical query is sorted after the encoding (S3, "Signature Calculations for the Authorization Header", task 1).
     pairs.sort();
     pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
-/// Trimmed, and runs of spaces folded to one.
+/// The value without surrounding spaces, with every run of spaces replaced by one.
 fn collapse_spaces(value: &[u8]) -> Vec<u8> {
     value.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(&b' ')
 }

@@ -1,9 +1,9 @@
-//! A request body that comes back when an operation is done with it, so that what is left of it can be read.
+//! A request body that is returned after the operation, so that its rest can be read.
 //!
-//! A server that closes while its caller still sends makes the caller's system throw the answer away.
+//! If a server closes a connection while the client still sends, the client's TCP stack discards the response.
 //!
-//! A body in signed or unsigned chunks (S3, "Signature Calculations: multiple chunks") ends with an empty one. The protocol
-//! library takes one without that for whole, so its end is seen to here.
+//! A body in signed or unsigned chunks (S3, "Signature Calculations: multiple chunks") ends with an empty chunk. The
+//! s3s library accepts a body without it as complete, so the end is checked here.
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -13,25 +13,25 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// What is read of a body nobody wants.
+/// The maximum number of bytes that are read and discarded.
 const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// What that may take.
+/// The maximum time for that.
 const DRAIN_SECONDS_MAX: u64 = 5;
 
-/// A body that is lent to an operation.
+/// A body that is in use by an operation.
 pub(crate) struct ReclaimableBody {
     body: Option<Incoming>,
-    /// Whether the caller is sending: one that waits for `100 Continue` is not, until the first read.
+    /// Whether the client is sending. One that waits for `100 Continue` does not send before the first read.
     is_sending: bool,
     reclaim_sender: Option<oneshot::Sender<Incoming>>,
-    /// Where it comes in chunks.
+    /// The state of the chunk parser, for a body in chunks.
     chunk_state: Option<ChunkState>,
 }
 
-/// Where a lent body comes back.
+/// Receives the body after the operation.
 pub(crate) struct BodyReclaimer(oneshot::Receiver<Incoming>);
 
-/// Lends `body`. `waits` says that its caller waits for `100 Continue`, `chunked` that it comes in S3's chunks.
+/// Wraps `body`. `waits`: the client waits for `100 Continue`. `chunked`: the body consists of S3 chunks.
 pub(crate) fn make_reclaimable(
     body: Incoming,
     expects_continue: bool,
@@ -50,19 +50,19 @@ pub(crate) fn make_reclaimable(
     )
 }
 
-/// How far a body in chunks has come.
+/// The state of the chunk parser.
 #[derive(Default)]
 enum ChunkState {
-    /// In the line before a chunk: its size so far, and whether that is all of it.
+    /// In the line before a chunk: its size so far, and whether the size is complete.
     #[default]
     Start,
     Size {
         bytes: u64,
         is_complete: bool,
     },
-    /// Bytes of the chunk that are to come, with the line end behind them.
+    /// The remaining bytes of the chunk, including the line end after it.
     Bytes(u64),
-    /// The empty chunk came.
+    /// The empty chunk was received.
     End,
 }
 
@@ -74,7 +74,7 @@ impl ChunkState {
             *self = match (&*self, first) {
                 (Self::End, _) => return,
                 (Self::Bytes(left), _) => {
-                    // The first of them is taken already.
+                    // The first byte is already consumed.
                     let skipped =
                         usize::try_from(left.saturating_sub(1)).unwrap_or(usize::MAX).min(rest.len());
                     rest = rest.get(skipped..).unwrap_or_default();
@@ -85,8 +85,10 @@ impl ChunkState {
                     }
                 }
                 (Self::Size { bytes: 0, .. }, b'\n') => Self::End,
+                // The data is followed by CR and LF.
                 (Self::Size { bytes, .. }, b'\n') => Self::Bytes(bytes.saturating_add(2)),
                 (Self::Size { bytes, is_complete: read }, byte) => {
+                    // A chunk signature after the size contains hex digits too, so only the digits before the first other byte count.
                     match char::from(*byte).to_digit(16).filter(|_| !read) {
                         Some(digit) => Self::Size {
                             bytes: bytes.saturating_mul(16).saturating_add(u64::from(digit)),
@@ -95,7 +97,7 @@ impl ChunkState {
                         None => Self::Size { bytes: *bytes, is_complete: true },
                     }
                 }
-                // What begins otherwise is for the library to refuse.
+                // The library rejects a malformed line.
                 (Self::Start, byte) => match char::from(*byte).to_digit(16) {
                     Some(digit) => Self::Size { bytes: u64::from(digit), is_complete: false },
                     None => Self::Start,
@@ -106,8 +108,9 @@ impl ChunkState {
 }
 
 impl BodyReclaimer {
-    /// Reads what the operation left of the body, up to a bound in bytes and time.
+    /// Reads the rest of the body, up to a limit in bytes and time.
     pub(crate) async fn drain(mut self) {
+        // Nothing was returned: the operation read the body to its end, or the client still waits for `100 Continue`.
         let Ok(mut body) = self.0.try_recv() else { return };
         let read = async {
             let mut bytes_left = DRAIN_BYTES_MAX;
@@ -118,7 +121,7 @@ impl BodyReclaimer {
                 }
             }
         };
-        // What takes longer is cut off.
+        // After the timeout the connection is closed.
         let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS_MAX), read).await;
     }
 }
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_empty_chunk_ends_a_body() {
+    fn only_an_empty_chunk_ends_a_body() {
         check_end("", false);
         check_end("5\r\nhello\r\n", false);
         check_end("5\r\nhello\r\n0", false);

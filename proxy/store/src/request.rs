@@ -1,8 +1,8 @@
-//! The facts of a verified request, read once from its raw headers.
+//! The parsed headers of a verified request.
 //!
-//! The protocol library refuses or misreads some of what S3 accepts: a `Range` it cannot parse, dates of other
-//! forms, lists of entity tags, an `Expires` that is no date, and, in releases seen before, an encoded `?` in a copy
-//! source. Those headers are read here, by one function each, and taken out before the library sees them.
+//! The s3s library rejects or misreads some headers that S3 accepts: an invalid `Range`, dates in other forms, lists of
+//! entity tags, an `Expires` that is not a date, and, in earlier releases, an encoded `?` in a copy source. Those
+//! headers are read here, by one function each, and removed before the library reads the request.
 
 use crate::conditions::Conditions;
 use crate::digests::ExpectedDigests;
@@ -12,9 +12,9 @@ use percent_encoding::percent_decode;
 use s3s::{S3Error, S3Result, TrailingHeaders};
 use std::sync::Arc;
 
-/// The account every bucket belongs to.
+/// The account that owns every bucket.
 pub(crate) const ACCOUNT_ID: &str = "000000000000";
-/// Keys are at most this long in UTF-8.
+/// The maximum length of a key in UTF-8.
 pub(crate) const KEY_BYTES_MAX: usize = 1024;
 
 /// The source of a copy.
@@ -30,7 +30,7 @@ const COPY_SOURCE: &str = "x-amz-copy-source";
 impl CopySource {
     /// Reads `[/]bucket/key[?versionId=id]`: splits at the first raw `?`, then decodes once.
     ///
-    /// A `+` is a space and a raw `?` that does not begin a version id belongs to the key, as on AWS.
+    /// As on AWS, a `+` is a space, and a raw `?` that does not begin a version ID belongs to the key.
     pub(crate) fn parse(raw: &[u8]) -> S3Result<Self> {
         let (path, version) = match split_at_byte(raw, b'?') {
             Some((path, query)) => match query.strip_prefix(b"versionId=") {
@@ -81,7 +81,7 @@ fn percent_decode_source(bytes: &[u8]) -> S3Result<String> {
 }
 
 fn copy_source_error(message: &str) -> S3Error {
-    // AWS repeats the name where the value should be.
+    // AWS puts the name in place of the value.
     invalid_argument_error(message, COPY_SOURCE, COPY_SOURCE)
 }
 
@@ -90,7 +90,7 @@ fn key_too_long_error(key: &str) -> S3Error {
     s3_error(400, "KeyTooLongError", "Your key is too long", &[("Size", &size), ("MaxSizeAllowed", &max)])
 }
 
-/// A `Range` of exactly one range in bytes. Anything else is no range.
+/// A `Range` of exactly one range in bytes. Any other form is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ByteRange {
     From { first: u64, last: Option<u64> },
@@ -101,6 +101,7 @@ impl ByteRange {
     pub(crate) fn parse(value: &str) -> Option<Self> {
         let (first, last) = value.trim().strip_prefix("bytes=")?.split_once('-')?;
         match (first, last) {
+            // `bytes=-5` is the last five bytes (RFC 9110, section 14.1.2).
             ("", last) => Some(Self::Last(parse_digits(last)?)),
             (first, "") => Some(Self::From { first: parse_digits(first)?, last: None }),
             (first, last) => {
@@ -110,10 +111,11 @@ impl ByteRange {
         }
     }
 
-    /// The first byte and the length within an object of `size` bytes; none where nothing of it can be given.
+    /// The first byte and the length within an object of `size` bytes; `None` if the range is not satisfiable.
     pub(crate) fn resolve(self, size: u64) -> Option<(u64, u64)> {
         let end = size.checked_sub(1)?;
         let (first, last) = match self {
+            // RFC 9110, section 14.1.2: a suffix length of zero is unsatisfiable.
             Self::Last(0) => return None,
             Self::Last(count) => (size.saturating_sub(count), end),
             Self::From { first, last } => (first, last.map_or(end, |last| last.min(end))),
@@ -123,34 +125,35 @@ impl ByteRange {
     }
 }
 
-/// Digits only; a number beyond 64 bits is the greatest one.
+/// Parses digits only. A number above 64 bits becomes the maximum.
 fn parse_digits(text: &str) -> Option<u64> {
     let all = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // A range may end far beyond the object; RFC 9110, section 14.1.2 sets no limit on the number.
     all.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// What was read from a verified request.
+/// The parsed headers.
 #[derive(Clone)]
 pub(crate) struct RequestHead(Arc<RequestHeadFields>);
 
 impl std::fmt::Debug for RequestHead {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The headers may hold a customer's key.
-        f.write_str("Facts(..)")
+        // The headers may contain a customer key.
+        f.write_str("RequestHead(..)")
     }
 }
 
 pub(crate) struct RequestHeadFields {
-    /// The verified headers as they came.
+    /// The verified headers, unchanged.
     pub(crate) headers: HeaderMap,
     pub(crate) source: Option<CopySource>,
     pub(crate) source_conditions: Conditions,
     pub(crate) conditions: Conditions,
     pub(crate) range: Option<ByteRange>,
-    /// The range as the caller wrote it.
+    /// The range as written.
     pub(crate) range_text: String,
     pub(crate) expected_digests: ExpectedDigests,
-    /// The length of the body in bytes, unchunked, where the caller told it.
+    /// The length of the decoded body in bytes, if the request has it.
     pub(crate) content_length: Option<u64>,
     /// Replacements for response headers, from the query.
     pub(crate) response_overrides: Vec<(HeaderName, HeaderValue)>,
@@ -165,12 +168,13 @@ impl std::ops::Deref for RequestHead {
 }
 
 impl RequestHead {
-    /// Reads the facts and leaves in `headers` only what the protocol library reads rightly.
+    /// Parses the headers, and leaves in `headers` only those that the library reads correctly.
     pub(crate) fn take_from_headers(
         headers: &mut HeaderMap,
         uri: &Uri,
         trailers: Option<TrailingHeaders>,
     ) -> S3Result<Self> {
+        // First, because every other function reads only headers.
         copy_query_to_headers(headers, uri);
         check_expected_owner(headers)?;
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -187,23 +191,25 @@ impl RequestHead {
             headers: headers.clone(),
             source,
         };
+        // Left in place, they would make the library reject requests that S3 accepts.
         for name in HANDLED_HEADERS {
             headers.remove(name);
         }
+        // The library rejects metadata that is not ASCII, which S3 accepts.
         let user: Vec<HeaderName> =
             headers.keys().filter(|name| name.as_str().starts_with("x-amz-meta-")).cloned().collect();
         for name in user {
             headers.remove(name);
         }
         if inner.source.is_some() {
-            // Something the library accepts; nobody reads it.
+            // The library needs a value here. It is never used.
             headers.insert(COPY_SOURCE, HeaderValue::from_static("read/above"));
         }
         Ok(Self(Arc::new(inner)))
     }
 }
 
-/// Read above, and kept from the protocol library.
+/// Parsed above, and hidden from the library.
 const HANDLED_HEADERS: [&str; 24] = [
     "authorization",
     "range",
@@ -231,7 +237,7 @@ const HANDLED_HEADERS: [&str; 24] = [
     "x-amz-expected-bucket-owner",
 ];
 
-/// In a presigned request any `x-amz-*` header may stand in the query, and counts as the header.
+/// In a presigned request, a query parameter `x-amz-*` counts as the header of this name.
 fn copy_query_to_headers(headers: &mut HeaderMap, uri: &Uri) {
     const SIGNING: [&str; 8] = [
         "x-amz-algorithm",
@@ -245,6 +251,7 @@ fn copy_query_to_headers(headers: &mut HeaderMap, uri: &Uri) {
     ];
     for (name, value) in parse_query(uri) {
         let name = name.to_ascii_lowercase();
+        // The parameters of the signature itself are not headers, and a real header has priority.
         if !name.starts_with("x-amz-") || SIGNING.contains(&name.as_str()) || headers.contains_key(&name) {
             continue;
         }
@@ -255,7 +262,7 @@ fn copy_query_to_headers(headers: &mut HeaderMap, uri: &Uri) {
     }
 }
 
-/// The decoded pairs of the query; one that is not UTF-8 is left out, as the signature check refused it before.
+/// The decoded query parameters. One that is not UTF-8 is left out; the signature check already rejected it.
 pub(crate) fn parse_query(uri: &Uri) -> impl Iterator<Item = (String, String)> {
     uri.query().unwrap_or_default().split('&').filter_map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -293,6 +300,7 @@ fn check_expected_owner(headers: &HeaderMap) -> S3Result<()> {
             let message = "The value of the expected bucket owner parameter must be an AWS account ID";
             return Err(s3_error(400, "InvalidBucketOwnerAWSAccountID", message, &[]));
         }
+        // The client names this header to avoid writing to a bucket that somebody else owns by now.
         if owner != ACCOUNT_ID.as_bytes() {
             return Err(access_denied_error("Access Denied"));
         }
@@ -312,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_split_before_it_is_decoded() {
+    fn splits_a_copy_source_before_decoding() {
         check_copy_source("photos/cat.png", Some(("photos", "cat.png", None)));
         check_copy_source("/photos/cat.png?versionId=7", Some(("photos", "cat.png", Some("7"))));
         check_copy_source("photos/why%3F.png", Some(("photos", "why?.png", None)));
@@ -346,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges() {
+    fn parses_ranges() {
         let resolve = |text: &str, size| ByteRange::parse(text).map(|range| range.resolve(size));
         assert_eq!(resolve("bytes=0-9", 5), Some(Some((0, 5))));
         assert_eq!(resolve("bytes=2-", 5), Some(Some((2, 3))));

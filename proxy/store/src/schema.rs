@@ -1,7 +1,7 @@
-//! What each document of a bucket setting may hold: elements, how often, and which texts.
+//! The schema of each settings document: its elements, how often they occur, and their texts.
 //!
-//! Wire rules: S3, the request syntax of each `PutBucket*` call. Order is free, as S3 takes it; an element that is not
-//! listed is an error, so that nothing is ever dropped.
+//! Source: S3, the request syntax of each `PutBucket*` call. As in S3, the order of elements is free. An unknown
+//! element is an error, so that nothing is dropped silently.
 
 use crate::attributes::Tags;
 use crate::errors::{
@@ -11,14 +11,18 @@ use crate::xml::Element;
 use s3s::S3Result;
 use s3s::dto::{Timestamp, TimestampFormat};
 
-/// What an element holds.
+// This is not the schema walker of blobfish_dialects::documents::settings_documents. That one translates between
+// dialects and knows names and nesting; a store must also check how often an element occurs, the form of its text, and
+// the rules of S3 with their own error codes.
+
+/// The content of an element.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
     Text(TextRule),
     Group(&'static [ChildRule]),
 }
 
-/// Which texts are one.
+/// The valid texts of an element.
 #[derive(Clone, Copy, Debug)]
 enum TextRule {
     Any,
@@ -44,7 +48,7 @@ use TextRule::{Any, Boolean, Date, NonEmpty, Number, OneOf};
 #[derive(Clone, Copy, Debug)]
 struct ChildRule(&'static str, Occurrence, Shape);
 
-/// A document: its root, and the rules its elements do not show by themselves.
+/// A document: its root, its elements, and rules that depend on several elements.
 #[derive(Clone, Copy)]
 pub(crate) struct Schema {
     root: &'static str,
@@ -53,10 +57,10 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    /// Reads a document that is one of these.
+    /// Reads a document and validates it.
     ///
     /// # Errors
-    /// 400 `MalformedXML`, or what S3 says of the rule that was broken.
+    /// 400 `MalformedXML`, or the error of S3 for the violated rule.
     pub(crate) fn read(&self, bytes: &[u8]) -> S3Result<Element> {
         let mut element = Element::parse(bytes)?;
         if element.name != self.root {
@@ -112,7 +116,7 @@ fn is_allowed_text(text: &str, check: TextRule) -> bool {
     }
 }
 
-/// A date as XML documents carry it, or a day alone.
+/// A date and time as in XML documents, or a day alone.
 fn parse_date(text: &str) -> Option<Timestamp> {
     let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     Timestamp::parse(TimestampFormat::DateTime, &whole).ok()
@@ -325,7 +329,7 @@ fn is_midnight(text: &str) -> bool {
     let mut seconds = Vec::new();
     let result = parse_date(text).map(|date| date.format(TimestampFormat::EpochSeconds, &mut seconds));
     let number = String::from_utf8(seconds).ok().and_then(|text| text.parse::<i128>().ok());
-    result.is_some_and(|told| told.is_ok())
+    result.is_some_and(|formatted| formatted.is_ok())
         && number.is_some_and(|number| number.rem_euclid(DAY_SECONDS) == 0)
 }
 
@@ -483,7 +487,7 @@ pub(crate) const ENCRYPTION: Schema = Schema {
     check_rules: check_encryption,
 };
 
-/// What this store could not keep is refused, or a bucket would promise an encryption its objects do not have.
+/// Rejects an unsupported encryption. Otherwise the bucket would declare an encryption that its objects do not have.
 fn check_encryption(root: &Element) -> S3Result<()> {
     let default = root.child("Rule").and_then(|rule| rule.child("ApplyServerSideEncryptionByDefault"));
     let Some(default) = default else { return Ok(()) };
@@ -503,7 +507,7 @@ fn check_encryption(root: &Element) -> S3Result<()> {
     Ok(())
 }
 
-/// What `ENCRYPTION` says of customers' keys.
+/// Whether the encryption document blocks customer keys.
 pub(crate) fn blocks_customer_keys(root: &Element) -> bool {
     let blocked = root.child("Rule").and_then(|rule| rule.child("BlockedEncryptionTypes"));
     blocked.is_some_and(|blocked| blocked.child_texts("EncryptionType").any(|kind| kind == "SSE-C"))

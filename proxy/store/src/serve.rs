@@ -1,7 +1,7 @@
-//! HTTP: connections, verification, and the last touch on every answer.
+//! HTTP: connections, authentication, and common headers of responses.
 //!
-//! A request passes the protocol library twice. First only its signature is verified (I1: nothing unverified is
-//! routed); then what S3 accepts and the library misreads is read and taken out ([`crate::request`]); then the
+//! A request passes the s3s library twice. First only its signature is verified, because nothing unverified may be
+//! routed. Then [`crate::request`] reads and removes the headers that S3 accepts and the library misreads. Then the
 //! library decodes the rest and calls the operation.
 
 use crate::archive;
@@ -34,14 +34,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// The XML of a request: the greatest is a completion with 10,000 parts.
+/// The maximum size of an XML document. The largest is a completion with 10,000 parts.
 const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// What a head may take, and a connection may idle between two.
+/// The timeout for a request head, and the idle timeout of a connection.
 const HEAD_SECONDS_MAX: u64 = 120;
-/// What running requests get to finish after the shutdown.
+/// The time that running requests have to finish after the shutdown.
 const DRAIN_SECONDS_MAX: u64 = 10;
 
-/// The first pass: takes every request the library has verified, and hands it to the second.
+/// The first pass: passes every verified request to the second.
 struct VerifiedRoute {
     operations: S3Service,
     core: Core,
@@ -77,7 +77,7 @@ impl S3Route for VerifiedRoute {
                 }
                 let bytes = if is_completion(&method, &uri) {
                     listed_parts = Some(ListedPart::from_document(&bytes)?);
-                    // Something the library accepts; nobody reads it.
+                    // The library needs a value here. It is never used.
                     Bytes::from_static(b"<CompleteMultipartUpload></CompleteMultipartUpload>")
                 } else {
                     bytes
@@ -104,7 +104,7 @@ impl S3Route for VerifiedRoute {
     }
 }
 
-/// Answers what the protocol library would answer less than S3; none for everything else.
+/// Handles requests for which the library's response would differ from S3; `None` for all others.
 async fn handle_own_operation(
     core: &Core,
     method: &Method,
@@ -128,14 +128,14 @@ async fn handle_own_operation(
 pub(crate) fn build_service(service: Service, auth: SimpleAuth) -> S3Service {
     let core = service.core.clone();
     let operations = S3ServiceBuilder::new(service).build();
-    // The first pass never calls an operation of its own.
+    // The first pass never calls an operation itself.
     let mut builder = S3ServiceBuilder::new(NoOperations);
     builder.set_auth(SingleKeyAuth(auth));
     builder.set_route(VerifiedRoute { operations, core });
     builder.build()
 }
 
-/// The library's own authentication, with the code AWS gives an unknown key.
+/// The library's authentication, with the error code of AWS for an unknown access key.
 struct SingleKeyAuth(SimpleAuth);
 
 #[async_trait::async_trait]
@@ -150,7 +150,7 @@ struct NoOperations;
 
 impl s3s::S3 for NoOperations {}
 
-/// Only PutObject and UploadPart stream; every other body is small and read whole.
+/// Only PutObject and UploadPart stream their body. Every other body is small and buffered.
 fn is_upload(method: &Method, uri: &Uri) -> bool {
     let path = uri.path();
     let has_key =
@@ -177,7 +177,7 @@ async fn read_body(mut body: Body) -> S3Result<Bytes> {
     Ok(whole.into())
 }
 
-/// The library accepts headers the signature does not cover; S3 does not.
+/// Rejects headers that the signature does not cover. S3 does this too, the library does not.
 fn check_signed_headers(headers: &HeaderMap, uri: &Uri) -> S3Result<()> {
     let header = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let find_in_query =
@@ -188,14 +188,14 @@ fn check_signed_headers(headers: &HeaderMap, uri: &Uri) -> S3Result<()> {
         }
         None => find_in_query().map(|(_, value)| value),
     };
-    // The older scheme signs every x-amz-* header there is.
+    // Signature version 2 always signs every x-amz-* header.
     let Some(signed) = signed else { return Ok(()) };
     let signed: Vec<&str> = signed.split(';').map(str::trim).collect();
     let names = headers.keys().map(HeaderName::as_str);
     let unsigned: Vec<&str> = names
         .filter(|name| (name.starts_with("x-amz-") || *name == "host") && !signed.contains(name))
         .collect();
-    // Presigning covers a payload hash by not needing one.
+    // A presigned URL has no payload hash to cover.
     let unsigned: Vec<&str> =
         unsigned.into_iter().filter(|name| header.is_some() || *name != "x-amz-content-sha256").collect();
     if unsigned.is_empty() {
@@ -222,13 +222,13 @@ fn strip_signature(uri: &Uri) -> S3Result<Uri> {
     text.parse().map_err(|_| access_denied_error("Access Denied"))
 }
 
-/// What a connection works on.
+/// The state that a connection needs.
 #[derive(Clone)]
 pub(crate) struct ServerState {
     pub(crate) service: S3Service,
-    /// For what needs no signature: CORS.
+    /// For requests without a signature: CORS preflight.
     pub(crate) core: Core,
-    /// For signatures over values that the library leaves out.
+    /// For signatures that cover values which the library ignores.
     pub(crate) key: Arc<SigningKey>,
 }
 
@@ -248,12 +248,14 @@ pub(crate) async fn serve_connections(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Mostly too many open files: waiting is what helps.
+                // Usually there are too many open files, and only waiting helps.
                 tracing::warn!(%error, "the store could not accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
+        // Responses are written in several pieces; with Nagle's algorithm each small one would wait for an
+        // acknowledgement.
         let _ = stream.set_nodelay(true);
         let state = state.clone();
         let handler = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
@@ -269,6 +271,7 @@ pub(crate) async fn serve_connections(
             }
         });
     }
+    // New connections are refused from here on, instead of waiting for a server that no longer accepts them.
     drop(listener);
     let drained = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS_MAX), connections.shutdown()).await;
     if drained.is_err() {
@@ -284,7 +287,7 @@ async fn handle_request(state: &ServerState, request: Request<hyper::body::Incom
     let Some(origin) = origin.map(str::to_owned) else { return call_operation(state, request).await };
     let (uri, method) = (request.uri().clone(), request.method().clone());
     let mut response = call_operation(state, request).await;
-    // The rules as they are after the operation: it may have changed them.
+    // The rules are read after the operation, which may have changed them.
     response.headers_mut().extend(cors::build_cors_headers(&state.core, &uri, &method, &origin).await);
     response
 }
@@ -303,19 +306,21 @@ async fn handle_preflight(state: &ServerState, request: &Request<hyper::body::In
 async fn call_operation(state: &ServerState, request: Request<hyper::body::Incoming>) -> Response<Body> {
     let is_head = *request.method() == Method::HEAD;
     if *request.method() == Method::POST && is_form_upload(request.headers()) {
-        // The library reads a form before it knows who sent it, whatever the operation.
+        // The library would parse a form before it is authenticated, whatever the operation.
         return finish_response(to_error_response(not_implemented_error("Content-Type")), is_head);
     }
     let expects_continue = request.headers().contains_key(http::header::EXPECT);
     let (mut head, body) = request.into_parts();
+    // Before the library verifies the signature, because the library ignores these values.
     raw_values::extract_raw_values(&mut head, &state.key);
     let payload = head.headers.get("x-amz-content-sha256");
     let is_chunked = payload.is_some_and(|payload| payload.as_bytes().starts_with(b"STREAMING-"));
     let (body, reclaimer) = make_reclaimable(body, expects_continue, is_chunked);
     let response = match state.service.call(Request::from_parts(head, Body::http_body(body))).await {
-        Ok(answer) => answer,
+        Ok(response) => response,
         Err(error) => to_error_response(internal_error(format!("{error:?}"))),
     };
+    // Before the response is sent: a connection that is closed with unread data loses the response.
     reclaimer.drain().await;
     finish_response(response, is_head)
 }
@@ -338,7 +343,7 @@ fn to_error_response(error: S3Error) -> Response<Body> {
     })
 }
 
-/// Adds what every answer has, and the parts of an error the library cannot carry.
+/// Adds the common headers, and the elements of an error that the library does not support.
 fn finish_response(response: Response<Body>, is_head: bool) -> Response<Body> {
     let (mut head, mut body) = response.into_parts();
     let request_id = generate_request_id();
@@ -377,13 +382,13 @@ fn generate_request_id() -> String {
 }
 
 fn is_library_document(headers: &HeaderMap) -> bool {
-    // Objects may be XML too; only the library's own documents lack an ETag and a length.
+    // Objects may be XML too. Only the library's own documents have neither an ETag nor a length.
     headers.get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/xml")
         && !headers.contains_key(http::header::ETAG)
         && !headers.contains_key(http::header::CONTENT_LENGTH)
 }
 
-/// Control characters the library writes as they are, and XML does not carry.
+/// Control characters that the library writes unchanged and XML 1.0 does not allow.
 fn escape_control_chars(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for byte in text {
@@ -396,7 +401,7 @@ fn escape_control_chars(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A success with the elements that the library has no place for, at the end of its root.
+/// Adds elements that the library does not support to the end of the root element.
 fn append_elements(text: &[u8], headers: &mut HeaderMap) -> String {
     let mut document = String::from_utf8_lossy(text).into_owned();
     if let Some(end) = document.rfind("</") {
@@ -406,13 +411,13 @@ fn append_elements(text: &[u8], headers: &mut HeaderMap) -> String {
     document
 }
 
-/// The elements that travel in headers.
+/// The elements from the private response header.
 fn format_elements(headers: &HeaderMap) -> String {
     let mut all = String::new();
     for element in headers.get_all(ELEMENT_HEADER).iter().filter_map(|value| value.to_str().ok()) {
         let Some((name, value)) = element.split_once(' ') else { continue };
         let value = percent_decode_str(value).decode_utf8_lossy();
-        // XML 1.0 cannot carry it, and a client that fails on the document would not learn the code.
+        // XML 1.0 cannot represent it, and a client that rejects the document would not see the error code.
         if value.chars().any(|c| c < ' ' && !matches!(c, '\t' | '\n' | '\r')) {
             continue;
         }

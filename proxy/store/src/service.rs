@@ -1,20 +1,20 @@
-//! The protocol library's trait, call by call: takes the request apart and puts the answer together, nothing else.
+//! The trait of the s3s library: each function converts the request and the response, and calls the operation.
 
 use crate::append;
 use crate::attributes::{Acl, STORAGE_CLASS_HEADER, Tags, read_acl, read_class};
+use crate::bucket::{Bucket, Versioning};
 use crate::conditions::WriteCondition;
+use crate::dates::{now_ms, to_timestamp};
 use crate::digests::Checksum;
 use crate::encryption::ObjectEncryption;
 use crate::errors::{add_element, internal_error, malformed_xml_error, not_implemented_error, s3_error};
+use crate::headers::{insert_header, insert_headers};
 use crate::list::{
     KeyEncoding, ListQuery, Page, decode_token, encode_token, filter_xml_key, to_version_marker,
 };
 use crate::lock::{BucketLock, Retention, has_bypass_header, no_bucket_lock_error, no_object_lock_error};
-use crate::meta::{Bucket, Part as StoredPart, Upload, Versioning, now_ms};
-use crate::objects::{
-    AttributeChange, Core, DeleteEntry, DeleteOutcome, add_crc64_header, insert_header, insert_headers,
-    quote_etag, to_timestamp,
-};
+use crate::meta::{Part as StoredPart, Upload};
+use crate::objects::{AttributeChange, Core, DeleteEntry, DeleteOutcome, add_crc64_header, quote_etag};
 use crate::request::{KEY_BYTES_MAX, RequestHead};
 use crate::uploads::{ListedPart, UploadLocation, parse_part_number};
 use http::HeaderMap;
@@ -26,7 +26,7 @@ pub(crate) const OWNER: &str = "b10bf15b0000000000000000000000000000000000000000
 const REGION: &str = "us-east-1";
 const DELETE_OBJECTS_MAX: usize = 1000;
 
-/// The store as the protocol library calls it.
+/// The store as a service of the s3s library.
 pub(crate) struct Service {
     pub(crate) core: Core,
 }
@@ -36,7 +36,7 @@ fn get_request_head<T>(request: &S3Request<T>) -> S3Result<RequestHead> {
         .extensions
         .get::<RequestHead>()
         .cloned()
-        .ok_or_else(|| internal_error("a request that was not read"))
+        .ok_or_else(|| internal_error("the request head is missing"))
 }
 
 fn build_owner() -> Owner {
@@ -47,7 +47,7 @@ fn to_etag(value: &str) -> ETag {
     ETag::Strong(value.to_owned())
 }
 
-/// The answer's headers with the elements of its checksum, whose newer algorithms the library's types do not have.
+/// Adds the elements of a checksum. The library's types lack the newer algorithms.
 fn with_checksum_element(mut headers: HeaderMap, checksum: Option<&Checksum>) -> HeaderMap {
     if let Some(checksum) = checksum {
         add_element(&mut headers, &checksum.algorithm.element_name(), &checksum.value);
@@ -59,7 +59,7 @@ fn to_checksum_type(checksum: Option<&Checksum>) -> Option<ChecksumType> {
     checksum.map(|checksum| ChecksumType::from_static(checksum.kind()))
 }
 
-/// Only what the caller chose is told of an upload.
+/// The checksum headers of an upload, only if the client chose the algorithm.
 fn to_upload_algorithm(upload: &Upload) -> Option<ChecksumAlgorithm> {
     upload.chosen.then(|| ChecksumAlgorithm::from_static(upload.algorithm.name()))
 }
@@ -74,6 +74,7 @@ fn to_checksum_algorithms(checksum: Option<&Checksum>) -> Option<Vec<ChecksumAlg
 }
 
 fn to_grants(acl: Acl) -> Vec<Grant> {
+    // S3 lists the owner's full control in every ACL, also in a canned one.
     let own = Grantee {
         id: Some(OWNER.to_owned()),
         type_: Type::from_static(Type::CANONICAL_USER),
@@ -96,13 +97,14 @@ fn to_grants(acl: Acl) -> Vec<Grant> {
     std::iter::once(full).chain(acl.group_grants().iter().map(group)).collect()
 }
 
-/// The grants to groups of an ACL document; the owner's own are understood.
+/// The grants to groups in an ACL document. The owner's own grants are implied.
 fn read_group_grants(policy: AccessControlPolicy) -> S3Result<Vec<(String, String)>> {
     let mut groups = Vec::new();
     for grant in policy.grants.unwrap_or_default() {
         let grantee = grant.grantee.ok_or_else(malformed_xml_error)?;
         let permission = grant.permission.ok_or_else(malformed_xml_error)?.as_str().to_owned();
         match (grantee.uri, grantee.id) {
+            // This store has one account. A grant to another one could not be enforced, so it is rejected below.
             (Some(uri), _) => groups.push((uri, permission)),
             (None, Some(id)) if id == OWNER => {}
             _ => return Err(not_implemented_error("AccessControlPolicy")),
@@ -124,7 +126,7 @@ fn to_i32(number: usize) -> Option<i32> {
     i32::try_from(number).ok()
 }
 
-/// What a listing tells of objects besides what it always does.
+/// The optional elements of a listing.
 #[derive(Clone, Copy)]
 struct ListingExtras {
     has_owner: bool,
@@ -206,7 +208,7 @@ impl S3 for Service {
         let location = constraint.map(|location| location.as_str().to_owned()).unwrap_or_default();
         let name = input.bucket.clone();
         let work = move |writing: &mut crate::meta::MetadataWriter<'_>| match writing.find_bucket(&name)? {
-            // As in us-east-1: making it again with no new settings changes nothing.
+            // As in us-east-1, creating the bucket again without new settings has no effect.
             Some(old)
                 if old.location.is_empty()
                     && location.is_empty()
@@ -347,7 +349,7 @@ impl S3 for Service {
     ) -> S3Result<S3Response<GetBucketAclOutput>> {
         let bucket = self.core.meta.read(move |reading| reading.get_bucket(&request.input.bucket)).await?;
         let mut headers = HeaderMap::new();
-        // Beyond S3: an overview of a bucket is made of this answer.
+        // An extension to S3: the proxy builds the bucket overview of other dialects from this response.
         if !bucket.class.is_empty() {
             insert_header(&mut headers, STORAGE_CLASS_HEADER, &bucket.class);
         }
@@ -493,7 +495,7 @@ impl S3 for Service {
                 }),
             }
         }
-        // After a common prefix there is no version to go on from.
+        // A page that ends with a common prefix has no version ID marker.
         let last = page.entries.last().filter(|entry| Some(&entry.key) == page.next_marker.as_ref());
         Ok(S3Response::new(ListObjectVersionsOutput {
             name: Some(query.bucket),
@@ -641,7 +643,7 @@ impl S3 for Service {
         let input = request.input;
         let copied = self.core.copy_object(input.bucket, input.key, &request_head).await?;
         let version = &copied.result.version;
-        let object = version.object.as_ref().ok_or_else(|| internal_error("a copy without an object"))?;
+        let object = version.object.as_ref().ok_or_else(|| internal_error("the copy created no object"))?;
         let sum = object.checksum.as_ref();
         let result = CopyObjectResult {
             e_tag: Some(to_etag(&object.etag)),
@@ -737,8 +739,11 @@ impl S3 for Service {
         let at = UploadLocation::new(input.bucket.clone(), input.key.clone(), input.upload_id)?;
         let result =
             self.core.complete_upload(at, listed_parts, input.mpu_object_size, &request_head).await?;
-        let object =
-            result.version.object.as_ref().ok_or_else(|| internal_error("an upload without an object"))?;
+        let object = result
+            .version
+            .object
+            .as_ref()
+            .ok_or_else(|| internal_error("the completion created no object"))?;
         let sum = object.checksum.as_ref();
         let mut headers = with_checksum_element(HeaderMap::new(), sum);
         insert_headers(&mut headers, object.sealing.to_headers());
@@ -791,15 +796,16 @@ impl S3 for Service {
         };
         let last =
             page.entries.last().filter(|last| page.next_marker.as_ref().is_none_or(|more| *more == last.key));
-        let next_key =
-            page.next_marker.clone().or_else(|| last.map(|last| last.key.clone())).unwrap_or_default();
+        // S3 returns the element for an empty page too, without text.
+        let next_key = page.next_marker.as_ref().or(last.map(|last| &last.key));
+        let next_key_marker = next_key.map_or_else(String::new, |key| encoding.encode(key));
         Ok(S3Response::new(ListMultipartUploadsOutput {
             bucket: Some(query.bucket),
             prefix: Some(encoding.encode(&query.prefix)),
             delimiter: query.delimiter.as_deref().map(|delimiter| encoding.encode(delimiter)),
             key_marker: Some(encoding.encode(&input.key_marker.unwrap_or_default())),
             upload_id_marker: Some(input.upload_id_marker.unwrap_or_default()),
-            next_key_marker: Some(encoding.encode(&next_key)),
+            next_key_marker: Some(next_key_marker),
             next_upload_id_marker: Some(last.map(|last| last.id.clone()).unwrap_or_default()),
             max_uploads: to_i32(query.max),
             encoding_type: encoding.to_encoding_type(),

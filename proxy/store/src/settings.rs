@@ -1,14 +1,16 @@
-//! Bucket settings: documents that are validated, kept whole, and given back.
+//! Bucket settings: documents that are validated, stored completely, and returned unchanged.
 //!
-//! One table holds them all, by bucket, setting and id. They are answered here and not by the protocol library, whose
-//! types drop elements they do not know. Three of them act: `encryption` on every write, `cors` on every answer, and
-//! `ownershipControls` on every ACL; the others are kept for whoever reads them. A policy is refused, since nobody would
+//! One table contains them all, by bucket, setting and ID. They are handled here and not by the s3s library. Its
+//! types drop unknown elements. Three of them have an effect: `encryption` on every write, `cors` on every response,
+//! and
+//! `ownershipControls` on every ACL. The others are only stored. A policy is rejected, because this store would not
 //! enforce it.
 
 use crate::attributes::Acl;
+use crate::bucket::Bucket;
 use crate::errors::{invalid_argument_error, not_implemented_error, s3_error};
 use crate::list::{decode_token, encode_token};
-use crate::meta::{Bucket, MetadataReader, MetadataWriter, StoredSetting};
+use crate::meta::{MetadataReader, MetadataWriter, StoredSetting};
 use crate::objects::Core;
 use crate::request::{RequestHead, parse_query};
 use crate::schema::{self, Schema};
@@ -19,21 +21,21 @@ use percent_encoding::percent_decode_str;
 use s3s::{Body, S3Error, S3Response, S3Result};
 use std::collections::BTreeMap;
 
-/// The name `cors` is kept under.
+/// The name of the `cors` setting.
 pub(crate) const CORS: &str = "cors";
 const ENCRYPTION: &str = "encryption";
 const LOGGING: &str = "logging";
 const LIFECYCLE: &str = "lifecycle";
 const OWNERSHIP: &str = "ownershipControls";
-/// Who may do what is decided at the front door, before a request comes here.
+/// The proxy authorizes requests before they reach the store.
 const POLICY: &str = "policy";
 const POLICY_STATUS: &str = "policyStatus";
-/// Configurations with ids: of one kind and bucket, and of one page.
+/// The maximum number of configurations with IDs: per bucket and kind, and per page.
 const CONFIGURATIONS_MAX: usize = 1000;
 const CONFIGURATIONS_PER_PAGE: usize = 100;
 const MINIMUM_OBJECT_SIZE_HEADER: &str = "x-amz-transition-default-minimum-object-size";
 
-/// What is answered where nothing was set.
+/// The response if the setting is not configured.
 #[derive(Clone, Copy)]
 enum UnsetResponse {
     NotFound(&'static str, &'static str),
@@ -48,7 +50,7 @@ struct SettingKind {
     is_deletable: bool,
     /// The status of a PUT.
     put_status: StatusCode,
-    /// Many of them, told apart by an id: the element around a list of them.
+    /// Several settings with IDs: the root element of a list of them.
     list_element: Option<&'static str>,
 }
 
@@ -153,7 +155,7 @@ const SETTING_KINDS: [SettingKind; 13] = [
     ),
 ];
 
-/// The bucket and the key of a path, decoded; the key is empty where there is none.
+/// The decoded bucket and key of a path. The key is empty for a bucket.
 pub(crate) fn parse_bucket_and_key(uri: &Uri) -> Option<(String, String)> {
     let path = uri.path().strip_prefix('/')?;
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
@@ -161,7 +163,7 @@ pub(crate) fn parse_bucket_and_key(uri: &Uri) -> Option<(String, String)> {
     Some((decode(bucket)?, decode(key)?)).filter(|(bucket, _)| s3s::path::check_bucket_name(bucket))
 }
 
-/// Answers a request for a setting; none where it is about something else.
+/// Handles a request for a setting; `None` for any other request.
 pub(crate) async fn handle_setting_request(
     core: &Core,
     method: &Method,
@@ -173,6 +175,7 @@ pub(crate) async fn handle_setting_request(
     let parameters: Vec<(String, String)> = parse_query(uri).collect();
     let find_parameter =
         |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    // Parameters apply to a bucket only if there is no key: `GET /bucket/key?cors` reads the object.
     if key.is_empty() && (find_parameter(POLICY).is_some() || find_parameter(POLICY_STATUS).is_some()) {
         return handle_policy(core, method, bucket).await.map(Some);
     }
@@ -203,7 +206,7 @@ fn method_not_allowed_error(method: &Method, resource: &str) -> S3Error {
     s3_error(405, "MethodNotAllowed", message, &elements)
 }
 
-/// The protocol library takes a method that a sub-resource does not have for the call without the sub-resource: a
+/// For a method that a subresource does not support, the s3s library calls the operation without the subresource: a
 /// `DELETE ?acl` would delete the bucket or the object.
 pub(crate) fn check_subresource_method(method: &Method, uri: &Uri) -> S3Result<()> {
     const BUCKET: [(&str, &[Method]); 10] = [
@@ -225,6 +228,8 @@ pub(crate) fn check_subresource_method(method: &Method, uri: &Uri) -> S3Result<(
         ("legal-hold", &[Method::PUT]),
         ("restore", &[Method::POST]),
     ];
+    // Newer subresources that the library does not know. Without this check it would ignore the parameter and, for
+    // example, list the bucket.
     const LATER_BUCKET: [&str; 6] = [
         "abac",
         "metadataTable",
@@ -307,6 +312,7 @@ async fn list_settings(
         children.push(Element::parse(setting.document.as_bytes())?);
         last = id;
     }
+    // S3 has no token on the last page, so the page must know whether another row follows.
     let more = rows.peek().is_some();
     children.extend(after.map(|after| Element::with_text("ContinuationToken", &after)));
     children.push(Element::with_text("IsTruncated", if more { "true" } else { "false" }));
@@ -353,7 +359,7 @@ async fn put_setting(
     Ok(response)
 }
 
-/// What a setting means to the rest of the store.
+/// Applies the effect of a setting on the bucket.
 fn apply_setting(
     writing: &mut MetadataWriter<'_>,
     bucket: &str,
@@ -428,7 +434,7 @@ fn read_minimum_object_size(request_head: &RequestHead) -> S3Result<String> {
     }
 }
 
-/// Policies: there are none. One that an earlier release kept never meant anything, and can be deleted.
+/// Policies are not supported. One that an earlier release stored had no effect, and can be deleted.
 async fn handle_policy(core: &Core, method: &Method, bucket: String) -> S3Result<S3Response<Body>> {
     let method = method.clone();
     let work = move |writing: &mut MetadataWriter<'_>| {
@@ -450,7 +456,7 @@ async fn handle_policy(core: &Core, method: &Method, bucket: String) -> S3Result
     Ok(S3Response::with_status(Body::empty(), StatusCode::NO_CONTENT))
 }
 
-/// The CORS rules of a bucket; none where it has none.
+/// The CORS rules of a bucket, if it has any.
 pub(crate) fn read_cors_rules(reading: &MetadataReader, bucket: &str) -> S3Result<Option<Element>> {
     let setting = reading.find_setting(bucket, CORS, "")?;
     setting.map(|setting| Element::parse(setting.document.as_bytes())).transpose()

@@ -1,33 +1,32 @@
 //! Multipart uploads. Completing one moves no bytes: the parts' files become the object's segments.
 
 use crate::attributes::Attributes;
+use crate::bucket::Bucket;
 use crate::conditions::{WriteCondition, strip_quotes};
-use crate::digests::{
-    Algorithm, Checksum, combine_checksums, combine_crc64, compose_checksums, decode_hex, encode_hex,
-};
+use crate::dates::now_ms;
+use crate::digests::{Algorithm, Checksum, combine_checksums, combine_crc64, compose_checksums};
 use crate::encryption::{CustomerKey, EncryptionRequest, ObjectEncryption};
 use crate::errors::{
     internal_error, invalid_argument_error, invalid_request_error, malformed_xml_error, no_such_upload_error,
     s3_error,
 };
-use crate::meta::{
-    Bucket, CompletedUpload, MetadataWriter, Object, ObjectBody, Part, Upload, generate_upload_id, now_ms,
-};
+use crate::meta::{CompletedUpload, MetadataWriter, Object, ObjectBody, Part, Upload, generate_upload_id};
 use crate::objects::{Core, ReceivedBody, WriteOutcome};
 use crate::request::RequestHead;
 use crate::xml::Element;
+use blobfish_dialects::encoding::hash::{decode_hex, encode_hex};
 use md5::{Digest as _, Md5};
 use s3s::S3Result;
 use s3s::dto::StreamingBlob;
 use sha2::Sha256;
 
 const PART_NUMBER_MAX: u32 = 10_000;
-/// Every part but the last, where the front door does not say what its caller's vendor asks for.
+/// The minimum size of every part except the last, unless the proxy sends the minimum of the client's vendor.
 const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
-/// What it says that in.
+/// The header with that minimum.
 const PART_BYTES_MIN_HEADER: &str = "x-amz-blobfish-part-bytes-min";
 
-/// A part number that may be one.
+/// Parses a valid part number.
 pub(crate) fn parse_part_number(number: i32) -> S3Result<u32> {
     u32::try_from(number).ok().filter(|number| (1..=PART_NUMBER_MAX).contains(number)).ok_or_else(|| {
         let message = "Part number must be an integer between 1 and 10000, inclusive";
@@ -50,10 +49,11 @@ impl Core {
         let headers = request_head.headers.clone();
         let work = move |writing: &mut MetadataWriter<'_>| {
             let row = writing.get_bucket(&bucket)?;
-            let attributes = attributes.with_bucket_class(&row, &headers);
+            let attributes = row.apply_default_class(attributes, &headers);
             row.resolve_lock(attributes.lock)?;
             row.check_acl(attributes.acl)?;
-            let sealing = encryption_request.with_bucket_default(&row)?.to_encryption()?;
+            let sealing = row.resolve_encryption(encryption_request)?.to_encryption()?;
+            // S3 computes CRC64NVME if the request names no algorithm (S3, "Checking object integrity").
             let algorithm = requested_algorithm.unwrap_or(Algorithm::Crc64Nvme);
             let (rank, chosen) = (writing.get_last_rank()?, requested_algorithm.is_some());
             let upload =
@@ -97,7 +97,7 @@ impl Core {
             .await
     }
 
-    /// Makes a finished file a part, if the upload is still open.
+    /// Stores a finished file as a part, if the upload is still open.
     pub(crate) async fn publish_part(
         &self,
         at: UploadLocation,
@@ -105,6 +105,7 @@ impl Core {
         received: ReceivedBody,
     ) -> S3Result<Part> {
         let work = move |writing: &mut MetadataWriter<'_>| {
+            // Checked again, because the upload may have been completed or aborted while the body was received.
             writing.get_upload(&at.bucket, &at.key, &at.id)?;
             let ReceivedBody { draft, etag, checksum } = received;
             let part = Part { modified_ms: now_ms(), etag, checksum, segment: draft.segment.clone() };
@@ -146,17 +147,20 @@ impl Core {
             let parts = select_parts(&at.id, &upload, &writing.list_parts(&at.id)?, &listed_parts)?;
             check_part_sizes(&parts, bytes_min)?;
             let object = build_object(&upload, &parts, object_size, expected_checksum.as_ref())?;
+            // Without a condition the last writer wins, as for a put.
             if condition != WriteCondition::None {
                 check_conflict(writing, &at, &upload)?;
             }
             let segments = parts.iter().map(|(_, part)| part.segment.clone()).collect();
             let sums: Option<Vec<Checksum>> = parts.iter().map(|(_, part)| part.checksum.clone()).collect();
+            // Only parts with a requested algorithm show their checksums in GetObjectAttributes.
             let sums = sums.filter(|_| upload.chosen).unwrap_or_default();
             let body = ObjectBody { segments, multipart: true, sums };
             let (version, versioning) =
                 writing.publish_version(&at.bucket, &at.key, object, &body, &condition)?;
             let part_numbers: Vec<u32> = parts.iter().map(|(number, _)| *number).collect();
             writing.end_upload(&at.bucket, &at.key, &at.id, &part_numbers)?;
+            // In the same transaction, so that a retry after a crash finds either the upload or its result.
             let completed = CompletedUpload {
                 bucket: at.bucket,
                 bucket_created_ms: bucket.created_ms,
@@ -181,7 +185,7 @@ impl Core {
     }
 }
 
-/// What an upload was completed to before, where the same is asked again: the answer may have been lost.
+/// The result of an earlier identical completion. The client may have lost that response and retries.
 fn repeat_completion(
     writing: &MetadataWriter<'_>,
     at: &UploadLocation,
@@ -190,6 +194,7 @@ fn repeat_completion(
 ) -> S3Result<WriteOutcome> {
     let same = |row: &CompletedUpload| {
         row.bucket == at.bucket
+            // A bucket that was deleted and created again is a different one, with other objects.
             && row.bucket_created_ms == bucket.created_ms
             && row.key == at.key
             && row.parts == part_list_hash
@@ -199,16 +204,17 @@ fn repeat_completion(
     Ok(WriteOutcome { version: row.version, versioning: row.versioning })
 }
 
-/// A digest by which the same list of parts is recognised.
+/// A digest that identifies the list of parts.
 fn hash_part_list(listed: &[ListedPart]) -> String {
     let mut digest = Sha256::new();
     for part in listed {
+        // Without quotes, because some SDKs send the ETag with quotes and some without, also in a retry.
         digest.update(format!("{} {} {:?}\n", part.number, strip_quotes(&part.etag), part.checksums));
     }
     encode_hex(&digest.finalize())
 }
 
-/// A part as a completing request names it.
+/// A part in a completion request.
 #[derive(Clone, Debug)]
 pub(crate) struct ListedPart {
     number: i32,
@@ -218,7 +224,7 @@ pub(crate) struct ListedPart {
 }
 
 impl ListedPart {
-    /// Reads the document of a completing request: the protocol library's types know too few checksums.
+    /// Reads the document of a completion. The types of the s3s library lack the newer checksum algorithms.
     pub(crate) fn from_document(bytes: &[u8]) -> S3Result<Vec<Self>> {
         let root = Element::parse(bytes)?;
         root.children_with_name("Part").map(Self::from_element).collect()
@@ -234,7 +240,7 @@ impl ListedPart {
     }
 }
 
-/// Where an upload is.
+/// The location of an upload.
 #[derive(Clone, Debug)]
 pub(crate) struct UploadLocation {
     pub(crate) bucket: String,
@@ -243,14 +249,14 @@ pub(crate) struct UploadLocation {
 }
 
 impl UploadLocation {
-    /// An upload id that cannot be one of ours is as unknown as any other.
+    /// An upload ID in another form gives the same error as an unknown one.
     pub(crate) fn new(bucket: String, key: String, id: String) -> S3Result<Self> {
         let ours = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         if ours { Ok(Self { bucket, key, id }) } else { Err(no_such_upload_error(&id)) }
     }
 }
 
-/// Whether the checksum of the whole is to be composed of the parts'.
+/// Whether the checksum of the object is a composite of the checksums of its parts.
 fn resolve_composite(request_head: &RequestHead, requested_algorithm: Option<Algorithm>) -> S3Result<bool> {
     let kind = request_head.headers.get("x-amz-checksum-type").and_then(|kind| kind.to_str().ok());
     let incompatible_type_error = |kind: &str, algorithm: Algorithm| {
@@ -261,6 +267,7 @@ fn resolve_composite(request_head: &RequestHead, requested_algorithm: Option<Alg
     };
     match (kind, requested_algorithm) {
         (None, None) => Ok(false),
+        // The default type of every algorithm except CRC64NVME is composite.
         (None, Some(algorithm)) => Ok(algorithm != Algorithm::Crc64Nvme),
         (Some(_), None) => Err(invalid_request_error(
             "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
@@ -286,7 +293,7 @@ fn checksum_mismatch_error(expected: Algorithm, used: Algorithm) -> s3s::S3Error
     ))
 }
 
-/// The uploaded parts the caller listed, in its order, which must be ascending.
+/// The uploaded parts that the request lists, which must be in ascending order.
 fn select_parts(
     id: &str,
     upload: &Upload,
@@ -305,6 +312,7 @@ fn select_parts(
             return Err(s3_error(400, "InvalidPartOrder", message, &[("UploadId", id)]));
         }
         let etag = strip_quotes(&wanted.etag);
+        // The parts come from the table in the order of their numbers.
         let found = uploaded.binary_search_by_key(&number, |(number, _)| *number).ok();
         let part =
             found.and_then(|at| uploaded.get(at)).map(|(_, part)| part).filter(|part| part.etag == etag);
@@ -323,7 +331,7 @@ fn select_parts(
     Ok(chosen)
 }
 
-/// Vendors differ in how small a part may be, and callers of each are served here.
+/// Vendors have different minimum part sizes, and demo mode serves clients of each.
 fn read_part_bytes_min(request_head: &RequestHead) -> S3Result<u64> {
     let Some(value) = request_head.headers.get(PART_BYTES_MIN_HEADER) else { return Ok(PART_BYTES_MIN) };
     let text = value.to_str().unwrap_or_default();
@@ -361,7 +369,7 @@ fn part_too_small_error(number: u32, part: &Part, bytes_min: u64) -> s3s::S3Erro
     s3_error(400, "EntityTooSmall", message, &elements)
 }
 
-/// The object the parts make.
+/// Builds the object from its parts.
 fn build_object(
     upload: &Upload,
     parts: &[(u32, Part)],
@@ -369,9 +377,9 @@ fn build_object(
     expected_checksum: Option<&(Algorithm, String)>,
 ) -> S3Result<Object> {
     let size = parts.iter().fold(0, |sum: u64, (_, part)| sum.saturating_add(part.segment.length));
-    if let Some(told) = object_size.filter(|told| u64::try_from(*told).ok() != Some(size)) {
+    if let Some(stated) = object_size.filter(|stated| u64::try_from(*stated).ok() != Some(size)) {
         return Err(invalid_request_error(&format!(
-            "The provided 'x-amz-mp-object-size' header value {told} does not match what was computed: {size}"
+            "The provided 'x-amz-mp-object-size' header value {stated} does not match what was computed: {size}"
         )));
     }
     let mut md5 = Md5::new();
@@ -382,7 +390,7 @@ fn build_object(
     let checksum = compute_object_checksum(upload, parts);
     if let Some((algorithm, value)) = expected_checksum {
         let actual = checksum.as_ref().and_then(|checksum| checksum.value_for(*algorithm));
-        // A composite value may come without its count.
+        // S3 accepts a composite value without the number of parts.
         let is_equal = actual
             .as_ref()
             .is_some_and(|held| held == value || held.split('-').next() == Some(value.as_str()));
@@ -422,7 +430,7 @@ fn compute_object_crc64(parts: &[(u32, Part)]) -> Option<u64> {
     segments.fold(first, |sum, next| combine_crc64(sum, next.crc64, next.length))
 }
 
-/// A conditional completion is decided against what was there when the upload began.
+/// The condition of a completion also fails if the object changed since the upload was created.
 fn check_conflict(writing: &MetadataWriter<'_>, at: &UploadLocation, upload: &Upload) -> S3Result<()> {
     let current = writing.find_current_version(&at.bucket, &at.key)?;
     if current.is_none_or(|found| found.rank >= upload.rank) {

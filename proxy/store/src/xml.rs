@@ -1,4 +1,7 @@
-//! Small XML documents as trees: a bounded reader, and a writer that gives the same tree back.
+//! Small XML documents as trees: a bounded reader, and a writer that reproduces the same tree.
+
+// This is not the tree of blobfish_dialects::encoding::xml: settings documents are stored and returned unchanged, so
+// the tree keeps `xsi:type`, mixed text, and empty elements, and the limits are those of S3's own documents.
 
 use crate::errors::malformed_xml_error;
 use quick_xml::Reader;
@@ -6,18 +9,18 @@ use quick_xml::events::{BytesStart, Event};
 use s3s::S3Result;
 use std::fmt::Write as _;
 
-/// Nesting that no document of S3 reaches.
+/// The maximum depth. No document of S3 is that deep.
 const DEPTH_MAX: usize = 16;
-/// Attributes of one element.
+/// The maximum number of attributes of one element.
 const ATTRIBUTES_MAX: usize = 32;
 const S3_NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 const XSI_NAMESPACE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
-/// An element: its name without namespace prefix, and what is inside.
+/// An element: its name without namespace prefix, and its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Element {
     pub(crate) name: String,
-    /// `xsi:type`, the one attribute that means something to S3.
+    /// `xsi:type`, the only attribute with a meaning in S3.
     pub(crate) xsi_type: Option<String>,
     /// Text directly inside, unescaped.
     pub(crate) text: String,
@@ -55,15 +58,15 @@ impl Element {
         self.children_with_name(name).map(|child| child.text.as_str())
     }
 
-    /// Reads a whole document. Namespaces, comments and white space between elements are passed over.
+    /// Reads a whole document. Namespaces, comments and white space between elements are ignored.
     ///
     /// # Errors
-    /// 400 `MalformedXML`; a document type declaration is one, whatever it says.
+    /// 400 `MalformedXML`, also for a document type declaration.
     pub(crate) fn parse(bytes: &[u8]) -> S3Result<Self> {
         parse_document(bytes).ok_or_else(malformed_xml_error)
     }
 
-    /// The document this element is the root of.
+    /// The document with this element as its root.
     pub(crate) fn to_document(&self) -> String {
         let mut out =
             format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{} xmlns=\"{S3_NAMESPACE}\"", self.name);
@@ -99,7 +102,7 @@ fn escape_text(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            // Read back as LF otherwise.
+            // A reader would convert it to LF.
             '\r' => out.push_str("&#13;"),
             other => out.push(other),
         }
@@ -176,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn writes_documents_that_can_be_parsed() {
         let mut grantee =
             Element::with_children("Grantee", vec![Element::with_text("ID", " a<b>&\"c\"\r\n\u{817e} ")]);
         grantee.xsi_type = Some("CanonicalUser".to_owned());
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_rejected() {
+    fn rejects_invalid_documents() {
         for bad in [
             "",
             "text",

@@ -1,4 +1,4 @@
-//! Appending to objects: positions, what is kept of the first piece, what the whole is worth.
+//! Appends to objects: offsets, attributes of the first append, checksums of the result.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +35,7 @@ async fn append_object(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pieces_make_one_object() {
+async fn appends_build_one_object() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let one = append_object(s3, "box/a", "0", &[("x-amz-meta-a", "b"), ("content-type", "x/y")], b"hello ")
@@ -62,7 +62,7 @@ async fn pieces_make_one_object() {
     assert_ne!(got.header("etag"), Some(format!("\"{}\"", compute_md5_hex(b"hello world")).as_str()));
     assert_eq!(got.header("x-amz-checksum-crc64nvme"), Some("jSnVw/bqjr4="));
     assert_eq!(s3.get_object("box/a", &[("range", "bytes=4-7")]).await.expect_success().text(), "o wo");
-    // An empty piece changes nothing; one that breaks its promise neither.
+    // An empty append changes nothing, and neither does one with a wrong digest.
     assert_eq!(
         append_object(s3, "box/a", "11", &[], b"").await.expect_success().header("etag"),
         two.header("etag")
@@ -71,7 +71,7 @@ async fn pieces_make_one_object() {
         .await
         .expect_error(400, "BadDigest");
     assert_eq!(s3.get_object("box/a", &[]).await.expect_success().text(), "hello world");
-    // The copy is an object as any other.
+    // The copy is a normal object.
     s3.copy_object("box/a", "box/copy", &[]).await.expect_success();
     let copy = s3.get_object("box/copy", &[]).await.expect_success();
     assert_eq!((copy.text().as_str(), copy.header("x-blobfish-object-type")), ("hello world", None));
@@ -81,7 +81,7 @@ async fn pieces_make_one_object() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_piece_begins_where_the_object_ends() {
+async fn rejects_an_append_at_another_offset() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let wrong = append_object(s3, "box/a", "1", &[], b"x").await.expect_error(400, "InvalidWriteOffset");
@@ -105,7 +105,7 @@ async fn a_piece_begins_where_the_object_ends() {
         .await
         .expect_error(501, "NotImplemented");
     assert_eq!(s3.get_object("box/a", &[]).await.expect_success().text(), "abc");
-    // Of many at once one is right.
+    // Of several concurrent appends at one offset, one succeeds.
     let racing: Vec<_> = (0..8)
         .map(|_| {
             let s3 = s3.clone();
@@ -120,7 +120,7 @@ async fn a_piece_begins_where_the_object_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_that_is_appended_to_stays_one() {
+async fn an_append_changes_the_current_version() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.set_versioning("box", "Enabled").await;
@@ -138,7 +138,7 @@ async fn a_version_that_is_appended_to_stays_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_piece_is_sealed_as_the_first() {
+async fn every_append_uses_the_encryption_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Dir(folder.path().to_owned());
     let server = TestServer::start(location.clone()).await;

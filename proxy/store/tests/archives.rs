@@ -35,7 +35,7 @@ fn build_restore_request(days: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn archived_bytes_need_a_restore() {
+async fn reading_an_archived_object_needs_a_restore() {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Dir(folder.path().to_owned());
     let server = TestServer::start(location.clone()).await;
@@ -111,7 +111,7 @@ async fn archived_bytes_need_a_restore() {
             .len(),
         0
     );
-    // A copy is archived anew, and a restored object is thawed by copying it onto itself.
+    // A copy is archived again. A copy onto itself makes a restored object permanent.
     s3.copy_object("box/GLACIER", "box/again", &[(CLASS, "GLACIER")]).await.expect_success();
     s3.get_object("box/again", &[]).await.expect_error(403, "InvalidObjectState");
     s3.copy_object("box/GLACIER", "box/GLACIER", &[]).await.expect_success();
@@ -127,7 +127,7 @@ async fn get_object_attributes(s3: &TestClient, path: &str, headers: &[(&str, &s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attributes_of_a_plain_object() {
+async fn returns_attributes_of_a_plain_object() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("box/a", &[], b"hello world").await.expect_success();
@@ -200,7 +200,7 @@ async fn attributes_of_a_plain_object() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attributes_of_parts() {
+async fn returns_attributes_of_parts() {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Dir(folder.path().to_owned());
     let server = TestServer::start(location.clone()).await;
@@ -235,7 +235,7 @@ async fn attributes_of_parts() {
         (got.element_text("ChecksumType").as_str(), got.element_text("IsTruncated").as_str()),
         ("COMPOSITE", "false")
     );
-    // Published for these two parts; the whole stands without its count.
+    // The published value for these two parts. The composite value has no number of parts here.
     assert_eq!(got.element_texts("ChecksumSHA256")[0], "zTBnwsNWVkdz0PwZObp0pDCxhYpP8sndExucneRKiO0=");
     assert_eq!(
         (got.element_texts("PartNumber"), got.element_texts("Size")),

@@ -1,4 +1,5 @@
-//! What was stored comes back as it was, or not at all: values of headers, bytes on a disk, checksums, places in a list.
+//! Stored data is returned unchanged or not at all: header values, bytes on the disk, checksums, positions in a
+//! listing.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,7 +40,7 @@ async fn put_unsigned(s3: &TestClient, path: &str, headers: &[(&str, &[u8])]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_come_back_byte_by_byte() {
+async fn returns_header_values_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
@@ -80,7 +81,7 @@ async fn values_come_back_byte_by_byte() {
     server.stop().await;
 }
 
-/// A request signed by hand, over bytes: the SDK's signer takes text only.
+/// A request that is signed by hand, over bytes: the SDK's signer supports only text.
 async fn put_with_signed_header(
     s3: &TestClient,
     path: &str,
@@ -130,7 +131,7 @@ async fn put_with_signed_header(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signed_bytes_are_verified_and_stored() {
+async fn verifies_and_stores_signed_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
@@ -146,7 +147,7 @@ async fn signed_bytes_are_verified_and_stored() {
         );
         s3.delete_object("box/a", "").await.expect_success();
     }
-    // What is not signed and has to be is refused, whatever its bytes.
+    // An unsigned header that must be signed is rejected, whatever its bytes.
     let mut request = s3.build_request("PUT", "box/a", "", &[], SignableBody::Bytes(b"x"), full_body(b"x"));
     request.headers_mut().insert("x-amz-meta-name", HeaderValue::from_bytes(b"\xe9").unwrap());
     s3.send_raw(request).await.expect_error(403, "AccessDenied");
@@ -165,7 +166,7 @@ fn flip_bit(file: &Path, at: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_byte_is_never_served() {
+async fn never_serves_a_corrupted_byte() {
     for sealed in [&[][..], &[("x-amz-server-side-encryption", "AES256")]] {
         let folder = tempfile::tempdir().unwrap();
         let server = start_with_bucket(folder.path()).await;
@@ -184,12 +185,12 @@ async fn a_flipped_byte_is_never_served() {
         )
         .await
         .expect_error(500, "InternalError");
-        // What is read besides is right, and so is the answer that needs no bytes.
+        // Reads of undamaged bytes succeed, and so does a response without a body.
         let range = s3.get_object("box/a", &[("range", "bytes=1000000-1000009")]).await.expect_success();
         assert_eq!(range.body, body[1_000_000..1_000_010]);
         s3.head_object("box/a", &[]).await.expect_success();
         flip_bit(&file, 10);
-        // Later than what was told already: the connection breaks before the end.
+        // The damage is after the bytes that were sent already: the connection is closed before the end.
         flip_bit(&file, 2_999_999);
         let request = s3.build_request("GET", "box/a", "", &[], SignableBody::Bytes(b""), full_body(b""));
         let answer = s3.send_for_head(request).await;
@@ -215,7 +216,7 @@ const HELLO_CHECKSUMS: [(&str, &str); 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_newer_checksums_are_checked_stored_and_returned() {
+async fn verifies_stores_and_returns_the_newer_checksums() {
     let folder = tempfile::tempdir().unwrap();
     let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
@@ -294,7 +295,7 @@ async fn the_newer_checksums_are_checked_stored_and_returned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_attributes_of_parts_come_in_pages() {
+async fn returns_attributes_of_parts_in_pages() {
     let folder = tempfile::tempdir().unwrap();
     let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
@@ -337,7 +338,7 @@ async fn the_attributes_of_parts_come_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_proxy_states_how_small_parts_may_be() {
+async fn uses_the_minimum_part_size_of_the_proxy() {
     let folder = tempfile::tempdir().unwrap();
     let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
@@ -370,9 +371,9 @@ async fn the_proxy_states_how_small_parts_may_be() {
     server.stop().await;
 }
 
-/// As boto3's `object_versions.delete_object()` does it: a page is listed, what is on it deleted, the next one listed.
+/// Like boto3's `object_versions.delete_object()`: lists a page, deletes its versions, and lists the next page.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listing_goes_on_after_a_version_that_is_gone() {
+async fn a_listing_continues_after_a_deleted_version() {
     let folder = tempfile::tempdir().unwrap();
     let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
@@ -397,7 +398,7 @@ async fn a_listing_goes_on_after_a_version_that_is_gone() {
     }
     assert_eq!(seen, ["a", "b", "b", "c"]);
     assert_eq!(s3.delete_object("box", "").await.expect_success().status, 204);
-    // Who makes the marker of the version's own id goes on as well; what is no id at all is refused.
+    // A version ID works as the marker too. An invalid ID is rejected.
     s3.put_object("box", &[], b"").await.expect_success();
     s3.put_object("box/z", &[], b"x").await.expect_success();
     let after = |id: &str| format!("versions=&key-marker=b&version-id-marker={id}");
@@ -410,7 +411,7 @@ async fn a_listing_goes_on_after_a_version_that_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_without_parts_has_one() {
+async fn an_object_without_parts_has_one_part() {
     let folder = tempfile::tempdir().unwrap();
     let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;

@@ -29,7 +29,7 @@ async fn start_with_locked_bucket(location: Location) -> TestServer {
     server
 }
 
-/// Puts with the promise a lock needs; the answer's version.
+/// Puts an object with the digest that a lock needs. Returns the version ID.
 async fn put_with_md5(s3: &TestClient, path: &str, headers: &[(&str, &str)]) -> TestResponse {
     let md5 = compute_md5_base64(b"body");
     s3.put_object(path, &[headers, &[("content-md5", md5.as_str())]].concat(), b"body").await
@@ -71,7 +71,7 @@ fn build_default_retention(mode: &str, period: &str) -> String {
     format!("<Rule><DefaultRetention><Mode>{mode}</Mode>{period}</DefaultRetention></Rule>")
 }
 
-/// The time in so many seconds, as XML tells it, in whole seconds.
+/// The time after a number of seconds, in the form of XML documents.
 fn format_date_from_now(seconds: u64) -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs() + seconds);
@@ -81,7 +81,7 @@ fn format_date_from_now(seconds: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_lock_of_a_bucket() {
+async fn configures_the_lock_of_a_bucket() {
     let server = start_with_locked_bucket(Location::Memory).await;
     let s3 = &server.client;
     s3.put_object("plain", &[], b"").await.expect_success();
@@ -124,7 +124,7 @@ async fn the_lock_of_a_bucket() {
         (told.element_text("Mode").as_str(), told.element_text("Years").as_str()),
         ("COMPLIANCE", "2")
     );
-    // Later, where there are versions already.
+    // Also for a bucket that already has versions.
     s3.set_versioning("plain", "Enabled").await;
     put_lock_configuration(s3, "plain", &build_default_retention("GOVERNANCE", "<Days>3</Days>"))
         .await
@@ -136,7 +136,7 @@ async fn the_lock_of_a_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_that_lock() {
+async fn locks_with_headers() {
     let server = start_with_locked_bucket(Location::Memory).await;
     let s3 = &server.client;
     s3.put_object("plain", &[], b"").await.expect_success();
@@ -202,11 +202,11 @@ async fn headers_that_lock() {
             delete_version(s3, path, id, &[BYPASS]).await.expect_error(403, "AccessDenied");
         }
     }
-    // Neither is carried by a copy.
+    // A copy does not inherit retention or hold.
     s3.copy_object("box/a", "box/d", &[]).await.expect_success();
     let copy = s3.head_object("box/d", &[]).await.expect_success();
     assert_eq!((copy.header(MODE), copy.header(UNTIL), copy.header(HOLD)), (None, None, None));
-    // Nor does a lock stop a new version, or a marker.
+    // A lock does not prevent a new version or a delete marker.
     assert_eq!(s3.put_object("box/a", &[], b"new").await.expect_success().status, 200);
     assert_eq!(
         s3.delete_object("box/a", "").await.expect_success().header("x-amz-delete-marker"),
@@ -216,7 +216,7 @@ async fn headers_that_lock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_delete_what() {
+async fn protects_locked_versions_from_deletion() {
     let server = start_with_locked_bucket(Location::Memory).await;
     let s3 = &server.client;
     let message = "Access Denied because object protected by object lock.";
@@ -260,7 +260,7 @@ async fn who_may_delete_what() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retention_only_grows() {
+async fn retention_can_only_be_extended() {
     let server = start_with_locked_bucket(Location::Memory).await;
     let s3 = &server.client;
     s3.put_object("plain", &[], b"").await.expect_success();
@@ -298,7 +298,7 @@ async fn retention_only_grows() {
     put_retention(s3, "box/a", "GOVERNANCE", LATE_DATE, &[BYPASS]).await.expect_success();
     s3.send("PUT", "box/a", "retention=", &[BYPASS], none).await.expect_success();
     told("box/a").await.expect_error(404, "NoSuchObjectLockConfiguration");
-    // An offset counts.
+    // An offset of the date is respected.
     put_retention(s3, "box/a", "COMPLIANCE", "2060-01-01T02:00:00+02:00", &[]).await.expect_success();
     assert_eq!(told("box/a").await.expect_success().element_text("RetainUntilDate"), LATE_DATE);
     for headers in [vec![], vec![BYPASS]] {
@@ -323,7 +323,7 @@ async fn retention_only_grows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn legal_holds() {
+async fn sets_and_removes_legal_holds() {
     let server = start_with_locked_bucket(Location::Memory).await;
     let s3 = &server.client;
     s3.put_object("plain", &[], b"").await.expect_success();
@@ -347,7 +347,7 @@ async fn legal_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn defaults_and_reopening() {
+async fn applies_defaults_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Dir(folder.path().to_owned());
     let server = start_with_locked_bucket(location.clone()).await;

@@ -29,7 +29,7 @@ async fn start_with_bucket() -> TestServer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn buckets() {
+async fn creates_lists_and_deletes_buckets() {
     let server = TestServer::start(Location::Memory).await;
     let s3 = &server.client;
     s3.head_object("box", &[]).await.expect_empty_error(404);
@@ -83,7 +83,7 @@ async fn buckets() {
         s3.delete_object("box/a", &format!("versionId={version}")).await.expect_success();
     }
     assert!(marker.header("x-amz-version-id").is_some());
-    // What was begun and never completed ends with the bucket, as at TestClient.
+    // Uploads that were not completed are deleted with the bucket.
     let id = s3.begin_upload("box/b", &[]).await;
     let etag =
         s3.upload_part("box/b", &id, 1, &[], HELLO).await.expect_success().header("etag").unwrap().to_owned();
@@ -115,7 +115,7 @@ impl ExpectEmptyError for support::TestResponse {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_comes_back_as_it_was_put() {
+async fn returns_an_object_unchanged() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let given = [
@@ -191,7 +191,7 @@ async fn an_object_comes_back_as_it_was_put() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ranges_and_read_conditions() {
+async fn evaluates_ranges_and_read_conditions() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("box/a", &[], HELLO).await.expect_success();
@@ -264,7 +264,7 @@ async fn ranges_and_read_conditions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_keys_everywhere() {
+async fn supports_unusual_keys_in_every_operation() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("out", &[], b"").await.expect_success();
@@ -317,7 +317,7 @@ async fn hostile_keys_everywhere() {
     let too_long = format!("box/{}", "k".repeat(1025));
     s3.put_object(&too_long, &[], b"").await.expect_error(400, "KeyTooLongError");
     s3.copy_object(&too_long, "out/x", &[]).await.expect_error(400, "KeyTooLongError");
-    // The control: what an encoded `?` must not be taken for.
+    // The control: an encoded `?` must not be confused with this.
     s3.put_object("box/why", &[], b"another").await.expect_success();
     s3.copy_object("box/why?.png", "out/which", &[]).await.expect_success();
     assert_eq!(s3.get_object("out/which", &[]).await.body, "why?.png");
@@ -328,7 +328,7 @@ async fn hostile_keys_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copy_source_grammar() {
+async fn parses_copy_sources() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     for key in ["a b", "a+b", "why?.png", "why", "\u{6587}"] {
@@ -376,7 +376,7 @@ async fn copy_source_grammar() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_source_condition_holds_and_fails() {
+async fn evaluates_every_source_condition() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("box/a", &[], HELLO).await.expect_success();
@@ -424,7 +424,7 @@ async fn every_source_condition_holds_and_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn directives_and_what_is_never_inherited() {
+async fn applies_directives_and_never_inherits_acl_class_or_encryption() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let given = [
@@ -493,7 +493,7 @@ async fn directives_and_what_is_never_inherited() {
         );
     }
 
-    // A copy goes on when its source is gone, shared bytes or not.
+    // A copy stays readable after its source is deleted, with or without shared bytes.
     s3.copy_object("box/a", "box/shared", &[("x-amz-server-side-encryption", "AES256")])
         .await
         .expect_success();
@@ -506,7 +506,7 @@ async fn directives_and_what_is_never_inherited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copying_onto_itself() {
+async fn copies_an_object_onto_itself() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("box/a", &[("x-amz-meta-a", "1")], HELLO).await.expect_success();
@@ -528,7 +528,7 @@ async fn copying_onto_itself() {
         assert_eq!(s3.get_object("box/a", &[]).await.expect_success().body, HELLO, "{enough:?}");
     }
     assert_eq!(s3.head_object("box/a", &[]).await.header("x-amz-meta-a"), None);
-    // An older version may be restored; the current one, even by its id, not.
+    // An older version can be restored by a copy; the current one cannot, even by its ID.
     s3.set_versioning("box", "Enabled").await;
     let old = s3
         .put_object("box/v", &[], b"old")
@@ -556,7 +556,7 @@ async fn copying_onto_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn write_conditions() {
+async fn evaluates_write_conditions() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("box/src", &[], b"src").await.expect_success();
@@ -585,7 +585,7 @@ async fn write_conditions() {
         .expect_error(412, "PreconditionFailed");
     s3.copy_object("box/src", "box/a", &[("if-match", &etag)]).await.expect_success();
 
-    // An upload that began before the key was written conflicts; one after it fails plainly.
+    // An upload that was created before the key was written conflicts; one created after it fails the condition.
     let early = s3.begin_upload("box/m", &[]).await;
     let part = s3
         .upload_part("box/m", &early, 1, &[], b"p")
@@ -623,7 +623,7 @@ async fn write_conditions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn versions() {
+async fn keeps_and_deletes_versions() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("box/k", &[], b"0").await.expect_success();
@@ -723,7 +723,7 @@ async fn versions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn listings_page_like_a_plain_model() {
+async fn listings_match_a_simple_model() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let mut keys: Vec<String> = [
@@ -787,7 +787,7 @@ async fn listings_page_like_a_plain_model() {
     );
 }
 
-/// Keys and prefixes as one sequence in order.
+/// Keys and prefixes in one sorted sequence.
 fn list_expected_entries(keys: &[String], prefix: &str, delimiter: &str) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for key in keys.iter().filter(|key| key.starts_with(prefix)) {
@@ -852,7 +852,7 @@ async fn list_all_pages(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleting_many() {
+async fn deletes_several_objects() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     for key in ["a", "b&c", "d"] {
@@ -914,7 +914,7 @@ async fn deleting_many() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn multipart_uploads() {
+async fn completes_multipart_uploads() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let (first, last) = (vec![b'a'; 5_242_880], vec![b'b'; 10]);
@@ -988,7 +988,7 @@ async fn multipart_uploads() {
         .expect_success();
     assert_eq!(done.element_text("ETag"), "\"8b0be7847da5564ae08e97af63b60885-2\"");
     assert_eq!(done.element_text("ChecksumCRC64NVME"), "om/L0dM0gF4=");
-    // Who lost the answer asks again and gets it; who asks for something else does not.
+    // A repeated completion returns the same response; a different one is rejected.
     let again = s3
         .complete_upload("box/m", &id, &[(1, &one.replace('"', "")), (3, &new_three)], &[])
         .await
@@ -1012,7 +1012,7 @@ async fn multipart_uploads() {
     let second = s3.send("GET", "box/m", "partNumber=2", &[], b"").await.expect_success();
     assert_eq!((second.text().as_str(), second.header("x-amz-mp-parts-count")), ("bbbbbbbbbb", Some("2")));
 
-    // A copy of it is one piece with a plain ETag.
+    // A copy of it has one part and a plain ETag.
     let whole = [first.as_slice(), &last].concat();
     assert_eq!(
         s3.copy_object("box/m", "box/copy", &[]).await.expect_success().element_text("ETag"),
@@ -1053,7 +1053,7 @@ async fn multipart_uploads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn part_copy_ranges() {
+async fn copies_ranges_to_parts() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("box/ten", &[], b"0123456789").await.expect_success();
@@ -1085,7 +1085,7 @@ async fn part_copy_ranges() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tags_and_acls() {
+async fn sets_tags_and_acls() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("box/a", &[], HELLO).await.expect_success();

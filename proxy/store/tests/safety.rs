@@ -1,4 +1,4 @@
-//! Integrity, encryption, durability, limits and who is let in.
+//! Integrity, encryption, durability, limits and authentication.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,7 +39,7 @@ fn list_data_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_promise_stores_nothing() {
+async fn a_wrong_digest_stores_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer::start(Location::Dir(folder.path().to_owned())).await;
     let s3 = &server.client;
@@ -130,7 +130,7 @@ async fn put_with_trailer(s3: &TestClient, key: &str, declared: usize, body: &st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn trailers_are_checked() {
+async fn verifies_trailers() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let good = "6\r\nhello \r\n5\r\nworld\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n";
@@ -147,7 +147,7 @@ async fn trailers_are_checked() {
         (11, "6\r\nhello \r\n0\r\nx-amz-checksum-crc32:7IxaKA==\r\n\r\n"),
         (10, good),
         (12, good),
-        // Nothing is announced behind it, so that only the empty chunk tells that it is whole.
+        // There is no trailer, so that only the empty chunk marks the end.
         (0, ""),
     ] {
         let answer = put_with_trailer(s3, "box/b", declared, cut).await;
@@ -156,9 +156,9 @@ async fn trailers_are_checked() {
     s3.get_object("box/b", &[]).await.expect_error(404, "NoSuchKey");
 }
 
-/// A client that is gone before its empty upload is whole changes nothing.
+/// A client that disconnects before its empty body is complete changes nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_without_its_end_is_none() {
+async fn rejects_a_chunked_body_without_its_last_chunk() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let signed = [("content-encoding", "aws-chunked"), ("x-amz-decoded-content-length", "0")];
@@ -189,7 +189,7 @@ async fn an_upload_without_its_end_is_none() {
             assert_eq!(s3.get_object("box/old", &[]).await.expect_success().body, HELLO, "{framing} {body}");
         }
     }
-    // One that is meant.
+    // A complete one is stored.
     let (payload, body) = (
         SignableBody::Precomputed(TRAILER.to_owned()),
         full_body(b"0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"),
@@ -199,7 +199,7 @@ async fn an_upload_without_its_end_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn composite_checksums() {
+async fn verifies_composite_checksums() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let (first, last) = (vec![b'a'; 5_242_880], vec![b'b'; 10]);
@@ -278,7 +278,7 @@ fn as_pairs(headers: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn customer_keys() {
+async fn encrypts_with_customer_keys() {
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer::start(Location::Dir(folder.path().to_owned())).await;
     let s3 = &server.client;
@@ -310,7 +310,7 @@ async fn customer_keys() {
         .expect_success();
     assert_eq!(range.body, body[1_000_003..=1_900_000]);
 
-    // Not a byte of it is on disk; of a plain object every byte is.
+    // The disk contains no plain byte of it, but every byte of an unencrypted object.
     let on_disk = || {
         list_data_files(folder.path())
             .iter()
@@ -405,7 +405,7 @@ async fn managed_encryption_survives_a_restart_and_a_lost_key_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_written_is_there_after_reopening_and_nothing_else() {
+async fn reopening_keeps_all_objects_and_removes_unused_files() {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Dir(folder.path().to_owned());
     let server = TestServer::start(location.clone()).await;
@@ -422,7 +422,7 @@ async fn what_was_written_is_there_after_reopening_and_nothing_else() {
     assert!(matches!(Store::open(build_options(location.clone())), Err(OpenError::InUse(_))));
     server.stop().await;
 
-    // As a crash between file and row leaves it.
+    // The state after a crash between writing the file and the row.
     let shard = folder.path().join("data/ab");
     std::fs::create_dir_all(&shard).unwrap();
     std::fs::write(shard.join("ab00000000000000000000000000cafe"), b"left over").unwrap();
@@ -449,7 +449,7 @@ async fn what_was_written_is_there_after_reopening_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_puts_leave_one_whole_object() {
+async fn concurrent_puts_leave_one_complete_object() {
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer::start(Location::Dir(folder.path().to_owned())).await;
     let s3 = &server.client;
@@ -466,7 +466,7 @@ async fn concurrent_puts_leave_one_whole_object() {
     assert!(got.body.iter().all(|byte| *byte == got.body[0]));
     assert_eq!(got.header("etag").unwrap().trim_matches('"'), compute_md5_hex(&got.body));
     assert_eq!(list_data_files(folder.path()).len(), 1);
-    // Of puts that want to be the first, one is.
+    // Of several puts with If-None-Match, exactly one succeeds.
     let firsts = (0..8_u8).map(|n| {
         let s3 = s3.clone();
         tokio::spawn(async move {
@@ -484,7 +484,7 @@ async fn concurrent_puts_leave_one_whole_object() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_finishes_what_it_began() {
+async fn a_reader_can_finish_after_the_object_is_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer::start(Location::Dir(folder.path().to_owned())).await;
     let s3 = &server.client;
@@ -527,7 +527,7 @@ async fn a_reader_finishes_what_it_began() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_right_key_is_let_in() {
+async fn accepts_only_the_right_access_key() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("box/a", &[], HELLO).await.expect_success();
@@ -543,7 +543,7 @@ async fn only_the_right_key_is_let_in() {
         .expect_error(501, "NotImplemented");
     let bare = http::Request::get(format!("http://{}/box/a", s3.address)).body(full_body(b"")).unwrap();
     s3.send_raw(bare).await.expect_error(403, "AccessDenied");
-    // Signed, then changed: another path, another header, a header that nobody signed.
+    // Signed, then changed: another path, another header, an unsigned header.
     let build_signed_request =
         || s3.build_request("GET", "box/a", "", &[], SignableBody::Bytes(b""), full_body(b""));
     s3.send_raw(build_signed_request()).await.expect_success();
@@ -563,7 +563,7 @@ async fn only_the_right_key_is_let_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_is_bounded_and_given_back() {
+async fn memory_is_limited_and_freed() {
     let store = Store::open_with_memory_limit(build_options(Location::Memory), 3_000_000).unwrap();
     let server = TestServer::with_store(store).await;
     let s3 = &server.client;
@@ -616,7 +616,7 @@ impl OtherProcess {
         for _ in 0..500 {
             if let Ok(Ok(address)) = std::fs::read_to_string(&port_file).map(|text| text.parse()) {
                 other.s3 = TestClient::new(address);
-                // The lock holds between processes too.
+                // The lock also works between processes.
                 let location = Location::Dir(folder.join("store"));
                 assert!(matches!(Store::open(build_options(location)), Err(OpenError::InUse(_))));
                 return other;
@@ -626,7 +626,7 @@ impl OtherProcess {
         panic!("the other process did not start");
     }
 
-    /// A server whose folder is a disk of its own; none where this machine does not let us mount one.
+    /// A server whose directory is a separate disk; `None` if this machine does not allow a mount.
     #[cfg(target_os = "linux")]
     async fn start_on_small_disk(folder: &Path, megabytes: u32) -> Option<Self> {
         const MOUNT: &str = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
@@ -679,7 +679,7 @@ fn other_process() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_never_shows_part_of_an_object() {
+async fn a_kill_never_exposes_part_of_an_object() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = 0_u32;
     for round in 0..4_u32 {
@@ -742,7 +742,7 @@ async fn a_kill_never_shows_part_of_an_object() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_reported_as_one_and_is_no_end() {
+async fn recovers_from_a_full_disk() {
     let folder = tempfile::tempdir().unwrap();
     let Some(other) = OtherProcess::start_on_small_disk(folder.path(), 32).await else {
         return println!("no disk of its own: not tested");
@@ -762,7 +762,7 @@ async fn a_full_disk_is_reported_as_one_and_is_no_end() {
     };
     assert!(full_at(1_000_000).await > 5);
     full_at(5_000).await;
-    // Something else takes what was left for the database.
+    // Another file uses the space that was reserved for the database.
     let disk = PathBuf::from(format!("/proc/{}/root", other.child.id()));
     let junk = disk.join(folder.path().strip_prefix("/").unwrap()).join("store/junk");
     let mut file = std::fs::File::create(&junk).unwrap();
@@ -770,13 +770,13 @@ async fn a_full_disk_is_reported_as_one_and_is_no_end() {
     drop(file);
     let mut refused = 0;
     for n in 0..20_000 {
-        // Only the database grows by these.
+        // These grow only the database.
         let answer = s3.send("POST", &format!("box/{n:0>1000}"), "uploads=", &[], b"").await;
         if !answer.status.is_success() {
             answer.expect_error(507, "InsufficientStorage");
             refused += 1;
         }
-        // What can be read stays readable all the time.
+        // Objects stay readable all the time.
         assert_eq!(s3.get_object("box/kept", &[]).await.expect_success().body, HELLO, "{n}");
         if refused == 3 {
             break;
@@ -795,7 +795,7 @@ async fn a_full_disk_is_reported_as_one_and_is_no_end() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_take_little_memory() {
+async fn large_bodies_need_little_memory() {
     const CHUNK: usize = 64 * 1024;
     const CHUNKS: usize = 1024;
     let folder = tempfile::tempdir().unwrap();

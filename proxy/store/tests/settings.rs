@@ -92,12 +92,12 @@ fn inventory(id: &str) -> String {
     )
 }
 
-/// As it comes back: with prolog and namespace.
+/// The document as it is returned: with prolog and namespace.
 fn to_stored_document(document: &str) -> String {
     format!("{PROLOG}{}", document.replacen('>', &format!("{XMLNS}>"), 1))
 }
 
-/// Sub-resource, document, the status of its PUT, what is answered without it.
+/// Subresource, document, status of its PUT, response if it is not configured.
 const SETTINGS: [(&str, &str, u16, Result<&str, &str>); 11] = [
     ("cors=", CORS, 200, Err("NoSuchCORSConfiguration")),
     ("lifecycle=", LIFECYCLE, 200, Err("NoSuchLifecycleConfiguration")),
@@ -121,7 +121,7 @@ fn check_unset(answer: TestResponse, unset: Result<&str, &str>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_setting_comes_back_whole_and_goes() {
+async fn stores_returns_and_deletes_every_setting() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     for (query, document, status, unset) in SETTINGS {
@@ -133,7 +133,7 @@ async fn every_setting_comes_back_whole_and_goes() {
         let got = get_setting(s3, "box", query).await.expect_success();
         assert_eq!(got.text(), to_stored_document(document));
         assert_eq!(got.header("content-type"), Some("application/xml"));
-        // Put again as it came: namespaces and the prolog are nothing to it.
+        // Put again as returned: namespaces and the prolog are ignored.
         put_setting(s3, "box", query, &got.text()).await.expect_success();
         assert_eq!(get_setting(s3, "box", query).await.expect_success().text(), to_stored_document(document));
         for bad in
@@ -164,13 +164,13 @@ async fn every_setting_comes_back_whole_and_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_is_rejected() {
+async fn rejects_policies() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     for wanted in ["policy=", "policyStatus="] {
         get_setting(s3, "box", wanted).await.expect_error(404, "NoSuchBucketPolicy");
     }
-    // Nobody would enforce it, so it is not taken.
+    // The store would not enforce a policy, so it is rejected.
     put_setting(s3, "box", "policy=", POLICY).await.expect_error(501, "NotImplemented");
     for wanted in ["policy=", "policyStatus="] {
         get_setting(s3, "box", wanted).await.expect_error(404, "NoSuchBucketPolicy");
@@ -181,7 +181,7 @@ async fn a_policy_is_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_whose_owner_has_everything_takes_no_acls() {
+async fn rejects_acls_in_a_bucket_with_acls_disabled() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let enforced = OWNERSHIP.replace("BucketOwnerPreferred", "BucketOwnerEnforced");
@@ -209,7 +209,7 @@ async fn a_bucket_whose_owner_has_everything_takes_no_acls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rules_within_a_document() {
+async fn checks_rules_within_a_document() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let rule = |inner: &str| format!("<LifecycleConfiguration><Rule>{inner}</Rule></LifecycleConfiguration>");
@@ -327,7 +327,7 @@ async fn rules_within_a_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_default_encryption_applies_to_what_is_written() {
+async fn applies_the_default_encryption_to_writes() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let sealed = "x-amz-server-side-encryption";
@@ -357,7 +357,7 @@ async fn a_default_encryption_applies_to_what_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn inventory_configurations() {
+async fn stores_inventory_configurations() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let put = |id: String| async move {
@@ -395,7 +395,7 @@ async fn inventory_configurations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_survive_reopening_and_go_with_the_bucket() {
+async fn settings_survive_reopening_and_are_deleted_with_the_bucket() {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Dir(folder.path().to_owned());
     let server = TestServer::start(location.clone()).await;
@@ -432,7 +432,7 @@ async fn settings_survive_reopening_and_go_with_the_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_method_a_sub_resource_lacks_never_reaches_the_bucket_or_the_object() {
+async fn an_unsupported_method_of_a_subresource_never_reaches_the_bucket_or_the_object() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("empty", &[], b"").await.expect_success();
@@ -464,7 +464,7 @@ async fn send_unsigned_options(s3: &TestClient, path: &str, headers: &[(&str, &s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pre_flight_requests() {
+async fn handles_preflight_requests() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let (method, wanted) = ("access-control-request-method", "access-control-request-headers");
@@ -514,12 +514,12 @@ async fn pre_flight_requests() {
         .expect_success();
     assert_eq!(any.header("access-control-allow-origin"), Some("*"));
     assert_eq!(any.header("access-control-allow-credentials"), None);
-    // The signed control: OPTIONS is nothing else.
+    // The control, a signed request: OPTIONS is always a preflight.
     s3.send("OPTIONS", "box/a", "", &[page, (method, "GET")], b"").await.expect_success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn responses_to_a_page() {
+async fn adds_cors_headers_to_responses() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("box/a", &[], b"a").await.expect_success();
@@ -548,7 +548,7 @@ async fn responses_to_a_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_configurations_with_ids() {
+async fn stores_other_configurations_with_ids() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     let both = "<Filter><And><Prefix>a/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>";

@@ -1,4 +1,4 @@
-// The console. What it shows was written by strangers: text goes into the page as text, never as markup.
+// The console. It shows text that clients have written, so text is inserted as text nodes, never as markup.
 "use strict";
 
 const EVERY_MS = 2000;
@@ -8,12 +8,12 @@ const NOW_MS = 10_000;
 
 const $ = (id) => document.getElementById(id);
 
-/** An element with attributes and children; strings become text. */
+/** Creates an element with attributes and children; strings become text nodes. */
 function el(name, attributes, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes ?? {})) made.setAttribute(key, value);
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return made;
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes ?? {})) element.setAttribute(key, value);
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
 }
 
 const badge = (word, shown = word) => el("span", { class: `badge ${word}` }, shown);
@@ -44,7 +44,7 @@ function span(seconds) {
   }).join(" ");
 }
 
-/** A table. A column is a title and what it shows of a row; the first one heads the row. */
+/** Creates a table. A column has a title and a function that shows a row; the first column is the row header. */
 function table(title, columns, rows) {
   const cell = (column, row, at) => {
     const shown = column.show(row);
@@ -61,36 +61,37 @@ function table(title, columns, rows) {
 
 const shown = new Map();
 
-/** Replaces what a place shows, where that has changed: a selection or a focus within stays. */
-function show(place, told, make) {
-  const text = JSON.stringify(told);
+/** Replaces the content of a place only if its data has changed, so that selection and focus are kept. */
+function show(place, data, make) {
+  const text = JSON.stringify(data);
   if (shown.get(place) === text) return;
   shown.set(place, text);
-  $(place).replaceChildren(make(told));
+  $(place).replaceChildren(make(data));
 }
 
 async function ask(path, more) {
-  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(8000), ...more });
-  const told = await answer.json();
-  if (!answer.ok) throw new Error(told.error ?? `status ${answer.status}`);
-  return told;
+  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(8000), ...more });
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.error ?? `status ${response.status}`);
+  return body;
 }
 
 // Traffic
 
-/** What was told lately, the oldest first. */
+/** The status responses of the last two minutes, oldest first. */
 let past = [];
 
 const key = (pair) => `${pair.caller_dialect} ${pair.target}`;
 const total = (status) => status.pairs.reduce((sum, pair) => sum + pair.requests, 0);
 
-/** The oldest of what was told within so many milliseconds before the latest. */
+/** Returns the oldest status within so many milliseconds before the latest one. */
 function before(milliseconds) {
   const latest = past.at(-1);
   return past.find((one) => latest.at - one.at <= milliseconds) ?? latest;
 }
 
 function remember(status) {
+  // Lower counters mean that the process was restarted or replaced: rates over both processes would be negative.
   const latest = past.at(-1)?.status;
   if (latest && (status.uptime_seconds < latest.uptime_seconds || total(status) < total(latest))) past = [];
   past.push({ at: performance.now(), status });
@@ -103,7 +104,7 @@ function perSecond(old, count) {
   return seconds > 0 ? (count(latest.status) - count(old.status)) / seconds : 0;
 }
 
-/** The time that a share of requests does not exceed, by how many took at most as long as each bound. */
+/** Interpolates a percentile from cumulative counts, as Prometheus does. */
 function percentile(share, within, count, bounds) {
   const rank = share * count;
   const at = within.findIndex((sum) => sum >= rank);
@@ -112,10 +113,10 @@ function percentile(share, within, count, bounds) {
   return lower + (bounds[at] - lower) * (rank - below) / Math.max(within[at] - below, 1);
 }
 
-/** Percentiles of the last minute; since the start where it had no request. */
+/** Percentiles of the last minute, or since the start if the last minute had no request. */
 function latency(pair, old, bounds) {
-  const own = pair.request_seconds;
-  const was = old?.request_seconds ?? { count: 0, within: own.within.map(() => 0) };
+  const own = pair.request_duration_seconds;
+  const was = old?.request_duration_seconds ?? { count: 0, within: own.within.map(() => 0) };
   const count = own.count - was.count;
   if (count <= 0) return { recent: false, p50: own.p50, p95: own.p95, p99: own.p99 };
   const within = own.within.map((sum, at) => sum - (was.within[at] ?? 0));
@@ -128,11 +129,11 @@ function showTraffic(status) {
   $("ready").className = `badge ${status.ready ? "ready" : "failing"}`;
   $("version").textContent = `${status.version} (${status.commit}), up ${span(status.uptime_seconds)}`;
   $("rate").textContent = number(perSecond(before(NOW_MS), total), 1);
-  $("in-flight").textContent = number(status.in_flight);
-  $("connections").textContent = number(status.connections);
-  $("copies-running").textContent = number(status.copies_running);
-  $("refused").textContent = number(Object.values(status.refused).reduce((sum, count) => sum + count, 0));
-  $("lost").textContent = number(status.losses.reduce((sum, loss) => sum + loss.count, 0));
+  $("requests-in-flight").textContent = number(status.requests_in_flight);
+  $("connections").textContent = number(status.client_connections);
+  $("copies-in-progress").textContent = number(status.copies_in_progress);
+  $("rejections").textContent = number(Object.values(status.rejections).reduce((sum, count) => sum + count, 0));
+  $("lost-fields").textContent = number(status.lost_fields.reduce((sum, row) => sum + row.count, 0));
   chart();
   const old = before(RECENT_MS);
   const was = new Map(old.status.pairs.map((pair) => [key(pair), pair]));
@@ -147,8 +148,8 @@ function showTraffic(status) {
     title: name, number: true, show: (pair) => time(pair.latency[name]),
     mark: (pair) => pair.latency.recent ? "" : "since",
   }));
-  show("pairs", rows, () => rows.length === 0 ? el("p", null, "No request yet.") : table("Callers and targets", [
-    { title: "Caller and target", show: (pair) => `${pair.caller_dialect} → ${pair.target}` },
+  show("pairs", rows, () => rows.length === 0 ? el("p", null, "No requests yet.") : table("Dialects and targets", [
+    { title: "Dialect and target", show: (pair) => `${pair.caller_dialect} → ${pair.target}` },
     { title: "per second", number: true, show: (pair) => number(pair.rate, 1) },
     { title: "requests", number: true, show: (pair) => number(pair.requests) },
     { title: "4xx", number: true, show: (pair) => number(of(pair, "4xx")) },
@@ -174,17 +175,17 @@ function chart() {
     drawn.length ? `${line}L${points.at(-1)[0].toFixed(1)} 30L${points[0][0].toFixed(1)} 30Z` : "");
 }
 
-/** By what came last. */
+/** The health of a target by its last response or failure. */
 function health({ last_success: success, last_failure: failure }) {
   if (failure && (!success || failure.time > success)) return badge("failing");
-  return success ? badge("ready", "answers") : badge("unknown", "not asked yet");
+  return success ? badge("ready", "responding") : badge("unknown", "not used yet");
 }
 
 function showTargets(targets) {
   show("targets", targets, () => table("Targets", [
     { title: "Target", show: (target) => `${target.name} (${target.dialect})` },
     { title: "health", show: (target) => health(target) },
-    { title: "last answer", show: (target) => target.last_success ? clock(target.last_success) : "never" },
+    { title: "last success", show: (target) => target.last_success ? clock(target.last_success) : "never" },
     { title: "last failure", show: ({ last_failure: failure }) =>
       failure ? [clock(failure.time), " ", badge("failing", failure.kind)] : "none" },
     { title: "failures", show: (target) => {
@@ -195,9 +196,9 @@ function showTargets(targets) {
 }
 
 function showCopies(copies) {
-  show("copies", copies, () => copies.length === 0 ? el("p", null, "None.") : table("Copies that run", [
+  show("copies", copies, () => copies.length === 0 ? el("p", null, "None.") : table("Copies in progress", [
     { title: "Caller", show: (copy) => copy.caller },
-    { title: "from and to", show: (copy) => copy.from === copy.to ? copy.from : `${copy.from} → ${copy.to}` },
+    { title: "source and target", show: (copy) => copy.from === copy.to ? copy.from : `${copy.from} → ${copy.to}` },
     { title: "progress", show: (copy) => el("span", null,
       el("progress", { max: Math.max(copy.bytes, 1), value: copy.bytes_done, "aria-label": `Copy ${copy.request}` }),
       el("small", { class: "quiet" }, `${bytes(copy.bytes_done)} of ${copy.bytes ? bytes(copy.bytes) : "?"}`)) },
@@ -206,9 +207,9 @@ function showCopies(copies) {
 }
 
 function showEvents(events) {
-  show("events", events, () => events.length === 0 ? el("p", null, "None.") : table("Refusals and losses", [
+  show("events", events, () => events.length === 0 ? el("p", null, "None.") : table("Recent events", [
     { title: "Time", show: (event) => clock(event.time) },
-    { title: "what", show: (event) => badge(event.kind) },
+    { title: "kind", show: (event) => badge(event.kind) },
     { title: "caller and target", show: (event) =>
       `${event.caller ?? "?"} (${event.caller_dialect}) → ${event.target ?? "-"}` },
     { title: "operation", show: (event) => event.operation ?? "-" },
@@ -228,7 +229,7 @@ function facts(pairs) {
 function showConfiguration(config) {
   const since = new Date(config.loaded_timestamp_seconds * 1000).toISOString().slice(0, 19);
   $("loaded").textContent = `Loaded ${since}Z. Secrets are not shown.`;
-  const yes = (said, word) => said ? [word] : [];
+  const yes = (value, word) => value ? [word] : [];
   const part = (title, content) => [el("h3", null, title), content];
   const panel = (title, columns, rows) =>
     part(title, el("div", { class: "panel", role: "region", "aria-label": title, tabindex: "0" },
@@ -237,29 +238,29 @@ function showConfiguration(config) {
     ...part("Listeners", facts([
       ["http", config.listen.http.join(", ") || "none"], ["https", config.listen.https.map((one) => `${one.address} (${[one.cert, ...one.certificates].filter(Boolean).join(", ")})`).join(", ") || "none"],
       ["trusted proxies", config.listen.trusted_proxies.join(", ") || "none"],
-      ["admin", config.admin], ["control socket", config.control_socket ?? "none"], ["base names", config.hosts_base.join(", ") || "none"],
-      ["without signs", config.listen.dialect],
+      ["admin", config.admin], ["control socket", config.control_socket ?? "none"], ["base domains", config.hosts_base.join(", ") || "none"],
+      ["default dialect", config.listen.dialect],
     ])),
-    ...panel("Targets of buckets", [
+    ...panel("Configured targets", [
       { title: "Name", show: (target) => target.name },
       { title: "dialect", show: (target) => [target.dialect, ...yes(target.profile, ` (${target.profile})`)].join("") },
-      { title: "end point", show: (target) => el("code", null, target.endpoint) },
+      { title: "endpoint", show: (target) => el("code", null, target.endpoint) },
       { title: "region", show: (target) => target.region },
       { title: "addressing", show: (target) => target.addressing },
-      { title: "signs", show: (target) => target.signing },
+      { title: "signing", show: (target) => target.signing },
       { title: "access key", show: (target) => el("code", null, target.access_key) },
       { title: "more", show: (target) => [...yes(target.session_token, "session token"),
-        ...yes(target.own_authorities, "own authorities"),
+        ...yes(target.own_authorities, "own certificate authorities"),
         ...yes(target.kms_keys, `${target.kms_keys} KMS keys`)].join(", ") },
     ], config.targets),
     ...panel("Buckets", [
       { title: "Name", show: (rule) => el("code", null, rule.name) },
       { title: "target", show: (rule) => rule.target },
-      { title: "name there", show: (rule) => el("code", null, rule.target_bucket ?? "the same") },
+      { title: "target bucket", show: (rule) => el("code", null, rule.target_bucket ?? "same name") },
       { title: "unsupported", show: (rule) => rule.unsupported },
       { title: "conditions", show: (rule) => rule.conditions },
       { title: "more", show: (rule) =>
-        [...yes(rule.relay, "relay"), ...yes(rule.anonymous_read, "read by anybody")].join(", ") },
+        [...yes(rule.relay, "relay"), ...yes(rule.anonymous_read, "anonymous read")].join(", ") },
     ], config.buckets),
     ...panel("Callers", [
       { title: "Name", show: (caller) => caller.name },
@@ -269,8 +270,8 @@ function showConfiguration(config) {
       { title: "signatures", show: (caller) => caller.signatures.join(", ") },
       { title: "more", show: (caller) => [...yes(caller.session_token, "session token"),
         ...yes(caller.cos_signing === "strict", "strict"),
-        ...yes(caller.requests_per_second, `${caller.requests_per_second} per second`),
-        ...yes(caller.concurrent_requests_max, `${caller.concurrent_requests_max} at once`)].join(", ") },
+        ...yes(caller.requests_per_second, `${caller.requests_per_second} requests per second`),
+        ...yes(caller.concurrent_requests_max, `${caller.concurrent_requests_max} concurrent requests`)].join(", ") },
     ], config.callers),
     ...part("Limits", facts(Object.entries(config.limits).map(([name, value]) => [name, value]))),
   );
@@ -300,7 +301,7 @@ function offerExamples() {
   options($("example"), [...own, ["", "(own request)"]], own[0]?.[0] ?? "");
 }
 
-/** Only the latest question counts. */
+/** Counts the requests to the translator. A response is shown only if no later request was sent. */
 let asked = 0;
 
 async function translate() {
@@ -325,13 +326,13 @@ async function translate() {
   $("lines").setAttribute("aria-busy", "false");
 }
 
-/** What the request could say besides, by header. */
+/** Offers the headers that could be added to the request. */
 function offerMore(lines) {
   options($("more"), [["", lines.length ? "Choose one" : "-"], ...lines.map((line) => [line, line])], "");
   $("more").disabled = lines.length === 0;
 }
 
-/** Adds a line to the head, before the empty line that ends it. */
+/** Adds a line to the head of the request, before the empty line at its end. */
 function addLine(line) {
   const [head, ...rest] = $("request").value.split(/\r?\n[ \t]*(?:\r?\n|$)/);
   $("request").value = [`${head.trimEnd()}\n${line}`, ...rest].join("\n\n");
@@ -372,7 +373,7 @@ function showTranslation(told) {
   $("lines").replaceChildren(el("table", table,
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
       heading(`Request in ${$("from").value}`, told.documents.request),
-      el("th", { scope: "col", role: "columnheader", class: "mark" }, "Fate"),
+      el("th", { scope: "col", role: "columnheader", class: "mark" }, "Handling"),
       heading(`Request to ${$("to").value || "the configured target"}, unsigned`, told.documents.target))),
     el("tbody", { role: "rowgroup" }, all.map(([line, other]) => pairRow(line, other)))));
   $("plain").hidden = told.request === null;
@@ -389,7 +390,7 @@ function showPlanOnly() {
   $("plain").hidden = true;
 }
 
-/** What becomes of a line, or of one that is added. */
+/** The handling of a line of the request, or of an added line. */
 const mark = (line, other) => {
   const { fate } = line ?? other;
   return fate ? badge(fate) : badge("ends", "ends here");
@@ -415,7 +416,7 @@ function pairRow(line, other) {
   return row;
 }
 
-// The loop
+// Polling
 
 let paused = false;
 let timer = 0;
@@ -436,7 +437,7 @@ async function tick() {
     $("live").textContent = `${clock(status.time)} UTC`;
     $("live").className = "quiet";
   } catch (error) {
-    $("live").textContent = `no answer: ${error.message}`;
+    $("live").textContent = `no response: ${error.message}`;
     $("live").className = "some";
   }
   clearTimeout(timer);

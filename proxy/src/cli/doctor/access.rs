@@ -1,41 +1,41 @@
-//! Whether the target believes us: key, clock, region, and how a bucket is addressed.
+//! Checks whether the target accepts our requests: credentials, clock, region, buckets and addressing.
 
 use std::cell::Cell;
 
-use blobfish_dialects::authentication::addressing;
-use blobfish_dialects::authentication::signature::CLOCK_SKEW_SECONDS_MAX;
+use blobfish_dialects::dialect::addressing;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::CLOCK_SKEW_SECONDS_MAX;
 use blobfish_dialects::engine::diagnosis::{self, Failure};
-use blobfish_dialects::engine::exchange::TargetResponse;
-use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::model::{ErrorKind, Field, Operation, Request, Value};
 
-use crate::cli::doctor::InterruptSignal;
 use crate::cli::doctor::asking::{ProbeError, TargetProbe, describe_failure};
+use crate::cli::doctor::interrupt::InterruptSignal;
 use crate::cli::doctor::report::Report;
-use crate::request::active_config::TargetRuntime;
+use crate::target::runtime::TargetRuntime;
 
-/// More than this is warned of, seconds: clocks that are kept differ by less.
+/// A larger clock skew causes a warning, in seconds. Clocks that use NTP differ by less.
 const SKEW_WARN_SECONDS: i64 = 60;
 
-/// What is asked: a page of one object that cannot be there, or of buckets where no bucket is known. An answer to a GET
-/// has a document that says what is wrong; one to a HEAD may not.
+/// Builds the request of a check: a listing of one object, or ListBuckets without a bucket. It is a GET, because an
+/// error response to a HEAD has no document with the error code.
 fn build_probe_request(probe: &TargetProbe<'_>, bucket: Option<&str>) -> Request {
     let Some(bucket) = bucket else { return Request::new(Operation::ListBuckets) };
     let mut request = Request::new(Operation::ListObjects);
     request.bucket = Some(bucket.to_owned());
     request.fields.set(Field::Prefix, Value::Text("blobfish-doctor-".to_owned()));
     request.fields.set(Field::MaxKeys, Value::Number(1));
-    // Where the dialect has no first version there is a second one.
+    // A dialect without ListObjects has ListObjectsV2.
     if probe.route.target.dialect.find_route(request.operation).is_none() {
         request.operation = Operation::ListObjectsV2;
     }
     request
 }
 
-/// Asks one signed question, and says what the answer means.
+/// Sends one signed request, and reports what its response means.
 ///
 /// # Errors
-/// Why nothing else need be asked.
+/// Why the other checks are skipped.
 pub async fn check_credentials(
     report: &Report,
     probe: &TargetProbe<'_>,
@@ -45,13 +45,13 @@ pub async fn check_credentials(
     let response = match probe.send_request(&request).await {
         Ok(response) => response,
         Err(error) => {
-            let message = format!("A signed request got no answer: {error}.");
+            let message = format!("A signed request got no response: {error}.");
             report.add_problem(
                 "credentials",
                 message,
-                "See that nothing between here and the target breaks HTTP.",
+                "Check for proxies and firewalls between this machine and the target.",
             );
-            return Err("the target does not answer".to_owned());
+            return Err("The target does not respond.".to_owned());
         }
     };
     let verdict = match diagnosis::is_proven_success(&probe.route, request.operation, &response) {
@@ -60,13 +60,14 @@ pub async fn check_credentials(
             report.add_ok("credentials", format!("The target accepts the access key {key}."));
             Ok(())
         }
+        // A web page or another service at the endpoint also responds with 200.
         false if response.status / 100 == 2 => {
             report.add_problem(
                 "credentials",
-                "The target answered 200 with something else than the list that was asked for.",
-                "Check that the end point is an object store's, and its dialect, profile and addressing.",
+                "The target responded with 200, but not with the requested listing.",
+                "Check that the endpoint is an object store, and check dialect, profile and addressing.",
             );
-            Err("the target's answers are not those of its dialect".to_owned())
+            Err("The responses do not match the target's dialect.".to_owned())
         }
         false => report_rejection(
             report,
@@ -74,12 +75,13 @@ pub async fn check_credentials(
             &diagnosis::diagnose_failure(probe.route.target.dialect, &response),
         ),
     };
+    // An error response also has a date, and often the right region.
     check_clock(report, probe);
     check_region(report, probe, bucket, &response).await;
     verdict
 }
 
-/// What a refusal says of the key.
+/// Reports what a rejection means for the credentials.
 fn report_rejection(report: &Report, probe: &TargetProbe<'_>, failure: &Failure) -> Result<(), String> {
     let target = &probe.route.target;
     let own = target.credentials.current();
@@ -87,16 +89,16 @@ fn report_rejection(report: &Report, probe: &TargetProbe<'_>, failure: &Failure)
     let at = format!("of [[target]] \"{name}\"");
     let report_problem = |message: String, advice: String| {
         report.add_problem("credentials", message, advice);
-        Err("the target does not accept our requests".to_owned())
+        Err("The target rejects our requests.".to_owned())
     };
     match failure.kind {
         ErrorKind::InvalidAccessKeyId => report_problem(
-            format!("The target does not know the access key {key} ({description})."),
-            format!("Check access_key {at}, and that the end point is the one of that account."),
+            format!("The target does not know the access key ID {key} ({description})."),
+            format!("Check access_key {at}, and that the endpoint belongs to the same account."),
         ),
         ErrorKind::SignatureDoesNotMatch => report_problem(
-            format!("The target knows the access key {key}, but the secret is another one ({description})."),
-            format!("Check secret_key {at}, and the variable or file that it comes from."),
+            format!("The target knows the access key ID {key}, but the secret key is wrong ({description})."),
+            format!("Check secret_key {at}, and the environment variable or file that contains it."),
         ),
         ErrorKind::ExpiredToken => report_problem(
             format!("The session token has expired ({description})."),
@@ -104,53 +106,55 @@ fn report_rejection(report: &Report, probe: &TargetProbe<'_>, failure: &Failure)
         ),
         ErrorKind::InvalidToken => report_problem(
             format!("The target does not accept the session token ({description})."),
-            format!("Check that access_key, secret_key and session_token {at} were given out together."),
+            format!("Check that access_key, secret_key and session_token {at} were issued together."),
         ),
         ErrorKind::RequestTimeTooSkewed | ErrorKind::RequestExpired | ErrorKind::RequestNotYetValid => {
             report_problem(
-                format!("The target refuses the time of our signature ({description})."),
-                "Set this machine's clock by NTP.".to_owned(),
+                format!("The target rejects the time of our signature ({description})."),
+                "Synchronise the clock of this machine with NTP.".to_owned(),
             )
         }
+        // The region check reports this, with the region to configure.
         _ if failure.wrong_location => {
             report.add_skipped(
                 "credentials",
                 format!("The request belongs to another region ({description})."),
             );
-            Err("the region is another one".to_owned())
+            Err("The region is wrong.".to_owned())
         }
         ErrorKind::NoSuchBucket => {
             report.add_ok("credentials", format!("The target accepts the access key {key}."));
             report.add_problem(
                 "bucket",
-                format!("There is no such bucket ({description})."),
+                format!("The bucket does not exist ({description})."),
                 "Check target_bucket, and that the bucket is in this region and account.",
             );
-            Err("there is no such bucket".to_owned())
+            Err("The bucket does not exist.".to_owned())
         }
+        // Credentials without permission to list are common and often intended, so this is not a problem.
         ErrorKind::AccessDenied => {
             let advice = match own.session_token {
                 Some(_) => {
-                    "Allow it to list, if callers do; some vendors say the same of an expired session_token."
+                    "If clients list objects, allow it; some vendors return the same error for an expired session_token."
                 }
-                None => "Allow it to list, if callers do; otherwise this is as it should be.",
+                None => "If clients list objects, allow it; otherwise no action is needed.",
             };
             report.add_warning(
                 "credentials",
-                format!("The access key {key} may not list here ({description})."),
+                format!("The access key {key} may not list the bucket ({description})."),
                 advice,
             );
             Ok(())
         }
         _ => report_problem(
-            format!("A signed request was refused: {description}."),
+            format!("A signed request was rejected: {description}."),
             format!("Check dialect, profile, signing and addressing {at}."),
         ),
     }
 }
 
-/// Whether the buckets that the configuration names are there: the one that is tried, which has answered, and the
-/// others. Each is a pair of what callers say and its name at the target.
+/// Checks whether the other configured buckets exist. Each is a pair of the name that clients use and the name at the
+/// target.
 pub async fn check_buckets(
     report: &Report,
     probe: &TargetProbe<'_>,
@@ -180,46 +184,46 @@ pub async fn check_buckets(
         }
     }
     if unusable.is_empty() && denied.is_empty() {
-        report.add_ok("bucket", format!("At the target: {}.", present.join(", ")));
+        report.add_ok("bucket", format!("Found at the target: {}.", present.join(", ")));
     } else if unusable.is_empty() {
         report.add_warning(
             "bucket",
             format!("The access key may not list these: {}.", denied.join(", ")),
-            "See that they are your own, and allow it to list if callers do.",
+            "Check that the buckets are yours, and allow listing if clients list objects.",
         );
     } else {
         report.add_problem(
             "bucket",
             format!("These buckets cannot be used: {}.", unusable.join(", ")),
-            "Check name and target_bucket on their [[bucket]], and that they are in this region and account.",
+            "Check name and target_bucket of each [[bucket]], and that the buckets are in this region and account.",
         );
     }
 }
 
 fn check_clock(report: &Report, probe: &TargetProbe<'_>) {
     let Some(skew) = probe.skew_seconds.get() else {
-        return report.add_skipped("clock", "The target does not tell its time.");
+        return report.add_skipped("clock", "The responses of the target have no date.");
     };
     let direction = if skew < 0 { "behind" } else { "ahead of" };
     let seconds = skew.saturating_abs();
     let message = format!("The target's clock is {seconds} seconds {direction} ours.");
     if seconds > CLOCK_SKEW_SECONDS_MAX {
         let advice = format!(
-            "Set the clock that is wrong by NTP; signatures hold for {CLOCK_SKEW_SECONDS_MAX} seconds."
+            "Synchronise the wrong clock with NTP; targets reject signatures with a skew above {CLOCK_SKEW_SECONDS_MAX} seconds."
         );
         report.add_problem("clock", message, advice);
     } else if seconds > SKEW_WARN_SECONDS {
         report.add_warning(
             "clock",
             message,
-            format!("Signatures are refused from {CLOCK_SKEW_SECONDS_MAX} seconds on; use NTP."),
+            format!("Use NTP; targets reject signatures with a skew above {CLOCK_SKEW_SECONDS_MAX} seconds."),
         );
     } else {
         report.add_ok("clock", message);
     }
 }
 
-/// Where the bucket is, as far as the target tells.
+/// Checks the region of the bucket, as far as the target reports it.
 async fn check_region(
     report: &Report,
     probe: &TargetProbe<'_>,
@@ -229,7 +233,7 @@ async fn check_region(
     let target = probe.route.target;
     let own = target.region.as_str();
     let advise = |region: &str| {
-        // The vendor's own end points are known; any other is the operator's.
+        // Only the endpoints of the vendor are known; for another endpoint the advice names the region alone.
         let own = find_region_by_host(probe)
             .zip(target.dialect.endpoint)
             .filter(|(own, at)| at(own) == target.authority);
@@ -245,14 +249,16 @@ async fn check_region(
         let region =
             failure.region.clone().or_else(|| find_region_by_host(probe)).filter(|region| region != own);
         return match region {
-            _ if !failure.wrong_location => report.add_skipped("region", "The refusal does not tell."),
+            _ if !failure.wrong_location => {
+                report.add_skipped("region", "The error of the target does not name a region.")
+            }
             Some(region) => {
                 report.add_problem("region", format!("The region is {region}, not {own}."), advise(&region));
             }
             None => report.add_problem(
                 "region",
                 format!("The region is not {own} ({}).", describe_failure(&failure)),
-                format!("Set region and endpoint of [[target]] \"{}\" to the bucket's.", target.name),
+                format!("Set region and endpoint of [[target]] \"{}\" to those of the bucket.", target.name),
             ),
         };
     }
@@ -269,7 +275,9 @@ async fn check_region(
     match reported {
         Some(region) if region != own => report.add_warning(
             "region",
-            format!("Signatures for {own} are accepted, but the target calls the bucket's region {region}."),
+            format!(
+                "Signatures for {own} are accepted, but the target reports that the bucket is in {region}."
+            ),
             advise(&region),
         ),
         Some(region) => report.add_ok("region", format!("The bucket is in {region}.")),
@@ -277,12 +285,12 @@ async fn check_region(
     }
 }
 
-/// The region that the end point's name says.
+/// Finds the region in the endpoint's host name.
 fn find_region_by_host(probe: &TargetProbe<'_>) -> Option<String> {
     addressing::find_region_in_host(&probe.route.target.authority, probe.route.target.dialect.hosts)
 }
 
-/// Whether the bucket may be said in the other place, too: asked when the configured way works, and when it does not.
+/// Checks whether the other addressing works, whether or not the configured one does.
 pub async fn check_addressing(
     report: &Report,
     probe: &TargetProbe<'_>,
@@ -294,27 +302,29 @@ pub async fn check_addressing(
     let (own, other) =
         (addressing_word(probe.route.target.path_style), addressing_word(switched.spec.path_style));
     let Some(bucket) = bucket else {
-        return report.add_skipped("addressing", "No bucket is known to ask for.");
+        return report.add_skipped("addressing", "The configuration names no bucket exactly.");
     };
     let route = Route { target: &switched.spec, ..probe.route.clone() };
     let skew = Cell::new(None);
     let other_probe = TargetProbe { client: probe.client, target: switched, route, skew_seconds: skew };
     let request = build_probe_request(&other_probe, Some(bucket));
-    // A label before an IP address is no host.
+    // A bucket name in front of an IP address is not a valid host.
     let response = match switched.spec.path_style || switched.endpoint.ip().is_none() {
         true => other_probe.send_request(&request).await,
-        false => Err(ProbeError::Unsupported("an IP address has no names below it".to_owned())),
+        false => Err(ProbeError::Unsupported("an IP address has no subdomains".to_owned())),
     };
     let other_works = response
         .is_ok_and(|response| diagnosis::is_proven_success(&other_probe.route, request.operation, &response));
     match (works, other_works) {
-        (true, true) => report.add_ok("addressing", format!("\"{own}\" works, and \"{other}\" would.")),
+        (true, true) => report.add_ok("addressing", format!("\"{own}\" works, and \"{other}\" works too.")),
         (true, false) => report.add_ok("addressing", format!("\"{own}\" works, \"{other}\" does not.")),
         (false, true) => report.add_problem(
             "addressing",
-            format!("\"{own}\" does not work, and \"{other}\" does."),
+            format!("\"{own}\" does not work, but \"{other}\" does."),
             format!("Set addressing = \"{other}\" on [[target]] \"{}\".", probe.route.target.name),
         ),
-        (false, false) => report.add_skipped("addressing", "Neither way got a good answer."),
+        (false, false) => {
+            report.add_skipped("addressing", "Neither \"virtual\" nor \"path\" got a valid response.")
+        }
     }
 }

@@ -1,56 +1,57 @@
-//! Asks a target by the ways that requests of callers take: the engine's tables write and sign, the shell's connections
-//! carry, the engine reads the answer.
+//! Sends requests to a target in the same way as the proxy: the core writes and signs them and reads the responses,
+//! the shell transfers them.
 
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Mutex;
 
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
 use blobfish_dialects::engine::diagnosis::{self, Failure};
-use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
+use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::engine::loss::check_losses;
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::streaming;
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::model::{ErrorKind, Operation, OutgoingRequest, Rejection, Request, Response};
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::request::active_config::TargetRuntime;
-use crate::request::exchange::drive_exchange;
+use crate::request::exchange_driver::drive_exchange;
 use crate::target::client::TargetClient;
 use crate::target::error::ExchangeError;
+use crate::target::runtime::TargetRuntime;
 
-/// One target, and the bucket there.
+/// A target and the bucket to use.
 pub struct TargetProbe<'a> {
     /// The connections.
     pub client: &'a TargetClient,
     /// The target.
     pub target: &'a TargetRuntime,
-    /// The way there, of a caller who speaks as the target does.
+    /// The route to the target, with the target's own dialect as the caller dialect.
     pub route: Route<'a>,
-    /// How far the target's clock is ahead of ours, seconds, once it answered.
+    /// The seconds that the target's clock is ahead of ours, after the first response.
     pub skew_seconds: Cell<Option<i64>>,
 }
 
-/// Why a question has no good answer. Printing it shows no signature.
+/// Why a request failed. Its text contains no signature.
 #[derive(Debug)]
 pub enum ProbeError {
-    /// There is no answer.
+    /// There was no complete response.
     Transport(ExchangeError),
-    /// The target refused. The fault is the engine's reading, which may rest on more than the last answer.
+    /// The target rejected the request. The error kind comes from the core, which may know more than the last response.
     Rejected(ErrorKind, Failure),
-    /// The dialect's tables have no way to ask that.
+    /// The target's dialect does not support the request.
     Unsupported(String),
-    /// A success that proves nothing.
+    /// The response is a success, but does not prove that the request had an effect.
     Unverified(String),
 }
 
 impl ProbeError {
-    /// What the target's refusal means.
+    /// The kind of the target's error.
     pub fn error_kind(&self) -> Option<ErrorKind> {
         match self {
-            Self::Rejected(fault, _) => Some(*fault),
+            Self::Rejected(kind, _) => Some(*kind),
             _ => None,
         }
     }
@@ -67,41 +68,41 @@ impl fmt::Display for ProbeError {
     }
 }
 
-/// A failure as an operator reads it.
+/// Describes a failure for operators.
 pub fn describe_failure(failure: &Failure) -> String {
-    let code = failure.code.as_deref().unwrap_or("without a code that is known");
-    format!("the target answered {} {code}", failure.status)
+    let code = failure.code.as_deref().unwrap_or("without a known error code");
+    format!("the target responded with {} {code}", failure.status)
 }
 
 impl TargetProbe<'_> {
-    /// What answers to one small request, as it came.
+    /// Sends one small request and returns the response as received.
     ///
     /// # Errors
-    /// [`Trouble`], where there is no answer.
+    /// [`ProbeError`], if there is no response.
     pub async fn send_request(&self, request: &Request) -> Result<TargetResponse, ProbeError> {
         let out =
             diagnosis::build_signed_request(&self.route, request, clock::now()).map_err(to_unsupported)?;
         self.send(&out, request.operation).await
     }
 
-    /// Carries out a request as a caller's would be.
+    /// Runs the exchange of a request, as for a client.
     ///
     /// # Errors
-    /// [`Trouble`].
+    /// [`ProbeError`].
     pub async fn run_exchange(&self, request: Request) -> Result<Response, ProbeError> {
         self.run_exchange_with(false, request).await
     }
 
-    /// The same, where `check` says whether conditions of copies are evaluated here.
+    /// Like [`Self::run_exchange`]. `check_conditions` selects whether Blobfish evaluates the conditions of copies.
     ///
     /// # Errors
-    /// [`Trouble`].
+    /// [`ProbeError`].
     pub async fn run_exchange_with(
         &self,
         check_conditions: bool,
         request: Request,
     ) -> Result<Response, ProbeError> {
-        let route = Route { check_conditions: check_conditions, ..self.route.clone() };
+        let route = Route { check_conditions, ..self.route.clone() };
         let operation = request.operation.name();
         let exchange = Exchange::new(route.clone(), request, &[]).map_err(to_unsupported)?;
         check_losses(exchange.losses(), route.loss_policy, route.caller).map_err(to_unsupported)?;
@@ -124,7 +125,7 @@ impl TargetProbe<'_> {
     /// Writes an object.
     ///
     /// # Errors
-    /// [`Trouble`].
+    /// [`ProbeError`].
     pub async fn put_object(&self, request: &Request, body: &[u8]) -> Result<Response, ProbeError> {
         let length = u64::try_from(body.len()).ok();
         let (mut out, losses) = streaming::build_target_request(&self.route, request, length, clock::now())
@@ -150,7 +151,7 @@ impl TargetProbe<'_> {
     /// Reads an object, or its head.
     ///
     /// # Errors
-    /// [`Trouble`].
+    /// [`ProbeError`].
     pub async fn get_object(&self, request: &Request) -> Result<(Response, Vec<u8>), ProbeError> {
         let (out, _) = streaming::build_target_request(&self.route, request, None, clock::now())
             .map_err(to_unsupported)?;
@@ -176,7 +177,8 @@ impl TargetProbe<'_> {
         Ok(response)
     }
 
-    /// Longer than any one wait of the connections; a copy of a scratch object needs no more.
+    /// The timeout of a whole request. It is longer than each timeout of the connection, so that these report the
+    /// exact cause.
     fn request_timeout(&self) -> std::time::Duration {
         self.target.connect_timeout + self.target.response_timeout + self.target.body_timeout
     }
@@ -206,6 +208,6 @@ fn to_unsupported(rejection: Rejection) -> ProbeError {
 }
 
 fn to_unverified(rejection: Rejection) -> ProbeError {
-    let why = "the target answered with a success that it does not prove".to_owned();
+    let why = "the target returned a success without the expected content".to_owned();
     ProbeError::Unverified(rejection.message.unwrap_or(why))
 }

@@ -1,9 +1,8 @@
-//! What a target really does with objects, tried on scratch objects, beside what its dialect's table and the
-//! configuration say of it.
+//! Tests with scratch objects what a target supports, and compares that with its dialect's table and the configuration.
 
+use blobfish_dialects::dialect::etag;
 use blobfish_dialects::encoding::{date, hash};
 use blobfish_dialects::engine::diagnosis;
-use blobfish_dialects::engine::etag;
 use blobfish_dialects::engine::relay::parse_tag_set;
 use blobfish_dialects::model::{
     ByteRange, Directive, Document, ErrorKind, Field, Operation, Part, Request, Response, ResponseField,
@@ -11,50 +10,54 @@ use blobfish_dialects::model::{
 };
 use tokio::time::{Duration, sleep};
 
-use crate::cli::doctor::InterruptSignal;
 use crate::cli::doctor::asking::ProbeError;
-use crate::cli::doctor::limits;
+use crate::cli::doctor::interrupt::InterruptSignal;
 use crate::cli::doctor::report::Report;
 use crate::cli::doctor::scratch::ScratchObjects;
 
-/// What is written. Long enough for a range in the middle.
+/// The content of scratch objects, long enough for a range in the middle.
 const SCRATCH_CONTENT: &[u8] = b"blobfish doctor was here, and deletes this object again.\n";
 
-/// The object that everything else is tried with.
+/// The object that the other checks use.
 const SOURCE_NAME: &str = "source";
 
-/// An ETag that no content has.
+/// An ETag that does not match any content.
 const OTHER_ETAG: &str = "00000000000000000000000000000000";
 
-/// Before and after any date that a scratch object can have, seconds.
+/// One day, in seconds: later or earlier than any modification time of a scratch object.
 const DAY_SECONDS: i64 = 24 * 3600;
 
-/// Tries everything. What is made is deleted by whoever holds the scratch.
+/// Runs the checks that write objects. The owner of the scratch objects deletes them.
 pub struct FeatureChecks<'a> {
     /// Where findings go.
     pub report: &'a Report,
     /// The scratch objects.
     pub scratch: &'a ScratchObjects<'a>,
-    /// The buckets whose copies' conditions the configuration leaves to the target.
+    /// The buckets for which the target evaluates the conditions of copies.
     pub native_buckets: &'a [String],
-    /// Whether somebody wants it to end.
+    /// Interrupts by the user.
     pub interrupt: &'a InterruptSignal,
 }
 
 impl FeatureChecks<'_> {
-    /// Tries everything in turn, until somebody wants it to end.
+    /// Runs the checks in order until the user interrupts them.
     ///
     /// # Errors
-    /// Why the rest was not tried.
+    /// Why the other checks were skipped.
     pub async fn run_all(&self) -> Result<(), String> {
         if !self.check_put().await {
-            return Err("nothing could be written".to_owned());
+            return Err("The object could not be written.".to_owned());
         }
-        let check_interrupted =
-            || if self.interrupt.is_interrupted() { Err("it was interrupted".to_owned()) } else { Ok(()) };
+        let check_interrupted = || {
+            if self.interrupt.is_interrupted() {
+                Err("The examination was interrupted.".to_owned())
+            } else {
+                Ok(())
+            }
+        };
         check_interrupted()?;
         let Some(head) = self.check_head().await else {
-            return Err("what was written could not be looked at".to_owned());
+            return Err("The head of the object could not be read.".to_owned());
         };
         check_interrupted()?;
         self.check_get().await;
@@ -64,7 +67,7 @@ impl FeatureChecks<'_> {
             check_interrupted()?;
             self.check_conditions(&head).await?;
         } else {
-            self.report.add_skipped("conditions", "There is no copy to put a condition on.");
+            self.report.add_skipped("conditions", "Copies do not work.");
         }
         check_interrupted()?;
         self.check_overwrite().await;
@@ -72,22 +75,20 @@ impl FeatureChecks<'_> {
         self.check_part_copy().await;
         check_interrupted()?;
         self.check_tags().await;
-        check_interrupted()?;
-        limits::check_limits(self).await;
-        Ok(())
+        check_interrupted()
     }
 
-    /// A write of a scratch object.
+    /// Builds a PutObject request for a scratch object.
     pub fn build_put_request(&self, name: &str) -> Request {
         let mut request = self.scratch.build_request(Operation::PutObject, name);
         request.body_length = u64::try_from(SCRATCH_CONTENT.len()).ok();
         request
     }
 
-    /// Writes the content.
+    /// Writes a scratch object.
     ///
     /// # Errors
-    /// [`Trouble`].
+    /// [`ProbeError`].
     pub async fn put_object(&self, request: &Request) -> Result<Response, ProbeError> {
         let response = self.scratch.probe.put_object(request, SCRATCH_CONTENT).await?;
         self.scratch.record_version(request, &response);
@@ -114,7 +115,7 @@ impl FeatureChecks<'_> {
         match self.put_object(&request).await {
             Ok(_) => self.report.add_ok("put", format!("Wrote {}.", request.key.unwrap_or_default())),
             Err(error) => {
-                self.report.add_problem("put", format!("Not written: {error}."), advise(&error));
+                self.report.add_problem("put", format!("PutObject failed: {error}."), advise(&error));
                 return false;
             }
         }
@@ -126,7 +127,7 @@ impl FeatureChecks<'_> {
         let response = match self.scratch.probe.get_object(&request).await {
             Ok((response, _)) => response,
             Err(error) => {
-                self.report.add_problem("head", format!("No head: {error}."), advise(&error));
+                self.report.add_problem("head", format!("HeadObject failed: {error}."), advise(&error));
                 return None;
             }
         };
@@ -142,38 +143,48 @@ impl FeatureChecks<'_> {
         ];
         let missing: Vec<&str> = missing.into_iter().filter(|row| !row.0).map(|row| row.1).collect();
         if missing.is_empty() {
-            self.report.add_ok("head", "Length, date, ETag and metadata are what was written.");
+            self.report.add_ok("head", "Length, date, ETag and metadata are correct.");
             return Some(response);
         }
-        let message = format!("The head does not have {}.", missing.join(", "));
-        self.report.add_problem("head", message, "Check dialect and profile; callers would miss it, too.");
+        let message = format!("The response head lacks {}.", missing.join(", "));
+        self.report.add_problem("head", message, "Check dialect and profile; clients would miss it too.");
+        // The conditions need the date, so without one the other checks are skipped.
         has_date.then_some(response)
     }
 
     async fn check_get(&self) {
         let mut request = self.scratch.build_request(Operation::GetObject, SOURCE_NAME);
         let whole = self.scratch.probe.get_object(&request).await;
+        // A range in the middle: a target that ignores ranges or counts them differently returns other bytes.
         request.fields.set(Field::Range, Value::ByteRange(ByteRange::Span(9, 14)));
         let part = self.scratch.probe.get_object(&request).await;
         match (whole, part) {
             (Ok((_, whole)), Ok((response, part))) => {
                 if whole != SCRATCH_CONTENT {
-                    let advice = "Do not use this target before it is known why.";
-                    self.report.add_problem("get", "What is read is not what was written.", advice);
+                    let advice = "Do not use this target until the cause is known.";
+                    self.report.add_problem(
+                        "get",
+                        "The content that was read differs from what was written.",
+                        advice,
+                    );
                 } else if response.status != 206 || SCRATCH_CONTENT.get(9..15) != Some(&part) {
-                    let advice = "Callers that read in parts get the whole object from this target.";
-                    self.report.add_problem("get", "A range is answered with something else.", advice);
+                    let advice = "Clients that read ranges get the whole object from this target.";
+                    self.report.add_problem(
+                        "get",
+                        "The response to a range request does not contain the range.",
+                        advice,
+                    );
                 } else {
-                    self.report.add_ok("get", "The whole and a range are what was written.");
+                    self.report.add_ok("get", "The whole object and a range match what was written.");
                 }
             }
             (Err(error), _) | (_, Err(error)) => {
-                self.report.add_problem("get", format!("Not read: {error}."), advise(&error));
+                self.report.add_problem("get", format!("GetObject failed: {error}."), advise(&error));
             }
         }
     }
 
-    /// Whether a copy that passes through us can be compared to what its source is.
+    /// Checks whether a relayed copy can be compared with its source.
     fn check_checksum(&self, head: &Response) {
         let md5 = hash::md5_hex(SCRATCH_CONTENT);
         let is_md5 = head
@@ -181,14 +192,14 @@ impl FeatureChecks<'_> {
             .map(etag::strip_quotes)
             .is_some_and(|tag| tag.eq_ignore_ascii_case(&md5));
         let crc64 = head.text(ResponseField::Crc64Ecma).is_some();
-        // The table says for which targets an ETag is believed to be one.
+        // An ETag that looks like an MD5 counts only for targets that document it, according to the dialect's table.
         match (crc64, is_md5 && self.scratch.probe.route.target.dialect.etag_is_md5) {
-            (true, _) => self.report.add_ok("checksum", "The target tells a CRC-64."),
+            (true, _) => self.report.add_ok("checksum", "The target returns a CRC-64."),
             (false, true) => self.report.add_ok("checksum", "The ETag is the MD5 of the content."),
             (false, false) => self.report.add_warning(
                 "checksum",
-                "The target tells no checksum.",
-                "Copies from it to another target are compared by length only.",
+                "The target returns no checksum.",
+                "Copies from this target to another one are compared by length only.",
             ),
         }
     }
@@ -198,7 +209,7 @@ impl FeatureChecks<'_> {
             .copy_object(self.scratch.build_copy_request(Operation::CopyObject, SOURCE_NAME, "copy"))
             .await;
         if let Err(error) = outcome {
-            self.report.add_problem("copy", format!("Not copied: {error}."), advise(&error));
+            self.report.add_problem("copy", format!("CopyObject failed: {error}."), advise(&error));
             return false;
         }
         let mut request =
@@ -209,16 +220,17 @@ impl FeatureChecks<'_> {
         let (copy, other) = (self.read_metadata("copy").await, self.read_metadata("copy-replaced").await);
         match (replaced, copy.as_deref(), other.as_deref()) {
             (Err(error), ..) => {
-                let message = format!("Copied, but not with other metadata: {error}.");
+                let message = format!("CopyObject with new metadata failed: {error}.");
                 self.report.add_problem("copy", message, advise(&error));
             }
             (Ok(_), Some(b"was-here"), Some(b"replaced")) => {
-                self.report.add_ok("copy", "Copied, with the source's metadata and with other metadata.");
+                self.report
+                    .add_ok("copy", "CopyObject works with the source's metadata and with new metadata.");
             }
             _ => self.report.add_problem(
                 "copy",
-                "The copies do not have the metadata that was asked for.",
-                "Check the profile; callers' directives are not kept by this target.",
+                "The copies do not have the requested metadata.",
+                "Check the profile; this target ignores the metadata directive.",
             ),
         }
         true
@@ -230,12 +242,12 @@ impl FeatureChecks<'_> {
         response.metadata.into_iter().find(|row| row.0 == "doctor").map(|row| row.1)
     }
 
-    /// Each condition once where it holds and once where it does not, beside what the configuration relies on.
+    /// Tests each condition once where it holds and once where it does not, and compares that with the configuration.
     async fn check_conditions(&self, head: &Response) -> Result<(), String> {
         let mut verdicts = Vec::new();
         for field in Field::SOURCE_CONDITIONS {
             if self.interrupt.is_interrupted() {
-                return Err("it was interrupted".to_owned());
+                return Err("The examination was interrupted.".to_owned());
             }
             verdicts.push((self.find_field_name(field), self.probe_condition(field, head, false).await));
         }
@@ -246,21 +258,23 @@ impl FeatureChecks<'_> {
         let target = &self.scratch.probe.route.target.name;
         if problems.is_empty() {
             let spare =
-                if self.native_buckets.is_empty() { " conditions = \"native\" would do." } else { "" };
-            self.report
-                .add_ok("conditions", format!("All four conditions on a copy's source are kept.{spare}"));
+                if self.native_buckets.is_empty() { " conditions = \"native\" is possible." } else { "" };
+            self.report.add_ok(
+                "conditions",
+                format!("The target honours all four conditions of a copy's source.{spare}"),
+            );
         } else if self.native_buckets.is_empty() {
-            // What Blobfish looks at itself.
+            // The configuration lets Blobfish evaluate the conditions, so only that has to work.
             let checked = self.probe_condition(Field::SourceIfMatch, head, true).await;
             match checked.describe_problem() {
                 None => self.report.add_ok(
                     "conditions",
-                    "The target does not keep all conditions on a copy's source; Blobfish looks first, as configured.",
+                    "The target does not honour all conditions of a copy's source; Blobfish evaluates them, as configured.",
                 ),
-                Some(told) => self.report.add_problem(
+                Some(problem) => self.report.add_problem(
                     "conditions",
-                    format!("With conditions = \"check\", too: {told}"),
-                    "Callers must not rely on conditions at this target.",
+                    format!("Also with conditions = \"check\": {problem}."),
+                    "Clients must not rely on conditions at this target.",
                 ),
             }
         } else {
@@ -268,14 +282,14 @@ impl FeatureChecks<'_> {
             let advice = format!(
                 "Set conditions = \"check\" on the buckets at {target} that have \"native\": {buckets}."
             );
-            // What is refused harms nobody who does not ask for it; what is ignored does.
+            // A rejected condition is visible to the client. An ignored one may overwrite data, so it is a problem.
             let add_verdict = if is_rejected { Report::add_warning } else { Report::add_problem };
             add_verdict(self.report, "conditions", problems.join(" "), advice);
         }
         Ok(())
     }
 
-    /// What callers of this target's dialect call a field.
+    /// The header name of a field in the target's dialect.
     fn find_field_name(&self, field: Field) -> String {
         let name = (self.scratch.probe.route.target.dialect.field_name)(field);
         name.map_or_else(|| field.name(), |name| name.as_str().to_owned())
@@ -308,15 +322,15 @@ impl FeatureChecks<'_> {
             if failed.is_err() || field != Field::SourceIfModifiedSince {
                 return failed;
             }
-            // A date in whole seconds may lie before that of a store that counts finer.
+            // HTTP dates have whole seconds. A store with finer timestamps may have modified the object later in the
+            // same second, so the condition may hold for the date of the object itself.
             sleep(Duration::from_secs(2)).await;
             send_copy(time_at(1)).await
         })
         .await
     }
 
-    /// What a target does about a condition, from what became of a request on which it holds, and of one on which it
-    /// does not.
+    /// Determines how a target handles a condition, from a request where it holds and one where it does not.
     async fn judge_condition(
         &self,
         holds: Result<Response, ProbeError>,
@@ -327,6 +341,8 @@ impl FeatureChecks<'_> {
             Err(ProbeError::Unsupported(_)) => return ConditionSupport::Unsupported,
             Err(error) => return ConditionSupport::Rejected(error.to_string()),
         }
+        // Only meaningful after the request with a condition that holds: a target that rejects every condition would look
+        // as if it honoured them.
         match fails().await {
             Ok(_) => ConditionSupport::Ignored,
             Err(error) => match error.error_kind() {
@@ -338,7 +354,7 @@ impl FeatureChecks<'_> {
         }
     }
 
-    /// Writes on condition: one that must not replace what is there, and one that must replace a certain ETag only.
+    /// Checks conditional writes: one that must not overwrite, and one that may replace only a certain ETag.
     async fn check_overwrite(&self) {
         let verdicts = [
             (self.find_field_name(Field::ForbidOverwrite), self.probe_forbid_overwrite().await),
@@ -356,22 +372,22 @@ impl FeatureChecks<'_> {
             self.report.add_problem(
                 "overwrite",
                 problems.join(" "),
-                "Callers must not rely on it at this target.",
+                "Clients must not rely on conditional writes at this target.",
             );
         } else if honored.is_empty() {
             self.report.add_warning(
                 "overwrite",
-                "The dialect has no conditions of writes.",
-                "Callers who ask for them are refused with 501.",
+                "The target's dialect has no conditional writes.",
+                "Clients that use them get 501.",
             );
         } else {
             let rest = if honored.len() < verdicts.len() {
-                " Others are not in the dialect, and refused with 501."
+                " The dialect does not have the others; clients get 501."
             } else {
                 ""
             };
             self.report
-                .add_ok("overwrite", format!("Conditions of writes are kept: {}.{rest}", honored.join(", ")));
+                .add_ok("overwrite", format!("Conditional writes work: {}.{rest}", honored.join(", ")));
         }
     }
 
@@ -382,7 +398,7 @@ impl FeatureChecks<'_> {
         self.judge_condition(first, async || self.put_object(&fresh).await).await
     }
 
-    /// Replaces what [`Self::written_once`] wrote.
+    /// Writes an object twice, with a matching and with another ETag.
     async fn probe_overwrite_if_match(&self) -> ConditionSupport {
         let build_conditional_put = |tag: String| {
             let mut request = self.build_put_request("swapped");
@@ -404,9 +420,9 @@ impl FeatureChecks<'_> {
 
     async fn check_part_copy(&self) {
         match self.copy_in_parts().await {
-            Ok(()) => self.report.add_ok("part copy", "An upload was completed from a copied part."),
+            Ok(()) => self.report.add_ok("part copy", "A multipart upload from a copied part works."),
             Err(error) => {
-                let message = format!("No upload could be made of a copied part: {error}.");
+                let message = format!("A multipart upload from a copied part failed: {error}.");
                 self.report.add_problem("part copy", message, advise(&error));
             }
         }
@@ -414,7 +430,8 @@ impl FeatureChecks<'_> {
 
     async fn copy_in_parts(&self) -> Result<(), ProbeError> {
         const NAME: &str = "copy-in-parts";
-        let new_unverified = || ProbeError::Unverified("the target's document is another one".to_owned());
+        let new_unverified =
+            || ProbeError::Unverified("the target returned an unexpected document".to_owned());
         let probe = self.scratch.probe;
         let create = self.scratch.build_request(Operation::CreateMultipartUpload, NAME);
         let created = probe.run_exchange(create.clone()).await?;
@@ -433,7 +450,8 @@ impl FeatureChecks<'_> {
         let response = probe.run_exchange(complete.clone()).await?;
         self.scratch.record_version(&complete, &response);
         let (_, body) = probe.get_object(&self.scratch.build_request(Operation::GetObject, NAME)).await?;
-        let new_mismatch = || ProbeError::Unverified("what was made of it is not the source".to_owned());
+        let new_mismatch =
+            || ProbeError::Unverified("the content of the copy differs from its source".to_owned());
         if body == SCRATCH_CONTENT { Ok(()) } else { Err(new_mismatch()) }
     }
 
@@ -452,50 +470,51 @@ impl FeatureChecks<'_> {
             Ok(Response { document: Some(Document::Setting(_, tree)), .. })
                 if parse_tag_set(&tree) == wanted =>
             {
-                self.report.add_ok("tags", "An object keeps the tags that it is written with.");
+                self.report.add_ok("tags", "The target keeps the tags of an object.");
             }
             Ok(_) => self.report.add_problem(
                 "tags",
-                "The target took tags and does not have them.",
-                "Callers must not rely on tags at this target.",
+                "The target accepted tags but did not keep them.",
+                                "Clients must not rely on tags at this target.",
             ),
             Err(error) => self.report.add_warning(
                 "tags",
-                format!("No tags: {error}."),
-                "Callers who tag get the same answer; allow it, or do without.",
+                format!("Tags do not work: {error}."),
+                "Clients that set tags get the same error; allow the access key to set tags, or do not use them.",
             ),
         }
     }
 }
 
-/// What a target does about one condition.
+/// How a target handles a condition.
 #[derive(Debug)]
 enum ConditionSupport {
-    /// It keeps it.
+    /// The target honours it.
     Honored,
-    /// It copies all the same.
+    /// The target ignores it.
     Ignored,
-    /// It does not copy although the condition holds, or says something else.
+    /// The target rejects the request although the condition holds, or returns an unexpected error.
     Rejected(String),
-    /// The dialect's table does not have it.
+    /// The target's dialect does not have it.
     Unsupported,
 }
 
 impl ConditionSupport {
-    /// What is wrong, if anything.
+    /// Describes the problem, if there is one.
     fn describe_problem(&self) -> Option<String> {
         match self {
             Self::Honored => None,
-            Self::Ignored => Some("the target does it although the condition does not hold".to_owned()),
+            Self::Ignored => Some("the target ignores the condition".to_owned()),
             Self::Rejected(why) => Some(why.clone()),
-            Self::Unsupported => {
-                Some("the target has no such condition, copies with it are refused".to_owned())
-            }
+            Self::Unsupported => Some(
+                "the target's dialect does not have this condition, and copies with it are rejected"
+                    .to_owned(),
+            ),
         }
     }
 }
 
-/// What is wrong with conditions, each thing once with the names of all that it is wrong with.
+/// Summarizes the problems: each one once, with the names of all conditions that have it.
 fn summarize_problems<'v>(verdicts: impl IntoIterator<Item = &'v (String, ConditionSupport)>) -> Vec<String> {
     let mut problems: Vec<(Vec<&str>, String)> = Vec::new();
     for (name, verdict) in verdicts {
@@ -508,31 +527,33 @@ fn summarize_problems<'v>(verdicts: impl IntoIterator<Item = &'v (String, Condit
     problems.into_iter().map(|(names, why)| format!("{}: {why}.", names.join(", "))).collect()
 }
 
-/// Whether the bucket keeps versions, which decides how scratch objects are deleted.
+/// Checks the versioning of the bucket, which determines how scratch objects are deleted.
 pub async fn check_versioning(report: &Report, scratch: &ScratchObjects<'_>, bucket: &str) {
     let mut request = Request::new(Operation::Get(Setting::Versioning));
     request.bucket = Some(bucket.to_owned());
     match scratch.probe.run_exchange(request).await.map(|response| diagnosis::read_versioning(&response)) {
-        Ok(None) => report.add_ok("versioning", "Never turned on."),
+        Ok(None) => report.add_ok("versioning", "Never enabled."),
         Ok(Some(on)) => {
             scratch.is_versioned.set(true);
-            report.add_ok("versioning", if on { "On." } else { "Suspended." });
+            report.add_ok("versioning", if on { "Enabled." } else { "Suspended." });
         }
         Err(error) => report.add_warning(
             "versioning",
-            format!("Not known: {error}."),
-            "Let the key read the bucket's versioning if callers do.",
+            format!("The versioning status cannot be read: {error}."),
+            "If clients read the bucket's versioning, allow the access key to read it.",
         ),
     }
 }
 
 fn advise(error: &ProbeError) -> &'static str {
     match error.error_kind() {
-        Some(ErrorKind::AccessDenied) => "Let the key read, write and delete objects in this bucket.",
-        Some(ErrorKind::NotImplemented | ErrorKind::MethodNotAllowed) => {
-            "Check the profile; the target does not have this."
+        Some(ErrorKind::AccessDenied) => {
+            "Allow the access key to read, write and delete objects in this bucket."
         }
-        Some(_) => "Look for the code in the vendor's documents; callers get the same refusal.",
-        None => "Check the target's own log, and what stands between.",
+        Some(ErrorKind::NotImplemented | ErrorKind::MethodNotAllowed) => {
+            "Check the profile; the target does not support this."
+        }
+        Some(_) => "Look up the error code in the vendor's documentation; clients get the same error.",
+        None => "Check the target's log, and the network between.",
     }
 }

@@ -1,5 +1,5 @@
-//! Limits that can be tried with one small object each: the longest key and the most metadata of the target's dialect,
-//! for callers' requests up to there are sent.
+//! Limits that one small object can test: the longest key and the most metadata of the target's dialect. The proxy
+//! passes on requests up to these limits.
 
 use blobfish_dialects::engine::small_parts;
 use blobfish_dialects::model::Operation;
@@ -8,22 +8,23 @@ use crate::cli::doctor::asking::{ProbeError, TargetProbe};
 use crate::cli::doctor::features::FeatureChecks;
 use crate::cli::doctor::report::Report;
 
-/// The longest name between slashes of stores that keep objects in a file system, bytes; some less, for their endings.
+/// The longest key segment of stores that keep objects in a file system, in bytes: below 255, because they append
+/// suffixes.
 const SEGMENT_BYTES_MAX: usize = 200;
 
-/// The name of the metadata.
+/// The name of the metadata entry.
 const METADATA_NAME: &str = "much";
 
-/// Where parts are kept that are smaller than the target takes, and whether they can be listed there.
+/// Checks where small parts are kept, and whether they can be listed there.
 pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>) {
     const CHECK: &str = "small parts";
     let target = probe.route.target;
     let least = target.dialect.limits.part_bytes_min;
-    if !small_parts::is_staging_needed(target.dialect) {
-        return report.add_ok(CHECK, "The target takes parts as small as every caller's vendor does.");
+    if !small_parts::is_staging_needed(target) {
+        return report.add_ok(CHECK, "The target accepts parts as small as every caller dialect does.");
     }
     if !target.staging.is_combining {
-        return report.add_ok(CHECK, format!("Parts below {least} bytes, but for the last, are refused."));
+        return report.add_ok(CHECK, format!("Parts below {least} bytes are rejected, except the last."));
     }
     let prefix = &target.staging.prefix;
     let staging_probe = TargetProbe {
@@ -35,29 +36,30 @@ pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>) {
         Ok(_) => report.add_ok(
             CHECK,
             format!(
-                "Parts below {least} bytes are kept below {prefix} in the bucket {} until their upload ends. What is left \
-                 there is swept; as a safety net add a lifecycle rule that deletes below {prefix} after 7 days, and one \
-                 that ends unfinished uploads before.",
+                "Parts below {least} bytes are kept below {prefix} in the bucket {} until their upload ends. Orphaned parts \
+                 are deleted; as a safeguard add a lifecycle rule that deletes objects below {prefix} after 7 days, and \
+                 one that aborts incomplete uploads earlier.",
                 staging_probe.route.bucket
             ),
         ),
         Err(error) => report.add_problem(
             CHECK,
             format!("The bucket {} cannot be listed below {prefix}: {error}.", staging_probe.route.bucket),
-            "Let the key list, read, write and delete there, or set small_parts = \"refuse\".",
+            "Allow the access key to list, read, write and delete there, or set small_parts = \"reject\".",
         ),
     }
 }
 
-/// Writes an object at each limit. What a store refuses, callers are told; what it cuts off, they are not.
+/// Writes an object at each limit. A rejection reaches the client, so it is a warning; silent truncation is a problem.
 pub async fn check_limits(features: &FeatureChecks<'_>) {
     let limits = &features.scratch.probe.route.target.dialect.limits;
     let (key, metadata) = (limits.key_bytes_max, limits.metadata_bytes_max);
     let mut rejections = Vec::new();
+    // Stores on a file system limit the length of each key segment, so the second attempt has slashes.
     if let Err(why) = probe_long_key(features, key, usize::MAX).await {
         rejections.push(match probe_long_key(features, key, SEGMENT_BYTES_MAX).await {
-            Ok(()) => format!("Keys of {key} bytes are taken only where slashes divide them ({why})."),
-            Err(_) => format!("No key of {key} bytes is taken ({why})."),
+            Ok(()) => format!("Keys of {key} bytes are accepted only if slashes divide them ({why})."),
+            Err(_) => format!("Keys of {key} bytes are not accepted ({why})."),
         });
     }
     match probe_large_metadata(features, metadata).await {
@@ -65,26 +67,26 @@ pub async fn check_limits(features: &FeatureChecks<'_>) {
         Ok(false) => {
             features.report.add_problem(
                 "limits",
-                format!("Of {metadata} bytes of metadata not all are kept."),
-                "Callers who write much metadata lose some of it at this target.",
+                format!("The target does not keep all of {metadata} bytes of metadata."),
+                "Clients that write much metadata lose some of it at this target.",
             );
             return;
         }
-        Err(why) => rejections.push(format!("{metadata} bytes of metadata are not taken ({why}).")),
+        Err(why) => rejections.push(format!("{metadata} bytes of metadata are not accepted ({why}).")),
     }
     if rejections.is_empty() {
-        let message = format!("Keys of {key} bytes and {metadata} bytes of metadata are taken.");
+        let message = format!("Keys of {key} bytes and {metadata} bytes of metadata are accepted.");
         features.report.add_ok("limits", message);
     } else {
         features.report.add_warning(
             "limits",
             rejections.join(" "),
-            "Callers who write more are told the target's refusal.",
+            "Clients that write more get the target's error.",
         );
     }
 }
 
-/// Writes and reads an object with the longest key, a slash after so many bytes.
+/// Writes and reads an object with the longest key, with a slash after every `segment_bytes` bytes.
 async fn probe_long_key(
     features: &FeatureChecks<'_>,
     bytes: usize,
@@ -103,8 +105,9 @@ async fn probe_long_key(
         .map(drop)
 }
 
-/// Whether all of the metadata is there afterwards.
+/// Writes an object with much metadata, and returns whether the target kept all of it.
 async fn probe_large_metadata(features: &FeatureChecks<'_>, bytes: usize) -> Result<bool, ProbeError> {
+    // Vendors count names and values together.
     let value = vec![b'm'; bytes.saturating_sub(METADATA_NAME.len())];
     let mut request = features.build_put_request("metadata");
     request.metadata = vec![(METADATA_NAME.to_owned(), value.clone())];

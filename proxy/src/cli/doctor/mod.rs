@@ -1,9 +1,10 @@
-//! `blobfish doctor`: asks each target what it is and what it can do, and compares that to what the configuration
-//! relies on. Everything goes through the same tables and connections as a caller's requests.
+//! `blobfish doctor`: tests each target and compares what it supports with what the configuration relies on. All
+//! requests use the same tables and connections as the requests of clients.
 
 mod access;
 mod asking;
 mod features;
+mod interrupt;
 mod limits;
 mod reach;
 mod report;
@@ -14,31 +15,32 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use blobfish_config::{Addressing, Conditions};
-use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::route::{Route, SameBucketNames};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use blobfish_dialects::dialect::route::LossPolicy;
+use blobfish_dialects::dialect::route::{Route, SameBucketNames};
 use tokio::time::timeout;
 
 use crate::cli::args::{DoctorArgs, UsageError};
 use crate::cli::doctor::asking::TargetProbe;
 use crate::cli::doctor::features::FeatureChecks;
+use crate::cli::doctor::interrupt::InterruptSignal;
 use crate::cli::doctor::report::Report;
 use crate::cli::doctor::scratch::ScratchObjects;
-use crate::request::active_config::{ActiveConfig, TargetRuntime};
+use crate::inbound::file_descriptors;
+use crate::request::active_config::ActiveConfig;
 use crate::target::client::TargetClient;
-use crate::target::issued_credentials;
+use crate::target::credential_fetch;
+use crate::target::runtime::TargetRuntime;
 
-/// After the first Ctrl-C the request that is under way has this long to end.
+/// Time limit for the current request after the first Ctrl-C.
 const GRACE_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// And deleting the scratch objects so long.
+/// Time limit for deleting the scratch objects.
 const CLEANUP_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Examines the targets. Gives what is left to print, and whether no problem was found.
+/// Runs `blobfish doctor`. Returns the rest of its output, and whether there was no problem.
 ///
 /// # Errors
-/// A name that the configuration does not have.
+/// The configuration does not have a given target or bucket.
 pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(String, bool)> {
     let mut switched = ActiveConfig::new(switch_addressing(config))?;
     switched.inherit_state(config);
@@ -46,14 +48,16 @@ pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(S
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime")?;
     let report = Report::new(args.json);
     runtime.block_on(async {
-        let (interrupt, client) = (InterruptSignal::listen(), TargetClient::for_diagnosis());
+        let (interrupt, client) =
+            (InterruptSignal::listen(), TargetClient::for_diagnosis(file_descriptors::pool_size()));
         for (index, bucket) in selected {
             let (Some(target), Some(switched)) = (config.targets.get(index), switched.targets.get(index))
             else {
                 continue;
             };
+            // A running proxy renews issued credentials in the background. The doctor needs them before its first request.
             if let Some(issued) = &target.issued_key {
-                issued.renew(&issued_credentials::build_provider_context()).await;
+                issued.renew(&credential_fetch::build_provider_context()).await;
             }
             let examination = TargetExamination {
                 report: &report,
@@ -75,7 +79,7 @@ pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(S
     Ok(report.finish())
 }
 
-/// The same configuration with the bucket in the other place.
+/// Returns the configuration with the other addressing for every target.
 fn switch_addressing(active: &ActiveConfig) -> blobfish_config::Config {
     let mut config = active.settings.clone();
     for target in &mut config.targets {
@@ -87,7 +91,7 @@ fn switch_addressing(active: &ActiveConfig) -> blobfish_config::Config {
     config
 }
 
-/// The targets to examine, each with the name that callers have for the bucket to use there.
+/// Selects the targets to test, each with the bucket to use, by the name that clients use.
 fn select_targets(
     args: &DoctorArgs,
     active: &ActiveConfig,
@@ -96,7 +100,10 @@ fn select_targets(
     let is_known = |name: &String| config.targets.iter().any(|target| target.name == *name);
     if let Some(name) = args.target.iter().find(|name| !is_known(name)) {
         let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
-        return Err(UsageError(format!("--target {name}: the configuration has {}", names.join(", "))));
+        return Err(UsageError(format!(
+            "--target {name}: unknown target; the configuration has {}",
+            names.join(", ")
+        )));
     }
     let is_wanted = |name: &String| args.target.is_empty() || args.target.contains(name);
     let indices: Vec<usize> =
@@ -106,7 +113,7 @@ fn select_targets(
         let index = route.as_ref().map(|route| route.target_index);
         if index.is_none_or(|index| !indices.contains(&index)) {
             return Err(UsageError(format!(
-                "--bucket {bucket}: the configuration maps it to none of these targets"
+                "--bucket {bucket}: the configuration does not map this bucket to a selected target"
             )));
         }
     }
@@ -121,7 +128,7 @@ fn select_targets(
     Ok(indices.into_iter().map(|index| (index, find_bucket(index))).collect())
 }
 
-/// The buckets that the configuration names at a target, except one.
+/// Lists the buckets that the configuration names at a target, except one.
 fn list_other_buckets(
     config: &ActiveConfig,
     index: usize,
@@ -130,12 +137,15 @@ fn list_other_buckets(
     let rules = config.settings.buckets.iter().filter(|rule| rule.target == index);
     let names = rules.filter_map(|rule| rule.name.exact()).filter(|name| Some(*name) != tried_bucket);
     let to_pair = |name: &str| {
-        config.route_bucket(name).map(|routed_bucket| (name.to_owned(), routed_bucket.target_bucket))
+        config
+            .routing()
+            .route_bucket(name)
+            .map(|routed_bucket| (name.to_owned(), routed_bucket.target_bucket))
     };
     names.filter_map(to_pair).collect()
 }
 
-/// The buckets whose copies' conditions are left to a target.
+/// Lists the buckets for which the target evaluates the conditions of copies.
 fn list_native_buckets(config: &ActiveConfig, index: usize) -> Vec<String> {
     let rules = config.settings.buckets.iter().filter(|rule| rule.target == index);
     let has_conditions =
@@ -148,17 +158,17 @@ fn list_native_buckets(config: &ActiveConfig, index: usize) -> Vec<String> {
     native_rules.map(|rule| rule.name.to_string()).collect()
 }
 
-/// One target's examination.
+/// The examination of one target.
 struct TargetExamination<'a> {
     report: &'a Report,
     interrupt: &'a InterruptSignal,
     client: &'a TargetClient,
     target: &'a TargetRuntime,
-    /// The same target with the bucket in the other place.
+    /// The same target with the other addressing.
     switched: &'a TargetRuntime,
-    /// The bucket, as callers say it.
+    /// The bucket, by the name that clients use.
     bucket: Option<String>,
-    /// The other buckets of the configuration that are there: as callers say them, and their names there.
+    /// The other configured buckets of this target: the names that clients use, and the names at the target.
     other_buckets: Vec<(String, String)>,
     read_only: bool,
     native_buckets: &'a [String],
@@ -167,24 +177,26 @@ struct TargetExamination<'a> {
 impl TargetExamination<'_> {
     async fn run(self, config: &ActiveConfig) {
         let bucket = self.bucket.as_deref();
-        let routed_bucket = bucket.and_then(|bucket| config.route_bucket(bucket));
+        let routed_bucket = bucket.and_then(|bucket| config.routing().route_bucket(bucket));
         let scheme = if self.target.endpoint.tls { "https" } else { "http" };
         let target = &self.target.spec;
         self.report.begin_target(&target.name, format!("{scheme}://{}", target.authority), bucket);
         let dialect = target.dialect;
-        // A caller who speaks as the target does: what it asks for, the target is asked for.
+        // The caller dialect is the target's own, so that nothing is translated and every field reaches the target.
         let route = match &routed_bucket {
             Some(routed_bucket) => {
                 routed_bucket.build_route(dialect, None, Some(routed_bucket.target_bucket.clone()))
             }
             None => build_bucketless_route(self.target),
         };
+        // The configured policies would hide what the target itself supports.
         let route = Route { check_conditions: false, loss_policy: LossPolicy::Reject, ..route };
         let (client, target) = (self.client, self.target);
         let probe = TargetProbe { client, target, route, skew_seconds: Cell::new(None) };
         let scratch = ScratchObjects::new(&probe, bucket.unwrap_or_default().to_owned());
         let (interrupt, report) = (self.interrupt, self.report);
         let outcome = {
+            // After an interrupt the current request may finish: an object that it creates after the clean-up would remain.
             let mut work = Box::pin(self.run_checks(&probe, &scratch));
             tokio::select! {
                 why = &mut work => why,
@@ -196,16 +208,16 @@ impl TargetExamination<'_> {
             report.add_problem(
                 "interrupted",
                 "The examination was interrupted.",
-                "Run it again for the rest.",
+                "Run it again for the other checks.",
             );
         }
         report.skip_rest(&outcome.err().unwrap_or_default());
     }
 
-    /// One check after another.
+    /// Runs the checks in order.
     ///
     /// # Errors
-    /// Why the rest was not tried.
+    /// Why the other checks were skipped.
     async fn run_checks(&self, probe: &TargetProbe<'_>, scratch: &ScratchObjects<'_>) -> Result<(), String> {
         let (report, target) = (self.report, self.target);
         let bucket = self.bucket.as_deref();
@@ -213,38 +225,42 @@ impl TargetExamination<'_> {
         let mut buffer = String::new();
         let host = reach::choose_host(target, at_target, &mut buffer);
         let addresses = reach::check_dns(report, target, host).await;
+        // With a wrong addressing the bucket's host has no address, but the other addressing may work.
         if addresses.is_empty() {
             access::check_addressing(report, probe, self.switched, bucket, false).await;
-            return Err("the host has no address".to_owned());
+            return Err("The host does not resolve to an address.".to_owned());
         }
-        let address =
-            reach::check_tcp(report, target, &addresses).await.ok_or("the target takes no connection")?;
+        let address = reach::check_tcp(report, target, &addresses)
+            .await
+            .ok_or("The target does not accept connections.")?;
         if !reach::check_tls(report, target, host, address).await {
-            return Err("the target cannot be trusted".to_owned());
+            return Err("The TLS connection failed.".to_owned());
         }
         let verdict = access::check_credentials(report, probe, bucket).await;
         access::check_addressing(report, probe, self.switched, bucket, verdict.is_ok()).await;
         verdict?;
         let Some(bucket) = bucket else {
-            return Err("no bucket is known; name one of your own with --bucket".to_owned());
+            return Err("The configuration names no bucket exactly; add --bucket.".to_owned());
         };
         access::check_buckets(report, probe, &self.other_buckets, self.interrupt).await;
         features::check_versioning(report, scratch, bucket).await;
         limits::check_small_parts(report, probe).await;
         if self.read_only {
-            return Err("--read-only".to_owned());
+            return Err("The check writes objects, and --read-only is set.".to_owned());
         }
-        FeatureChecks { report, scratch, native_buckets: self.native_buckets, interrupt: self.interrupt }
-            .run_all()
-            .await
+        let features =
+            FeatureChecks { report, scratch, native_buckets: self.native_buckets, interrupt: self.interrupt };
+        features.run_all().await?;
+        limits::check_limits(&features).await;
+        Ok(())
     }
 }
 
 fn describe_interruption() -> String {
-    "it was interrupted".to_owned()
+    "The examination was interrupted.".to_owned()
 }
 
-/// The way to a target of which no bucket is known.
+/// Builds a route to a target without a bucket.
 fn build_bucketless_route(target: &TargetRuntime) -> Route<'_> {
     Route {
         caller: target.spec.dialect,
@@ -257,7 +273,7 @@ fn build_bucketless_route(target: &TargetRuntime) -> Route<'_> {
     }
 }
 
-/// Deletes the scratch objects, also after Ctrl-C; a second one leaves them.
+/// Deletes the scratch objects, also after Ctrl-C. A second Ctrl-C skips that.
 async fn clean_up(report: &Report, interrupt: &InterruptSignal, scratch: &ScratchObjects<'_>) {
     if scratch.keys().is_empty() {
         return;
@@ -269,56 +285,15 @@ async fn clean_up(report: &Report, interrupt: &InterruptSignal, scratch: &Scratc
     let (keys, is_listed) =
         result.map_or_else(|| (scratch.keys(), false), |left| (left.keys_left, left.is_listed));
     if !keys.is_empty() {
-        let message = format!("These scratch objects may still be there: {}.", keys.join(", "));
-        report.add_problem("clean-up", message, "Delete them by hand; Blobfish never looks at them again.");
+        let message = format!("These scratch objects may still exist: {}.", keys.join(", "));
+        report.add_problem("clean-up", message, "Delete them manually; Blobfish does not delete them later.");
     } else if is_listed {
-        report.add_ok("clean-up", "Every scratch object is deleted.");
+        report.add_ok("clean-up", "All scratch objects are deleted.");
     } else {
         report.add_warning(
             "clean-up",
-            "Every scratch object was deleted, but the bucket could not be looked at.",
-            format!("If in doubt, look for keys that begin with {}.", scratch::KEY_PREFIX),
+            "All scratch objects were deleted, but the bucket could not be listed.",
+            format!("If in doubt, search for keys that begin with {}.", scratch::KEY_PREFIX),
         );
-    }
-}
-
-/// Whether somebody wants it to end, and how often that was said.
-pub struct InterruptSignal {
-    interrupts: watch::Receiver<u32>,
-}
-
-impl InterruptSignal {
-    /// Listens to SIGINT and SIGTERM.
-    fn listen() -> Self {
-        let (sender, interrupts) = watch::channel(0_u32);
-        tokio::spawn(async move {
-            let (Ok(mut int), Ok(mut term)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
-            loop {
-                tokio::select! {
-                    _ = int.recv() => {}
-                    _ = term.recv() => {}
-                }
-                sender.send_modify(|times| *times = times.saturating_add(1));
-            }
-        });
-        Self { interrupts }
-    }
-
-    /// Whether it was said once.
-    pub fn is_interrupted(&self) -> bool {
-        *self.interrupts.borrow() > 0
-    }
-
-    /// Comes back when it was said so often.
-    async fn wait_for_interrupts(&self, times: u32) {
-        let mut interrupts = self.interrupts.clone();
-        if interrupts.wait_for(|count| *count >= times).await.is_err() {
-            // Signals cannot be received.
-            std::future::pending::<()>().await;
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! What was found, and how it is printed.
+//! The findings, and how they are printed.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-/// Every check, in the order in which they are made.
+/// Every check, in order.
 pub const CHECKS: [&str; 20] = [
     "dns",
     "tcp",
@@ -30,17 +30,17 @@ pub const CHECKS: [&str; 20] = [
     "limits",
 ];
 
-/// What a check came to.
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
-    /// As it should be.
+    /// It works.
     Ok,
-    /// It works, with something to know.
+    /// It works with a restriction.
     Warning,
-    /// It does not work, or not as the configuration relies on.
+    /// It does not work, or not as the configuration requires.
     Problem,
-    /// It was not tried.
+    /// The check did not run.
     Skipped,
 }
 
@@ -55,21 +55,21 @@ impl fmt::Display for CheckStatus {
     }
 }
 
-/// One thing that was found. Holds no secret and no signature.
+/// The result of one check. It contains no secret and no signature.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finding {
     /// Which of [`CHECKS`], or `clean-up`.
     pub check: &'static str,
-    /// What it came to.
+    /// The outcome.
     pub outcome: CheckStatus,
-    /// What was found, in one sentence.
+    /// The result in one sentence.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
 
-/// What was found at one target.
+/// The findings of one target.
 #[derive(Debug, Serialize)]
 struct TargetReport {
     name: String,
@@ -79,19 +79,19 @@ struct TargetReport {
     findings: Vec<Finding>,
 }
 
-/// All that was found. Text is printed as it comes, for a target that is not there takes its time.
+/// All findings. Text is printed immediately, because checks of an unreachable target take long.
 pub struct Report {
     json: bool,
     targets: RefCell<Vec<TargetReport>>,
 }
 
 impl Report {
-    /// An empty one.
+    /// Creates an empty report.
     pub fn new(json: bool) -> Self {
         Self { json, targets: RefCell::default() }
     }
 
-    /// What follows is about this target.
+    /// Begins the findings of a target.
     pub fn begin_target(&self, name: &str, endpoint: String, bucket: Option<&str>) {
         let objects = bucket.map(|bucket| format!(", bucket {bucket}")).unwrap_or_default();
         self.print(&format!("target {name}: {endpoint}{objects}\n"));
@@ -99,27 +99,27 @@ impl Report {
         self.targets.borrow_mut().push(TargetReport { name, endpoint, bucket, findings: Vec::new() });
     }
 
-    /// As it should be.
+    /// Adds a finding that is as it should be.
     pub fn add_ok(&self, check: &'static str, message: impl Into<String>) {
         self.add_finding(check, CheckStatus::Ok, message.into(), None);
     }
 
-    /// It works, with something to know.
+    /// Adds a finding that works with a restriction.
     pub fn add_warning(&self, check: &'static str, message: impl Into<String>, advice: impl Into<String>) {
         self.add_finding(check, CheckStatus::Warning, message.into(), Some(advice.into()));
     }
 
-    /// It does not work.
+    /// Adds a finding that does not work.
     pub fn add_problem(&self, check: &'static str, message: impl Into<String>, advice: impl Into<String>) {
         self.add_finding(check, CheckStatus::Problem, message.into(), Some(advice.into()));
     }
 
-    /// It was not tried.
+    /// Adds a check that did not run.
     pub fn add_skipped(&self, check: &'static str, why: impl Into<String>) {
         self.add_finding(check, CheckStatus::Skipped, why.into(), None);
     }
 
-    /// Whatever was not found out about this target was not tried, for this reason.
+    /// Adds every check without a finding as skipped, for this reason.
     pub fn skip_rest(&self, why: &str) {
         let is_reported = |check: &str| {
             let targets = self.targets.borrow();
@@ -147,7 +147,7 @@ impl Report {
 
     fn print(&self, text: &str) {
         if !self.json {
-            // A reader that went is no fault of ours; the scratch objects are still to be deleted.
+            // If the reader of a pipe has exited, continue anyway: the scratch objects must still be deleted.
             let _ = std::io::stdout().write_all(text.as_bytes());
         }
     }
@@ -157,7 +157,7 @@ impl Report {
         targets.iter().flat_map(|target| &target.findings).filter(|one| one.outcome == outcome).count()
     }
 
-    /// What is left to print, and whether no problem was found.
+    /// Returns the rest of the output, and whether there was no problem.
     pub fn finish(self) -> (String, bool) {
         let [ok, warnings, problems, skipped] =
             [CheckStatus::Ok, CheckStatus::Warning, CheckStatus::Problem, CheckStatus::Skipped]
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_tried_is_reported_once_each() {
+    fn skipped_checks_are_reported_once() {
         let report = Report::new(true);
         report.begin_target("one", "http://localhost:1".to_owned(), None);
         report.add_problem("dns", "no address", "look");

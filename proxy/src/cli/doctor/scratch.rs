@@ -1,4 +1,4 @@
-//! The scratch objects: what was made is written down before it is asked for, so that it can be deleted whatever
+//! The scratch objects. Each one is recorded before the request that creates it, so that it is deleted whatever
 //! happens.
 
 use std::cell::{Cell, RefCell};
@@ -10,14 +10,14 @@ use blobfish_dialects::model::{
 use crate::cli::doctor::asking::{ProbeError, TargetProbe};
 use crate::clock;
 
-/// What all keys begin with.
+/// The prefix of all keys.
 pub const KEY_PREFIX: &str = "blobfish-doctor-";
 
 /// The scratch objects of one target.
 pub struct ScratchObjects<'a> {
-    /// Whom to ask.
+    /// The target.
     pub probe: &'a TargetProbe<'a>,
-    /// Whether the bucket keeps versions, or did once: then each version is deleted by its id.
+    /// Whether versioning is or was enabled. Then each version is deleted by its version ID.
     pub is_versioned: Cell<bool>,
     bucket: String,
     prefix: String,
@@ -25,26 +25,27 @@ pub struct ScratchObjects<'a> {
     uploads: RefCell<Vec<(String, String)>>,
 }
 
-/// A key, and the version that was made of it.
+/// A key and its version ID.
 type ScratchVersion = (String, Option<String>);
 
-/// What became of the scratch objects.
+/// The result of the clean-up.
 pub struct CleanupResult {
-    /// Keys that may still be there.
+    /// Keys that may still exist.
     pub keys_left: Vec<String>,
-    /// Whether the bucket was looked at afterwards.
+    /// Whether the bucket was listed afterwards.
     pub is_listed: bool,
 }
 
 impl<'a> ScratchObjects<'a> {
-    /// Nothing is made yet.
+    /// Creates an empty set of scratch objects.
     pub fn new(probe: &'a TargetProbe<'a>, bucket: String) -> Self {
+        // Random, so that two doctors in one bucket do not delete each other's objects.
         let prefix = format!("{KEY_PREFIX}{:032x}/", clock::random());
         let (created, uploads) = (RefCell::default(), RefCell::default());
         Self { probe, is_versioned: Cell::new(false), bucket, prefix, created, uploads }
     }
 
-    /// A request about a scratch object. What it makes will be deleted.
+    /// Builds a request for a scratch object. What the request creates is deleted later.
     pub fn build_request(&self, operation: Operation, name: &str) -> Request {
         let key = format!("{}{name}", self.prefix);
         if operation.creates_object() || operation == Operation::CompleteMultipartUpload {
@@ -53,32 +54,32 @@ impl<'a> ScratchObjects<'a> {
         Request::for_object(operation, self.bucket.clone(), key, Fields::default())
     }
 
-    /// A copy of one scratch object, or a part of it, to another.
+    /// Builds a copy of one scratch object to another, or to a part of another.
     pub fn build_copy_request(&self, operation: Operation, from: &str, to: &str) -> Request {
         let key = format!("{}{from}", self.prefix);
         let source = Some(CopySource { bucket: self.bucket.clone(), key, version: None });
         Request { source, ..self.build_request(operation, to) }
     }
 
-    /// Writes down which version was made.
+    /// Records the version that was created.
     pub fn record_version(&self, request: &Request, response: &Response) {
         let (Some(key), Some(version)) = (&request.key, response.text(ResponseField::VersionId)) else {
             return;
         };
-        // What has no versions tells "null", if anything.
+        // Without versioning the version ID is "null" or missing.
         if version != "null" {
             self.is_versioned.set(true);
             self.created.borrow_mut().push((key.clone(), Some(version.to_owned())));
         }
     }
 
-    /// Writes down that an upload in parts was begun.
+    /// Records a multipart upload that was created.
     pub fn record_upload(&self, request: &Request, upload: &str) {
         let key = request.key.clone().unwrap_or_default();
         self.uploads.borrow_mut().push((key, upload.to_owned()));
     }
 
-    /// Deletes everything, looks what is there all the same, deletes that, and looks again.
+    /// Deletes all recorded objects, lists what remains, deletes that too, and lists again.
     pub async fn clean_up(&self) -> CleanupResult {
         if self.created.borrow().is_empty() {
             return CleanupResult { keys_left: Vec::new(), is_listed: true };
@@ -91,10 +92,11 @@ impl<'a> ScratchObjects<'a> {
         created.sort();
         created.dedup();
         if self.is_versioned.get() {
-            // Without an id a version would only be hidden, by one more.
+            // A delete without a version ID would only add a delete marker.
             created.retain(|version| version.1.is_some());
         }
         let mut failed = self.delete_versions(&created).await;
+        // Two rounds, because a delete may fail once.
         for _ in 0..2 {
             match self.list_remaining().await {
                 Ok(remaining) if remaining.is_empty() => {
@@ -116,7 +118,7 @@ impl<'a> ScratchObjects<'a> {
         CleanupResult { keys_left: failed, is_listed: true }
     }
 
-    /// Every key that was asked for, for one who has to look by hand.
+    /// All recorded keys, for a manual clean-up.
     pub fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.created.borrow().iter().map(|version| version.0.clone()).collect();
         keys.sort();
@@ -124,7 +126,7 @@ impl<'a> ScratchObjects<'a> {
         keys
     }
 
-    /// Deletes versions, and gives the keys of those that could not be.
+    /// Deletes versions, and returns the keys of those that could not be deleted.
     async fn delete_versions(&self, versions: &[ScratchVersion]) -> Vec<String> {
         let mut failed = Vec::new();
         for (key, version) in versions {
@@ -136,6 +138,7 @@ impl<'a> ScratchObjects<'a> {
                 Request::for_object(Operation::DeleteObject, self.bucket.clone(), key.clone(), fields);
             match self.probe.run_exchange(request).await {
                 Ok(_) => {}
+                // The object was never created, or is deleted already.
                 Err(ProbeError::Rejected(ErrorKind::NoSuchKey | ErrorKind::NoSuchVersion, _)) => {}
                 Err(_) => failed.push(key.clone()),
             }
@@ -148,11 +151,11 @@ impl<'a> ScratchObjects<'a> {
         fields.set(Field::UploadId, Value::Text(upload.to_owned()));
         let (bucket, key) = (self.bucket.clone(), key.to_owned());
         let request = Request::for_object(Operation::AbortMultipartUpload, bucket, key, fields);
-        // Most are completed by now; one that is left shows when the bucket is looked at.
+        // Most uploads are completed by now. An upload that remains is found by the listing.
         let _ = self.probe.run_exchange(request).await;
     }
 
-    /// What is there of ours: objects, versions, and uploads that were begun.
+    /// Lists the remaining scratch objects, versions and multipart uploads.
     async fn list_remaining(&self) -> Result<Vec<ScratchVersion>, ProbeError> {
         let versions = self.is_versioned.get();
         let objects = if versions { Operation::ListObjectVersions } else { Operation::ListObjects };
@@ -166,7 +169,7 @@ impl<'a> ScratchObjects<'a> {
             }
             _ => {}
         }
-        // A store that does not list uploads had them given up by their ids.
+        // At a target that cannot list uploads, the recorded ones were already aborted by their upload IDs.
         if let Ok(response) = self.list_page(Operation::ListMultipartUploads).await
             && let Some(Document::Uploads(page)) = response.document
         {

@@ -1,4 +1,4 @@
-//! The answers: from flags, from the tables of the dialects, and, on a terminal, from whoever sits there.
+//! The values of the new configuration: from flags, from the tables of the dialects, and from a dialog on a terminal.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -6,84 +6,85 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use blobfish_config::{Endpoint, Pattern};
-use blobfish_dialects::authentication::addressing;
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::addressing;
 use blobfish_dialects::{DIALECT_PROFILES, DIALECTS, find_dialect};
 use clap::ValueEnum;
 
 use crate::cli::args::{AddressingArg, ConditionsArg, InitArgs, SecretSource, UsageError};
 
-/// So often a question is asked that has no good answer.
+/// How often a question is repeated after an invalid value.
 const TRIES_MAX: usize = 5;
 
-/// Everything that is written.
+/// The values of the new configuration.
 pub struct InitSettings {
-    /// What the app speaks.
+    /// The application's dialect.
     pub caller_dialect: String,
     /// The target's name.
     pub target_name: String,
     /// The target's dialect.
     pub target_dialect: String,
-    /// And its variety.
+    /// The target's profile.
     pub profile: Option<String>,
-    /// Where it is.
+    /// The target's endpoint.
     pub endpoint: String,
-    /// In which region.
+    /// The target's region.
     pub region: String,
-    /// Bucket in the path.
+    /// Whether the bucket is in the path.
     pub path_style: bool,
-    /// Plain HTTP beyond this machine.
+    /// Whether plain HTTP to another machine is allowed.
     pub insecure: bool,
-    /// Authorities to trust.
+    /// Certificate authorities to trust.
     pub ca: Option<PathBuf>,
     /// The buckets.
     pub buckets: Vec<BucketMapping>,
-    /// Conditions are looked at first.
+    /// Whether Blobfish evaluates the conditions of copies.
     pub check_conditions: bool,
-    /// Our key there.
+    /// The access key ID at the target.
     pub access_key: String,
-    /// Where its secret comes from.
+    /// Where its secret key is stored.
     pub target_secret: TargetSecret,
-    /// Where the caller's secret comes from.
+    /// Where the caller's secret key is stored.
     pub caller_secret_source: SecretSource,
-    /// Where callers connect.
+    /// Listen address for clients.
     pub listen: SocketAddr,
-    /// Where operators connect.
+    /// Listen address of the admin port.
     pub admin: SocketAddr,
-    /// Files may be replaced.
+    /// Whether existing files are replaced.
     pub force: bool,
 }
 
-/// A bucket.
+/// A bucket of the new configuration.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BucketMapping {
-    /// As callers say it, or a pattern.
+    /// The name that clients use, or a pattern.
     pub name: String,
-    /// Its name at the target, where that is another one.
+    /// The name at the target, if it is different.
     pub target_bucket: Option<String>,
 }
 
-/// Where the secret of our key at the target comes from.
+/// Where the secret key at the target is stored.
 pub enum TargetSecret {
-    /// This variable.
+    /// In this environment variable.
     Env(String),
-    /// This file.
+    /// In this file.
     File(PathBuf),
 }
 
 impl InitSettings {
-    /// Completes what the flags say.
+    /// Takes the values from the flags, and asks for the others.
     ///
     /// # Errors
-    /// What is missing, all of it; an answer that is none.
+    /// Values are missing (the error names all of them) or invalid.
     pub fn from_args(args: InitArgs) -> anyhow::Result<Self> {
         let mut prompt =
             Prompt { terminal: io::stdin().is_terminal() && io::stderr().is_terminal(), missing: Vec::new() };
         let callers: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
-        let question = format!("What does the app speak? ({})", callers.join(", "));
+        let question = format!("Which dialect does the application use? ({})", callers.join(", "));
         let caller =
             prompt.ask("--caller-dialect", args.caller_dialect, &question, None, parse_caller_dialect)?;
-        let question = format!("What does the store speak? ({})", list_targets().join(", "));
+        let question =
+            format!("Which dialect or profile does the target have? ({})", list_targets().join(", "));
         let target =
             prompt.ask("--target-dialect", args.target_dialect, &question, None, parse_target_dialect)?;
         let (dialect, profile) = target.unwrap_or_default();
@@ -95,18 +96,20 @@ impl InitSettings {
         let table = find_dialect(&dialect, profile.as_deref());
         let (endpoint, region) = prompt.ask_endpoint_and_region(args.endpoint, args.region, table)?;
         let requested = Some(args.bucket.join(",")).filter(|_| !args.bucket.is_empty());
-        let question = "Which buckets does the app name? (a, b=NAME AT THE STORE; * is every bucket)";
+        let question = "Which buckets does the application use? (a, b=NAME AT THE TARGET; * is every bucket)";
         let buckets = prompt.ask("--bucket", requested, question, None, parse_buckets)?;
-        let question = "Which access key id has Blobfish at the store? (never the secret)";
+        let question = "Which access key ID does Blobfish have at the target? (not the secret key)";
         let access_key = prompt.ask("--access-key", args.access_key, question, None, parse_word)?;
         prompt.check_missing()?;
+        // A bucket cannot be a subdomain of an IP address.
         let is_ip = Endpoint::parse(&endpoint).is_ok_and(|endpoint| endpoint.ip().is_some());
         let default = if is_ip { AddressingArg::Path } else { AddressingArg::Virtual };
-        let question = "Where does the bucket go? (virtual: bucket.host, path: host/bucket)";
+        let question = "How are buckets addressed? (virtual: bucket.host, path: host/bucket)";
         let addressing = prompt.choose(args.addressing, question, default)?;
-        let question = "Where does the app's secret come from? (env: a variable that you set; file: a new one; \
-                        literal: a new one in the configuration)";
+        let question = "Where is the application's secret key stored? (env: in a variable that you set; file: generated, in a file; \
+                        literal: generated, in the configuration)";
         let secrets = prompt.choose(args.secrets, question, SecretSource::Env)?;
+        // The name of a target is free; its dialect or profile is a good first one.
         let name = profile.clone().unwrap_or_else(|| dialect.clone());
         let variable = format!("{}_SECRET", name.to_uppercase().replace('-', "_"));
         let secret = match args.secret_file {
@@ -127,6 +130,7 @@ impl InitSettings {
             insecure: args.insecure,
             ca,
             buckets: buckets.unwrap_or_default(),
+            // Native conditions are atomic, so they are the default where the target has them.
             check_conditions: match args.conditions {
                 Some(who) => who == ConditionsArg::Check,
                 None => table.is_some_and(|dialect| !dialect.supports_source_conditions()),
@@ -141,7 +145,7 @@ impl InitSettings {
     }
 }
 
-/// The dialect of an app; a profile that apps speak is, on the wire, its dialect.
+/// Parses an application's dialect. A profile that applications use is, in HTTP, its dialect.
 fn parse_caller_dialect(text: &str) -> Result<String, String> {
     let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
     if known.contains(&text) {
@@ -151,7 +155,7 @@ fn parse_caller_dialect(text: &str) -> Result<String, String> {
     }
 }
 
-/// Dialects, and the profiles that are more than another name.
+/// Lists the dialects and the profiles of targets.
 fn list_targets() -> Vec<&'static str> {
     let all = DIALECT_PROFILES
         .iter()
@@ -175,7 +179,7 @@ fn check_profile(dialect: &str, profile: &str) -> Result<(), String> {
 }
 
 fn format_unknown(known: &[&str]) -> String {
-    format!("not known; known are {}", known.join(", "))
+    format!("unknown; available: {}", known.join(", "))
 }
 
 fn parse_endpoint(text: &str) -> Result<String, String> {
@@ -195,28 +199,28 @@ fn parse_bucket(text: &str) -> Result<BucketMapping, String> {
 
 fn parse_word(text: &str) -> Result<String, String> {
     let is_word = !text.is_empty() && text.chars().all(|c| !c.is_whitespace() && !c.is_control());
-    if is_word { Ok(text.to_owned()) } else { Err("one word".to_owned()) }
+    if is_word { Ok(text.to_owned()) } else { Err("must be one word".to_owned()) }
 }
 
 fn parse_variable_name(text: &str) -> Result<String, String> {
     let is_name = text.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
         && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-    // What was given is not shown: it may be the secret itself.
+    // The value is not repeated in the error, because it may be the secret itself.
     if is_name {
         Ok(text.to_owned())
     } else {
-        Err("the name of a variable, in capitals; not the secret".to_owned())
+        Err("must be the name of an environment variable in capital letters, not the secret".to_owned())
     }
 }
 
-/// Where answers come in.
+/// The dialog on the terminal, if there is one.
 struct Prompt {
     terminal: bool,
     missing: Vec<&'static str>,
 }
 
 impl Prompt {
-    /// The flag's value, or what somebody types. `None` where there is neither, which is noted.
+    /// Returns the flag's value or asks for it. Without a terminal it returns `None` and records the missing flag.
     fn ask<T>(
         &mut self,
         flag: &'static str,
@@ -235,7 +239,7 @@ impl Prompt {
         Ok(None)
     }
 
-    /// The flag's word, or what somebody types; where nobody is asked, the usual one.
+    /// Returns the flag's word or asks for it. Without a terminal it returns the default.
     fn choose<T: ValueEnum>(&self, flag_value: Option<T>, question: &str, fallback: T) -> anyhow::Result<T> {
         match flag_value {
             Some(given) => Ok(given),
@@ -252,7 +256,7 @@ impl Prompt {
         }
     }
 
-    /// End point and region: one may follow from the other.
+    /// Asks for endpoint and region, and derives one from the other where the vendor's host names allow it.
     fn ask_endpoint_and_region(
         &mut self,
         endpoint_url: Option<String>,
@@ -272,7 +276,7 @@ impl Prompt {
         };
         let suggested = own.map(|own| format!("https://{}", own(&region)));
         let offered = endpoint_url.or_else(|| suggested.clone().filter(|_| !self.terminal));
-        let question = "Which end point? (https://host)";
+        let question = "Which endpoint? (https://host)";
         let at = self.ask("--endpoint", offered, question, suggested.as_deref(), parse_endpoint)?;
         Ok((at.unwrap_or_default(), region))
     }
@@ -283,7 +287,7 @@ impl Prompt {
         }
         let missing = self.missing.join(", ");
         Err(UsageError(format!(
-            "missing: {missing}\nGive them, or run this on a terminal to be asked. See blobfish init --help."
+            "missing: {missing}\nAdd these flags, or run the command on a terminal to be asked. See blobfish init --help."
         )))
     }
 }
@@ -298,8 +302,9 @@ fn ask_terminal<T>(
         let offered = default.map(|default| format!(" [{default}]")).unwrap_or_default();
         write!(screen, "{question}{offered}: ").context("the terminal")?;
         let mut line = String::new();
+        // Zero bytes are the end of the input (Ctrl-D).
         if input.read_line(&mut line).context("the terminal")? == 0 {
-            bail!("no answer; nothing was written");
+            bail!("no input; no file was written");
         }
         let text = Some(line.trim()).filter(|text| !text.is_empty()).or(default).unwrap_or_default();
         match parse(text) {
@@ -307,7 +312,7 @@ fn ask_terminal<T>(
             Err(why) => writeln!(screen, "{why}").context("the terminal")?,
         }
     }
-    bail!("no good answer; nothing was written")
+    bail!("no valid input; no file was written")
 }
 
 #[cfg(test)]
@@ -331,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_point_follows_from_a_region_and_the_reverse() {
+    fn endpoint_and_region_are_derived_from_each_other() {
         let hangzhou = ("https://oss-cn-hangzhou.aliyuncs.com", "cn-hangzhou");
         check_place("oss", None, Some(hangzhou.1), Some(hangzhou));
         check_place("oss", Some(hangzhou.0), None, Some(hangzhou));
@@ -349,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_stands_for_its_dialect() {
+    fn profile_implies_its_dialect() {
         assert_eq!(parse_target_dialect("cos"), Ok(("cos".to_owned(), None)));
         assert_eq!(parse_target_dialect("jdcloud"), Ok(("s3".to_owned(), Some("jdcloud".to_owned()))));
         assert!(parse_target_dialect("swift").is_err());
@@ -357,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_may_have_another_name_there() {
+    fn bucket_may_have_another_name_at_the_target() {
         let make_bucket = |name: &str, there: Option<&str>| BucketMapping {
             name: name.to_owned(),
             target_bucket: there.map(str::to_owned),
@@ -370,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_the_place_of_a_name_is_not_shown() {
+    fn secret_given_as_variable_name_is_not_printed() {
         assert_eq!(parse_variable_name("OSS_SECRET"), Ok("OSS_SECRET".to_owned()));
         let why = parse_variable_name("hunter2Secret").unwrap_err();
         assert!(!why.contains("hunter2"));

@@ -1,4 +1,4 @@
-//! Writes the files: never over another one unless asked, the secret for its owner only.
+//! Writes the files. Existing files are replaced only with `--force`, and only the owner can read the secret.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -8,22 +8,23 @@ use std::path::Path;
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
-use crate::cli::init::{CallerSecret, NewCallerKey};
+use crate::cli::init::caller_key::{CallerSecret, NewCallerKey};
 
-/// For its owner only.
+/// Readable by the owner only.
 const SECRET_MODE: u32 = 0o600;
 
-/// As other files, for it holds no secret.
+/// Readable by everybody: the file contains no secret.
 const PLAIN_MODE: u32 = 0o644;
 
-/// Writes the configuration and, where it has one, the secret's file.
+/// Writes the configuration and, if there is one, the secret's file.
 ///
 /// # Errors
-/// One of them cannot be written; then the other is not there either.
+/// One of the files cannot be written; then neither of them exists.
 pub fn write_files(output: &Path, text: &str, key: &NewCallerKey, force: bool) -> anyhow::Result<()> {
     let format_path = |path: &Path| path.display().to_string();
     let (path, secret) = match &key.secret {
         CallerSecret::File(path, secret) => (path, secret),
+        // This configuration contains the secret itself.
         CallerSecret::Literal(_) => {
             return create_file(output, text, SECRET_MODE, force).with_context(|| format_path(output));
         }
@@ -31,6 +32,7 @@ pub fn write_files(output: &Path, text: &str, key: &NewCallerKey, force: bool) -
             return create_file(output, text, PLAIN_MODE, force).with_context(|| format_path(output));
         }
     };
+    // The secret first: a configuration that names a missing file would not start.
     create_file(path, &format!("{}\n", secret.expose_secret()), SECRET_MODE, force)
         .with_context(|| format_path(path))?;
     create_file(output, text, PLAIN_MODE, force)
@@ -45,9 +47,10 @@ fn create_file(path: &Path, text: &str, mode: u32, force: bool) -> io::Result<()
             _ => {}
         }
     }
-    // A new file: nothing is written through a link, and the mode is its own from the start.
+    // create_new does not follow a symbolic link, and the file has its mode before it has content.
     let mut file: File = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(text.as_bytes())?;
+    // A crash must not leave an empty secret behind.
     file.sync_all()
 }
 
@@ -65,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_replaced_unless_asked() {
+    fn existing_files_are_replaced_only_with_force() {
         let folder = tempfile::tempdir().unwrap();
         let (output, secret) = (folder.path().join("a.toml"), folder.path().join("a.secret"));
         write_files(&output, "one", &make_key(&secret), false).unwrap();
@@ -79,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_left_without_its_configuration() {
+    fn secret_file_is_removed_if_the_configuration_cannot_be_written() {
         let folder = tempfile::tempdir().unwrap();
         let (output, secret) = (folder.path().join("taken"), folder.path().join("a.secret"));
         fs::write(&output, "another's").unwrap();

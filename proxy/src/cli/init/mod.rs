@@ -1,11 +1,12 @@
-//! `blobfish init`: a commented configuration from flags, or from a few answers on a terminal. No secret is asked,
-//! shown or taken from the command line.
+//! `blobfish init`: writes a commented configuration from flags, or from a dialog on a terminal. It never asks for a
+//! secret, prints one, or accepts one on the command line.
 
 mod answers;
+mod caller_key;
 mod files;
 mod text;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use blobfish_config::{KnownDialects, OsSources, Sources};
@@ -13,49 +14,31 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cli::args::{InitArgs, SecretSource};
 use crate::cli::init::answers::{InitSettings, TargetSecret};
+use crate::cli::init::caller_key::{CALLER_VARIABLE, CallerSecret, NewCallerKey};
 use crate::request::active_config::ActiveConfig;
-
-/// The variable of the caller's secret, with `--secrets env`.
-const CALLER_VARIABLE: &str = "BLOBFISH_APP_SECRET";
 
 /// Stands for a secret that is not known yet.
 const PLANNED_SECRET: &str = "planned";
 
-/// Letters of keys: 32, so that five random bits are one. None looks like another.
+/// The alphabet of generated keys: 32 letters, so that five random bits select one. No two of them look alike.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-
-/// The caller's key, made here.
-pub struct NewCallerKey {
-    /// Its id.
-    pub id: String,
-    /// Where its secret comes from.
-    pub secret: CallerSecret,
-}
-
-/// Where the caller's secret comes from.
-pub enum CallerSecret {
-    /// From this file, with this content.
-    File(PathBuf, SecretString),
-    /// Written into the configuration.
-    Literal(SecretString),
-    /// From a variable that the operator sets.
-    Env,
-}
 
 /// Writes the files. Gives what to do next.
 ///
 /// # Errors
-/// Answers are missing; a file is there already; what would be written could not be run.
+/// Values are missing; a file exists already; the resulting configuration would be invalid.
 pub fn run_init(args: InitArgs) -> anyhow::Result<String> {
+    // Absolute, because the printed commands must work from any directory.
     let output = std::path::absolute(&args.output).context("--output")?;
     let secret_file = output.with_extension("app.secret");
     if secret_file == output {
-        bail!("{}: that is the name of the secret's file; choose another", output.display());
+        bail!("{}: this name is reserved for the secret's file; choose another", output.display());
     }
     let check_free = |path: &Path, force: bool| match path.symlink_metadata() {
-        Ok(_) if !force => bail!("{} is there already; --force replaces it", path.display()),
+        Ok(_) if !force => bail!("{} already exists; use --force to replace it.", path.display()),
         _ => Ok(()),
     };
+    // Before the dialog, so that nobody answers all questions in vain.
     check_free(&output, args.force)?;
     let settings = InitSettings::from_args(args)?;
     let secret = match settings.caller_secret_source {
@@ -68,6 +51,7 @@ pub fn run_init(args: InitArgs) -> anyhow::Result<String> {
     };
     let key = NewCallerKey { id: format!("AKID{}", generate_letters(16)?.to_uppercase()), secret };
     let text = text::render_configuration(&settings, &key);
+    // Validated before anything is written, so that a mistake in the flags leaves no files.
     check_config(&display_path(&output), &text, &settings, &key)?;
     files::write_files(&output, &text, &key, settings.force)?;
     Ok(text::render_next_steps(&output, &settings, &key))
@@ -77,34 +61,39 @@ fn display_path(output: &Path) -> String {
     output.display().to_string()
 }
 
-/// Random letters, from the system's source and no other.
+/// Generates random letters from the system's random source. There is no fallback, because they become a secret.
 fn generate_letters(count: usize) -> anyhow::Result<String> {
     let mut bytes = vec![0_u8; count];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow::anyhow!("the system's random source failed: {error}"))?;
+    // 256 is a multiple of 32, so every letter is equally likely.
     let to_letter = |byte: &u8| LETTERS.get(usize::from(byte % 32)).copied().map(char::from);
     Ok(bytes.iter().filter_map(to_letter).collect())
 }
 
-/// What `blobfish check` would say, once the variables are set.
+/// Validates the configuration as `blobfish check` would after the environment variables are set.
 fn check_config(name: &str, text: &str, answers: &InitSettings, key: &NewCallerKey) -> anyhow::Result<()> {
     let known = KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
     let sources = PlannedSources { settings: answers, key };
     let config = blobfish_config::load(text, &known, &sources).map_err(|mistakes| {
         let rendered: Vec<String> = mistakes.iter().map(|mistake| mistake.render(name, text)).collect();
-        anyhow::anyhow!("nothing was written, for it could not be run:\n{}", rendered.join("\n"))
+        anyhow::anyhow!(
+            "no file was written, because the configuration would be invalid:\n{}",
+            rendered.join("\n")
+        )
     })?;
-    ActiveConfig::new(config).context("nothing was written, for it could not be run")?;
+    ActiveConfig::new(config).context("no file was written, because the configuration would be invalid")?;
     Ok(())
 }
 
-/// The variables and files as they will be.
+/// The environment variables and files as they will be when the proxy starts.
 struct PlannedSources<'a> {
     settings: &'a InitSettings,
     key: &'a NewCallerKey,
 }
 
 impl PlannedSources<'_> {
-    /// What a file will hold that is not there yet.
+    /// The future content of a file that does not exist yet.
     fn planned_content(&self, path: &Path) -> Option<String> {
         match (&self.key.secret, &self.settings.target_secret) {
             (CallerSecret::File(own, secret), _) if own == path => Some(secret.expose_secret().to_owned()),
@@ -136,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_are_of_the_alphabet_and_never_the_same() {
+    fn generated_keys_use_the_alphabet_and_are_unique() {
         let (one, other) = (generate_letters(40).unwrap(), generate_letters(40).unwrap());
         assert_eq!(one.len(), 40);
         assert_ne!(one, other);

@@ -1,4 +1,4 @@
-//! What is written, and what is said about it.
+//! The generated configuration file, and the next steps that `blobfish init` prints.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,9 +6,9 @@ use std::path::Path;
 use secrecy::ExposeSecret as _;
 
 use crate::cli::init::answers::{InitSettings, TargetSecret};
-use crate::cli::init::{CALLER_VARIABLE, CallerSecret, NewCallerKey};
+use crate::cli::init::caller_key::{CALLER_VARIABLE, CallerSecret, NewCallerKey};
 
-/// The configuration.
+/// Renders the configuration file.
 pub fn render_configuration(settings: &InitSettings, key: &NewCallerKey) -> String {
     let mut out = String::new();
     let mut add = |line: &str| {
@@ -16,20 +16,20 @@ pub fn render_configuration(settings: &InitSettings, key: &NewCallerKey) -> Stri
     };
     let format_assignment = |name: &str, value: &str| format!("{name} = {}", quote_toml(value));
     let (caller, target) = (&settings.caller_dialect, &settings.target_name);
-    add("# Blobfish, written by `blobfish init`. docs/configuration.md has every key.");
+    add("# Blobfish configuration, written by `blobfish init`. docs/configuration.md describes every key.");
     add("");
     add("[listen]");
-    add("# Where callers connect. For more than this machine use https = [{ address, cert, key }].");
+    add("# Where clients connect. To serve other machines use https = [{ address, cert, key }].");
     add(&format!("http = [{}]", quote_toml(&settings.listen.to_string())));
-    add("# What a request speaks that does not show it.");
+    add("# The dialect of requests that do not identify their own.");
     add(&format_assignment("dialect", caller));
     add("");
     add("[admin]");
-    add("# Metrics, health and console, for operators only.");
+    add("# Metrics, health checks and the console. For operators only.");
     add(&format_assignment("listen", &settings.admin.to_string()));
     add("");
     add("[[target]]");
-    add("# A name of your own: the label in metrics and logs.");
+    add("# A name of your choice. It is used in metrics and logs.");
     add(&format_assignment("name", target));
     add(&format_assignment("dialect", &settings.target_dialect));
     if let Some(profile) = &settings.profile {
@@ -37,29 +37,29 @@ pub fn render_configuration(settings: &InitSettings, key: &NewCallerKey) -> Stri
     }
     add(&format_assignment("endpoint", &settings.endpoint));
     add(&format_assignment("region", &settings.region));
-    add("# Where the bucket goes: \"virtual\" is bucket.endpoint, \"path\" is endpoint/bucket.");
+    add("# Addressing of buckets: \"virtual\" is bucket.endpoint, \"path\" is endpoint/bucket.");
     add(&format_assignment("addressing", if settings.path_style { "path" } else { "virtual" }));
     if settings.insecure {
-        add("# Requests and objects travel unencrypted.");
+        add("# Requests and objects are sent unencrypted.");
         add("insecure = true");
     }
     if let Some(ca) = &settings.ca {
-        add("# Authorities to trust beside the system's.");
+        add("# Certificate authorities to trust in addition to the system's.");
         add(&format_assignment("ca", &ca.display().to_string()));
     }
     add(&format_assignment("access_key", &settings.access_key));
     match &settings.target_secret {
         TargetSecret::Env(variable) => {
-            add("# Set this variable where Blobfish runs. { file = \"/run/secrets/...\" } is the other way.");
+            add("# Set this environment variable for Blobfish, or use { file = \"/run/secrets/...\" }.");
             add(&format!("secret_key = {{ env = {} }}", quote_toml(variable)));
         }
         TargetSecret::File(file) => {
-            add("# Must be closed to others: chmod 600. { env = \"NAME\" } is the other way.");
+            add("# Only the owner may be able to read this file: chmod 600. Or use { env = \"NAME\" }.");
             add(&format!("secret_key = {{ file = {} }}", quote_toml(&file.display().to_string())));
         }
     }
     for (index, bucket) in settings.buckets.iter().enumerate() {
-        // What is said once of the first one is true of all.
+        // The comments apply to every bucket, so only the first one has them.
         let mut add = |line: &str| {
             if index == 0 || !line.starts_with('#') {
                 add(line)
@@ -68,28 +68,28 @@ pub fn render_configuration(settings: &InitSettings, key: &NewCallerKey) -> Stri
         add("");
         add("[[bucket]]");
         add(
-            "# As callers say it. \"photos-*\" is a pattern; \"*\" is every other bucket, under its own name.",
+            "# The name that clients use. \"photos-*\" is a pattern; \"*\" is every other bucket, under its own name.",
         );
         add(&format_assignment("name", &bucket.name));
         add(&format_assignment("target", target));
         if let Some(name) = &bucket.target_bucket {
-            add("# Its name at the target.");
+            add("# The bucket's name at the target.");
             add(&format_assignment("target_bucket", name));
         }
         add(
-            "# What the target cannot express: \"refuse\" answers 501 and names it, \"report\" sends the rest and tells.",
+            "# Fields that the target does not support: \"reject\" returns 501 and names the field, \"report\" drops and reports it.",
         );
         add(&format_assignment("unsupported", "reject"));
         add(
-            "# Conditions on the source of a copy: \"native\" leaves them to the target. \"check\" looks before and after",
+            "# Conditions of a copy's source: \"native\" passes them to the target. \"check\" verifies them before and after the",
         );
-        add("# the copy, for targets that have none; one whose source was changed meanwhile fails.");
+        add("# copy, for targets without such conditions; the copy fails if its source changes meanwhile.");
         add(&format_assignment("conditions", if settings.check_conditions { "check" } else { "native" }));
     }
     add("");
     add("[[caller]]");
     add(&format_assignment("name", "app"));
-    add("# Give this key to the app, and to nobody else.");
+    add("# The credentials of the application. Do not share them.");
     add(&format_assignment("access_key", &key.id));
     match &key.secret {
         CallerSecret::File(path, _) => {
@@ -99,17 +99,18 @@ pub fn render_configuration(settings: &InitSettings, key: &NewCallerKey) -> Stri
         CallerSecret::Env => add(&format!("secret_key = {{ env = {} }}", quote_toml(CALLER_VARIABLE))),
     }
     let names: Vec<String> = settings.buckets.iter().map(|bucket| quote_toml(&bucket.name)).collect();
-    add("# read | write | read-write | admin. Creating buckets and changing their settings needs admin.");
+    add("# read | write | read-write | admin. Creating buckets and changing their settings requires admin.");
     add(&format!("grants = [{{ buckets = [{}], access = \"read-write\" }}]", names.join(", ")));
     out
 }
 
-/// A TOML string. JSON's escapes are among TOML's; what TOML refuses besides is refused when the text is checked.
+/// Quotes a TOML string. TOML has all escapes of JSON; what TOML rejects beyond that is found when the text is
+/// validated.
 fn quote_toml(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// What to do next.
+/// Renders the next steps.
 pub fn render_next_steps(output: &Path, settings: &InitSettings, key: &NewCallerKey) -> String {
     let mut out = String::new();
     let mut add = |line: &str| {
@@ -118,11 +119,11 @@ pub fn render_next_steps(output: &Path, settings: &InitSettings, key: &NewCaller
     let file = quote_shell(&output.display().to_string());
     add(&format!("Wrote {}.", output.display()));
     if let CallerSecret::File(path, _) = &key.secret {
-        add(&format!("Wrote {}: the app's new secret, readable by you only.", path.display()));
+        add(&format!("Wrote {}: the application's new secret key, readable only by you.", path.display()));
     }
     add("");
     add("Next:");
-    let secret = format!("# the secret of {} at the target", settings.access_key);
+    let secret = format!("# the secret key of {} at the target", settings.access_key);
     match &settings.target_secret {
         TargetSecret::Env(variable) => add(&format!("  export {variable}=...    {secret}")),
         TargetSecret::File(path) => {
@@ -131,7 +132,7 @@ pub fn render_next_steps(output: &Path, settings: &InitSettings, key: &NewCaller
     }
     if matches!(key.secret, CallerSecret::Env) {
         add(&format!(
-            "  export {CALLER_VARIABLE}=...    # a new one for the app, such as openssl rand -hex 20 makes"
+            "  export {CALLER_VARIABLE}=...    # a new one for the application, for example from openssl rand -hex 20"
         ));
     }
     add(&format!("  blobfish check {file}"));
@@ -139,12 +140,12 @@ pub fn render_next_steps(output: &Path, settings: &InitSettings, key: &NewCaller
     add(&format!("  blobfish serve --config {file}"));
     add("");
     let secret = match &key.secret {
-        CallerSecret::File(path, _) => format!("the secret in {}", path.display()),
-        CallerSecret::Literal(_) => format!("the secret in {}", output.display()),
-        CallerSecret::Env => format!("the secret in {CALLER_VARIABLE}"),
+        CallerSecret::File(path, _) => format!("the secret key in {}", path.display()),
+        CallerSecret::Literal(_) => format!("the secret key in {}", output.display()),
+        CallerSecret::Env => format!("the secret key in {CALLER_VARIABLE}"),
     };
     add(&format!(
-        "The app's end point is http://{}, its access key {}, with {secret}.",
+        "The application's endpoint is http://{}, its access key ID {}, with {secret}.",
         settings.listen, key.id
     ));
     out
@@ -160,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_cannot_leave_their_quotes() {
+    fn quoted_texts_are_escaped() {
         assert_eq!(quote_toml("a\"b\\c\nd"), r#""a\"b\\c\nd""#);
         assert_eq!(quote_shell("/etc/blobfish.toml"), "/etc/blobfish.toml");
         assert_eq!(quote_shell("/a b/it's"), r"'/a b/it'\''s'");

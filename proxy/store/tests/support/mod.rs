@@ -1,4 +1,4 @@
-//! A store on a free loopback port, and a client that signs as the SDKs do.
+//! A store on a free loopback port, and a client that signs like the SDKs.
 #![allow(dead_code, missing_docs)]
 
 use aws_credential_types::Credentials;
@@ -157,7 +157,7 @@ impl TestClient {
         Self { address, http, access_key: ACCESS.to_owned(), secret_key: SECRET.to_owned() }
     }
 
-    /// `path` is the bucket and key as they are; `query` is encoded already.
+    /// `path` is the unencoded bucket and key; `query` is already encoded.
     pub async fn send(
         &self,
         method: &str,
@@ -225,7 +225,7 @@ impl TestClient {
         TestResponse { status: head.status, headers: head.headers, body }
     }
 
-    /// The answer's head, with the body still to come.
+    /// The response head. The body is not read yet.
     pub async fn send_for_head(
         &self,
         request: Request<BoxBody<Bytes, std::io::Error>>,
@@ -249,7 +249,7 @@ impl TestClient {
         self.send("DELETE", path, query, &[], b"").await
     }
 
-    /// Copies `source` (bucket and key as they are).
+    /// Copies `source` (unencoded bucket and key).
     pub async fn copy_object(&self, source: &str, target: &str, headers: &[(&str, &str)]) -> TestResponse {
         let source = percent_encode(source);
         let mut all = vec![("x-amz-copy-source", source.as_str())];
@@ -296,7 +296,7 @@ impl TestClient {
     }
 }
 
-/// Keys that break what takes them for paths, URLs, forms or XML.
+/// Keys that break code which treats them as paths, URLs, forms or XML.
 pub fn build_hostile_keys() -> Vec<String> {
     let mut keys: Vec<String> = [
         "a b",

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::engine::dialect::{Dialect, Target};
-use crate::engine::loss::LossPolicy;
+use crate::dialect::definition::Dialect;
+use crate::dialect::target::Target;
 
 /// One request's way: who asks, who serves, and what the operator said about this bucket.
 #[derive(Clone)]
@@ -43,4 +43,13 @@ impl BucketNames for SameBucketNames {
     fn to_caller_bucket(&self, bucket: &str) -> Option<String> {
         Some(bucket.to_owned())
     }
+}
+
+/// What a route does about lost fields that guard nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LossPolicy {
+    /// Reject the request, naming the field.
+    Reject,
+    /// Send it without the field, and name the field in the response.
+    Report,
 }

@@ -1,14 +1,12 @@
 //! What makes up a dialect: one value of tables, and a few functions where a table cannot say it.
 
-use crate::authentication::signature::Auth;
-use crate::documents::settings_documents::SettingSchema;
+use crate::dialect::operation_route::OperationRoute;
+use crate::dialect::settings_schema::SettingSchema;
+use crate::dialect::signature::Auth;
 use crate::encoding::xml::Node;
-use crate::engine::small_parts::SmallPartsConfig;
-use secrecy::SecretString;
-
 use crate::model::{
     CannedAcl, CopySource, Directive, Encryption, ErrorKind, Field, Group, Operation, Rejection, Request,
-    ResponseField, Setting, SharedCredentials, StorageClass, TargetClock,
+    ResponseField, Setting, StorageClass,
 };
 
 /// Everything that tells one dialect from another. `None` for a name is the whole capability system: it says
@@ -43,9 +41,7 @@ pub struct Dialect {
     pub header_prefix: &'static str,
     /// Prefix of user metadata.
     pub metadata_prefix: &'static str,
-    /// Its own headers of the wire and of the signature: they are read before a request has a meaning.
-    pub transport_headers: &'static [&'static str],
-    /// Its own headers that the vendor takes no notice of, each with the operations where it does not.
+    /// Its own headers that no field is read from, each with the operations and the reason.
     pub ignored_headers: &'static [IgnoredHeader],
     /// Beginnings of the names of metadata that a copy keeps although it replaces the rest.
     pub metadata_kept_prefixes: &'static [&'static str],
@@ -166,6 +162,12 @@ pub enum BucketSettingLocation {
     Header(&'static str),
 }
 
+impl std::fmt::Debug for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 impl Dialect {
     /// What it calls a field in a request of this kind, if that may say it.
     pub fn field_name_in(&self, field: Field, operation: Operation) -> Option<FieldName> {
@@ -199,7 +201,7 @@ impl Dialect {
         self.checksum_headers.iter().find(|row| row.1 == algorithm).map(|row| row.0)
     }
 
-    /// Whether the vendor takes no notice of a header, by its lower-case name, in an operation.
+    /// Whether a header, by its lower-case name, is ignored in an operation for the reason of a row.
     pub fn ignores_header(&self, operation: Operation, header: &str) -> bool {
         self.ignored_headers.iter().any(|row| row.matches_header(header) && (row.applies_to)(operation))
     }
@@ -278,26 +280,49 @@ impl Dialect {
     }
 }
 
-/// A header that the vendor takes no notice of in some operations. In the others it is refused, or a field.
+/// Why a header is not read as a field. The list is closed: a header that affects the result of its operation is a field
+/// (native, emulated or reported as lost), or the request is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IgnoreReason {
+    /// It describes how the body is transferred, and is handled where the body is read.
+    Transport,
+    /// It is part of the signature or of the credentials, and is verified before the request is read.
+    Signature,
+    /// The vendor returns the same result with it and without it in this operation.
+    NoEffect,
+    /// The vendor defines it for responses. Clients send the headers of one response with their next request; in a
+    /// request it asks for nothing, so no result can depend on it.
+    ResponseOnly,
+}
+
+/// A header that is ignored in some operations. In the others it is a field, or the request is rejected.
 #[derive(Clone, Copy)]
 pub struct IgnoredHeader {
     /// In lower case; a last `*` stands for whatever follows.
     pub name: &'static str,
-    /// Where it is passed over.
+    /// The operations in which it is ignored.
     pub applies_to: fn(Operation) -> bool,
-    /// Who sends it there, or which document says so.
+    /// Why.
+    pub reason: IgnoreReason,
+    /// Which client sends it there, or which document describes it.
     pub source: &'static str,
 }
 
 impl IgnoredHeader {
-    /// A row for several operations.
+    /// A row for several operations in which the header has no effect.
     pub const fn new(name: &'static str, applies_to: fn(Operation) -> bool, source: &'static str) -> Self {
-        Self { name, applies_to, source }
+        Self { name, applies_to, reason: IgnoreReason::NoEffect, source }
     }
 
     /// A row for every operation.
-    pub const fn for_all_operations(name: &'static str, source: &'static str) -> Self {
-        Self::new(name, |_| true, source)
+    pub const fn for_all_operations(name: &'static str, reason: IgnoreReason, source: &'static str) -> Self {
+        Self { name, applies_to: |_| true, reason, source }
+    }
+
+    /// Whether several lines of it are accepted. What describes the body or the signature is read, so that a second line
+    /// could contradict the first.
+    pub fn may_repeat(&self) -> bool {
+        matches!(self.reason, IgnoreReason::NoEffect | IgnoreReason::ResponseOnly)
     }
 
     /// Whether the row is about a header of this lower-case name.
@@ -337,56 +362,6 @@ impl FieldName {
         match self {
             Self::Header(name) | Self::Parameter(name) => name,
         }
-    }
-}
-
-/// What a path may address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceLevel {
-    /// The account.
-    Service,
-    /// A bucket.
-    Bucket,
-    /// An object.
-    Object,
-}
-
-/// One row of a routing table.
-#[derive(Debug, Clone, Copy)]
-pub struct OperationRoute {
-    /// HTTP method.
-    pub method: &'static str,
-    /// What is addressed.
-    pub level: ResourceLevel,
-    /// Parameters that must be there: a bare name, or `name=value`.
-    pub parameters: &'static [&'static str],
-    /// Whether the copy source header must be there (`Some(true)`) or must not (`Some(false)`).
-    pub copy_source: Option<bool>,
-    /// What it means.
-    pub operation: Operation,
-}
-
-impl OperationRoute {
-    /// A row without parameters.
-    pub const fn new(method: &'static str, level: ResourceLevel, operation: Operation) -> Self {
-        Self { method, level, parameters: &[], copy_source: None, operation }
-    }
-
-    /// A row with parameters.
-    pub const fn with_parameters(
-        method: &'static str,
-        level: ResourceLevel,
-        parameters: &'static [&'static str],
-        operation: Operation,
-    ) -> Self {
-        Self { method, level, parameters, copy_source: None, operation }
-    }
-
-    /// The same row for requests that name a copy source, or do not.
-    #[must_use]
-    pub const fn with_source(mut self, required: bool) -> Self {
-        self.copy_source = Some(required);
-        self
     }
 }
 
@@ -675,30 +650,4 @@ pub struct CommonHeaders {
     pub server_time_header: Option<&'static str>,
     /// A header that carries the error document of a HEAD, base64.
     pub head_error_header: Option<&'static str>,
-}
-
-/// A target as the operator configured it.
-pub struct Target {
-    /// Its name in configuration and metrics.
-    pub name: String,
-    /// What it speaks.
-    pub dialect: &'static Dialect,
-    /// How requests to it are signed, where not in the dialect's usual way.
-    pub auth: &'static dyn Auth,
-    /// Host, and port where it is not the scheme's own.
-    pub authority: String,
-    /// Signing region.
-    pub region: String,
-    /// Bucket in the path instead of the host.
-    pub path_style: bool,
-    /// Our key there.
-    pub credentials: SharedCredentials,
-    /// Its clock, which requests to it are dated by.
-    pub clock: TargetClock,
-    /// What our own marks are sealed with: the same at every replica, and after every start.
-    pub seal_secret: SecretString,
-    /// Key ids of its key management that callers may name.
-    pub kms_keys: Vec<String>,
-    /// What becomes of parts that are smaller than it takes.
-    pub staging: SmallPartsConfig,
 }

@@ -1,8 +1,8 @@
 //! Which bucket a host and a path name.
 
-use crate::authentication::signature::ResourceAddress;
+use crate::dialect::definition::{Dialect, HostForm};
+use crate::dialect::signature::ResourceAddress;
 use crate::encoding::percent;
-use crate::engine::dialect::{Dialect, HostForm};
 use crate::model::{ErrorKind, RawHead, Rejection};
 
 /// What a host alone says of a request, whatever the request is signed with.

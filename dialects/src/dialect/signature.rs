@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use crate::authentication::form_upload::PostForm;
+use crate::dialect::post_form::PostForm;
 use crate::model::{Credentials, OutgoingRequest, RawHead, Rejection, Timestamp};
 
 /// Signature time may differ from ours by this much, seconds. Every vendor's documents say 15 minutes.

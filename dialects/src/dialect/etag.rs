@@ -1,6 +1,6 @@
 //! Entity tags: quotes, and the letter case of those that are MD5-shaped.
 
-use crate::engine::dialect::Dialect;
+use crate::dialect::definition::Dialect;
 
 /// A tag without its quotes.
 pub fn strip_quotes(tag: &str) -> &str {

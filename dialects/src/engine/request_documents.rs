@@ -1,14 +1,12 @@
 //! The bodies of small requests: read from the caller's dialect, written in the target's.
 
-use crate::documents::settings_documents;
-use crate::documents::settings_documents::{Removal, text_node};
-use crate::documents::{acl_documents, delete_objects, response_documents};
+use crate::dialect::route::Route;
+use crate::dialect::settings_schema::Removal;
+use crate::dialect::{BucketSettingLocation, Dialect};
+use crate::documents::{acl_documents, delete_objects, response_documents, settings_documents};
 use crate::encoding::xml;
-use crate::encoding::xml::{Node, XmlWriter};
-use crate::engine::dialect::{BucketSettingLocation, Dialect};
-use crate::engine::loss;
-use crate::engine::route::Route;
-use crate::engine::{cors, crc64, small_parts};
+use crate::encoding::xml::{Node, XmlWriter, text_node};
+use crate::engine::{cors, crc64, loss, small_parts};
 use crate::model::{ErrorKind, Field, Operation, Rejection, Request, Setting, Value};
 
 /// Reads a request's whole body into the request.

@@ -1,0 +1,148 @@
+//! Uploads of objects and parts: what of a body has to be read before the target can be asked to take it.
+
+use std::borrow::Cow;
+
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
+use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests};
+use blobfish_dialects::engine::streaming::{
+    add_body_md5, add_digests, build_target_request, can_send_more_digests, choose_digests, needs_digest,
+};
+use blobfish_dialects::engine::write_request;
+use blobfish_dialects::model::{ErrorKind, Operation, Rejection, Request, Response};
+
+use crate::clock;
+use crate::inbound::request_head::BodyLength;
+use crate::request::context::{RequestContext, RequestEnd};
+use crate::request::request_body::{BufferedBody, read_verified_body};
+use crate::request::streaming::{UploadBody, send_upload};
+use crate::request::unknown_length_upload;
+use crate::target::runtime::TargetRuntime;
+
+/// Bytes of a body that are held for a target that requires its digest in the head: as much as a stream may hold.
+const SMALL_BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Uploads an object or a part. The response is not sent yet.
+///
+/// # Errors
+/// The request is rejected, or the client disconnected.
+pub async fn upload_body(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: Route<'_>,
+    request: &Request,
+    payload: Payload,
+    body: BodyLength,
+) -> Result<Response, RequestEnd> {
+    if body == BodyLength::Absent {
+        return Err(ErrorKind::MissingContentLength.into());
+    }
+    let verifier = BodyVerifier::new(route.caller, payload, request, choose_digests(&route, request))?;
+    if verifier.length().is_none()
+        && needs_length(&route)
+        && request.operation == Operation::PutObject
+        && !needs_digest(&route, request)
+    {
+        return Box::pin(unknown_length_upload::upload_object(context, target, &route, request, verifier))
+            .await;
+    }
+    let (request, body) = prepare_upload_body(context, &route, request, verifier).await?;
+    Box::pin(send_upload(context, target, &route, &request, body)).await
+}
+
+/// Whether the target requires the length of a body before it comes.
+fn needs_length(route: &Route<'_>) -> bool {
+    !route.target.dialect.supports_chunked_uploads
+}
+
+/// Reads what of a body is needed before it can be sent: its first bytes; all of a small one, of which the target can check
+/// more digests; all of one of unknown length, where the target requires the length. Gives the request with what was computed.
+///
+/// # Errors
+/// The request is rejected, or the client disconnected; the target was not contacted.
+pub async fn prepare_upload_body<'r>(
+    context: &mut RequestContext<'_>,
+    route: &Route<'_>,
+    request: &'r Request,
+    verifier: BodyVerifier,
+) -> Result<(Cow<'r, Request>, UploadBody), RequestEnd> {
+    let has_length = verifier.length().is_some() || !needs_length(route);
+    // Fields that the target cannot express are rejected before the client is asked for its body.
+    let (_, losses) = match has_length {
+        true => build_target_request(route, request, verifier.length(), clock::now())?,
+        false => write_request::write_request(route, request)?,
+    };
+    context.check_losses(&losses, route)?;
+    let is_small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BODY_BYTES_MAX);
+    if needs_digest(route, request) {
+        let (bytes, digests) = read_small_body(context, verifier, reject_missing_digest()).await?;
+        let request_with_digest = add_digests(route, add_body_md5(request.clone(), &bytes), &digests);
+        return Ok((Cow::Owned(request_with_digest), UploadBody::Buffered((bytes, digests))));
+    }
+    if verifier.length().is_some_and(is_small) && can_send_more_digests(route, request) {
+        let (bytes, digests) = read_small_body(context, verifier, ErrorKind::EntityTooLarge.into()).await?;
+        return Ok((
+            Cow::Owned(add_digests(route, request.clone(), &digests)),
+            UploadBody::Buffered((bytes, digests)),
+        ));
+    }
+    if !has_length {
+        let (spool, digests) = Box::pin(unknown_length_upload::spool_body(context, verifier)).await?;
+        return Ok((
+            Cow::Owned(add_digests(route, request.clone(), &digests)),
+            UploadBody::Spooled(spool, digests),
+        ));
+    }
+    Ok((Cow::Borrowed(request), read_first_bytes(context, verifier).await?))
+}
+
+/// Reads a body up to the first byte that may be forwarded. An empty body has no last byte that could be held back, and some
+/// servers store an empty object when a connection ends after the head: so it is verified to its end first, and no
+/// head is sent before a byte of the body can follow it.
+///
+/// # Errors
+/// The request is rejected, or the client disconnected; the target was not contacted.
+async fn read_first_bytes(
+    context: &mut RequestContext<'_>,
+    mut verifier: BodyVerifier,
+) -> Result<UploadBody, RequestEnd> {
+    context.connection.send_continue().await?;
+    let mut reservation = context.start_reservation();
+    // The fields of a form are read together with the first bytes of its file, which the verifier has already.
+    let mut first = verifier.push(&[]).map_err(RequestContext::count_integrity_failure)?;
+    while first.is_empty() {
+        match context.connection.read_body().await? {
+            Some(chunk) => first = verifier.push(&chunk).map_err(RequestContext::count_integrity_failure)?,
+            None => {
+                let (bytes, digests) = verifier.finish().map_err(RequestContext::count_integrity_failure)?;
+                return Ok(UploadBody::Buffered((BufferedBody::new(bytes, reservation), digests)));
+            }
+        }
+        reservation.resize(verifier.unverified_len())?;
+    }
+    Ok(UploadBody::Streaming(Box::new(verifier), first, reservation))
+}
+
+/// Reads an empty or a small body, for digests that the client did not send.
+///
+/// # Errors
+/// `too_large_rejection` for a body of more than [`SMALL_BODY_BYTES_MAX`].
+async fn read_small_body(
+    context: &mut RequestContext<'_>,
+    verifier: BodyVerifier,
+    too_large_rejection: Rejection,
+) -> Result<(BufferedBody, Digests), RequestEnd> {
+    match read_verified_body(context, verifier, SMALL_BODY_BYTES_MAX).await {
+        Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::EntityTooLarge => {
+            Err(too_large_rejection.into())
+        }
+        other => other,
+    }
+}
+
+fn reject_missing_digest() -> Rejection {
+    Rejection::with_message(
+        ErrorKind::NotImplemented,
+        "The storage behind this service locks objects of this size only with Content-MD5 or a checksum in the head.",
+    )
+}
