@@ -1,7 +1,7 @@
 //! The errors of COS (section 6). Of several rows with one code the first is what the code means when a target
 //! says it.
 
-use crate::dialect::ErrorRow;
+use crate::dialect::{ErrorRow, ErrorSentence};
 use crate::model::ErrorKind;
 
 /// Codes, statuses and words.
@@ -121,4 +121,18 @@ pub const ERRORS: &[ErrorRow] = &[
     // The vendor has no error for it; the status is that of RFC 4918.
     ErrorRow::new(ErrorKind::StorageFull, "InsufficientStorage", 507, "The storage behind this service is full."),
     ErrorRow::new(ErrorKind::SlowDown, "SlowDown", 503, "Please reduce your request rate."),
+];
+
+/// COS, PUT Object - Copy: the code is that of any upload that is too large.
+pub const SENTENCES: &[ErrorSentence] = &[
+    ErrorSentence {
+        code_kind: ErrorKind::EntityTooLarge,
+        contains: "Source object Length exceeds",
+        kind: ErrorKind::CopySourceTooLarge,
+    },
+    ErrorSentence {
+        code_kind: ErrorKind::EntityTooLarge,
+        contains: "larger than the maximum allowable size",
+        kind: ErrorKind::CopySourceTooLarge,
+    },
 ];

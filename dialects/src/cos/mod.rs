@@ -82,7 +82,7 @@ pub static COS: Dialect = Dialect {
     copy: copy::RULES,
     xml: xml::STYLE,
     errors: errors::ERRORS,
-    error_sentences: &[],
+    error_sentences: errors::SENTENCES,
     defaults: defaults::DEFAULTS,
     limits: defaults::LIMITS,
     etag_is_md5: false,

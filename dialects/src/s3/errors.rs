@@ -136,6 +136,17 @@ pub const SENTENCES: &[ErrorSentence] = &[
         contains: "larger than the maximum allowable size",
         kind: ErrorKind::CopySourceTooLarge,
     },
+    // JD Cloud, and servers with the sentence of other vendors.
+    ErrorSentence {
+        code_kind: ErrorKind::InvalidRequest,
+        contains: "Source object Length exceeds",
+        kind: ErrorKind::CopySourceTooLarge,
+    },
+    ErrorSentence {
+        code_kind: ErrorKind::EntityTooLarge,
+        contains: "Source object Length exceeds",
+        kind: ErrorKind::CopySourceTooLarge,
+    },
     ErrorSentence {
         code_kind: ErrorKind::InvalidRequest,
         contains: "copy an object to itself",
