@@ -102,10 +102,11 @@ fn list_profile_names(dialect: &'static Dialect) -> Vec<&'static str> {
 
 /// The dialect of a configured name and profile, or of its own name.
 pub fn find_dialect(dialect: &str, profile: Option<&str>) -> Option<&'static Dialect> {
-    let embedded = DIALECTS.iter().filter_map(|dialect| dialect.embedded_store);
-    let all: Vec<&'static Dialect> =
-        DIALECTS.iter().copied().chain(PROFILES.iter().copied()).chain(embedded).collect();
-    let find_by_name = |name: &str| all.iter().copied().find(|dialect| dialect.name == name);
+    let embedded = || DIALECTS.iter().filter_map(|dialect| dialect.embedded_store);
+    let find_by_name = |name: &str| {
+        let mut all = DIALECTS.iter().copied().chain(PROFILES.iter().copied()).chain(embedded());
+        all.find(|dialect| dialect.name == name)
+    };
     profile.and_then(find_by_name).or_else(|| find_by_name(dialect))
 }
 

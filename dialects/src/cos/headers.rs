@@ -158,45 +158,33 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     // The client's name, version and number of attempts.
     IgnoredHeader::new("x-cos-sdk-*", |_| true, "cos-java-sdk-v5: every call; others with a retry"),
     // Clients send headers of a response with their next request.
-    IgnoredHeader::for_all_operations("x-cos-request-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-trace-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-bucket-region", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations(
-        "x-cos-copy-source-version-id",
-        IgnoreReason::ResponseOnly,
-        RESPONSE_HEADER,
-    ),
-    IgnoredHeader::for_all_operations("x-cos-delete-marker", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-expiration", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations(
-        "x-cos-next-append-position",
-        IgnoreReason::ResponseOnly,
-        RESPONSE_HEADER,
-    ),
-    IgnoredHeader::for_all_operations("x-cos-object-type", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations(
-        "x-cos-replication-status",
-        IgnoreReason::ResponseOnly,
-        RESPONSE_HEADER,
-    ),
-    IgnoredHeader::for_all_operations("x-cos-restore", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-tagging-count", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-cos-version-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-request-id", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-trace-id", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-bucket-region", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-copy-source-version-id", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-delete-marker", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-expiration", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-next-append-position", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-object-type", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-replication-status", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-restore", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-tagging-count", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-cos-version-id", RESPONSE_HEADER),
     // A request without a copy source has nothing to take over or to compare.
-    IgnoredHeader::new("x-cos-metadata-directive", writes_without_source, "cosfs"),
-    IgnoredHeader::new("x-cos-tagging-directive", writes_without_source, "cosfs"),
+    IgnoredHeader::new("x-cos-metadata-directive", Operation::writes_without_source, "cosfs"),
+    IgnoredHeader::new("x-cos-tagging-directive", Operation::writes_without_source, "cosfs"),
     IgnoredHeader::new(
         "x-cos-copy-source-if-*",
-        creates_without_source,
+        Operation::creates_without_source,
         "cos-python-sdk-v5: copy() in parts",
     ),
     IgnoredHeader::new(
         "x-cos-copy-source-server-side-encryption-customer-*",
-        creates_without_source,
+        Operation::creates_without_source,
         "cos-python-sdk-v5: copy() in parts",
     ),
     // It limits the transfer of a body, and these operations have none.
-    IgnoredHeader::new("x-cos-traffic-limit", has_no_payload, "cos-python-sdk-v5: upload_file()"),
+    IgnoredHeader::new("x-cos-traffic-limit", Operation::has_no_payload, "cos-python-sdk-v5: upload_file()"),
     // An upload is encrypted as Initiate Multipart Upload asked; cos-nodejs-sdk-v5 repeats the headers with each part.
     IgnoredHeader::new("x-cos-server-side-encryption", Operation::is_multipart_step, "cos-nodejs-sdk-v5"),
     IgnoredHeader::new(
@@ -216,18 +204,6 @@ const RESPONSE_HEADER: &str = "COS, Common response headers, and the operations'
 /// Whether a header says nothing of any request, so that nobody need sign it.
 pub fn is_client_header(name: &str) -> bool {
     name.starts_with("x-cos-sdk-")
-}
-
-fn writes_without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && (operation.creates_object() || operation.is_multipart_step())
-}
-
-fn creates_without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && operation.creates_object()
-}
-
-fn has_no_payload(operation: Operation) -> bool {
-    !operation.is_streamed() && !operation.is_copy()
 }
 
 /// What an answer says (3.3, 3.6, 4.7).

@@ -347,6 +347,11 @@ impl IgnoredHeader {
         Self { name, applies_to: |_| true, reason, source }
     }
 
+    /// A header that the vendor defines only in responses, for every operation: clients send some with their next request.
+    pub const fn response_only(name: &'static str, source: &'static str) -> Self {
+        Self::for_all_operations(name, IgnoreReason::ResponseOnly, source)
+    }
+
     /// Whether several lines of it are accepted. What describes the body or the signature is read, so that a second line
     /// could contradict the first.
     pub fn may_repeat(&self) -> bool {

@@ -200,4 +200,19 @@ impl Operation {
     pub fn creates_object(self) -> bool {
         self.has_property(OperationProperty::CreatesObject)
     }
+
+    /// Whether the operation creates an object, but not by a copy.
+    pub fn creates_without_source(self) -> bool {
+        self != Self::CopyObject && self.creates_object()
+    }
+
+    /// The same, and every step of a multipart upload.
+    pub fn writes_without_source(self) -> bool {
+        self != Self::CopyObject && (self.creates_object() || self.is_multipart_step())
+    }
+
+    /// Whether no bytes of an object pass, in either direction or by a copy.
+    pub fn has_no_payload(self) -> bool {
+        !self.is_streamed() && !self.is_copy()
+    }
 }

@@ -140,40 +140,32 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     // The client's name and version.
     IgnoredHeader::new("x-oss-user-agent", |_| true, "ali-oss in browsers"),
     // Clients send headers of a response with their next request.
-    IgnoredHeader::for_all_operations("x-oss-request-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-server-time", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-ec", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-err", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-bucket-version", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations(
-        "x-oss-copy-source-version-id",
-        IgnoreReason::ResponseOnly,
-        RESPONSE_HEADER,
-    ),
-    IgnoredHeader::for_all_operations("x-oss-delete-marker", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-expiration", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-force-download", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-last-access-time", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations(
-        "x-oss-next-append-position",
-        IgnoreReason::ResponseOnly,
-        RESPONSE_HEADER,
-    ),
-    IgnoredHeader::for_all_operations("x-oss-object-type", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-process-status", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-qos-delay-time", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-request-charged", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-restore", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-tagging-count", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-transition-time", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-oss-version-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-request-id", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-server-time", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-ec", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-err", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-bucket-version", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-copy-source-version-id", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-delete-marker", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-expiration", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-force-download", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-last-access-time", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-next-append-position", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-object-type", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-process-status", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-qos-delay-time", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-request-charged", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-restore", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-tagging-count", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-transition-time", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-oss-version-id", RESPONSE_HEADER),
     // ali-oss sends each header of its user a second time under this prefix. The header itself is in the request, too, and is
     // read; OSS defines conditions and a range under the prefix, which are fields.
     IgnoredHeader::new("x-oss-copy-source-*", Operation::is_copy, "ali-oss copy()"),
     // A request without a copy source has nothing to take over or to compare.
-    IgnoredHeader::new("x-oss-metadata-directive", writes_without_source, "ossfs"),
-    IgnoredHeader::new("x-oss-tagging-directive", writes_without_source, "ossfs"),
-    IgnoredHeader::new("x-oss-copy-source-if-*", creates_without_source, "ossfs: copies in parts"),
+    IgnoredHeader::new("x-oss-metadata-directive", Operation::writes_without_source, "ossfs"),
+    IgnoredHeader::new("x-oss-tagging-directive", Operation::writes_without_source, "ossfs"),
+    IgnoredHeader::new("x-oss-copy-source-if-*", Operation::creates_without_source, "ossfs: copies in parts"),
     // OSS reads these where an upload begins or is completed, where they are fields. SDKs repeat them with every step.
     IgnoredHeader::new("x-oss-storage-class", Operation::is_multipart_step, "oss2 resumable_upload()"),
     IgnoredHeader::new("x-oss-tagging", Operation::is_multipart_step, "oss2 resumable_upload(), ali-oss"),
@@ -192,27 +184,15 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
         "oss2 resumable_upload(), ali-oss",
     ),
     // It limits the transfer of a body, and these operations have none.
-    IgnoredHeader::new("x-oss-traffic-limit", has_no_payload, "oss2 resumable_upload()"),
+    IgnoredHeader::new("x-oss-traffic-limit", Operation::has_no_payload, "oss2 resumable_upload()"),
 ];
 
 const SIGNATURE: &str = "OSS, Include signatures in the Authorization header (V1, V4)";
 
 const RESPONSE_HEADER: &str = "OSS, Common response headers, and the operations' response headers";
 
-fn writes_without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && (operation.creates_object() || operation.is_multipart_step())
-}
-
-fn creates_without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && operation.creates_object()
-}
-
 fn precedes_completion(operation: Operation) -> bool {
     operation.is_multipart_step() && operation != Operation::CompleteMultipartUpload
-}
-
-fn has_no_payload(operation: Operation) -> bool {
-    !operation.is_streamed() && !operation.is_copy()
 }
 
 /// What an answer says (1.4, 3.3, 4.9, 5.8).

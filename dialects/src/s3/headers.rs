@@ -261,44 +261,32 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     IgnoredHeader::new("x-amz-user-agent", |_| true, "aws-sdk-js in browsers"),
     IgnoredHeader::new("x-amz-api-version", |_| true, "AWS SDK for C++: every call"),
     // Clients send headers of a response with their next request.
-    IgnoredHeader::for_all_operations("x-amz-request-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-id-2", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-abort-date", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-abort-rule-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations(
-        "x-amz-access-point-alias",
-        IgnoreReason::ResponseOnly,
-        RESPONSE_HEADER,
-    ),
-    IgnoredHeader::for_all_operations("x-amz-archive-status", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-bucket-arn", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-bucket-region", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations(
-        "x-amz-copy-source-version-id",
-        IgnoreReason::ResponseOnly,
-        RESPONSE_HEADER,
-    ),
-    IgnoredHeader::for_all_operations("x-amz-delete-marker", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-expiration", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-missing-meta", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-mp-parts-count", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-object-size", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations(
-        "x-amz-replication-status",
-        IgnoreReason::ResponseOnly,
-        RESPONSE_HEADER,
-    ),
-    IgnoredHeader::for_all_operations("x-amz-request-charged", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-restore", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-tagging-count", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
-    IgnoredHeader::for_all_operations("x-amz-version-id", IgnoreReason::ResponseOnly, RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-request-id", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-id-2", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-abort-date", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-abort-rule-id", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-access-point-alias", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-archive-status", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-bucket-arn", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-bucket-region", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-copy-source-version-id", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-delete-marker", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-expiration", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-missing-meta", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-mp-parts-count", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-object-size", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-replication-status", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-request-charged", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-restore", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-tagging-count", RESPONSE_HEADER),
+    IgnoredHeader::response_only("x-amz-version-id", RESPONSE_HEADER),
     // A request without a copy source has nothing to take over or to compare.
-    IgnoredHeader::new("x-amz-metadata-directive", writes_without_source, "s3fs"),
-    IgnoredHeader::new("x-amz-tagging-directive", writes_without_source, "s3fs"),
-    IgnoredHeader::new("x-amz-copy-source-if-*", creates_without_source, "s3fs: copies in parts"),
+    IgnoredHeader::new("x-amz-metadata-directive", Operation::writes_without_source, "s3fs"),
+    IgnoredHeader::new("x-amz-tagging-directive", Operation::writes_without_source, "s3fs"),
+    IgnoredHeader::new("x-amz-copy-source-if-*", Operation::creates_without_source, "s3fs: copies in parts"),
     IgnoredHeader::new(
         "x-amz-copy-source-server-side-encryption-customer-*",
-        creates_without_source,
+        Operation::creates_without_source,
         "s3fs: copies in parts",
     ),
     // An upload is encrypted as CreateMultipartUpload asked; minio-go repeats the headers.
@@ -315,14 +303,6 @@ const RESPONSE_HEADER: &str = "Amazon S3, Common response headers, and the opera
 
 fn completes_upload(operation: Operation) -> bool {
     operation == Operation::CompleteMultipartUpload
-}
-
-fn writes_without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && (operation.creates_object() || operation.is_multipart_step())
-}
-
-fn creates_without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && operation.creates_object()
 }
 
 /// What an answer says (3.3, 4.9).

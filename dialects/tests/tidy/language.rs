@@ -6,7 +6,7 @@ use std::fs;
 
 use syn::visit::Visit;
 
-use super::source::{crates, files, modules, workspace};
+use super::source::{crates, list_files, modules, workspace};
 
 /// Participles that do not end in -ed. The same in the imperative (set, put, run, cut) are verbs.
 const IRREGULAR: &[&str] = &[
@@ -162,7 +162,7 @@ fn identifiers_do_not_fall_back_to_an_empty_string() {
 fn sentences_use_the_fields_words() {
     let root = workspace();
     let mut found = Vec::new();
-    for file in files(&root, "rs") {
+    for file in list_files(&root, "rs") {
         let is_source = file.components().any(|part| part.as_os_str() == "src");
         if !is_source {
             continue;
@@ -170,18 +170,21 @@ fn sentences_use_the_fields_words() {
         for (at, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
             for sentence in sentences_of_code(line) {
                 found.extend(
-                    banned(&sentence).map(|word| format!("{}:{}: \"{word}\"", file.display(), at + 1)),
+                    find_banned_words(&sentence)
+                        .map(|word| format!("{}:{}: \"{word}\"", file.display(), at + 1)),
                 );
             }
         }
     }
-    let documents = files(&root, "md").into_iter().filter(|file| {
+    let documents = list_files(&root, "md").into_iter().filter(|file| {
         let text = file.to_string_lossy().into_owned();
         !text.contains("/tests/")
     });
     for file in documents {
         for (at, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
-            found.extend(banned(line).map(|word| format!("{}:{}: \"{word}\"", file.display(), at + 1)));
+            found.extend(
+                find_banned_words(line).map(|word| format!("{}:{}: \"{word}\"", file.display(), at + 1)),
+            );
         }
     }
     let count = found.len();
@@ -200,8 +203,8 @@ fn the_checks_find_what_they_look_for() {
     for name in ["read", "need", "set", "verify_signature", "is_signed", "proceed"] {
         assert!(!is_participle(name), "{name}");
     }
-    assert_eq!(banned("what the caller is told at once").collect::<Vec<_>>(), ["told", "at once"]);
-    assert_eq!(banned("behind a load balancer, untold").count(), 0);
+    assert_eq!(find_banned_words("what the caller is told at once").collect::<Vec<_>>(), ["told", "at once"]);
+    assert_eq!(find_banned_words("behind a load balancer, untold").count(), 0);
     assert_eq!(sentences_of_code("let a = \"it says\"; // told"), ["it says", " told"]);
 }
 
@@ -211,7 +214,7 @@ fn is_participle(name: &str) -> bool {
     IRREGULAR.contains(&name) || is_regular
 }
 
-fn banned(text: &str) -> impl Iterator<Item = &'static str> {
+fn find_banned_words(text: &str) -> impl Iterator<Item = &'static str> {
     let mut text = text.to_lowercase();
     for term in EXCEPTIONS {
         text = text.replace(term, "");

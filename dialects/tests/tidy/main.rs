@@ -113,16 +113,11 @@ fn get_crate_root() -> PathBuf {
 /// Lines of code below a folder, without comments.
 fn list_code_lines(folder: &Path) -> Vec<(PathBuf, usize, String)> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(list_code_lines(&path));
-        } else if path.extension().is_some_and(|kind| kind == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            for (at, line) in text.lines().enumerate() {
-                let code = line.split("//").next().unwrap_or_default();
-                found.push((path.clone(), at + 1, code.to_owned()));
-            }
+    for path in source::list_files(folder, "rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        for (at, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            found.push((path.clone(), at + 1, code.to_owned()));
         }
     }
     found

@@ -26,7 +26,7 @@ pub fn crates() -> Vec<PathBuf> {
 
 /// Every file of a crate.
 pub fn modules(src: &Path) -> Vec<Module> {
-    files(src, "rs").into_iter().map(|file| module(src, file)).collect()
+    list_files(src, "rs").into_iter().map(|file| module(src, file)).collect()
 }
 
 fn module(src: &Path, file: PathBuf) -> Module {
@@ -41,7 +41,7 @@ fn module(src: &Path, file: PathBuf) -> Module {
 }
 
 /// Files below a folder by their extension; what is installed or built there is left out.
-pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+pub fn list_files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let Ok(entries) = fs::read_dir(folder) else { return found };
     for entry in entries {
@@ -51,7 +51,7 @@ pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
             continue;
         }
         if path.is_dir() {
-            found.extend(files(&path, extension));
+            found.extend(list_files(&path, extension));
         } else if path.extension().is_some_and(|kind| kind == extension) {
             found.push(path);
         }
