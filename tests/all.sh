@@ -35,6 +35,7 @@ suite "Rust: unit, vectors, cases, properties, tidy, store" cargo test --workspa
 suite "Vendor doubles, straight from the vendors' own SDKs" "$python" -m pytest -q tests/vendors
 suite "Front door: the bucket that was meant, and empty uploads" "$python" tests/clients/front_door.py --binary "$binary"
 suite "Values arrive as they were sent: checksums, CRC-64, metadata, digests" "$python" tests/clients/values.py --binary "$binary"
+suite "Explained: what explain prints is what the proxy does" "$python" tests/clients/explained.py --binary "$binary"
 suite "Refusals" "$python" tests/clients/refusals.py --binary "$binary"
 suite "Matrix: 4 callers x 4 targets x 2 copies" "$python" tests/clients/matrix.py --binary "$binary"
 suite "Clients: unmodified SDKs against demo, SeaweedFS and the doubles" "$python" tests/clients/run.py --binary "$binary"

@@ -19,7 +19,7 @@
 //!     x-cos-meta-album: summer\r\n\r\n";
 //! let explanation = explain(request, cos, oss).unwrap();
 //! let header = |name: &str| {
-//!     let row = explanation.outgoing.headers.iter().find(|row| row.0 == name)?;
+//!     let row = explanation.outgoing.as_ref()?.headers.iter().find(|row| row.0 == name)?;
 //!     Some(String::from_utf8_lossy(&row.1).into_owned())
 //! };
 //! assert_eq!(header("x-oss-copy-source").as_deref(), Some("/photos-1250000000/original.jpg"));

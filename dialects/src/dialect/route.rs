@@ -123,11 +123,11 @@ impl BucketNames for SameBucketNames {
     }
 }
 
-/// What a route does about losses that guard nothing.
+/// What a route does about lost fields that guard nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LossPolicy {
-    /// Refuse the request, naming the field.
+    /// Reject the request, naming the field.
     Reject,
-    /// Send it without the field, and say so.
+    /// Send it without the field, and name the field in the response.
     Report,
 }

@@ -114,7 +114,7 @@ fn read_start_after(fields: &Fields) -> Result<Option<String>, Rejection> {
 fn reject_unsupported_filter(caller: &Dialect, field: Field, why: &str) -> Rejection {
     let name = caller.field_name_in(field, Operation::ListBuckets);
     let name = name.map_or_else(|| field.name(), |name| name.as_str().to_owned());
-    Rejection::with_message(ErrorKind::NotImplemented, format!("{name} cannot be carried out here: {why}"))
+    Rejection::with_message(ErrorKind::NotImplemented, format!("{name} is not supported: {why}"))
         .with_detail("Header", name)
 }
 
