@@ -10,7 +10,7 @@ setup_log=$(mktemp)
 # The SDKs are installed while the compiler runs, because the installation mostly waits for the network.
 bash tests/setup.sh >"$setup_log" 2>&1 &
 setup=$!
-trap 'kill "$setup" 2>/dev/null; rm -f "$log" "$setup_log"' EXIT
+trap 'wait; rm -f "$log" "$setup_log"' EXIT
 
 # Adds the counts that a suite's own closing lines tell; a suite that ends badly without counting one is one failure.
 count() {
