@@ -1,6 +1,7 @@
-//! What makes up a dialect: the value `Dialect` and its tables, the trait of its signatures, the schemas of its settings
-//! documents, its hosts and limits; and targets and routes, which are made of dialects. What several vendors have in common,
-//! the version 4 signature and elements of settings documents, is here too. Contains no vendor's table.
+//! The types that describe a dialect: `Dialect` with its tables, the trait of its signatures, the schemas of its
+//! settings documents, its hosts and limits. Targets and routes, which refer to dialects, are here too, and so is
+//! what several vendors share: the version 4 signature and elements of settings documents. No vendor's table is in
+//! this folder.
 //!
 //! Uses: `model`, `encoding`.
 
