@@ -277,7 +277,7 @@ pub struct Target {
 /// What happens to parts that are below the target's minimum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmallParts {
-    /// They are kept as objects, and combined when the upload is completed.
+    /// They are stored as objects, and combined when the upload is completed.
     Combine,
     /// They are rejected.
     Reject,

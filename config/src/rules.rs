@@ -988,7 +988,7 @@ fn read_grant(mut fields: TableReader<'_>) -> Option<Grant> {
     let access = fields.get_required("access", "\"read\"");
     let access = access.and_then(|item| item.parse_word("access", ACCESS));
     fields.finish();
-    // An empty list is more likely a mistake than a wish, and the grant would silently allow nothing.
+    // An empty list is more likely a mistake than intended, and the grant would silently allow nothing.
     if let Some(item) = item.filter(Item::is_empty_list) {
         item.place.reject(ValueError::new("the grant names no bucket").with_hint("remove the grant"));
     }

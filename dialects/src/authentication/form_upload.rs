@@ -130,8 +130,7 @@ impl FormReader {
         self.buffer.len()
     }
 
-    /// Creates the decoder of the form's file. `length` is the request's `Content-Length`, if it has one.
-    /// `is_complete`
+    /// Creates the decoder of the form's file. `length` is the request's `Content-Length`, if it has one. `is_complete`
     /// means that the whole body was pushed. `bounds` are the least and the greatest allowed size of the file.
     ///
     /// # Errors

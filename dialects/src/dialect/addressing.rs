@@ -55,8 +55,7 @@ pub fn parse_host(host: &str, dialects: &[&'static Dialect], base_names: &[Strin
 }
 
 /// Matches a host with the vendors' host forms, under the vendors' own domains or under a base name that replaces
-/// them.
-/// `None` if it matches no form. `Some(None)` if the form is not one of an object API.
+/// them. `None` if it matches no form. `Some(None)` if the form is not one of an object API.
 fn parse_vendor_host(
     labels: &[&str],
     dialects: &[&'static Dialect],
@@ -66,8 +65,7 @@ fn parse_vendor_host(
         let match_bucket = |form: &HostForm| match stand_in {
             None => match_host_form(form, form.domain, labels),
             // A bucket name may contain dots, so under a base name the labels could all be the bucket. A label that
-            // looks
-            // like a region makes the vendor's host form more likely.
+            // looks like a region makes the vendor's host form more likely.
             Some(domain) => match_host_form(form, domain, labels).filter(|_| {
                 domain == [LOCALHOST] && !form.has_region() || has_region_label(form, domain, labels)
             }),
@@ -158,8 +156,8 @@ fn unknown_host_error(host: &str) -> Rejection {
     Rejection::with_message(
         ErrorKind::UnknownHost,
         format!(
-            "The host {printed} is not an endpoint of this service for this request. An operator can add it, or the name \
-             behind its bucket, to [hosts] base in the configuration."
+            "The host {printed} is not an endpoint of this service for this request. An operator can add it, or the \
+             name behind its bucket, to [hosts] base in the configuration."
         ),
     )
 }

@@ -41,8 +41,7 @@ pub struct Dialect {
     // COS and OSS have S3-compatible APIs on the hosts of their own APIs.
     pub serves_families: &'static [&'static str],
     /// Whether its clients may put the bucket in the path. This applies to IP addresses, `localhost`, base names and
-    /// the
-    /// vendor's own endpoints.
+    /// the vendor's own endpoints.
     // COS rejects path style for all buckets that were created since 2024.
     pub path_style: bool,
     /// Methods and query parameters that select an operation. The first row that matches is used.
@@ -133,11 +132,10 @@ pub struct Dialect {
     /// Its limits.
     pub limits: Limits,
     /// Whether an MD5-shaped ETag is the MD5 of the object's bytes, unless the object is encrypted with a customer's
-    /// key
-    /// or a key of a key management service.
+    /// key or a key of a key management service.
     pub etag_is_md5: bool,
     /// Whether MD5-shaped ETags are in upper case.
-    // SDKs compare ETags as text, for example with an MD5 in the letter case of their vendor.
+    // OSS: clients compare the ETags of two responses as text, so all responses have the same letter case.
     pub etag_upper_case: bool,
     /// Statuses of success that differ from 200.
     pub success_statuses: &'static [(Operation, u16)],
@@ -154,8 +152,7 @@ pub struct Dialect {
     /// Whether a bucket with incomplete multipart uploads counts as not empty.
     pub uploads_fill_bucket: bool,
     /// The header of CompleteMultipartUpload in which the embedded store receives the smallest part size of the
-    /// caller
-    /// dialect.
+    /// caller dialect.
     pub part_bytes_min_header: Option<&'static str>,
     /// Whether it accepts uploads of unknown length.
     // S3 responds to an upload without `Content-Length` with 411.
@@ -280,8 +277,7 @@ impl Dialect {
     }
 
     /// Whether a host can contain a bucket of this name. Where bucket names have no dots, a host with a dot before
-    /// the
-    /// service is not one of this vendor.
+    /// the service is not one of this vendor.
     pub fn allows_bucket_in_host(&self, bucket: &str) -> bool {
         self.limits.bucket_dots || !bucket.contains('.')
     }
@@ -308,8 +304,7 @@ impl Dialect {
     /// Its routes.
     pub fn all_routes(&self) -> impl Iterator<Item = OperationRoute> {
         // Settings first: their query parameter selects them, and the routes of `routes` that have no parameter would
-        // match
-        // the same requests.
+        // match the same requests.
         self.settings.iter().flat_map(|form| form.operation_routes()).chain(self.routes.iter().copied())
     }
 
@@ -346,8 +341,7 @@ pub enum IgnoreReason {
     /// The vendor returns the same result with it and without it in this operation.
     NoEffect,
     /// The vendor defines it only for responses. Clients send headers of one response with their next request, where
-    /// they
-    /// have no meaning.
+    /// they have no meaning.
     ResponseOnly,
 }
 
@@ -551,8 +545,7 @@ pub struct CopyRules {
     /// The syntax of its value in the vendor's document.
     pub source_grammar: &'static str,
     /// Reads its value: splits first, then decodes once. The second argument is the endpoint of the request if the
-    /// bucket is
-    /// in the host, because a source may name the same endpoint.
+    /// bucket is in the host, because a source may name the same endpoint.
     pub parse_source: fn(&str, Option<&str>) -> Result<CopySource, Rejection>,
     /// Writes its value.
     pub write_source: fn(&TargetCopySource<'_>) -> String,
@@ -790,8 +783,7 @@ pub struct XmlStyle {
     /// Days that RestoreObject without a document restores. `None`: the document is required.
     pub restore_days: Option<&'static str>,
     /// Whether the response to a quiet DeleteObjects has no document, and every other one lists only the objects that
-    /// were
-    /// deleted.
+    /// were deleted.
     pub omits_deleted_document: bool,
     /// Children of InitiateMultipartUploadResult.
     pub multipart_initiated: &'static [&'static str],

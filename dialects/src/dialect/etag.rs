@@ -10,8 +10,7 @@ pub fn strip_quotes(tag: &str) -> &str {
 /// An ETag in the letter case of a dialect.
 pub fn normalize_case(dialect: &Dialect, tag: &str) -> String {
     // Only 32 hex digits, with or without a number of parts, have a letter case. Other ETags are opaque, and changing
-    // them
-    // would make another ETag of them.
+    // them would make another ETag of them.
     let (digest, count) = tag.split_once('-').map_or((tag, None), |(digest, count)| (digest, Some(count)));
     let is_md5 = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     let has_valid_count =

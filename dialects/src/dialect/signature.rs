@@ -52,8 +52,7 @@ pub struct VerifyOptions {
     /// When the request arrived.
     pub now: Timestamp,
     /// Whether to reject a header signature that does not cover everything with a meaning, in a scheme where clients
-    /// choose
-    /// what they sign. Presigned requests must always cover everything.
+    /// choose what they sign. Presigned requests must always cover everything.
     // Presigned URLs are given to others, who could add what is not signed. Some SDKs leave parameters unsigned
     // in headers.
     pub requires_all_signed: bool,
@@ -64,8 +63,7 @@ pub struct VerifiedSignature {
     /// How the signature covers the body.
     pub payload: Payload,
     /// Names of headers and query parameters with a meaning that the signature does not cover. Only in schemes that
-    /// allow it,
-    /// and without [`VerifyOptions::requires_all_signed`]. The proxy counts them in its metrics.
+    /// allow it, and without [`VerifyOptions::requires_all_signed`]. The proxy counts them in its metrics.
     pub unsigned_names: Vec<String>,
     /// Query parameters of the credential. They are not fields of the request.
     pub credential_parameters: &'static [&'static str],
@@ -109,8 +107,7 @@ pub trait BodyDecoder {
         0
     }
     /// Called once at the end of the encoded body. Checks the final chunk, the trailer and the length, and returns
-    /// the
-    /// trailer's headers (lower-case name, value). The caller of this function compares the checksums in them
+    /// the trailer's headers (lower-case name, value). The caller of this function compares the checksums in them
     /// with the bytes.
     ///
     /// # Errors
@@ -130,9 +127,7 @@ pub trait Auth: Sync {
     fn parse_claim(&self, head: &RawHead) -> Result<Option<Claim>, Rejection>;
 
     /// Verifies the signature over the received bytes. The comparison takes constant time. For an unknown access key
-    /// ID,
-    /// `authenticate_request` calls it with a dummy secret and then rejects the request with
-    /// `InvalidAccessKeyId`.
+    /// ID, `authenticate_request` calls it with a dummy secret and then rejects the request.
     ///
     /// # Errors
     /// An error kind for each cause: mismatch, expiry, clock skew, scope, coverage.
@@ -172,7 +167,6 @@ pub trait Auth: Sync {
     ) -> Result<(), Rejection>;
 
     /// Signs a request to a target in this dialect's preferred scheme. Adds the scheme's headers: date, payload hash,
-    /// session
-    /// token, authorization. The signature covers every header that is already in `request.headers`.
+    /// session token, authorization. The signature covers every header that is already in `request.headers`.
     fn sign(&self, request: &mut OutgoingRequest, credentials: &Credentials, region: &str, now: Timestamp);
 }

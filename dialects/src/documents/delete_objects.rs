@@ -109,8 +109,7 @@ pub fn match_delete_results(
     for line in requested {
         let is_same_entry = |result: &DeletedObject| {
             // The result for a removed delete marker may have only `DeleteMarkerVersionId`, and the result for a null
-            // version
-            // may have no version ID.
+            // version may have no version ID.
             let is_null_version =
                 result.version.is_none() && line.version.as_deref() == Some(NULL_VERSION_ID);
             let has_same_version =

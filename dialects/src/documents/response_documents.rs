@@ -434,7 +434,7 @@ pub fn read_document(
     body: &[u8],
 ) -> Result<Option<Document>, DocumentError> {
     let roots = &target.xml.roots;
-    // The status is not enough: vendors send 200 before a long copy ends, and the error in the body behind it.
+    // The status is not enough: vendors send 200 before a long copy ends, and an error in the body after it.
     let read_root = |name: &str| {
         let node = xml::parse(body).map_err(|_| DocumentError::Invalid)?;
         match node.name.as_str() {

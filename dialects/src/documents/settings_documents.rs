@@ -99,8 +99,7 @@ fn convert_from_canonical(
     lost.extend(node.children.iter().filter(|child| !is_known(child)).map(|child| child.name.clone()));
     let mut nodes = Vec::new();
     // In the order of the table, which is that of the vendor's schema: vendors may reject another order. If a
-    // canonical
-    // element has several names, the first is written.
+    // canonical element has several names, the first is written.
     for (at, element) in elements.iter().enumerate() {
         if elements.iter().take(at).any(|other| other.canonical_name == element.canonical_name) {
             continue;

@@ -195,7 +195,7 @@ pub fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, Do
                 class: child.child_text("StorageClass").map(|word| to_canonical_class_name(target, word)),
                 restore: read_restore_status(child),
             },
-            // Some servers omit the ID of an object from before versioning was enabled.
+            // A server may omit the ID of the null version.
             id: read_text(child, "VersionId").unwrap_or_else(|| NULL_VERSION_ID.to_owned()),
             latest: read_flag(child, "IsLatest"),
             delete_marker,
@@ -232,7 +232,7 @@ pub fn read_uploads(target: &Dialect, node: &Node) -> Result<UploadListing, Docu
             initiated: child.child_text("Initiated").and_then(date::parse_any),
         });
     }
-    // Clients use the markers of the last page too, to list uploads that are created later.
+    // Unlike the page of versions, the last page of uploads has markers too.
     if page.next_key_marker.is_none() {
         let last = page.uploads.last();
         page.next_key_marker = last.map(|last| last.key.clone());

@@ -35,8 +35,7 @@ const HMAC_BLOCK_BYTES: usize = 64;
 /// The first step of an HMAC (RFC 2104, section 2): zeros are appended to the key until it fills a block.
 fn pad_key(key: &[u8]) -> Zeroizing<[u8; HMAC_BLOCK_BYTES]> {
     // The constructor for a key of block length cannot fail. The one for keys of any length returns a `Result`, and
-    // code
-    // that handles the error could continue with an empty key, for which anybody can compute signatures.
+    // code that handles the error could continue with an empty key, for which anybody can compute signatures.
     let mut block = Zeroizing::new([0; HMAC_BLOCK_BYTES]);
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
     block

@@ -229,8 +229,7 @@ impl Default for XmlWriter {
 
 impl XmlWriter {
     /// For documents to clients: characters that XML 1.0 does not allow become U+FFFD, so that every parser can read
-    /// the
-    /// document. Clients that need keys with such characters request `encoding-type=url`.
+    /// the document. Clients that need keys with such characters request `encoding-type=url`.
     pub fn new_lossy() -> Self {
         Self { replaces_controls: true, ..Self::default() }
     }

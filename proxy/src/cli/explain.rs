@@ -9,7 +9,7 @@ use crate::admin::explain::{ExplainQuery, REQUEST_BYTES_MAX, explain_query, expl
 use crate::cli::args::ExplainArgs;
 use crate::request::active_config::ActiveConfig;
 
-/// Gives the text to print.
+/// Returns the text to print.
 ///
 /// # Errors
 /// The request cannot be read, is invalid in its dialect, or cannot be expressed in the target's dialect.
@@ -46,7 +46,7 @@ fn render_text(explained: &Explanation, route: Option<String>) -> String {
     }
     if let Some(rejection) = &explained.rejection {
         let message = rejection.message.as_deref().unwrap_or_default();
-        out.push_str(&format!("refused with unsupported = \"refuse\": {message}\n"));
+        out.push_str(&format!("rejected with unsupported = \"reject\": {message}\n"));
     }
     out.push_str(&format!(
         "\n{} {} HTTP/1.1\nhost: {}\n",
