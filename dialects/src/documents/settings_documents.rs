@@ -31,8 +31,7 @@ pub fn parse_setting(dialect: &Dialect, schema: &SettingSchema, node: Node) -> R
 }
 
 /// Reads a target's document. Elements that are not in the schema are ignored, because vendors add elements to
-/// responses.
-/// `None` if it is another document.
+/// responses. `None` if it is another document.
 pub fn parse_target_setting(dialect: &Dialect, schema: &SettingSchema, node: &Node) -> Option<Node> {
     (node.name == schema.root).then(|| {
         let tree = Node {
@@ -222,8 +221,7 @@ pub fn rename_buckets(mut tree: Node, rename: &dyn Fn(&str) -> Option<String>) -
 }
 
 /// The elements of a lifecycle rule that select objects. Some dialects have them directly in the rule. Others have
-/// them in a
-/// `Filter`, and within it in an `And` if there is more than one.
+/// them in a `Filter`, and within it in an `And` if there is more than one.
 const FILTER_ELEMENTS: [&str; 5] =
     ["Prefix", "PrefixNotEquals", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan"];
 
