@@ -20,7 +20,7 @@ fn main() {
 
 /// The commit of the working tree, if there is one: a source package has no history, and a build machine may have no git.
 fn from_git() -> Option<String> {
-    // A source package may be unpacked inside another repository, whose commit would be wrong.
+    // A source package may be unpacked inside another repository. The commit of that repository would be wrong.
     git(&["ls-files", "--error-unmatch", "build.rs"])?;
     git(&["rev-parse", "--short=12", "HEAD"])
 }

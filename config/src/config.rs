@@ -34,7 +34,7 @@ pub struct Config {
     pub buckets: Vec<BucketRule>,
     /// The callers in the order of the file. Names and access key IDs are distinct.
     pub callers: Vec<Caller>,
-    /// Line of the first secret that is written in the file itself, from 1. Everybody who can read the file knows it.
+    /// Line of the first secret that is written in the file itself, from 1. Everybody with access to the file can read it.
     pub secret_line: Option<usize>,
 }
 

@@ -31,10 +31,10 @@ type VersionKey = (&'static str, &'static [u8], u64);
 const VERSIONS: TableDefinition<VersionKey, &[u8]> = TableDefinition::new("versions");
 /// The data files of a version. They have their own table, so that listings read less.
 const BODIES: TableDefinition<VersionKey, &[u8]> = TableDefinition::new("bodies");
-/// Bucket, key, upload id.
+/// Bucket, key, upload ID.
 type UploadKey = (&'static str, &'static [u8], &'static str);
 const UPLOADS: TableDefinition<UploadKey, &[u8]> = TableDefinition::new("uploads");
-/// Upload id, part number.
+/// Upload ID, part number.
 const PARTS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("parts");
 /// File, number of uses.
 const BLOBS: TableDefinition<u128, u64> = TableDefinition::new("blobs");
@@ -52,7 +52,7 @@ const BUCKET_SETTINGS: TableDefinition<SettingKey, &[u8]> = TableDefinition::new
 // SDKs retry within minutes; a day also covers jobs that run again after a failure.
 const COMPLETED_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
-/// The version id of objects written while versioning is off or suspended.
+/// The version ID of objects that are written while versioning is disabled or suspended.
 pub(crate) const NULL_VERSION_ID: &str = "null";
 
 /// A settings document of a bucket.
@@ -223,7 +223,7 @@ pub(crate) fn has_setting(database: &Database, name: &str) -> Result<bool, redb:
     Ok(database.begin_read()?.open_table(SETTINGS)?.get(name)?.is_some())
 }
 
-/// A stored setting, or `fresh` stored now.
+/// Returns a stored setting. If there is none, stores `fresh` and returns it.
 pub(crate) fn get_or_insert_setting(
     database: &Database,
     name: &str,
@@ -462,7 +462,7 @@ pub(crate) struct MetadataWriter<'t> {
     blobs: Table<'t, u128, u64>,
     counters: Table<'t, &'static str, u64>,
     settings: Table<'t, SettingKey, &'static [u8]>,
-    /// Files that nothing uses once this is committed.
+    /// Files that no row refers to after the commit.
     unused: Vec<BlobId>,
 }
 
