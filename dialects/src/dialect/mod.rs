@@ -1,7 +1,6 @@
-//! The types that describe a dialect: `Dialect` with its tables, the trait of its signatures, the schemas of its
-//! settings documents, its hosts and limits. Targets and routes, which refer to dialects, are here too, and so is
-//! what several vendors share: the version 4 signature and elements of settings documents. No vendor's table is in
-//! this folder.
+//! The types that describe a dialect: its tables, signatures, schemas of settings documents, hosts and limits, and
+//! the targets and routes that refer to dialects. Parts that several vendors share, such as the version 4 signature,
+//! are here too, but no vendor's table.
 //!
 //! Uses: `model`, `encoding`.
 
