@@ -30,7 +30,7 @@ import servers
 import tls
 import tool_clients
 from api import CallError
-from scenarios import bare, refused
+from scenarios import bare, expect_error
 
 MIB = 1024 * 1024
 PART = 5 * MIB
@@ -203,11 +203,11 @@ def do_sdk_job(work, sdk, name, absent):
     with work.step("small"):
         metadata = {} if "metadata" in absent else {"owner": "me and you"}
         sdk.put("kept/small.txt", TEXT, content_type="text/css", metadata=metadata)
-        told = sdk.head("kept/small.txt")
-        assert told["length"] == len(TEXT), told
-        assert "metadata" in absent or told["content_type"] == "text/css", told
-        assert metadata.items() <= told["metadata"].items(), told
-        assert told["etag"] is None or bare(told["etag"]) == hashlib.md5(TEXT).hexdigest(), told
+        result = sdk.head("kept/small.txt")
+        assert result["length"] == len(TEXT), result
+        assert "metadata" in absent or result["content_type"] == "text/css", result
+        assert metadata.items() <= result["metadata"].items(), result
+        assert result["etag"] is None or bare(result["etag"]) == hashlib.md5(TEXT).hexdigest(), result
         assert sdk.get("kept/small.txt") == TEXT
         other = work.boto3.get_object(Bucket=work.bucket, Key="kept/small.txt")
         assert other["Body"].read() == TEXT and metadata.items() <= other["Metadata"].items(), other
@@ -225,8 +225,8 @@ def do_sdk_job(work, sdk, name, absent):
         path = work.folder / "large.bin"
         path.write_bytes(LARGE)
         sdk.upload_file("kept/large.bin", str(path))
-        told = work.boto3.head_object(Bucket=work.bucket, Key="kept/large.bin")
-        assert told["ETag"].strip('"').endswith("-3"), f"not in three parts: {told['ETag']}"
+        result = work.boto3.head_object(Bucket=work.bucket, Key="kept/large.bin")
+        assert result["ETag"].strip('"').endswith("-3"), f"not in three parts: {result['ETag']}"
         assert work.read("kept/large.bin") == LARGE
         assert sdk.head("kept/large.bin")["length"] == len(LARGE)
     if "read large" not in absent:
@@ -269,8 +269,8 @@ def do_sdk_job(work, sdk, name, absent):
         assert sdk.listing("nothing/") == ([], [])
     with work.step("delete"):
         sdk.delete("pages/0/0")
-        refused(404, sdk.get, "pages/0/0")
-        refused(404, sdk.head, "pages/0/0")
+        expect_error(404, sdk.get, "pages/0/0")
+        expect_error(404, sdk.head, "pages/0/0")
         assert "pages/0/0" not in work.keys("pages/")
     if isinstance(sdk.inner, programs.Program):
         for more in sdk.inner.more():
@@ -320,8 +320,8 @@ class Obstore:
 
     def listing(self, bucket, prefix="", delimiter=""):
         if delimiter:
-            told = self.at(bucket).list_with_delimiter(prefix)
-            return [row["path"] for row in told["objects"]], list(told["common_prefixes"])
+            result = self.at(bucket).list_with_delimiter(prefix)
+            return [row["path"] for row in result["objects"]], list(result["common_prefixes"])
         return [row["path"] for page in self.at(bucket).list(prefix) for row in page], []
 
     def upload_file(self, bucket, key, path):
@@ -357,10 +357,10 @@ class Rclone(tool_clients.Rclone):
         (self.home / "rclone.conf").write_text("\n".join(lines) + "\n")
 
     def get(self, bucket, key, **more):
-        told = super().get(bucket, key, **more)
-        if not told["body"]:
+        result = super().get(bucket, key, **more)
+        if not result["body"]:
             self.head(bucket, key)  # What is not there has no bytes, and no error either.
-        return told
+        return result
 
     def delete(self, bucket, key):
         self.run("deletefile", f"r:{bucket}/{key}")
@@ -436,8 +436,8 @@ def pyarrow_job(work):
             for at in range(0, len(LARGE), MIB):
                 stream.write(LARGE[at:at + MIB])
         assert work.read("large.bin") == LARGE
-        told = work.boto3.head_object(Bucket=place, Key="large.bin")
-        assert told["ContentType"] == "application/x-test" and "-" in told["ETag"], told
+        result = work.boto3.head_object(Bucket=place, Key="large.bin")
+        assert result["ContentType"] == "application/x-test" and "-" in result["ETag"], result
     with work.step("seek"):
         with s3.open_input_file(f"{place}/large.bin") as file:
             assert file.size() == len(LARGE) and file.read_at(100, PART - 50) == LARGE[PART - 50:PART + 50]
@@ -492,8 +492,8 @@ def duckdb_job(work):
             ask(f"COPY rides TO '{place}/rides.parquet' (ROW_GROUP_SIZE 20000)")
             assert ask(f"SELECT count(*), sum(id), sum(value), min(text), max(text) FROM '{place}/rides.parquet'") == sums
             assert ask(f"SELECT sum(id) FROM read_parquet('{place}/rides.parquet') WHERE id BETWEEN 100000 AND 100009") == [(1000045,)]
-            told = work.boto3.head_object(Bucket=work.bucket, Key="rides.parquet")
-            assert told["ETag"].strip('"').endswith("-3") or "-" in told["ETag"], f"not in parts: {told}"
+            result = work.boto3.head_object(Bucket=work.bucket, Key="rides.parquet")
+            assert result["ETag"].strip('"').endswith("-3") or "-" in result["ETag"], f"not in parts: {result}"
         with work.step("csv"):
             ask(f"COPY (SELECT * FROM rides LIMIT 1000) TO '{place}/files/a+b c & 键.csv' (HEADER)")
             assert ask(f"SELECT count(*), sum(id) FROM read_csv('{place}/files/a+b c & 键.csv')") == [(1000, 499500)]
@@ -575,8 +575,8 @@ def s3fs_job(work):
             (mount / "tree").mkdir()
             work.run(["cp", "-p", *(path for path in tree.iterdir() if path.is_file()), mount / "tree"])
             assert contents(mount / "tree") == {name: digest for name, digest in contents(tree).items() if "/" not in name}
-            told = (mount / "tree" / "large.bin").stat()
-            assert abs(told.st_mtime - stamp) < 1, "the time of a file in parts"
+            result = (mount / "tree" / "large.bin").stat()
+            assert abs(result.st_mtime - stamp) < 1, "the time of a file in parts"
             mode = (mount / "tree" / "größe").stat().st_mode & 0o777
             assert mode == 0o640, oct(mode)
             assert work.read("tree/größe") == TEXT and work.read("tree/large.bin") == LARGE
@@ -690,11 +690,11 @@ def registry_job(work):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-            answer = connection.getresponse()
-            data = answer.read()
+            response = connection.getresponse()
+            data = response.read()
             log.flush()
-            assert answer.status == wanted, f"{method} {path[:60]}: {answer.status} {data[:300]} {Path(log.name).read_text()[-400:]}"
-            return data, answer.headers
+            assert response.status == wanted, f"{method} {path[:60]}: {response.status} {data[:300]} {Path(log.name).read_text()[-400:]}"
+            return data, response.headers
         finally:
             connection.close()
 
@@ -708,8 +708,8 @@ def registry_job(work):
         size = -(-len(body) // chunks)
         for at in range(0, len(body), size):
             part = body[at:at + size]
-            told = ask("PATCH", place, part, 202, Content_Type="application/octet-stream", Content_Range=f"{at}-{at + len(part) - 1}")[1]
-            place = local(told["Location"])
+            result = ask("PATCH", place, part, 202, Content_Type="application/octet-stream", Content_Range=f"{at}-{at + len(part) - 1}")[1]
+            place = local(result["Location"])
         ask("PUT", f"{place}&digest={digest}", wanted=201)
         return digest
 
@@ -740,8 +740,8 @@ def registry_job(work):
             assert ask("GET", f"/v2/other/app/blobs/{layer}")[0] == LARGE
         with work.step("cancel"):
             place = local(ask("POST", "/v2/team/app/blobs/uploads/", wanted=202)[1]["Location"])
-            told = ask("PATCH", place, LARGE[:6 * MIB], 202, Content_Type="application/octet-stream", Content_Range=f"0-{6 * MIB - 1}")[1]
-            ask("DELETE", local(told["Location"]), wanted=204)
+            result = ask("PATCH", place, LARGE[:6 * MIB], 202, Content_Type="application/octet-stream", Content_Range=f"0-{6 * MIB - 1}")[1]
+            ask("DELETE", local(result["Location"]), wanted=204)
         with work.step("delete, collect"):
             ask("DELETE", f"/v2/team/app/manifests/{digest}", wanted=202)
             ask("GET", "/v2/team/app/manifests/v1", wanted=404, Accept=kind)

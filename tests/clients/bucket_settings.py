@@ -105,9 +105,9 @@ def of_s3(bucket):
         delete = f"delete_{call}" if deletes is True else deletes
 
         def get(client):
-            told = {name: value for name, value in client.call(f"get_{call}", **given).items() if name != "ResponseMetadata"}
-            told.pop("TransitionDefaultMinimumObjectSize", None)
-            return json.loads(told["Policy"]) if "Policy" in told else told.get(argument, told)
+            result = {name: value for name, value in client.call(f"get_{call}", **given).items() if name != "ResponseMetadata"}
+            result.pop("TransitionDefaultMinimumObjectSize", None)
+            return json.loads(result["Policy"]) if "Policy" in result else result.get(argument, result)
 
         def listed(client):
             return [row["Id"] for row in client.call(f"list_{call}s", Bucket=bucket).get(f"{argument}List", [])]
@@ -158,15 +158,15 @@ def of_cos(bucket):
         given = {"Bucket": bucket, **(more or {})}
 
         def get(client):
-            told = client.call(f"get_bucket_{call}", **given)
-            told = json.loads(told["Policy"]) if call == "policy" else told
+            result = client.call(f"get_bucket_{call}", **given)
+            result = json.loads(result["Policy"]) if call == "policy" else result
             # An empty document is told as its root without anything in it.
-            told = {name: value for name, value in told.items() if value is not None and name != "Id"}
-            return told["Status"] if call == "versioning" and told else told
+            result = {name: value for name, value in result.items() if value is not None and name != "Id"}
+            return result["Status"] if call == "versioning" and result else result
 
         def listed(client):
-            told = client.call(f"list_bucket_{call}_configurations", Bucket=bucket)
-            rows = told.get(argument, [])  # One is told without a list around it.
+            result = client.call(f"list_bucket_{call}_configurations", Bucket=bucket)
+            rows = result.get(argument, [])  # One is told without a list around it.
             return [row["Id"] for row in (rows if isinstance(rows, list) else [rows])]
 
         # The SDK writes the id into what it is given.
@@ -179,15 +179,15 @@ def of_cos(bucket):
 
 # ---- OSS
 
-def _shown(told):
+def _shown(result):
     """What a model of oss2 has in it, without what only says how it came."""
-    if isinstance(told, list):
-        return [_shown(row) for row in told]
-    if hasattr(told, "__dict__"):
+    if isinstance(result, list):
+        return [_shown(row) for row in result]
+    if hasattr(result, "__dict__"):
         names = {"status", "resp", "headers", "request_id", "versionid", "delete_marker", "etag", "server_crc", "client_crc"}
-        keep = {name for name in vars(told) if isinstance(told, models.RequestResult) and name in names}
-        return {name: _shown(value) for name, value in vars(told).items() if name not in keep}
-    return told
+        keep = {name for name in vars(result) if isinstance(result, models.RequestResult) and name in names}
+        return {name: _shown(value) for name, value in vars(result).items() if name not in keep}
+    return result
 
 
 def oss_policy(bucket):
@@ -207,30 +207,30 @@ def of_oss(bucket):
     status = oss2.BUCKET_VERSIONING_ENABLE
     rows = {
         # name: (the call's name, what it takes, what of the answer is looked at, what that is, absent, whether it is deleted)
-        "versioning": ("versioning", models.BucketVersioningConfig(status), lambda told: told.status, status, None, False),
-        "cors": ("cors", models.BucketCors([rule]), lambda told: _shown(told.rules), _shown([rule]), "NoSuchCORSConfiguration", True),
+        "versioning": ("versioning", models.BucketVersioningConfig(status), lambda result: result.status, status, None, False),
+        "cors": ("cors", models.BucketCors([rule]), lambda result: _shown(result.rules), _shown([rule]), "NoSuchCORSConfiguration", True),
         "lifecycle": ("lifecycle", models.BucketLifecycle([life]),
-                      lambda told: [(row.id, row.prefix, row.status, row.expiration.days) for row in told.rules],
+                      lambda result: [(row.id, row.prefix, row.status, row.expiration.days) for row in result.rules],
                       [("logs", "logs/", "Enabled", 30)], "NoSuchLifecycle", True),
-        "tagging": ("tagging", tags, lambda told: dict(told.tag_set.tagging_rule), {"team": "one"}, {}, True),
-        "website": ("website", models.BucketWebsite("index.html", "404.html"), lambda told: (told.index_file, told.error_file),
+        "tagging": ("tagging", tags, lambda result: dict(result.tag_set.tagging_rule), {"team": "one"}, {}, True),
+        "website": ("website", models.BucketWebsite("index.html", "404.html"), lambda result: (result.index_file, result.error_file),
                     ("index.html", "404.html"), "NoSuchWebsiteConfiguration", True),
-        "logging": ("logging", models.BucketLogging(bucket, "log/"), lambda told: (told.target_bucket, told.target_prefix),
+        "logging": ("logging", models.BucketLogging(bucket, "log/"), lambda result: (result.target_bucket, result.target_prefix),
                     (bucket, "log/"), ("", ""), True),
-        "encryption": ("encryption", models.ServerSideEncryptionRule("AES256"), lambda told: told.sse_algorithm, "AES256",
+        "encryption": ("encryption", models.ServerSideEncryptionRule("AES256"), lambda result: result.sse_algorithm, "AES256",
                        "NoSuchServerSideEncryptionRule", True),
-        "public access": ("public_access_block", True, lambda told: told.block_public_access, True, False, True),
-        "payment": ("request_payment", "Requester", lambda told: told.payer, "Requester", "BucketOwner", False),
-        "acceleration": ("transfer_acceleration", "true", lambda told: told.enabled, "true",
+        "public access": ("public_access_block", True, lambda result: result.block_public_access, True, False, True),
+        "payment": ("request_payment", "Requester", lambda result: result.payer, "Requester", "BucketOwner", False),
+        "acceleration": ("transfer_acceleration", "true", lambda result: result.enabled, "true",
                          "NoSuchTransferAccelerationConfiguration", False),
         "referer": ("referer", models.BucketReferer(False, ["http://app.example"]),
-                    lambda told: (told.allow_empty_referer, told.referers), (False, ["http://app.example"]), (True, []), False),
-        "policy": ("policy", json.dumps(policy), lambda told: json.loads(told.policy), policy, "NoSuchBucketPolicy", True),
-        "inventory": ("inventory_configuration", inventory, lambda told: told.inventory_destination.bucket_destination.bucket,
+                    lambda result: (result.allow_empty_referer, result.referers), (False, ["http://app.example"]), (True, []), False),
+        "policy": ("policy", json.dumps(policy), lambda result: json.loads(result.policy), policy, "NoSuchBucketPolicy", True),
+        "inventory": ("inventory_configuration", inventory, lambda result: result.inventory_destination.bucket_destination.bucket,
                       "lists", "NoSuchInventory", True, ("one",)),
-        "monitor": ("access_monitor", "Enabled", lambda told: told.access_monitor.status, "Enabled", "Disabled", False),
-        "archive": ("archive_direct_read", True, lambda told: told.enabled, True, False, False),
-        "group": ("resource_group", "rg-one", lambda told: told.resource_group_id, "rg-one", "rg-default", False),
+        "monitor": ("access_monitor", "Enabled", lambda result: result.access_monitor.status, "Enabled", "Disabled", False),
+        "archive": ("archive_direct_read", True, lambda result: result.enabled, True, False, False),
+        "group": ("resource_group", "rg-one", lambda result: result.resource_group_id, "rg-one", "rg-default", False),
     }
 
     def setting(call, value, seen, wanted, absent, deletes, names=()):
@@ -279,10 +279,10 @@ def of_cos_node(bucket):
             return client.call("sdk", name=f"{verb}Bucket{call}", args={**given, **arguments})
 
         def get(client):
-            told = run(client, "get").get(argument) or type(wanted)()
-            if isinstance(told, dict) and isinstance(told.get("Rule"), dict):  # One is told without a list around it.
-                told["Rule"] = [told["Rule"]]
-            return told
+            result = run(client, "get").get(argument) or type(wanted)()
+            if isinstance(result, dict) and isinstance(result.get("Rule"), dict):  # One is told without a list around it.
+                result["Rule"] = [result["Rule"]]
+            return result
 
         return Setting(lambda client: run(client, "put", **{argument: wanted}), get,
                        deletes and (lambda client: run(client, "delete")), wanted, absent)
@@ -300,24 +300,24 @@ def of_ali_oss(bucket):
     rule = {"id": "logs", "prefix": "logs/", "status": "Enabled", "expiration": {"days": 30}}
     rows = {
         # name: (the call's name, what it takes, what of the answer is looked at, what that is, absent, whether it is deleted)
-        "versioning": ("Versioning", ["Enabled"], lambda told: told.get("versionStatus"), "Enabled", None, False),
-        "cors": ("CORS", [cors], lambda told: told["rules"], cors, "NoSuchCORSConfiguration", True),
-        "lifecycle": ("Lifecycle", [[rule]], lambda told: [(row["id"], row["prefix"], row["status"], row["expiration"]["days"])
-                                                           for row in told["rules"]],
+        "versioning": ("Versioning", ["Enabled"], lambda result: result.get("versionStatus"), "Enabled", None, False),
+        "cors": ("CORS", [cors], lambda result: result["rules"], cors, "NoSuchCORSConfiguration", True),
+        "lifecycle": ("Lifecycle", [[rule]], lambda result: [(row["id"], row["prefix"], row["status"], row["expiration"]["days"])
+                                                           for row in result["rules"]],
                       [("logs", "logs/", "Enabled", "30")], "NoSuchLifecycle", True),
-        "tagging": ("Tags", [{"team": "one"}], lambda told: told["tag"], {"team": "one"}, {}, True),
-        "website": ("Website", [{"index": "index.html", "error": "404.html"}], lambda told: (told["index"], told["error"]),
+        "tagging": ("Tags", [{"team": "one"}], lambda result: result["tag"], {"team": "one"}, {}, True),
+        "website": ("Website", [{"index": "index.html", "error": "404.html"}], lambda result: (result["index"], result["error"]),
                     ("index.html", "404.html"), "NoSuchWebsiteConfiguration", True),
-        "logging": ("Logging", ["log/"], lambda told: (told["enable"], told["prefix"]), (True, "log/"), (False, None), True),
-        "encryption": ("Encryption", [{"SSEAlgorithm": "AES256"}], lambda told: told["encryption"]["SSEAlgorithm"], "AES256",
+        "logging": ("Logging", ["log/"], lambda result: (result["enable"], result["prefix"]), (True, "log/"), (False, None), True),
+        "encryption": ("Encryption", [{"SSEAlgorithm": "AES256"}], lambda result: result["encryption"]["SSEAlgorithm"], "AES256",
                        "NoSuchServerSideEncryptionRule", True),
-        "payment": ("RequestPayment", ["Requester"], lambda told: told["payer"], "Requester", "BucketOwner", False),
-        "referer": ("Referer", [False, ["http://app.example"]], lambda told: (told["allowEmpty"], told["referers"]),
+        "payment": ("RequestPayment", ["Requester"], lambda result: result["payer"], "Requester", "BucketOwner", False),
+        "referer": ("Referer", [False, ["http://app.example"]], lambda result: (result["allowEmpty"], result["referers"]),
                     (False, ["http://app.example"]), (True, None), False),
-        "policy": ("Policy", [policy], lambda told: told["policy"], policy, None, True),
-        "inventory": ("Inventory", [inventory], lambda told: told["inventory"]["OSSBucketDestination"]["bucket"], "lists",
+        "policy": ("Policy", [policy], lambda result: result["policy"], policy, None, True),
+        "inventory": ("Inventory", [inventory], lambda result: result["inventory"]["OSSBucketDestination"]["bucket"], "lists",
                       "NoSuchInventory", True, ["one"]),
-        "stat": ("Stat", None, lambda told: told["stat"]["ObjectCount"], None, "0", False),
+        "stat": ("Stat", None, lambda result: result["stat"]["ObjectCount"], None, "0", False),
     }
 
     def setting(call, values, seen, wanted, absent, deletes, names=()):
@@ -366,13 +366,13 @@ def holds(found, wanted):
     return found == wanted
 
 
-def kept(caller, target, name):
+def is_supported(caller, target, name):
     """Whether a target can be told a setting by a caller."""
     has = name in SAYS[caller] and name in HAS[target]
     return has and (name not in WITHIN_A_FAMILY or FAMILY[caller] == FAMILY[target])
 
 
-def told(call, client):
+def call_or_code(call, client):
     """What is read, or the code of the refusal."""
     try:
         return call(client)
@@ -381,25 +381,25 @@ def told(call, client):
 
 
 def cell(client, caller, target, name, setting):
-    if not kept(caller, target, name):
+    if not is_supported(caller, target, name):
         if setting.put:
-            code = told(setting.put, client)
+            code = call_or_code(setting.put, client)
             assert code == "NotImplemented", f"put: {code}"
         # There is none, whether or not the target could have one.
-        code = told(setting.get, client)
+        code = call_or_code(setting.get, client)
         assert code in ("NotImplemented", setting.absent, BORN_WITH.get((caller, target, name))), f"get: {code}"
         return "refused"
-    absent = told(setting.get, client)
+    absent = call_or_code(setting.get, client)
     assert absent in (setting.absent, BORN_WITH.get((caller, target, name))), f"before: {absent}"
     if setting.put:
         setting.put(client)
-    found = told(setting.get, client)
+    found = call_or_code(setting.get, client)
     assert holds(found, setting.wanted), f"set: {found}"
     if setting.listed:
         assert setting.listed(client) == ["one"], f"listed: {setting.listed(client)}"
     if setting.delete:
         setting.delete(client)
-        after = told(setting.get, client)
+        after = call_or_code(setting.get, client)
         assert after == absent, f"after: {after}"
     return "kept"
 

@@ -19,7 +19,7 @@ from cos_clients import CosPython
 from doctor import BUCKET, main, run, with_bucket
 from oss_clients import Oss2V4
 from s3_clients import Boto3
-from scenarios import refused
+from scenarios import expect_error
 
 
 VALID = "The configuration is valid.\n"
@@ -80,7 +80,7 @@ def init_serves(binary, running):
             client.put(BUCKET, "through", b"the new configuration")
             assert client.get(BUCKET, "through")["body"] == b"the new configuration"
             assert "through" in back.ask("GET", f"/objects/{BUCKET}")
-            refused(403, client.create_bucket, "another-1250000000")
+            expect_error(403, client.create_bucket, "another-1250000000")
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from botocore.exceptions import ReadTimeoutError
 from cos_clients import CosPython
 from oss_clients import Oss2V4
 from s3_clients import Boto3
-from scenarios import HOSTILE_KEYS, PART, TARGET_CANNOT, refused
+from scenarios import HOSTILE_KEYS, PART, TARGET_CANNOT, expect_error
 
 KINDS = ("seaweedfs", "cos", "oss", "jdcloud")
 CALLERS = {"s3": Boto3, "cos": CosPython, "oss": Oss2V4}
@@ -58,9 +58,9 @@ class Pair:
     def running(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.proxy.admin, timeout=10)
         connection.request("GET", "/api/copies")
-        told = json.loads(connection.getresponse().read())["copies"]
+        result = json.loads(connection.getresponse().read())["copies"]
         connection.close()
-        return told
+        return result
 
     def fault(self, side, operation, kind, **more):
         self.backs[side].ask("POST", "/fault", {"match": {"op": operation}, "kind": kind, "times": 1, **more})
@@ -81,12 +81,12 @@ def whole(pair, options):
         body = bytes_of(size)
         client.put(source, "one", body, content_type="text/css", metadata={"owner": "me"})
         client.copy(source, "one", target, "two")
-        told = client.get(target, "two")
-        assert told["body"] == body, size
-        assert (told["content_type"], told["metadata"]) == ("text/css", {"owner": "me"}), told
+        result = client.get(target, "two")
+        assert result["body"] == body, size
+        assert (result["content_type"], result["metadata"]) == ("text/css", {"owner": "me"}), result
         client.copy(source, "one", target, "two", directive="REPLACE", metadata={"other": "1"}, content_type="text/html")
-        told = client.head(target, "two")
-        assert (told["content_type"], told["metadata"], told["length"]) == ("text/html", {"other": "1"}, size), told
+        result = client.head(target, "two")
+        assert (result["content_type"], result["metadata"], result["length"]) == ("text/html", {"other": "1"}, size), result
     assert pair.metric("blobfish_copy_bytes_total") >= 2 * sum(sizes)
 
 
@@ -94,18 +94,18 @@ def conditions(pair, options):
     for dialect in CALLERS:
         client, (source, target) = pair.client(dialect), pair.names
         client.put(source, "held", b"x")
-        told, other = client.head(source, "held"), '"' + "0" * 32 + '"'
+        result, other = client.head(source, "held"), '"' + "0" * 32 + '"'
         early, late = http_date(time.time() - 86_400), http_date(time.time() + 600)
         negative = 304 if dialect == "oss" else 412
-        failing = [({"if_match": other}, 412), ({"if_none_match": told["etag"]}, negative), ({"if_unmodified_since": early}, 412),
-                   ({"if_modified_since": http_date(told["last_modified"])}, negative)]
+        failing = [({"if_match": other}, 412), ({"if_none_match": result["etag"]}, negative), ({"if_unmodified_since": early}, 412),
+                   ({"if_modified_since": http_date(result["last_modified"])}, negative)]
         for given, status in failing:
-            refused(status, client.copy, source, "held", target, "not made", conditions=given)
-        refused(404, client.head, target, "not made")
-        for given in ({"if_match": told["etag"]}, {"if_none_match": other}, {"if_modified_since": early}, {"if_unmodified_since": late}):
+            expect_error(status, client.copy, source, "held", target, "not made", conditions=given)
+        expect_error(404, client.head, target, "not made")
+        for given in ({"if_match": result["etag"]}, {"if_none_match": other}, {"if_modified_since": early}, {"if_unmodified_since": late}):
             client.copy(source, "held", target, "made " + dialect, conditions=given)
         assert client.get(target, "made " + dialect)["body"] == b"x"
-        assert refused(404, client.copy, source, "nothing", target, "not made").code == "NoSuchKey"
+        assert expect_error(404, client.copy, source, "nothing", target, "not made").code == "NoSuchKey"
         client.copy(target, "made " + dialect, source, "and back")
         assert client.get(source, "and back")["body"] == b"x"
 
@@ -140,7 +140,7 @@ def parts(pair, options):
         etags = [(1, client.upload_part_copy(source, "whole", target, "put together", upload, 1)),
                  (2, client.upload_part_copy(source, "whole", target, "put together", upload, 2, (10, 1009)))]
         other = {"if_match": '"' + "0" * 32 + '"'}
-        refused(412, client.upload_part_copy, source, "whole", target, "put together", upload, 3, conditions=other)
+        expect_error(412, client.upload_part_copy, source, "whole", target, "put together", upload, 3, conditions=other)
         assert [(number, size) for number, _, size in client.list_parts(target, "put together", upload)] == [(1, len(body)), (2, 1000)]
         client.complete(target, "put together", upload, etags)
         assert client.get(target, "put together")["body"] == body + body[10:1010]
@@ -215,7 +215,7 @@ def faults(started, options, table):
                     assert name == "read: reset" or pair.metric("blobfish_copy_retries_total") > before, "nothing was tried again"
                     assert hashlib.sha256(client.get(target, "two")["body"]).digest() == hashlib.sha256(body).digest()
                 elif not name.startswith("end: nothing"):  # There the object may have been made.
-                    refused(404, client.head, target, "two")
+                    expect_error(404, client.head, target, "two")
                 if name not in ("end: nothing", "begin: cut"):
                     assert not pair.left(1, target), pair.left(1, target)
 
@@ -240,7 +240,7 @@ def replaced(started, options, table):
                 found = client.get(target, "two")["body"]
                 assert found in (old, new), "a mixture"
             except CallError:
-                refused(404, client.head, target, "two")
+                expect_error(404, client.head, target, "two")
         assert not pair.left(1, target)
 
     table.run("replaced meanwhile", "cos->oss", one)
@@ -257,8 +257,8 @@ def limits(started, options, table):
             for dialect in CALLERS:
                 caller = pair.client(dialect)
                 caller.copy(source, "large", source, "copied " + dialect)
-                told = caller.get(source, "copied " + dialect)
-                assert told["body"] == body and told["content_type"] == "text/css" and told["metadata"] == {"owner": "me"}, dialect
+                result = caller.get(source, "copied " + dialect)
+                assert result["body"] == body and result["content_type"] == "text/css" and result["metadata"] == {"owner": "me"}, dialect
                 assert caller.head(source, "copied " + dialect)["tags"] == 1
             assert pair.metric("blobfish_copy_bytes_total") == 0
             assert not pair.left(0, source)
@@ -276,11 +276,11 @@ def claimed(started, options, table):
             for key, size in (("most", 5 * gib), ("more", 6 * gib), ("vast", 5 * tib)):
                 pair.backs[0].ask("POST", "/claim", {"bucket": source, "key": key, "size": size})
             client.copy(source, "most", source, "copied")
-            told = client.head(source, "copied")
-            assert told["length"] == 5 * gib and told["etag"].strip('"').endswith("-320"), told
+            result = client.head(source, "copied")
+            assert result["length"] == 5 * gib and result["etag"].strip('"').endswith("-320"), result
             # Above it the caller's own vendor copies nothing at once; in parts it does.
             for dialect in CALLERS:
-                refused(400, pair.client(dialect).copy, source, "more", source, "refused")
+                expect_error(400, pair.client(dialect).copy, source, "more", source, "refused")
             upload = client.create_multipart(source, "parts")
             last = (5 * tib - 5 * gib, 5 * tib - 1)
             before = (last[0] - 5 * gib, last[0] - 1)
@@ -313,7 +313,7 @@ def abandoned(started, options, table):
                 assert client.head(target, key)["length"] == size
             else:
                 servers.wait_for(lambda: not pair.running(), 3, "the copy to be given up")
-                refused(404, client.head, target, key)
+                expect_error(404, client.head, target, key)
         assert not pair.left(1, target)
 
     for word in ("finish", "abort"):
@@ -360,8 +360,8 @@ def patience(started, options, table):
         # Fails after it was said to be under way: the document tells, and botocore takes such a success for a 500.
         pair.fault(0, "GetObject", "delay", seconds=13)
         pair.fault(1, "PutObject", "status", status=403, code="AccessDenied")
-        refused(500, pair.client().copy, source, "slow", target, "never")
-        refused(404, pair.client().head, target, "never")
+        expect_error(500, pair.client().copy, source, "slow", target, "never")
+        expect_error(404, pair.client().head, target, "never")
 
     def of_the_target():
         """The same where the target copies: COS callers read the document behind a success too."""
@@ -389,14 +389,14 @@ def fairness(started, options, table):
             begun = time.monotonic()
             copying = pool.submit(client.copy, source, "one", target, "two")
             servers.wait_for(lambda: any(copy["bytes_done"] for copy in pair.running()), 10, "a copy that runs")
-            told = pair.running()
-            assert [(copy["caller"], copy["plan"], copy["from"], copy["to"], copy["bytes"]) for copy in told] == [
-                ("app", "relay", "first", "second", len(body))], told
-            assert refused(503, pair.client().copy, source, "one", target, "three").code == "SlowDown"
+            result = pair.running()
+            assert [(copy["caller"], copy["plan"], copy["from"], copy["to"], copy["bytes"]) for copy in result] == [
+                ("app", "relay", "first", "second", len(body))], result
+            assert expect_error(503, pair.client().copy, source, "one", target, "three").code == "SlowDown"
             copying.result()
             assert time.monotonic() - begun > 1.5, "it was not slowed down"
         assert client.get(target, "two")["body"] == body and pair.running() == []
-        refused(404, client.head, target, "three")
+        expect_error(404, client.head, target, "three")
         client.copy(source, "one", target, "three")
 
     table.run("fairness", "oss->cos", one)
@@ -408,8 +408,8 @@ def lost(started, options, table):
         pair = Pair(started, options.binary, "seaweedfs", "cos")
         client, source, target = pair.begin()
         client.sdk.put_object(Bucket=source, Key="odd", Body=b"x", Metadata={"under_score": "1"})
-        refused(501, client.copy, source, "odd", target, "odd")
-        refused(404, client.head, target, "odd")
+        expect_error(501, client.copy, source, "odd", target, "odd")
+        expect_error(404, client.head, target, "odd")
         client.copy(source, "odd", target, "odd", directive="REPLACE", metadata={"plain": "1"})
         assert client.head(target, "odd")["metadata"] == {"plain": "1"}
 
@@ -428,8 +428,8 @@ def falling_back(started, options, table):
                 client.copy(source, "one", source, "two")
                 assert client.get(source, "two")["body"] == b"hello" and client.head(source, "two")["content_type"] == "text/css"
             else:
-                refused(501, client.copy, source, "one", source, "two")
-                refused(404, client.head, source, "two")
+                expect_error(501, client.copy, source, "one", source, "two")
+                expect_error(404, client.head, source, "two")
             assert pair.metric("blobfish_copy_bytes_total") == (5 if passes else 0)
 
     table.run("falling back", "oss", one)

@@ -27,7 +27,7 @@ import s3_clients
 import servers
 import tool_clients
 from run import TARGETS, chosen, start
-from scenarios import bare, fetch_signed, lists, refused
+from scenarios import bare, fetch_signed, lists, expect_error
 
 CLIENTS = [s3_clients.Boto3, tool_clients.AwsCli, tool_clients.S5cmd, tool_clients.Rclone, tool_clients.S3cmd, node_client.AwsJs,
            more_clients.Minio, more_clients.OpenDalS3, cos_clients.CosPython, node_client.CosNode, more_clients.OpenDalCos,
@@ -91,13 +91,13 @@ def create_bucket(client, bucket, day):
 def small(client, bucket, day):
     body = "Grüße, 世界\n".encode() * 10
     client.put(bucket, "docs/small.txt", body, content_type="text/css", metadata={"owner": "me"})
-    told = client.head(bucket, "docs/small.txt")
-    assert (told["length"], told["content_type"]) == (len(body), "text/css"), told
-    assert told["metadata"] == {"owner": "me"}, told
+    result = client.head(bucket, "docs/small.txt")
+    assert (result["length"], result["content_type"]) == (len(body), "text/css"), result
+    assert result["metadata"] == {"owner": "me"}, result
     # One that was put at once has its MD5 as its ETag, with every vendor.
-    assert told["etag"] is None or bare(told["etag"]) == hashlib.md5(body).hexdigest(), told
+    assert result["etag"] is None or bare(result["etag"]) == hashlib.md5(body).hexdigest(), result
     assert client.get(bucket, "docs/small.txt")["body"] == body
-    refused(404, client.head, bucket, "docs/absent.txt")
+    expect_error(404, client.head, bucket, "docs/absent.txt")
 
 
 def empty(client, bucket, day):
@@ -112,9 +112,9 @@ def transferred(client, bucket, day, upload, key):
     path = day.folder / key
     path.write_bytes(body)
     upload(bucket, key, str(path))
-    told = client.head(bucket, key)
-    assert told["length"] == len(body), told
-    assert told["etag"] is None or "-" in told["etag"], f"not in parts: {told}"
+    result = client.head(bucket, key)
+    assert result["length"] == len(body), result
+    assert result["etag"] is None or "-" in result["etag"], f"not in parts: {result}"
     path.unlink()
     if client.download_file(bucket, key, str(path)):
         assert path.read_bytes() == body
@@ -182,14 +182,14 @@ def presigned_get(client, bucket, day):
     client.put(bucket, "signed.txt", b"for you")
     url = client.presigned("GET", bucket, "signed.txt")
     assert fetch_signed(day.port, url) == b"for you"
-    refused(403, fetch_signed, day.port, spoilt(url))
-    refused(403, fetch_signed, day.port, url.replace("signed.txt", "other.txt"))
+    expect_error(403, fetch_signed, day.port, spoilt(url))
+    expect_error(403, fetch_signed, day.port, url.replace("signed.txt", "other.txt"))
 
 
 def presigned_put(client, bucket, day):
     url = client.presigned("PUT", bucket, "given.txt")
-    refused(403, fetch_signed, day.port, spoilt(url), "PUT", b"spoiled")
-    refused(404, client.head, bucket, "given.txt")
+    expect_error(403, fetch_signed, day.port, spoilt(url), "PUT", b"spoiled")
+    expect_error(404, client.head, bucket, "given.txt")
     fetch_signed(day.port, url, "PUT", b"from you")
     assert client.get(bucket, "given.txt")["body"] == b"from you"
 
@@ -204,16 +204,16 @@ def multipart(client, bucket, day):
     parts = [(1, client.upload_part(bucket, "by hand/kept", kept, 1, first)),
              (2, client.upload_part(bucket, "by hand/kept", kept, 2, b"the end"))]
     client.upload_part(bucket, "by hand/lost", lost, 1, b"lost")
-    told = client.list_parts(bucket, "by hand/kept", kept)
-    assert [(number, size) for number, _, size in told] == [(1, PART), (2, len(b"the end"))], told
-    assert all(lists(row[1], part[1]) for row, part in zip(told, parts)), (told, parts)
+    result = client.list_parts(bucket, "by hand/kept", kept)
+    assert [(number, size) for number, _, size in result] == [(1, PART), (2, len(b"the end"))], result
+    assert all(lists(row[1], part[1]) for row, part in zip(result, parts)), (result, parts)
     client.complete(bucket, "by hand/kept", kept, parts)
     assert client.list_uploads(bucket, "by hand/") == [("by hand/lost", lost)]
     client.abort(bucket, "by hand/lost", lost)
     assert client.list_uploads(bucket, "by hand/") == []
-    told = client.get(bucket, "by hand/kept")
-    assert told["body"] == first + b"the end" and told.get("content_type", "text/css") == "text/css"
-    refused(404, client.head, bucket, "by hand/lost")
+    result = client.get(bucket, "by hand/kept")
+    assert result["body"] == first + b"the end" and result.get("content_type", "text/css") == "text/css"
+    expect_error(404, client.head, bucket, "by hand/lost")
 
 
 def range_read(client, bucket, day):
@@ -225,8 +225,8 @@ def range_read(client, bucket, day):
 def copy(client, bucket, day):
     client.put(bucket, "copied/from", b"copy me", content_type="text/css", metadata={"owner": "me"})
     client.copy(bucket, "copied/from", bucket, "copied/to")
-    told = client.head(bucket, "copied/to")
-    assert (told["length"], told["content_type"], told["metadata"]) == (7, "text/css", {"owner": "me"}), told
+    result = client.head(bucket, "copied/to")
+    assert (result["length"], result["content_type"], result["metadata"]) == (7, "text/css", {"owner": "me"}), result
     assert client.get(bucket, "copied/to")["body"] == b"copy me"
 
 
@@ -235,8 +235,8 @@ def conditions(client, bucket, day):
     etag, other = f'"{bare(client.head(bucket, "cond")["etag"])}"', '"' + "0" * 32 + '"'
     if client.dialect == "oss":
         etag = etag.upper()
-    refused(304, client.get, bucket, "cond", if_none_match=etag)
-    refused(412, client.get, bucket, "cond", if_match=other)
+    expect_error(304, client.get, bucket, "cond", if_none_match=etag)
+    expect_error(412, client.get, bucket, "cond", if_match=other)
     assert client.get(bucket, "cond", if_match=etag)["body"] == b"x"
     assert client.get(bucket, "cond", if_none_match=other)["body"] == b"x"
 
@@ -285,7 +285,7 @@ def delete_all(client, bucket, day):
 
 def delete_bucket(client, bucket, day):
     client.delete_bucket(bucket)
-    refused(404, client.listing, bucket)
+    expect_error(404, client.listing, bucket)
 
 
 STEPS = [create_bucket, small, empty, large, slices, listings, multi_delete, tags, acl, presigned_get, presigned_put, multipart,
@@ -315,15 +315,15 @@ def one_day(make, day, key, secret, options):
                 began = time.monotonic()
                 try:
                     if options.direct and name.startswith("presigned") and day.target != "seaweedfs":
-                        refused(403, step, client, bucket, day)  # The doubles take no presigned URLs: the proxy never sends any.
+                        expect_error(403, step, client, bucket, day)  # The doubles take no presigned URLs: the proxy never sends any.
                     else:
                         step(client, bucket, day)
                     outcomes.append((name, None))
                 except Exception as error:
                     place = traceback.extract_tb(error.__traceback__)
                     here = next((row for row in reversed(place) if row.filename.endswith("day.py")), place[-1])
-                    told = " ".join(str(error).split())[:400]
-                    outcomes.append((name, f"{type(error).__name__}: {told} (line {here.lineno}: {here.line})"))
+                    result = " ".join(str(error).split())[:400]
+                    outcomes.append((name, f"{type(error).__name__}: {result} (line {here.lineno}: {here.line})"))
                 options.times[(make.name, name)] = options.times.get((make.name, name), 0) + time.monotonic() - began
     except Exception as error:
         outcomes.append(("preparation", f"{type(error).__name__}: {str(error)[:500]}"))
@@ -361,10 +361,10 @@ def put_many(port, key, secret, bucket):
             request.context["payload_signing_enabled"] = False
             signer.add_auth(request)
             connection.request("PUT", f"/{bucket}/{name}", b"x", dict(request.headers))
-            answer = connection.getresponse()
-            text = answer.read()
-            if answer.status != 200:
-                failures.append(f"{name}: {answer.status} {text[:200]}")
+            response = connection.getresponse()
+            text = response.read()
+            if response.status != 200:
+                failures.append(f"{name}: {response.status} {text[:200]}")
         connection.close()
 
     workers = [threading.Thread(target=work) for _ in range(4)]

@@ -39,17 +39,17 @@ def oss(port, bucket=BUCKET):
     return oss2.Bucket(oss2.Auth(DEMO_KEY, DEMO_SECRET), f"http://oss-cn-hangzhou.localhost:{port}", bucket)
 
 
-def refused(call, *arguments, **named):
+def expect_error(call, *arguments, **named):
     """Status and code of a call that must be refused."""
     try:
-        told = call(*arguments, **named)
+        result = call(*arguments, **named)
     except ClientError as error:
         return error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
     except CosServiceError as error:
         return error.get_status_code(), error.get_error_code()
     except oss2.exceptions.ServerError as error:
         return error.status, error.code
-    raise AssertionError(f"it was done: {told}")
+    raise AssertionError(f"it was done: {result}")
 
 
 def demo(binary, running, *more):
@@ -67,8 +67,8 @@ def page_by_page(binary, running, options):
     s3(port, boto3.resource).Bucket(BUCKET).object_versions.delete()
     assert client.list_object_versions(Bucket=BUCKET).get("Versions") is None
     client.create_multipart_upload(Bucket=BUCKET, Key="begun")
-    assert refused(cos(port).delete_bucket, BUCKET) == (409, "BucketNotEmpty")
-    assert refused(oss(port).delete_bucket) == (409, "BucketNotEmpty")
+    assert expect_error(cos(port).delete_bucket, BUCKET) == (409, "BucketNotEmpty")
+    assert expect_error(oss(port).delete_bucket) == (409, "BucketNotEmpty")
     client.delete_bucket(Bucket=BUCKET)
     client.create_bucket(Bucket=BUCKET)
     assert client.list_multipart_uploads(Bucket=BUCKET).get("Uploads") is None
@@ -85,12 +85,12 @@ def completed_twice(binary, running, options):
 
     def complete(etag):
         parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
-        told = client.complete_multipart_upload(Bucket=BUCKET, Key="k", UploadId=upload, MultipartUpload=parts)
-        return told["ETag"], told["VersionId"]
+        result = client.complete_multipart_upload(Bucket=BUCKET, Key="k", UploadId=upload, MultipartUpload=parts)
+        return result["ETag"], result["VersionId"]
 
     first = complete(part["ETag"])
     assert complete(part["ETag"]) == first
-    assert refused(complete, '"00000000000000000000000000000000"') == (404, "NoSuchUpload")
+    assert expect_error(complete, '"00000000000000000000000000000000"') == (404, "NoSuchUpload")
     assert len(client.list_object_versions(Bucket=BUCKET)["Versions"]) == 1
 
 
@@ -109,16 +109,16 @@ def small_parts(binary, running, options):
     upload = client.create_multipart_upload(Bucket=BUCKET, Key="s3")["UploadId"]
     parts = [{"PartNumber": n, "ETag": client.upload_part(Bucket=BUCKET, Key="s3", UploadId=upload, PartNumber=n, Body=b"p" * MIB)["ETag"]}
              for n in (1, 2)]
-    assert refused(client.complete_multipart_upload, Bucket=BUCKET, Key="s3", UploadId=upload,
+    assert expect_error(client.complete_multipart_upload, Bucket=BUCKET, Key="s3", UploadId=upload,
                    MultipartUpload={"Parts": parts}) == (400, "EntityTooSmall")
     upload = cos(port).create_multipart_upload(Bucket=BUCKET, Key="small")["UploadId"]
     parts = [{"PartNumber": n, "ETag": cos(port).upload_part(Bucket=BUCKET, Key="small", UploadId=upload, PartNumber=n, Body=b"p" * 1000)["ETag"]}
              for n in (1, 2)]
-    told = refused(cos(port).complete_multipart_upload, Bucket=BUCKET, Key="small", UploadId=upload, MultipartUpload={"Part": parts})
-    assert told == (400, "EntityTooSmall"), told
+    result = expect_error(cos(port).complete_multipart_upload, Bucket=BUCKET, Key="small", UploadId=upload, MultipartUpload={"Part": parts})
+    assert result == (400, "EntityTooSmall"), result
     upload = oss(port).init_multipart_upload("small").upload_id
     parts = [oss2.models.PartInfo(n, oss(port).upload_part("small", upload, n, b"p" * 1000).etag) for n in (1, 2)]
-    assert refused(oss(port).complete_multipart_upload, "small", upload, parts) == (400, "EntityTooSmall")
+    assert expect_error(oss(port).complete_multipart_upload, "small", upload, parts) == (400, "EntityTooSmall")
 
 
 def appending(binary, running, options):
@@ -136,10 +136,10 @@ def appending(binary, running, options):
     except oss2.exceptions.PositionNotEqualToLength as error:
         assert (error.status, error.next_position) == (409, 6)
     bucket.put_object("plain", b"x")
-    assert refused(bucket.append_object, "plain", 1, b"y") == (409, "ObjectNotAppendable")
-    assert refused(cos(port).append_object, Bucket=BUCKET, Key="plain", Position=1, Data=b"y") == (409, "ObjectNotAppendable")
-    told = cos(port).append_object(Bucket=BUCKET, Key="log", Position=6, Data=b"three")
-    assert told["x-cos-next-append-position"] == "11"
+    assert expect_error(bucket.append_object, "plain", 1, b"y") == (409, "ObjectNotAppendable")
+    assert expect_error(cos(port).append_object, Bucket=BUCKET, Key="plain", Position=1, Data=b"y") == (409, "ObjectNotAppendable")
+    result = cos(port).append_object(Bucket=BUCKET, Key="log", Position=6, Data=b"three")
+    assert result["x-cos-next-append-position"] == "11"
     assert s3(port).get_object(Bucket=BUCKET, Key="log")["Body"].read() == b"onetwothree"
 
 
@@ -147,10 +147,10 @@ def policies(binary, running, options):
     """What nobody would enforce is not taken; who owns objects is."""
     client = s3(demo(binary, running, "--memory").port)
     policy = f'{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::{BUCKET}/*"}}]}}'
-    assert refused(client.put_bucket_policy, Bucket=BUCKET, Policy=policy) == (501, "NotImplemented")
+    assert expect_error(client.put_bucket_policy, Bucket=BUCKET, Policy=policy) == (501, "NotImplemented")
     for call in (client.get_bucket_policy, client.get_bucket_policy_status):
-        assert refused(call, Bucket=BUCKET) == (404, "NoSuchBucketPolicy")
-    assert refused(client.get_bucket_ownership_controls, Bucket=BUCKET) == (404, "OwnershipControlsNotFoundError")
+        assert expect_error(call, Bucket=BUCKET) == (404, "NoSuchBucketPolicy")
+    assert expect_error(client.get_bucket_ownership_controls, Bucket=BUCKET) == (404, "OwnershipControlsNotFoundError")
     rules = {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
     client.put_bucket_ownership_controls(Bucket=BUCKET, OwnershipControls=rules)
     assert client.get_bucket_ownership_controls(Bucket=BUCKET)["OwnershipControls"] == rules
@@ -198,20 +198,20 @@ def full_disks(binary, running, options):
         front = running.run_proxy([shutil.which(command[0]), *command[1:]], home, port, admin)
         client = s3(port)
         client.create_bucket(Bucket=BUCKET)
-        told, kept = None, []
+        result, kept = None, []
         for n in range(60):
             try:
                 client.put_object(Bucket=BUCKET, Key=f"{n}", Body=b"x" * MIB)
                 kept.append(f"{n}")
             except ClientError as error:
-                told = error.response
+                result = error.response
                 break
-        assert told and told["ResponseMetadata"]["HTTPStatusCode"] == 507 and "full" in told["Error"]["Message"], told
-        assert refused(cos(port).put_object, Bucket=BUCKET, Key="k", Body=b"x" * MIB)[0] == 507
-        assert refused(oss(port).put_object, "k", b"x" * MIB)[0] == 507
+        assert result and result["ResponseMetadata"]["HTTPStatusCode"] == 507 and "full" in result["Error"]["Message"], result
+        assert expect_error(cos(port).put_object, Bucket=BUCKET, Key="k", Body=b"x" * MIB)[0] == 507
+        assert expect_error(oss(port).put_object, "k", b"x" * MIB)[0] == 507
         assert "the disk or the memory limit of the store is full" in front.log.read_text()
         for _ in range(20):
-            assert refused(client.put_object, Bucket=BUCKET, Key="k", Body=b"x" * MIB)[0] == 507
+            assert expect_error(client.put_object, Bucket=BUCKET, Key="k", Body=b"x" * MIB)[0] == 507
         assert len(client.get_object(Bucket=BUCKET, Key=kept[0])["Body"].read()) == MIB, "twenty refusals are no reason not to read"
         client.delete_object(Bucket=BUCKET, Key=kept[1])
         client.delete_object(Bucket=BUCKET, Key=kept[2])

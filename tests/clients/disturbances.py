@@ -21,7 +21,7 @@ from pathlib import Path
 import servers
 from careless import Careless
 from live import log_lines, metric
-from refusals import S3, Answer, Cos, Oss, OssV4, S3V2, send
+from refusals import S3, Cos, Oss, OssV4, Response, S3V2, send
 
 BUCKET = "app-1250000000"
 TOOLS = Path(__file__).resolve().parent / ".tools"
@@ -99,10 +99,10 @@ class Prober:
     def run(self):
         while not self.stopped:
             begun = time.monotonic()
-            answer = self.d.request("GET", BUCKET, self.key, access_key=OTHER_KEY)
+            response = self.d.request("GET", BUCKET, self.key, access_key=OTHER_KEY)
             self.times.append(time.monotonic() - begun)
-            if answer.status != 200:
-                self.failed.append(answer.status)
+            if response.status != 200:
+                self.failed.append(response.status)
             time.sleep(0.005)
 
     def __enter__(self):
@@ -126,16 +126,16 @@ def preflight(port, d, origin="http://app.test", key="k", bucket=BUCKET, source=
     rows = {"Host": d.host(bucket), "Origin": origin, "Access-Control-Request-Method": "GET"}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20, source_address=(source, 0))
     connection.request("OPTIONS", f"/{key}", headers=rows)
-    answer = Answer(connection.getresponse())
+    response = Response(connection.getresponse())
     connection.close()
-    return answer
+    return response
 
 
 def put_rules(d, origin="http://app.test"):
     body = RULES.format(origin).encode()
     md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
-    answer = d.request("PUT", BUCKET, "", {"Content-MD5": md5, "Content-Type": "application/xml"}, body, "cors")
-    assert answer.status == 200, answer.body
+    response = d.request("PUT", BUCKET, "", {"Content-MD5": md5, "Content-Type": "application/xml"}, body, "cors")
+    assert response.status == 200, response.body
 
 
 def preflights(binary, running, options):
@@ -148,9 +148,9 @@ def preflights(binary, running, options):
             assert d.request("PUT", BUCKET, "").status == 200
         put_rules(d)
         before = len(back.ask("GET", "/requests"))
-        told = [preflight(proxy.port, d, source=source) for _ in range(200)]
-        assert {one.status for one in told} == {200}, {one.status for one in told}
-        assert told[-1].headers["access-control-allow-origin"] == "http://app.test"
+        result = [preflight(proxy.port, d, source=source) for _ in range(200)]
+        assert {one.status for one in result} == {200}, {one.status for one in result}
+        assert result[-1].headers["access-control-allow-origin"] == "http://app.test"
         sent = len(back.ask("GET", "/requests")) - before
         assert sent == 1, f"{sent} requests to the target"
         assert preflight(proxy.port, d, "http://other.test").status == 403
@@ -161,27 +161,27 @@ def preflights(binary, running, options):
     # Many at once wait for one.
     put_rules(S3(proxy.port))
     back.ask("POST", "/fault", {"times": 1000, "kind": "delay", "seconds": 0.5, "match": {"op": "GetBucketCors"}})
-    before, told = len(back.ask("GET", "/requests")), []
-    threads = [threading.Thread(target=lambda: told.append(preflight(proxy.port, S3(proxy.port)).status)) for _ in range(30)]
+    before, result = len(back.ask("GET", "/requests")), []
+    threads = [threading.Thread(target=lambda: result.append(preflight(proxy.port, S3(proxy.port)).status)) for _ in range(30)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     sent = len(back.ask("GET", "/requests")) - before
-    assert sent == 1, (f"30 at once: {sent} requests to the target", back.ask("GET", "/requests")[before:], told)
+    assert sent == 1, (f"30 at once: {sent} requests to the target", back.ask("GET", "/requests")[before:], result)
     # Names of buckets that nobody knows cause lookups until it is too much.
     back.ask("POST", "/reset", {})
     before = len(back.ask("GET", "/requests"))
-    told = [preflight(proxy.port, S3(proxy.port), bucket=f"no-{n}-1250000000").status for n in range(120)]
+    result = [preflight(proxy.port, S3(proxy.port), bucket=f"no-{n}-1250000000").status for n in range(120)]
     lookups = len(back.ask("GET", "/requests")) - before
-    assert lookups < 40 and told.count(503) > 80, (lookups, told.count(503))
-    told = []
+    assert lookups < 40 and result.count(503) > 80, (lookups, result.count(503))
+    result = []
     begun = time.monotonic()
-    while len(told) < 600:
-        told.append(preflight(proxy.port, S3(proxy.port)).status)
+    while len(result) < 600:
+        result.append(preflight(proxy.port, S3(proxy.port)).status)
     taken = time.monotonic() - begun
-    assert taken > 3 or 503 in told, "a flood of one address is refused"
+    assert taken > 3 or 503 in result, "a flood of one address is refused"
     d = S3(proxy.port)
     assert d.request("PUT", BUCKET, "k", body=b"x").status == 200, "who signs is served"
-    figures(lookups_of_120_buckets=lookups, refused_of_600=told.count(503), seconds=round(taken, 1))
+    figures(lookups_of_120_buckets=lookups, refused_of_600=result.count(503), seconds=round(taken, 1))
 
 
 def every_answer(binary, running, options):
@@ -196,12 +196,12 @@ def every_answer(binary, running, options):
         put_rules(d)
         origin = {"Origin": "http://app.test"}
 
-        def check(what, answer, status, allowed=True):
-            told = answer.headers.get("access-control-allow-origin")
-            assert answer.status == status, (d.name, what, answer.status, answer.body)
-            assert told == ("http://app.test" if allowed else None), (d.name, what, told)
+        def check(what, response, status, allowed=True):
+            result = response.headers.get("access-control-allow-origin")
+            assert response.status == status, (d.name, what, response.status, response.body)
+            assert result == ("http://app.test" if allowed else None), (d.name, what, result)
             if allowed and status >= 300:
-                assert "origin" in answer.headers["vary"].lower(), (d.name, what)
+                assert "origin" in response.headers["vary"].lower(), (d.name, what)
 
         check("404", d.request("GET", BUCKET, "gone", origin), 404)
         check("wrong key", d.request("GET", BUCKET, "k", origin, secret="wrong"), 403)
@@ -219,13 +219,13 @@ def breaker(binary, running, options):
     """One caller's failures open it for nobody; a target that is dead opens it for all."""
     broken = set()
 
-    def says(handler):
+    def respond(handler):
         key = handler.path.partition("?")[0].rpartition("/")[2]
         if "all" in broken or key in broken or ("cors" in broken and "cors" in handler.query):
-            return handler.answer(500, b"<Error><Code>InternalError</Code><Message>broken</Message></Error>")
+            return handler.respond(500, b"<Error><Code>InternalError</Code><Message>broken</Message></Error>")
         handler.usual()
 
-    with Careless(says=says) as back:
+    with Careless(respond_with=respond) as back:
         proxy = front(binary, running, back, circuit_breaker_open_seconds=2)
         d = S3(proxy.port)
         assert d.request("PUT", BUCKET, "probe", body=b"x").status == 200
@@ -236,8 +236,8 @@ def breaker(binary, running, options):
         assert {d.request("GET", BUCKET, f"v{n}").status for n in range(30)} == {500}
         assert state(proxy) == 1 and served() == 200, "many objects of one caller"
         broken.add("cors")
-        told = {preflight(proxy.port, d, bucket=f"b{n}-1250000000").status for n in range(15)}
-        assert told <= {403, 503} and state(proxy) == 1 and served() == 200, ("preflights", told)
+        result = {preflight(proxy.port, d, bucket=f"b{n}-1250000000").status for n in range(15)}
+        assert result <= {403, 503} and state(proxy) == 1 and served() == 200, ("preflights", result)
 
         # Uploads that come too slowly for the target, which gives them up.
         slow = []
@@ -267,8 +267,8 @@ def breaker(binary, running, options):
     back.port = dead
     proxy = front(binary, running, back)
     d = S3(proxy.port)
-    told = [d.request("GET", BUCKET, "one").status for _ in range(12)]
-    assert state(proxy) == 0 and told == [503] * 12, "nobody listens"
+    result = [d.request("GET", BUCKET, "one").status for _ in range(12)]
+    assert state(proxy) == 0 and result == [503] * 12, "nobody listens"
     assert metric(proxy, 'blobfish_target_errors_total{kind="connect",target="back"}') == 10
 
 
@@ -311,18 +311,18 @@ def documents(binary, running, options):
                         raw.sendall(b"k")
                 time.sleep(0.1)
             held = metric(proxy, "blobfish_buffered_bytes") / MIB
-        told = []
+        result = []
         for raw in connections:
             raw.setblocking(False)
             with contextlib.suppress(OSError):
-                told.append(status_of(raw.recv(65_536)))
-        assert told.count(503) >= 50, told
+                result.append(status_of(raw.recv(65_536)))
+        assert result.count(503) >= 50, result
         [raw.close() for raw in connections]
         end = time.monotonic() + 14
         while (after := memory(proxy)) - idle >= 40 and time.monotonic() < end:
             time.sleep(0.5)
         figures(idle=f"{idle:.0f} MiB", peak=f"{peak:.0f} MiB", held=f"{held:.0f} MiB", later=f"{after:.0f} MiB",
-                refused=told.count(503), p99_of_another=f"{prober.p99() * 1000:.1f} ms")
+                rejected=result.count(503), p99_of_another=f"{prober.p99() * 1000:.1f} ms")
         assert held <= 64 and peak - idle < 160, (held, peak, idle)
         assert after - idle < 40, f"{after:.0f} MiB are kept"
         assert not prober.failed, prober.failed
@@ -350,10 +350,10 @@ def replays(binary, running, options):
                 connections.append(raw)
             time.sleep(0.5)
             peak, held = memory(proxy), metric(proxy, "blobfish_buffered_bytes") / MIB
-            told = [status_of(answer_of(raw, 0.3)) for raw in connections]
-            assert set(told) <= {expected, 503}, told
+            result = [status_of(answer_of(raw, 0.3)) for raw in connections]
+            assert set(result) <= {expected, 503}, result
             figures(chunk=f"{chunk // MIB} MiB", idle=f"{idle:.0f} MiB", peak=f"{peak:.0f} MiB", held=f"{held:.0f} MiB",
-                    refused=sum(one > 0 for one in told))
+                    rejected=sum(one > 0 for one in result))
             assert peak - idle < 140 and held <= 64, (peak, idle, held)
             [raw.close() for raw in connections]
         assert not back.objects.keys() - {"probe"}
@@ -375,8 +375,8 @@ def small_elements(binary, running, options):
             usual = prober.p99()
         idle = memory(proxy)
         for name, body in bodies.items():
-            spent, told = cpu(proxy), []
-            ask = lambda: told.append(d.request("POST", BUCKET, "", {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, body, "delete"))
+            spent, result = cpu(proxy), []
+            ask = lambda: result.append(d.request("POST", BUCKET, "", {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, body, "delete"))
             with Prober(proxy.port) as prober:
                 threads = [threading.Thread(target=ask) for _ in range(4)]
                 [thread.start() for thread in threads]
@@ -385,14 +385,14 @@ def small_elements(binary, running, options):
                     peak = max(peak, memory(proxy))
                     time.sleep(0.005)
                 [thread.join() for thread in threads]
-            assert {(one.status, one.code) for one in told} == {(400, "MalformedXML")}, (name, told[0].status, told[0].body)
+            assert {(one.status, one.code) for one in result} == {(400, "MalformedXML")}, (name, result[0].status, result[0].body)
             figures(document=name, peak=f"+{peak - idle:.0f} MiB", cpu=f"{(cpu(proxy) - spent) / 4 * 1000:.0f} ms each",
                     usual_p99=f"{usual * 1000:.1f} ms", p99=f"{prober.p99() * 1000:.1f} ms")
             assert peak - idle < 120, f"{peak - idle:.0f} MiB for {name}"
         completes = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>e</ETag></Part>" for n in range(1, 10_002))
         body = f"<CompleteMultipartUpload>{completes}</CompleteMultipartUpload>".encode()
-        answer = d.request("POST", BUCKET, "k", {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, body, "uploadId=u")
-        assert (answer.status, answer.code) == (400, "MalformedXML"), answer.body
+        response = d.request("POST", BUCKET, "k", {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, body, "uploadId=u")
+        assert (response.status, response.code) == (400, "MalformedXML"), response.body
 
 
 def large_documents(binary, running, options):
@@ -436,8 +436,8 @@ def refused_uploads(binary, running, options):
                 return status_of(answer_of(raw))
 
         for size, pause in ((1000, 0), (12 * MIB, 0), (48 * MIB, 0), (2 * MIB, 0.05)):
-            told = [upload(port, size, pause) for _ in range(4)]
-            assert told == [403] * 4, (size, told)
+            result = [upload(port, size, pause) for _ in range(4)]
+            assert result == [403] * 4, (size, result)
         # It is bounded: who never ends is cut.
         with socket.create_connection(("127.0.0.1", port)) as raw:
             raw.sendall(f"PUT /{BUCKET}/k HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n".encode())
@@ -472,8 +472,8 @@ def refused_uploads(binary, running, options):
                 child = subprocess.Popen([nginx, "-p", folder, "-c", f"{folder}/nginx.conf"], stderr=subprocess.DEVNULL)
                 try:
                     servers.wait_for(lambda: servers.connects(listen), 5, "nginx")
-                    told = [upload(listen, 12 * MIB) for _ in range(8)]
-                    assert told == [403] * 8, (buffering, told)
+                    result = [upload(listen, 12 * MIB) for _ in range(8)]
+                    assert result == [403] * 8, (buffering, result)
                 finally:
                     child.send_signal(signal.SIGTERM)
                     child.wait()
@@ -486,20 +486,20 @@ def own_words(binary, running, options):
         proxy = front(binary, running, back)
         for kind, code in ((Cos, "InvalidURI"), (Oss, "InvalidArgument"), (OssV4, "InvalidArgument"), (S3, "InvalidURI")):
             d = kind(proxy.port)
-            answer = d.request("GET", BUCKET, "", spoil=lambda target, headers: target + "?prefix=%ff")
-            assert (answer.status, answer.code) == (400, code), (d.name, answer.body)
-            assert any(name.startswith(d.prefix) for name in answer.headers), (d.name, answer.headers)
-            answer = d.request("PUT", BUCKET, "a\0b", body=b"x")
-            assert answer.status == 400, (d.name, answer.body)
+            response = d.request("GET", BUCKET, "", spoil=lambda target, headers: target + "?prefix=%ff")
+            assert (response.status, response.code) == (400, code), (d.name, response.body)
+            assert any(name.startswith(d.prefix) for name in response.headers), (d.name, response.headers)
+            response = d.request("PUT", BUCKET, "a\0b", body=b"x")
+            assert response.status == 400, (d.name, response.body)
         raw = http.client.HTTPConnection("127.0.0.1", proxy.port)
         d = S3(proxy.port)
         host = f"127.0.0.1:{proxy.port}"
         for bucket in ("wild-x..y", "wild-x.", "a...b"):
             headers = d.sign("GET", host, "", f"{bucket}/k", "", {}, b"", servers.KEY, servers.SECRET, time.time())
             raw.request("GET", f"/{bucket}/k", headers={**headers, "Host": host})
-            answer = raw.getresponse()
-            body = answer.read()
-            assert answer.status == 400 and b"InvalidBucketName" in body, body
+            response = raw.getresponse()
+            body = response.read()
+            assert response.status == 400 and b"InvalidBucketName" in body, body
         assert not back.seen
 
 
@@ -517,14 +517,14 @@ def no_text(binary, running, options):
                         if own.lower() == name:
                             headers[own] = sent.decode("latin-1")
                 signed = {name: "a\ufffdb"}
-                answer = d.request("PUT", BUCKET, f"{d.name}-k", signed, b"x", spoil=spoil)
-                assert answer.status == status, (d.name, sent, answer.status, answer.body)
+                response = d.request("PUT", BUCKET, f"{d.name}-k", signed, b"x", spoil=spoil)
+                assert response.status == status, (d.name, sent, response.status, response.body)
 
 
 def framed_wrongly(binary, running, options):
     """Targets whose answers two readers could read in two ways; and nobody hears where something is at a target."""
     def listing(handler, declaration):
-        handler.answer(200, declaration + b"<ListBucketResult><Name>" + BUCKET.encode() + b"</Name><Prefix/><MaxKeys>1000</MaxKeys>"
+        handler.respond(200, declaration + b"<ListBucketResult><Name>" + BUCKET.encode() + b"</Name><Prefix/><MaxKeys>1000</MaxKeys>"
                        b"<IsTruncated>false</IsTruncated></ListBucketResult>", Content_Type="application/xml")
 
     def old(handler):
@@ -534,28 +534,28 @@ def framed_wrongly(binary, running, options):
     def new(handler):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: \"e\"\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
 
-    says = {"now": None}
-    with Careless(says=lambda handler: says["now"](handler)) as back:
+    current = {"respond": None}
+    with Careless(respond_with=lambda handler: current["respond"](handler)) as back:
         proxy = front(binary, running, back)
         d = S3(proxy.port)
-        says["now"] = new
-        answer = d.request("GET", BUCKET, "k")
-        assert (answer.status, answer.body) == (200, b"hello"), "the positive control"
-        says["now"] = old
+        current["respond"] = new
+        response = d.request("GET", BUCKET, "k")
+        assert (response.status, response.body) == (200, b"hello"), "the positive control"
+        current["respond"] = old
         assert d.request("GET", BUCKET, "k").status == 500
         for encoding, status in (("UTF-8", 200), ("UTF-7", 500), ("ISO-8859-1", 500)):
-            says["now"] = lambda handler: listing(handler, f'<?xml version="1.0" encoding="{encoding}"?>'.encode())
+            current["respond"] = lambda handler: listing(handler, f'<?xml version="1.0" encoding="{encoding}"?>'.encode())
             assert d.request("GET", BUCKET, "").status == status, encoding
         where = "http://secret-target.internal/b/k"
-        says["now"] = lambda handler: handler.answer(200, b"", ETag='"e"', Location=where, Content_Location=where)
+        current["respond"] = lambda handler: handler.respond(200, b"", ETag='"e"', Location=where, Content_Location=where)
         for kind in (S3, Cos, Oss):
             for method, body in (("PUT", b"x"), ("HEAD", b""), ("DELETE", b"")):
-                answer = kind(proxy.port).request(method, BUCKET, "k", body=body)
-                assert not any("secret-target" in value for value in answer.headers.values()), answer.headers
-        says["now"] = lambda handler: handler.answer(307, b"<Error><Code>TemporaryRedirect</Code></Error>", Location=where)
+                response = kind(proxy.port).request(method, BUCKET, "k", body=body)
+                assert not any("secret-target" in value for value in response.headers.values()), response.headers
+        current["respond"] = lambda handler: handler.respond(307, b"<Error><Code>TemporaryRedirect</Code></Error>", Location=where)
         for method in ("PUT", "GET", "DELETE"):
-            answer = d.request(method, BUCKET, "k", body=b"x" if method == "PUT" else b"")
-            assert "secret-target" not in str(answer.headers) + answer.body.decode(), answer.headers
+            response = d.request(method, BUCKET, "k", body=b"x" if method == "PUT" else b"")
+            assert "secret-target" not in str(response.headers) + response.body.decode(), response.headers
 
 
 def http2(binary, running, options):
@@ -591,8 +591,8 @@ def http2(binary, running, options):
                     got += more
             # GOAWAY with ENHANCE_YOUR_CALM is the last that is heard, after few answers.
             assert got[-17:-8] == frame(7, 0, b"12345678")[:9] and got.endswith(b"\x00\x00\x00\x0b"), (name, got[-40:])
-            answers = got.count(frame(6, 1, b"12345678")) + got.count(frame(4, 1, b""))
-            assert answers <= 210, f"{name}: {answers} answers"
+            responses = got.count(frame(6, 1, b"12345678")) + got.count(frame(4, 1, b""))
+            assert responses <= 210, f"{name}: {responses} answers"
             begun = time.monotonic()
             with contextlib.suppress(OSError):
                 while time.monotonic() - begun < 10:
@@ -601,10 +601,10 @@ def http2(binary, running, options):
             assert time.monotonic() - begun < 3, f"{name}: the connection is still there"
             quiet.sendall(frame(6, 0, b"positive"))
             quiet.settimeout(5)
-            answer = b""
-            while b"positive" not in answer:
-                answer += quiet.recv(65_536)
-            figures(flood=name, answers=answers)
+            response = b""
+            while b"positive" not in response:
+                response += quiet.recv(65_536)
+            figures(flood=name, answers=responses)
             quiet.close()
 
 

@@ -17,7 +17,7 @@ import servers
 from careless import Careless
 from operations import authority
 from s3_clients import Boto3
-from scenarios import refused
+from scenarios import expect_error
 
 BUCKET = "doctor-1250000000"
 VERSIONED = "ver-doctor-1250000000"
@@ -365,7 +365,7 @@ def regions(binary, running):
     examine(binary, target).only(region="warning").has("region", "warning", "ap-guangzhou")
 
     def moved(handler):
-        handler.answer(
+        handler.respond(
             301,
             b"<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>",
             x_amz_bucket_region="eu-north-1",
@@ -373,14 +373,14 @@ def regions(binary, running):
         )
 
     def malformed(handler):
-        handler.answer(
+        handler.respond(
             400,
             b"<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region is wrong</Message>"
             b"<Region>eu-north-1</Region></Error>",
         )
 
-    for says in (moved, malformed):
-        with Careless(says=says) as back:
+    for respond in (moved, malformed):
+        with Careless(respond_with=respond) as back:
             found = examine(binary, careless(back.port), backs=[back])
             found.only(region="problem").has(
                 "region", "problem", "The region is eu-north-1, not us-east-1", 'region = "eu-north-1"'
@@ -420,7 +420,7 @@ def conditions(binary, running):
             client.put(BUCKET, "from", b"x")
             copy = dict(Bucket=BUCKET, Key="to", CopySource=f"{BUCKET}/from", CopySourceIfMatch='"other"')
             if safe:
-                assert refused(412, client.call, "copy_object", **copy)
+                assert expect_error(412, client.call, "copy_object", **copy)
             else:
                 client.call("copy_object", **copy)
 
@@ -508,7 +508,7 @@ def echo(handler):
     """A target that echoes our signature wherever it can."""
     line = handler.headers.get("Authorization", "")
     signature = line.rpartition("Signature=")[2]
-    handler.answer(
+    handler.respond(
         403,
         f"<Error><Code>{signature}</Code><Message>{line} region</Message><Region>{signature}</Region>"
         f"<Endpoint>{signature}</Endpoint></Error>".encode(),
@@ -522,22 +522,22 @@ def echo_late(handler):
         return handler.usual()
     line = handler.headers.get("Authorization", "") + "&#x9b;31m"
     text = f"<Error><Code>{line}</Code><Message>{line}</Message><Region>{line}</Region></Error>"
-    handler.answer(200, text.encode(), Content_Type="application/xml")
+    handler.respond(200, text.encode(), Content_Type="application/xml")
 
 
 def hostile(binary, running):
     """Responses of a target are neither trusted nor repeated."""
-    with Careless(says=echo_late) as back:
+    with Careless(respond_with=echo_late) as back:
         found = examine(binary, careless(back.port), backs=[back])
         assert {"copy", "part copy"} <= found.of("problem"), found.value
         assert not re.search(r"[\x00-\x1f\x7f-\x9f]", json.dumps(found.value, ensure_ascii=False)), found.value
-    with Careless(says=echo) as back:
+    with Careless(respond_with=echo) as back:
         assert examine(binary, careless(back.port), backs=[back]).code == 1
-    with Careless(says=lambda handler: handler.answer(200, b"<html>fine</html>")) as back:
+    with Careless(respond_with=lambda handler: handler.respond(200, b"<html>fine</html>")) as back:
         examine(binary, careless(back.port), backs=[back]).only(credentials="problem").has(
             "credentials", "problem", "not with the requested listing"
         )
-    with Careless(says=lambda handler: handler.answer(502, b"x" * 100_000)) as back:
+    with Careless(respond_with=lambda handler: handler.respond(502, b"x" * 100_000)) as back:
         assert examine(binary, careless(back.port), backs=[back]).of("problem") == {"credentials"}
 
 

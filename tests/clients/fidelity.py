@@ -110,19 +110,19 @@ class Record:
         """Runs this, whose answer should have that status."""
         assert name not in self.outcomes, f"two calls are called {name}"
         self.wanted[name], self.name = wanted, name
-        told = None
+        result = None
         try:
-            told = run()
-            outcome = {"status": told.get("ResponseMetadata", {}).get("HTTPStatusCode", 200), **self.flat(told)}
+            result = run()
+            outcome = {"status": result.get("ResponseMetadata", {}).get("HTTPStatusCode", 200), **self.flat(result)}
         except botocore.exceptions.ClientError as error:
-            answer = error.response
-            outcome = {"status": answer["ResponseMetadata"]["HTTPStatusCode"], "code": answer["Error"]["Code"]}
+            response = error.response
+            outcome = {"status": response["ResponseMetadata"]["HTTPStatusCode"], "code": response["Error"]["Code"]}
         except CallError as error:
             outcome = {"status": error.status}
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.HTTPClientError) as error:
             outcome = {"status": 0, "code": type(error).__name__}
         self.outcomes[name] = outcome
-        return told or {}
+        return result or {}
 
     def __call__(self, name, method, wanted=200, sdk=None, **arguments):
         arguments.setdefault("Bucket", self.bucket)
@@ -132,10 +132,10 @@ class Record:
             del arguments["ContentType"]
         return self.keep(name, wanted, lambda: self.read(getattr(sdk or self.sdk, method)(**arguments)))
 
-    def read(self, told):
-        if "Body" in told:
-            told["Body"] = told["Body"].read()
-        return told
+    def read(self, result):
+        if "Body" in result:
+            result["Body"] = result["Body"].read()
+        return result
 
     def flat(self, value, path="", name=""):
         """Path -> value, of everything but what belongs to this one answer."""

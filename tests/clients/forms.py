@@ -62,7 +62,7 @@ def post(url, fields, body, file_name="a.txt", file_type="text/plain", after=(),
     sent = [whole[at:at + 100_000] for at in range(0, len(whole), 100_000)] if chunked else whole
     connection.request("POST", parts.path or "/", iter(sent) if chunked else sent, {
         "Host": parts.netloc, "Content-Type": f"multipart/form-data; boundary={edge}"}, encode_chunked=chunked)
-    answer = connection.getresponse()
-    told = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    response = connection.getresponse()
+    result = response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
     connection.close()
-    return told
+    return result

@@ -115,7 +115,7 @@ def path_style_at_vendors_that_forbid_it(binary, running, options):
         client = s3_at(port, *ENDPOINTS[name], style="path")
         for call in (lambda: client.get_object(Bucket=MEANT, Key=VICTIM), lambda: client.delete_bucket(Bucket=VICTIM),
                      lambda: client.put_object(Bucket=MEANT, Key="k", Body=b"")):
-            with refused(403, code):
+            with expect_error(403, code):
                 call()
         buckets.check_others(name)
     for name in ("aws", "jdcloud"):
@@ -124,7 +124,7 @@ def path_style_at_vendors_that_forbid_it(binary, running, options):
 
 
 @contextlib.contextmanager
-def refused(status, code):
+def expect_error(status, code):
     try:
         yield
     except ClientError as error:
@@ -151,10 +151,10 @@ def hosts_that_nobody_knows(binary, running, options):
                 raise AssertionError(f"{domain}: answered as done")
             buckets.check_others(domain)
     client = s3_at(port, "storage.example.org", "us-east-1")
-    with refused(400, "InvalidRequest"):
+    with expect_error(400, "InvalidRequest"):
         client.delete_object(Bucket=MEANT, Key=VICTIM)
-    answer = requests.get(f"http://127.0.0.1:{port}/{MEANT}/{VICTIM}", headers={"Host": "storage.example.org"})
-    assert answer.status_code == 400 and "storage.example.org" in answer.text and "[hosts] base" in answer.text, answer.text
+    response = requests.get(f"http://127.0.0.1:{port}/{MEANT}/{VICTIM}", headers={"Host": "storage.example.org"})
+    assert response.status_code == 400 and "storage.example.org" in response.text and "[hosts] base" in response.text, response.text
     buckets.check_others("S3 at an unknown name")
 
 
@@ -180,9 +180,9 @@ def behind_a_reverse_proxy(binary, running, options):
             headers = {**dict(request.headers), "Host": sent}
             if forwarded:
                 headers["X-Forwarded-Host"] = forwarded
-            answer = requests.put(f"http://127.0.0.1:{port}/k", data=b"x", headers=headers)
+            response = requests.put(f"http://127.0.0.1:{port}/k", data=b"x", headers=headers)
             # Without trust the bucket would be the path's, and the signature is of another host.
-            assert (answer.status_code == 200) == good, (trusted, signed, sent, forwarded, answer.status_code, answer.text)
+            assert (response.status_code == 200) == good, (trusted, signed, sent, forwarded, response.status_code, response.text)
 
 
 def raw(port, head, body=b"", hang_up=False):

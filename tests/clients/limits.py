@@ -62,9 +62,9 @@ def buckets(binary, running, options):
 
 def s3_pages(s3):
     """s3.md 3.6"""
-    told = s3.list_buckets(Prefix="page-")
-    assert [row["Name"] for row in told["Buckets"]] == NAMES and told["Prefix"] == "page-", told
-    assert "ContinuationToken" not in told
+    result = s3.list_buckets(Prefix="page-")
+    assert [row["Name"] for row in result["Buckets"]] == NAMES and result["Prefix"] == "page-", result
+    assert "ContinuationToken" not in result
     paged = s3.get_paginator("list_buckets").paginate(Prefix="page-", PaginationConfig={"PageSize": 2})
     pages = [[row["Name"] for row in page["Buckets"]] for page in paged]
     assert pages == [NAMES[:2], NAMES[2:4], NAMES[4:]], pages
@@ -80,10 +80,10 @@ def s3_pages(s3):
 
 def oss_pages(service, new_oss):
     """oss.md 3.2"""
-    told = service.list_buckets(prefix="page-", max_keys=2)
-    assert ([row.name for row in told.buckets], told.is_truncated, told.next_marker) == (NAMES[:2], True, NAMES[1])
-    told = service.list_buckets(prefix="page-", max_keys=5)
-    assert ([row.name for row in told.buckets], told.is_truncated) == (NAMES, False)
+    result = service.list_buckets(prefix="page-", max_keys=2)
+    assert ([row.name for row in result.buckets], result.is_truncated, result.next_marker) == (NAMES[:2], True, NAMES[1])
+    result = service.list_buckets(prefix="page-", max_keys=5)
+    assert ([row.name for row in result.buckets], result.is_truncated) == (NAMES, False)
     assert [row.name for row in oss2.BucketIterator(service, prefix="page-", max_keys=1)] == NAMES
     pages = new_oss.list_buckets_paginator().iter_page(v2.ListBucketsRequest(prefix="page-", max_keys=2))
     assert [[row.name for row in page.buckets] for page in pages] == [NAMES[:2], NAMES[2:4], NAMES[4:]]
@@ -95,10 +95,10 @@ def oss_pages(service, new_oss):
 def cos_pages(cos, unknown_dates):
     """cos.md 3.4"""
     def names(**more):
-        told = cos.call("list_buckets", **more)
-        rows = (told["Buckets"] or {}).get("Bucket", [])
+        result = cos.call("list_buckets", **more)
+        rows = (result["Buckets"] or {}).get("Bucket", [])
         rows = rows if isinstance(rows, list) else [rows]
-        return [row["Name"] for row in rows], told["IsTruncated"], told.get("NextMarker")
+        return [row["Name"] for row in rows], result["IsTruncated"], result.get("NextMarker")
 
     assert names() == (sorted(NAMES + OTHERS), "false", None), "what the SDK always says limits nothing"
     assert names(Marker=NAMES[0], MaxKeys=2) == (NAMES[1:3], "true", NAMES[2])
@@ -141,10 +141,10 @@ def many_buckets(binary, running, options):
         list(pool.map(make, range(1003)))
     s3, service, _, _ = clients(front, "oss")
     assert len(s3.list_buckets()["Buckets"]) == 1003
-    told = service.list_buckets(prefix="many-1")
-    assert ([row.name for row in told.buckets], told.is_truncated) == (["many-1000", "many-1001", "many-1002"], False)
-    told = service.list_buckets()
-    assert (len(told.buckets), told.is_truncated) == (100, True), "the vendor's page where nothing is said"
+    result = service.list_buckets(prefix="many-1")
+    assert ([row.name for row in result.buckets], result.is_truncated) == (["many-1000", "many-1001", "many-1002"], False)
+    result = service.list_buckets()
+    assert (len(result.buckets), result.is_truncated) == (100, True), "the vendor's page where nothing is said"
 
 
 def parts(binary, running, options):
@@ -155,10 +155,10 @@ def parts(binary, running, options):
         where = {"Bucket": NAMES[0], "Key": "k"}
         whole = b"1" * PART + b"the end"
         upload = s3.create_multipart_upload(**where)["UploadId"]
-        told = [s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=body)["ETag"]
+        result = [s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=body)["ETag"]
                 for number, body in ((1, whole[:PART]), (2, whole[PART:]))]
         done = {**where, "UploadId": upload, "MultipartUpload": {
-            "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(told, 1)]}}
+            "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(result, 1)]}}
         assert refusal(s3.complete_multipart_upload, **done, MpuObjectSize=len(whole) - 1) == (400, "InvalidRequest"), target
         s3.complete_multipart_upload(**done, MpuObjectSize=len(whole))
         first = s3.get_object(**where, PartNumber=1)
@@ -190,8 +190,8 @@ def attributes(s3, target, where):
     else:
         assert s3.get_object_attributes(**where, **wanted)["ObjectParts"]["TotalPartsCount"] == 2
     s3.put_object(Bucket=where["Bucket"], Key="plain", Body=b"hello")
-    told = s3.get_object_attributes(Bucket=where["Bucket"], Key="plain", **wanted)
-    assert (told["ETag"], told["ObjectSize"], told.get("ObjectParts")) == (hashlib.md5(b"hello").hexdigest(), 5, None), told
+    result = s3.get_object_attributes(Bucket=where["Bucket"], Key="plain", **wanted)
+    assert (result["ETag"], result["ObjectSize"], result.get("ObjectParts")) == (hashlib.md5(b"hello").hexdigest(), 5, None), result
     assert refusal(s3.get_object_attributes, **where, ObjectAttributes=["Colour"]) == (400, "InvalidArgument")
 
 
@@ -230,8 +230,8 @@ def ranges_of_one_object(binary, running, options):
         url = s3.generate_presigned_url("get_object", Params=where)
         date = head["ResponseMetadata"]["HTTPHeaders"]["last-modified"]
         def read(validator, span="bytes=2-3"):
-            answer = requests.get(url, headers={"Range": span, "If-Range": validator}, timeout=10)
-            return answer.status_code, answer.content
+            response = requests.get(url, headers={"Range": span, "If-Range": validator}, timeout=10)
+            return response.status_code, response.content
         for same in (head["ETag"], date):
             assert read(same) == (206, b"23"), (target, same)
         for other in ('"5b3c1a2e053d763e1b002cc607c5a0fe"', "W/" + head["ETag"], "Mon, 06 May 2024 07:08:09 GMT"):

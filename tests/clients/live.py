@@ -11,7 +11,7 @@ from pathlib import Path
 import servers
 from api import CallError
 from s3_clients import Boto3
-from scenarios import refused
+from scenarios import expect_error
 
 BUCKET = "live-1250000000"
 
@@ -117,7 +117,7 @@ def revoked(binary, running, options):
     live.client.create_bucket(BUCKET)
     live.client.put(BUCKET, "one", b"x")
     new = Boto3(live.proxy.port, "AKIDROTATED0001", "another-secret-of-the-app")
-    assert refused(403, new.get, BUCKET, "one").code == "InvalidAccessKeyId"
+    assert expect_error(403, new.get, BUCKET, "one").code == "InvalidAccessKeyId"
     begun = time.monotonic()
     live.rewrite(servers_with(live, caller("app", "AKIDROTATED0001", '"another-secret-of-the-app"')))
     while True:
@@ -145,11 +145,11 @@ def secret_files(binary, running, options):
     live.rewrite_and_wait(servers_with(live, caller("app", servers.KEY, f'{{ file = "{secret}" }}')))
     first, second = (Boto3(live.proxy.port, servers.KEY, f"the-{which}-secret") for which in ("first", "second"))
     first.create_bucket(BUCKET)
-    refused(403, second.put, BUCKET, "one", b"x")
+    expect_error(403, second.put, BUCKET, "one", b"x")
     secret.write_text("the-second-secret\n")
     servers.wait_for(lambda: reloads(live.proxy, "success") >= 2, 3, "the new secret")
     second.put(BUCKET, "one", b"x")
-    refused(403, first.get, BUCKET, "one")
+    expect_error(403, first.get, BUCKET, "one")
     # The file is missing for a while: the active configuration stays.
     secret.rename(secret.with_suffix(".away"))
     servers.wait_for(lambda: reloads(live.proxy, "failure") >= 1, 3, "a failed reload")
@@ -181,7 +181,7 @@ def turned_links(binary, running, options):
                 return False
 
         servers.wait_for(works, 2, f"{version} to be in force")
-    refused(403, client.get, BUCKET, "one")
+    expect_error(403, client.get, BUCKET, "one")
 
 
 def listeners(binary, running, options):

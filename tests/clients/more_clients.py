@@ -52,19 +52,19 @@ class Minio:
                                   content_type=content_type or "application/octet-stream").etag}
 
     def head(self, bucket, key):
-        told = self.call("stat_object", bucket, key)
-        metadata = {name.lower().removeprefix("x-amz-meta-"): value for name, value in told.metadata.items()
+        result = self.call("stat_object", bucket, key)
+        metadata = {name.lower().removeprefix("x-amz-meta-"): value for name, value in result.metadata.items()
                     if name.lower().startswith("x-amz-meta-")}
-        return {"etag": told.etag, "length": told.size, "content_type": told.content_type, "metadata": metadata}
+        return {"etag": result.etag, "length": result.size, "content_type": result.content_type, "metadata": metadata}
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None):
         headers = {name: value for name, value in (("Range", range), ("If-Match", if_match), ("If-None-Match", if_none_match)) if value}
-        answer = self.call("get_object", bucket, key, request_headers=headers or None)
+        response = self.call("get_object", bucket, key, request_headers=headers or None)
         try:
-            return {"body": answer.read()}
+            return {"body": response.read()}
         finally:
-            answer.close()
-            answer.release_conn()
+            response.close()
+            response.release_conn()
 
     def delete(self, bucket, key):
         self.call("remove_object", bucket, key)
@@ -74,12 +74,12 @@ class Minio:
             return list(self.sdk.list_objects(bucket, **more))
 
     def listing(self, bucket, prefix="", delimiter=""):
-        told = []
+        result = []
         for first in (False, True):
             rows = self.rows(bucket, prefix=prefix, recursive=not delimiter, use_api_v1=first)
-            told.append(([row.object_name for row in rows if not row.is_dir], [row.object_name for row in rows if row.is_dir]))
-        assert told[0] == told[1], "both versions of listings tell the same"
-        return told[0]
+            result.append(([row.object_name for row in rows if not row.is_dir], [row.object_name for row in rows if row.is_dir]))
+        assert result[0] == result[1], "both versions of listings tell the same"
+        return result[0]
 
     def described(self, bucket):
         return {row.object_name: (row.size, row.etag) for row in self.rows(bucket, recursive=True)}
@@ -147,9 +147,9 @@ class OpenDal:
         return {"etag": None}
 
     def head(self, bucket, key):
-        told = self.call(bucket, "stat", key)
-        return {"etag": told.etag, "length": told.content_length, "content_type": told.content_type,
-                "metadata": dict(told.user_metadata or {})}
+        result = self.call(bucket, "stat", key)
+        return {"etag": result.etag, "length": result.content_length, "content_type": result.content_type,
+                "metadata": dict(result.user_metadata or {})}
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None):
         more = {name: value for name, value in (("if_match", if_match), ("if_none_match", if_none_match)) if value}
@@ -169,8 +169,8 @@ class OpenDal:
 
     def described(self, bucket):
         rows = [row for row in self.listing(bucket)[0]]
-        told = {row: self.head(bucket, row) for row in rows}
-        return {row: (one["length"], one["etag"]) for row, one in told.items()}
+        result = {row: self.head(bucket, row) for row in rows}
+        return {row: (one["length"], one["etag"]) for row, one in result.items()}
 
     def upload_file(self, bucket, key, path):
         with open(path, "rb") as file:

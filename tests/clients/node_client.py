@@ -45,11 +45,11 @@ class NodeClient:
             line = self.child.stdout.readline()
         if not line:
             raise CallError(0, "DriverEnded")
-        answer = json.loads(line)
-        if "error" in answer:
-            error = answer["error"]
+        response = json.loads(line)
+        if "error" in response:
+            error = response["error"]
             raise CallError(error.get("status"), error.get("code", ""), error.get("message", ""))
-        return answer["ok"]
+        return response["ok"]
 
     def create_bucket(self, bucket):
         self.call("create_bucket", bucket=bucket)
@@ -68,9 +68,9 @@ class NodeClient:
         return self.call("head", bucket=bucket, key=key)
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
-        told = self.call("get", bucket=bucket, key=key, range=range, if_match=if_match, if_none_match=if_none_match,
+        result = self.call("get", bucket=bucket, key=key, range=range, if_match=if_match, if_none_match=if_none_match,
                          content_type=content_type)
-        return {**told, "body": base64.b64decode(told["body"])}
+        return {**result, "body": base64.b64decode(result["body"])}
 
     def read_as(self, bucket, key, words):
         """The headers of a GET that overrides them."""

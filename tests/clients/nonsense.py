@@ -31,7 +31,7 @@ BODY = bytes(range(256)) * 40
 PART = os.urandom(5 * 1024 * 1024)
 
 
-class Answer:
+class Response:
     """An answer of the double, to be spoiled."""
 
     def __init__(self, raw, method):
@@ -55,8 +55,8 @@ class Answer:
 
     def raw(self, method):
         self.drop("transfer-encoding")
-        told = next((value for name, value in self.headers if name.lower() == "content-length"), None)
-        if self.status not in (204, 304) and not (method == "HEAD" and told) and self.length != "none":
+        result = next((value for name, value in self.headers if name.lower() == "content-length"), None)
+        if self.status not in (204, 304) and not (method == "HEAD" and result) and self.length != "none":
             self.set("Content-Length", str(len(self.body) if self.length is None else self.length))
         head = f"HTTP/1.1 {self.status} Whatever\r\n" + "".join(f"{n}: {v}\r\n" for n, v in self.headers) + "\r\n"
         body = b"" if method == "HEAD" or self.status in (204, 304) else self.body
@@ -74,246 +74,246 @@ ERROR = b'<?xml version="1.0"?><Error><Code>InternalError</Code><Message>We fail
 
 
 @nonsense()
-def without_etag(answer):
-    if not answer.has("etag"):
+def without_etag(response):
+    if not response.has("etag"):
         return False
-    answer.drop("etag")
+    response.drop("etag")
 
 
 @nonsense()
-def weak_etag(answer):
-    if not answer.has("etag"):
+def weak_etag(response):
+    if not response.has("etag"):
         return False
-    answer.set("ETag", 'W/"5f2b-264"')
+    response.set("ETag", 'W/"5f2b-264"')
 
 
 @nonsense()
-def empty_etag(answer):
-    if not answer.has("etag"):
+def empty_etag(response):
+    if not response.has("etag"):
         return False
-    answer.set("ETag", '""')
+    response.set("ETag", '""')
 
 
 @nonsense()
-def two_etags(answer):
-    if not answer.has("etag"):
+def two_etags(response):
+    if not response.has("etag"):
         return False
-    answer.headers.append(("ETag", '"0123456789abcdef0123456789abcdef"'))
+    response.headers.append(("ETag", '"0123456789abcdef0123456789abcdef"'))
 
 
 @nonsense()
-def page(answer):
-    answer.status, answer.headers, answer.body = 200, [("Content-Type", "text/html")], PAGE
+def page(response):
+    response.status, response.headers, response.body = 200, [("Content-Type", "text/html")], PAGE
 
 
 @nonsense()
-def page_under_the_head(answer):
-    if answer.method == "HEAD":
+def page_under_the_head(response):
+    if response.method == "HEAD":
         return False  # It only says another length, which may be so.
-    answer.status, answer.body = 200, PAGE
-    answer.drop("content-length")
+    response.status, response.body = 200, PAGE
+    response.drop("content-length")
 
 
 @nonsense()
-def xhtml_page(answer):
-    answer.status, answer.headers = 200, [("Content-Type", "text/html")]
-    answer.body = b"<html><body><p>fine</p></body></html>"
+def xhtml_page(response):
+    response.status, response.headers = 200, [("Content-Type", "text/html")]
+    response.body = b"<html><body><p>fine</p></body></html>"
 
 
 @nonsense()
-def error_document(answer):
-    answer.status, answer.headers, answer.body = 200, [("Content-Type", "application/xml")], ERROR
+def error_document(response):
+    response.status, response.headers, response.body = 200, [("Content-Type", "application/xml")], ERROR
 
 
 @nonsense()
-def error_under_the_head(answer):
-    if answer.method == "HEAD":
+def error_under_the_head(response):
+    if response.method == "HEAD":
         return False
-    answer.status, answer.body = 200, ERROR
-    answer.drop("content-length")
+    response.status, response.body = 200, ERROR
+    response.drop("content-length")
 
 
 @nonsense()
-def nothing(answer):
-    answer.status, answer.headers, answer.body = 200, [], b""
+def nothing(response):
+    response.status, response.headers, response.body = 200, [], b""
 
 
 @nonsense()
-def nothing_under_the_head(answer):
-    if not answer.body:
+def nothing_under_the_head(response):
+    if not response.body:
         return False
-    answer.body = b""
-    answer.drop("content-length")
+    response.body = b""
+    response.drop("content-length")
 
 
 @nonsense()
-def fewer_bytes(answer):
-    if not answer.body:
+def fewer_bytes(response):
+    if not response.body:
         return False
-    answer.cut = len(answer.body) // 2
+    response.cut = len(response.body) // 2
 
 
 @nonsense()
-def all_but_one_byte(answer):
-    if not answer.body:
+def all_but_one_byte(response):
+    if not response.body:
         return False
-    answer.cut = len(answer.body) - 1
+    response.cut = len(response.body) - 1
 
 
 @nonsense()
-def more_bytes(answer):
-    if not answer.body:
+def more_bytes(response):
+    if not response.body:
         return False
-    answer.drop("connection")
-    answer.extra = b"more than was announced"
+    response.drop("connection")
+    response.extra = b"more than was announced"
 
 
 @nonsense()
-def half_a_length(answer):
+def half_a_length(response):
     """The whole body, and a length of its half: what is announced is not the object."""
-    if len(answer.body) < 2:
+    if len(response.body) < 2:
         return False
-    answer.length = len(answer.body) // 2
+    response.length = len(response.body) // 2
 
 
 @nonsense()
-def truncated_document(answer):
+def truncated_document(response):
     """Cut, and announced so: nothing of the framing says it."""
-    if len(answer.body) < 40:
+    if len(response.body) < 40:
         return False
-    answer.body = answer.body[:-20]
+    response.body = response.body[:-20]
 
 
 @nonsense()
-def flipped_byte(answer):
-    if not answer.body or answer.body.startswith(b"<"):
+def flipped_byte(response):
+    if not response.body or response.body.startswith(b"<"):
         return False  # What a document says nobody else knows.
-    at = len(answer.body) // 2
-    answer.body = answer.body[:at] + bytes([answer.body[at] ^ 1]) + answer.body[at + 1:]
+    at = len(response.body) // 2
+    response.body = response.body[:at] + bytes([response.body[at] ^ 1]) + response.body[at + 1:]
 
 
 @nonsense()
-def last_byte_flipped(answer):
-    if not answer.body or answer.body.startswith(b"<"):
+def last_byte_flipped(response):
+    if not response.body or response.body.startswith(b"<"):
         return False  # What a document says nobody else knows.
-    answer.body = answer.body[:-1] + bytes([answer.body[-1] ^ 1])
+    response.body = response.body[:-1] + bytes([response.body[-1] ^ 1])
 
 
 @nonsense()
-def wrong_root(answer):
-    if b"</" not in answer.body:
+def wrong_root(response):
+    if b"</" not in response.body:
         return False
-    answer.body = b"<Something><Else>true</Else></Something>"
+    response.body = b"<Something><Else>true</Else></Something>"
 
 
 @nonsense()
-def two_roots(answer):
-    if b"</" not in answer.body:
+def two_roots(response):
+    if b"</" not in response.body:
         return False
-    answer.body += b"<More/>"
+    response.body += b"<More/>"
 
 
 @nonsense()
-def no_end(answer):
+def no_end(response):
     """There is more, and nothing says where."""
-    if b"IsTruncated>" not in answer.body:
+    if b"IsTruncated>" not in response.body:
         return False
-    answer.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>true<", answer.body)
-    answer.body = re.sub(rb"<Contents>.*</Contents>|<Upload>.*</Upload>|<Part>.*</Part>|<Next\w+>[^<]*</Next\w+>", b"",
-                         answer.body, flags=re.S)
+    response.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>true<", response.body)
+    response.body = re.sub(rb"<Contents>.*</Contents>|<Upload>.*</Upload>|<Part>.*</Part>|<Next\w+>[^<]*</Next\w+>", b"",
+                         response.body, flags=re.S)
 
 
 @nonsense()
-def end_untold(answer):
-    if b"IsTruncated>" not in answer.body:
+def end_untold(response):
+    if b"IsTruncated>" not in response.body:
         return False
-    answer.body = re.sub(rb"<IsTruncated>\w+</IsTruncated>", b"", answer.body)
+    response.body = re.sub(rb"<IsTruncated>\w+</IsTruncated>", b"", response.body)
 
 
 @nonsense()
-def end_in_doubt(answer):
-    if b"IsTruncated>" not in answer.body:
+def end_in_doubt(response):
+    if b"IsTruncated>" not in response.body:
         return False
-    answer.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>maybe<", answer.body)
+    response.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>maybe<", response.body)
 
 
 @nonsense()
-def another_bucket(answer):
-    if BUCKET.encode() not in answer.body:
+def another_bucket(response):
+    if BUCKET.encode() not in response.body:
         return False
-    answer.body = answer.body.replace(BUCKET.encode(), OTHER.encode())
+    response.body = response.body.replace(BUCKET.encode(), OTHER.encode())
 
 
 @nonsense()
-def another_key(answer):
-    if b"<Key>" not in answer.body or b"<Tagging" in answer.body:
+def another_key(response):
+    if b"<Key>" not in response.body or b"<Tagging" in response.body:
         return False  # What a tag is called nobody else knows.
-    answer.body = re.sub(rb"<Key>[^<]*<", b"<Key>elsewhere<", answer.body)
+    response.body = re.sub(rb"<Key>[^<]*<", b"<Key>elsewhere<", response.body)
 
 
 @nonsense()
-def keys_left_out(answer):
-    if b"DeleteResult" not in answer.body:
+def keys_left_out(response):
+    if b"DeleteResult" not in response.body:
         return False
-    answer.body = re.sub(rb"<Deleted>.*?</Deleted>", b"", answer.body, count=1, flags=re.S)
+    response.body = re.sub(rb"<Deleted>.*?</Deleted>", b"", response.body, count=1, flags=re.S)
 
 
 @nonsense()
-def all_keys_left_out(answer):
-    if b"DeleteResult" not in answer.body:
+def all_keys_left_out(response):
+    if b"DeleteResult" not in response.body:
         return False
-    answer.body = re.sub(rb"<Deleted>.*</Deleted>", b"", answer.body, flags=re.S)
+    response.body = re.sub(rb"<Deleted>.*</Deleted>", b"", response.body, flags=re.S)
 
 
 @nonsense()
-def another_range(answer):
-    if not answer.has("content-range"):
+def another_range(response):
+    if not response.has("content-range"):
         return False
-    answer.set("Content-Range", f"bytes 0-{len(answer.body) - 1}/{len(BODY)}")
+    response.set("Content-Range", f"bytes 0-{len(response.body) - 1}/{len(BODY)}")
 
 
 @nonsense()
-def another_total(answer):
-    if not answer.has("content-range"):
+def another_total(response):
+    if not response.has("content-range"):
         return False
-    answer.set("Content-Range", "bytes 100-299/250")
+    response.set("Content-Range", "bytes 100-299/250")
 
 
 @nonsense()
-def whole_for_a_range(answer):
-    if not answer.has("content-range"):
+def whole_for_a_range(response):
+    if not response.has("content-range"):
         return False
-    answer.drop("content-range")
-    answer.status, answer.body = 200, BODY
+    response.drop("content-range")
+    response.status, response.body = 200, BODY
 
 
 @nonsense()
-def range_unasked(answer):
-    if answer.status != 200 or answer.body != BODY:
+def range_unasked(response):
+    if response.status != 200 or response.body != BODY:
         return False
-    answer.status, answer.body = 206, BODY[:100]
-    answer.set("Content-Range", f"bytes 0-99/{len(BODY)}")
+    response.status, response.body = 206, BODY[:100]
+    response.set("Content-Range", f"bytes 0-99/{len(BODY)}")
 
 
 @nonsense()
-def two_lengths(answer):
-    answer.extra = b""
-    answer.headers.append(("X-Nothing", f"1\r\nContent-Length: {len(answer.body) + 1}"))
+def two_lengths(response):
+    response.extra = b""
+    response.headers.append(("X-Nothing", f"1\r\nContent-Length: {len(response.body) + 1}"))
 
 
 @nonsense()
-def no_length(answer):
+def no_length(response):
     """Until the connection closes, which nobody can tell from a cut."""
-    answer.drop("content-length")
-    answer.length = "none"
+    response.drop("content-length")
+    response.length = "none"
 
 
 def status(number, **more):
-    def spoil(answer):
-        answer.status, answer.body = number, b""
-        answer.drop("content-length")
+    def spoil(response):
+        response.status, response.body = number, b""
+        response.drop("content-length")
         for name, value in more.items():
-            answer.set(name, value)
+            response.set(name, value)
     spoil.__name__ = f"status_{number}"
     KINDS[spoil.__name__] = spoil
 
@@ -393,11 +393,11 @@ class Spoiler(socketserver.ThreadingTCPServer):
                         self.server.spoilt += 1
                         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                         return
-                    answer = Answer(raw, method)
-                    if KINDS[kind](answer) is False:
+                    response = Response(raw, method)
+                    if KINDS[kind](response) is False:
                         self.wfile.write(raw)
                         continue
-                    raw = answer.raw(method)
+                    raw = response.raw(method)
                 else:
                     raw = KINDS[kind]
                 self.server.spoilt += 1
@@ -447,25 +447,25 @@ class Cells:
     # whether what the caller was told is true.
 
     def get(self):
-        told = yield lambda: self.client.get(BUCKET, "fixed")
-        yield told["body"] == BODY and self.same_tag(told)
+        result = yield lambda: self.client.get(BUCKET, "fixed")
+        yield result["body"] == BODY and self.same_tag(result)
 
-    def same_tag(self, told):
-        return told["etag"].strip('"').lower() == self.etag
+    def same_tag(self, result):
+        return result["etag"].strip('"').lower() == self.etag
 
     def get_range(self):
-        told = yield lambda: self.client.get(BUCKET, "fixed", range="bytes=100-299")
-        yield told["body"] == BODY[100:300]
+        result = yield lambda: self.client.get(BUCKET, "fixed", range="bytes=100-299")
+        yield result["body"] == BODY[100:300]
 
     def head(self):
-        told = yield lambda: self.client.head(BUCKET, "fixed")
-        yield told["length"] == len(BODY) and self.same_tag(told)
+        result = yield lambda: self.client.head(BUCKET, "fixed")
+        yield result["length"] == len(BODY) and self.same_tag(result)
 
     def put(self):
         key, body = self.key(), os.urandom(2000)
-        told = yield lambda: self.client.put(BUCKET, key, body)
+        result = yield lambda: self.client.put(BUCKET, key, body)
         kept = self.truth.get(BUCKET, key)
-        yield kept["body"] == body and kept["etag"].strip('"').lower() == told["etag"].strip('"').lower()
+        yield kept["body"] == body and kept["etag"].strip('"').lower() == result["etag"].strip('"').lower()
 
     def delete(self):
         key = self.key()
@@ -481,15 +481,15 @@ class Cells:
         return False
 
     def list(self):
-        told = yield lambda: self.client.list(BUCKET, "fixed")
-        yield told == ["fixed"]
+        result = yield lambda: self.client.list(BUCKET, "fixed")
+        yield result == ["fixed"]
 
     def delete_many(self):
         keys = [self.key() for _ in range(3)]
         for key in keys:
             self.truth.put(BUCKET, key, b"x")
-        told = yield lambda: self.client.delete_many(BUCKET, keys)
-        yield all(self.is_gone(key) for key in told)
+        result = yield lambda: self.client.delete_many(BUCKET, keys)
+        yield all(self.is_gone(key) for key in result)
 
     def copy(self):
         key = self.key()
@@ -526,13 +526,13 @@ class Cells:
 
     def list_parts(self):
         upload, etag = self.upload
-        told = yield lambda: self.client.list_parts(BUCKET, "upload", upload)
-        yield [etag.strip('"').lower().startswith(row[1].strip('"').lower()) for row in told if row[0] == 1] == [True]
+        result = yield lambda: self.client.list_parts(BUCKET, "upload", upload)
+        yield [etag.strip('"').lower().startswith(row[1].strip('"').lower()) for row in result if row[0] == 1] == [True]
 
     def list_uploads(self):
         upload = self.upload[0]
-        told = yield lambda: self.client.list_uploads(BUCKET, "upload")
-        yield ("upload", upload) in told
+        result = yield lambda: self.client.list_uploads(BUCKET, "upload")
+        yield ("upload", upload) in result
 
     def complete(self):
         key = self.key()
@@ -548,8 +548,8 @@ class Cells:
         yield (key, upload) not in self.truth.list_uploads(BUCKET, key)
 
     def get_tags(self):
-        told = yield lambda: self.client.get_tags(BUCKET, "tagged")
-        yield told == {"a": "1"}
+        result = yield lambda: self.client.get_tags(BUCKET, "tagged")
+        yield result == {"a": "1"}
 
     def put_tags(self):
         wanted = {"n": self.key()}
@@ -557,8 +557,8 @@ class Cells:
         yield self.truth.get_tags(BUCKET, "retagged") == wanted
 
     def get_acl(self):
-        told = yield lambda: self.client.get_acl(BUCKET, "fixed")
-        yield told == self.acl
+        result = yield lambda: self.client.get_acl(BUCKET, "fixed")
+        yield result == self.acl
 
     OPERATIONS = (get, get_range, head, put, delete, list, delete_many, copy, head_bucket, create_multipart, upload_part,
                   upload_part_copy, list_parts, list_uploads, complete, abort, get_tags, put_tags, get_acl)
@@ -576,13 +576,13 @@ class Cells:
         call = next(steps)
         try:
             with self.spoilt(kind):
-                told = call()
+                result = call()
         except Exception:
             return "error" if self.spoiler.spoilt else None
         if not self.spoiler.spoilt:
             return None
         try:
-            return "truth" if steps.send(told) else "LIE"
+            return "truth" if steps.send(result) else "LIE"
         except Exception:
             return "LIE"
 
@@ -621,10 +621,10 @@ def matrix(binary, running, caller, target):
         for kind in KINDS:
             if (operation.__name__, kind) in UNKNOWABLE:
                 continue
-            told = cells.run(operation, kind)
-            if told:
-                counts[told] += 1
-            if told == "LIE":
+            result = cells.run(operation, kind)
+            if result:
+                counts[result] += 1
+            if result == "LIE":
                 lies.append(f"{operation.__name__}: {kind}")
     spoiler.shutdown()
     print(f"{caller} to {target}: {sum(counts.values())} cells, {counts['error']} errors, {counts['truth']} true answers, "
@@ -639,7 +639,7 @@ class Source(Careless):
     byte than it has where it is told to."""
 
     def __init__(self):
-        super().__init__(says=self.say)
+        super().__init__(respond_with=self.respond_to)
         self.part = None
 
     def keep(self, key, body, part=None):
@@ -648,13 +648,13 @@ class Source(Careless):
         self.part, etag = part, f"{whole}-{len(pieces)}" if part else whole
         self.objects[key] = {"body": body, "etag": etag, "at": time.time(), "metadata": {}, "tags": ""}
 
-    def say(self, handler):
+    def respond_to(self, handler):
         key = handler.path.partition("?")[0].rpartition("/")[2]
         found = self.objects.get(key)
         if found and handler.command == "HEAD" and "partNumber" in handler.query and self.part:
             first = (int(handler.query["partNumber"]) - 1) * self.part
             last = min(first + self.part, len(found["body"])) - 1
-            return handler.answer(206, Content_Length=str(last - first + 1), ETag=f'"{found["etag"]}"',
+            return handler.respond(206, Content_Length=str(last - first + 1), ETag=f'"{found["etag"]}"',
                                   Content_Range=f"bytes {first}-{last}/{len(found['body'])}",
                                   x_amz_mp_parts_count=str(-(-len(found["body"]) // self.part)))
         handler.usual()

@@ -54,10 +54,10 @@ class Program:
         if not line:
             self.errors.seek(0)
             raise CallError(0, f"ended in {words[0]}", self.errors.read().decode(errors="replace")[-600:])
-        told, *answer = [unquote_plus(word) for word in line.decode().rstrip("\n").split("\t")]
-        if told == "error":
-            raise CallError(answer[0], "", answer[1][:600])
-        return answer
+        result, *response = [unquote_plus(word) for word in line.decode().rstrip("\n").split("\t")]
+        if result == "error":
+            raise CallError(response[0], "", response[1][:600])
+        return response
 
     def file(self, body=b""):
         self.files += 1
@@ -87,8 +87,8 @@ class Program:
 
     def listing(self, bucket, prefix="", delimiter="", page=1000):
         """Answers "key" or "group" before each name."""
-        told = self.call("list", bucket, prefix, delimiter, page)
-        rows = list(zip(told[::2], told[1::2]))
+        result = self.call("list", bucket, prefix, delimiter, page)
+        rows = list(zip(result[::2], result[1::2]))
         return [name for kind, name in rows if kind == "key"], [name for kind, name in rows if kind == "group"]
 
     def upload_file(self, bucket, key, path):

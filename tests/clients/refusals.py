@@ -28,7 +28,7 @@ OPEN, OTHER, CLOSED, DEAD = "app-1250000000", "other-1250000000", "nogrant-12500
 READER, STRICT = "AKIDREADER", "AKIDSTRICT"
 
 
-class Answer:
+class Response:
     def __init__(self, response):
         self.status = response.status
         self.headers = {name.lower(): value for name, value in response.getheaders()}
@@ -56,9 +56,9 @@ def send(port, method, target, headers, body=b""):
         connection.send(body)
     except OSError:
         pass  # Refused before it was read: the answer tells.
-    answer = Answer(connection.getresponse())
+    response = Response(connection.getresponse())
     connection.close()
-    return answer
+    return response
 
 
 def pairs(query):
@@ -242,32 +242,32 @@ class Suite:
         self.back.ask("POST", "/reset", {})
         said = ""
         try:
-            answer = request()
-            said = f"{answer.status} {answer.code}"
-            self.judge(answer, dialect, expected, head)
+            response = request()
+            said = f"{response.status} {response.code}"
+            self.judge(response, dialect, expected, head)
             seen = self.back.ask("GET", "/requests")
             if sends is not None:
                 assert len(seen) == sends, f"the target saw {[(r['method'], r['path'], r['status']) for r in seen]}"
             self.note(name, dialect, said)
-            return answer
+            return response
         except Exception as error:
             self.note(name, dialect, said, f"{type(error).__name__}: {error}")
 
-    def judge(self, answer, dialect, expected, head):
+    def judge(self, response, dialect, expected, head):
         statuses, codes = (one if isinstance(one, tuple) else (one,) for one in expected)
-        assert answer.status in statuses, f"status {answer.status} {answer.code}, expected {expected}: {answer.body[:300]}"
-        if answer.status < 400:
+        assert response.status in statuses, f"status {response.status} {response.code}, expected {expected}: {response.body[:300]}"
+        if response.status < 400:
             return
-        own = answer.headers.get(dialect.request_id)
-        assert "date" in answer.headers
+        own = response.headers.get(dialect.request_id)
+        assert "date" in response.headers
         if head:
-            assert own and not answer.body, f"request id {own}, body {answer.body[:300]}"
+            assert own and not response.body, f"request id {own}, body {response.body[:300]}"
             return
-        assert codes == (None,) or answer.code in codes, f"code {answer.code}, expected {codes}: {answer.body[:300]}"
-        assert answer.headers.get("content-type") == "application/xml", answer.headers
-        assert own and own == answer.request_id, f"request id {own} and {answer.request_id}"
+        assert codes == (None,) or response.code in codes, f"code {response.code}, expected {codes}: {response.body[:300]}"
+        assert response.headers.get("content-type") == "application/xml", response.headers
+        assert own and own == response.request_id, f"request id {own} and {response.request_id}"
         for element in {"s3": (b"Message",), "cos": (b"Message", b"Resource", b"TraceId"), "oss": (b"Message", b"HostId")}[dialect.kind]:
-            assert re.search(b"<%s>[^<]+</%s>" % (element, element), answer.body), element
+            assert re.search(b"<%s>[^<]+</%s>" % (element, element), response.body), element
 
     def stored(self, name, dialect, key, expected):
         """Whether an object is there."""
@@ -399,8 +399,8 @@ def grants(suite, d):
     suite.row("no grant, no such bucket", d, (403, "AccessDenied"), lambda: d.request("GET", "nothing-1250000000", "hello"))
     shapes = []
     for bucket in (CLOSED, "nothing-1250000000", "x" * 20 + "-1250000000"):
-        answer = d.request("GET", bucket, "hello")
-        shapes.append(answer.shape(bucket))
+        response = d.request("GET", bucket, "hello")
+        shapes.append(response.shape(bucket))
     suite.alike("no grant, whether it is there or not", d, shapes[0], shapes[1])
     suite.alike("no grant, whether its name is configured or not", d, shapes[0], shapes[2])
     suite.row("no grant to list", d, (403, "AccessDenied"), lambda: d.request("GET", CLOSED, ""))
@@ -650,13 +650,13 @@ def framing(suite, d):
     def ask(raw_text, ends=True):
         with socket.create_connection(("127.0.0.1", d.port), timeout=10) as raw:
             raw.sendall(raw_text.encode())
-            response = http.client.HTTPResponse(raw)
-            response.begin()
-            answer = Answer(response)
+            parsed = http.client.HTTPResponse(raw)
+            parsed.begin()
+            response = Response(parsed)
             if ends:
-                assert answer.headers.get("connection") == "close", answer.headers
+                assert response.headers.get("connection") == "close", response.headers
                 assert not raw.recv(4096), "a second answer"
-            return answer
+            return response
 
     def expecting(secret):
         """What comes first when the caller waits for a word before it sends its body."""

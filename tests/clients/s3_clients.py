@@ -35,8 +35,8 @@ class Boto3:
         try:
             yield
         except botocore.exceptions.ClientError as error:
-            told = error.response
-            raise CallError(told["ResponseMetadata"]["HTTPStatusCode"], told["Error"]["Code"], str(error)) from error
+            result = error.response
+            raise CallError(result["ResponseMetadata"]["HTTPStatusCode"], result["Error"]["Code"], str(error)) from error
 
     def call(self, name, **arguments):
         with self.refusals():
@@ -52,28 +52,28 @@ class Boto3:
         self.call("delete_bucket", Bucket=bucket)
 
     def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None, tags=None):
-        told = self.call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata,
+        result = self.call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata,
                          StorageClass=storage_class, Tagging=tags)
-        return {"etag": told["ETag"]}
+        return {"etag": result["ETag"]}
 
-    def told(self, answer):
-        return {"etag": answer["ETag"], "length": answer["ContentLength"], "content_type": answer["ContentType"],
-                "metadata": answer["Metadata"], "storage_class": answer.get("StorageClass", "STANDARD"),
-                "last_modified": answer["LastModified"].timestamp(), "tags": answer.get("TagCount", 0)}
+    def describe_object(self, response):
+        return {"etag": response["ETag"], "length": response["ContentLength"], "content_type": response["ContentType"],
+                "metadata": response["Metadata"], "storage_class": response.get("StorageClass", "STANDARD"),
+                "last_modified": response["LastModified"].timestamp(), "tags": response.get("TagCount", 0)}
 
     def head(self, bucket, key):
-        return self.told(self.call("head_object", Bucket=bucket, Key=key))
+        return self.describe_object(self.call("head_object", Bucket=bucket, Key=key))
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
-        answer = self.call("get_object", Bucket=bucket, Key=key, Range=range, IfMatch=if_match,
+        response = self.call("get_object", Bucket=bucket, Key=key, Range=range, IfMatch=if_match,
                            IfNoneMatch=if_none_match, ResponseContentType=content_type)
-        return {**self.told(answer), "body": answer["Body"].read()}
+        return {**self.describe_object(response), "body": response["Body"].read()}
 
     def read_as(self, bucket, key, words):
         """The headers of a GET that overrides them."""
         words = {"Response" + name.title().replace("-", ""): value for name, value in words.items()}
-        answer = self.call("get_object", Bucket=bucket, Key=key, **words)
-        return answer["ResponseMetadata"]["HTTPHeaders"]
+        response = self.call("get_object", Bucket=bucket, Key=key, **words)
+        return response["ResponseMetadata"]["HTTPHeaders"]
 
     def delete(self, bucket, key):
         self.call("delete_object", Bucket=bucket, Key=key)
@@ -88,15 +88,15 @@ class Boto3:
 
     def listing(self, bucket, prefix="", delimiter=""):
         """Keys and groups of all pages."""
-        told = []
+        result = []
         for version in ("list_objects_v2", "list_objects"):
             pages = self.sdk.get_paginator(version).paginate(Bucket=bucket, Prefix=prefix, Delimiter=delimiter)
             with self.refusals():
                 pages = list(pages)
             keys = [row["Key"] for page in pages for row in page.get("Contents", [])]
-            told.append((keys, [row["Prefix"] for page in pages for row in page.get("CommonPrefixes", [])]))
-        assert told[0] == told[1], "both versions of listings tell the same"
-        return told[0]
+            result.append((keys, [row["Prefix"] for page in pages for row in page.get("CommonPrefixes", [])]))
+        assert result[0] == result[1], "both versions of listings tell the same"
+        return result[0]
 
     def described(self, bucket):
         """What a folder's synchronisation looks at: key -> (size, ETag)."""
@@ -105,9 +105,9 @@ class Boto3:
         return {row["Key"]: (row["Size"], row["ETag"]) for page in pages for row in page.get("Contents", [])}
 
     def delete_many(self, bucket, keys):
-        told = self.call("delete_objects", Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
-        assert not told.get("Errors"), told
-        return [row["Key"] for row in told["Deleted"]]
+        result = self.call("delete_objects", Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+        assert not result.get("Errors"), result
+        return [row["Key"] for row in result["Deleted"]]
 
     def put_tags(self, bucket, key, tags):
         tags = [{"Key": name, "Value": value} for name, value in tags.items()]
@@ -127,27 +127,27 @@ class Boto3:
         return canned([(row["Grantee"].get("URI", row["Grantee"].get("ID")), row["Permission"]) for row in rows])
 
     def list_uploads(self, bucket, prefix=""):
-        told = self.call("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
-        return [(row["Key"], row["UploadId"]) for row in told.get("Uploads", [])]
+        result = self.call("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
+        return [(row["Key"], row["UploadId"]) for row in result.get("Uploads", [])]
 
     def conditions(self, conditions):
         return {_NAMES[name]: value for name, value in (conditions or {}).items()}
 
     def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
              storage_class=None, tags=None):
-        told = self.call("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": source, "Key": source_key},
+        result = self.call("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": source, "Key": source_key},
                          MetadataDirective=directive, Metadata=metadata, ContentType=content_type,
                          StorageClass=storage_class, Tagging=tags, TaggingDirective="REPLACE" if tags else None,
                          **self.conditions(conditions))
-        return {"etag": told["CopyObjectResult"]["ETag"]}
+        return {"etag": result["CopyObjectResult"]["ETag"]}
 
     def set_cors(self, bucket, origin):
         rule = {"AllowedOrigins": [origin], "AllowedMethods": ["GET", "PUT"], "AllowedHeaders": ["*"], "MaxAgeSeconds": 60}
         self.call("put_bucket_cors", Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
 
     def form(self, bucket, key, conditions):
-        told = self.fourth.generate_presigned_post(bucket, key, Conditions=conditions)
-        return told["url"], told["fields"]
+        result = self.fourth.generate_presigned_post(bucket, key, Conditions=conditions)
+        return result["url"], result["fields"]
 
     def upload_file(self, bucket, key, path):
         with self.refusals():
@@ -167,14 +167,14 @@ class Boto3:
 
     def upload_part_copy(self, source, source_key, bucket, key, upload, number, span=None, conditions=None):
         span = f"bytes={span[0]}-{span[1]}" if span else None
-        told = self.call("upload_part_copy", Bucket=bucket, Key=key, UploadId=upload, PartNumber=number,
+        result = self.call("upload_part_copy", Bucket=bucket, Key=key, UploadId=upload, PartNumber=number,
                          CopySource={"Bucket": source, "Key": source_key}, CopySourceRange=span,
                          **self.conditions(conditions))
-        return told["CopyPartResult"]["ETag"]
+        return result["CopyPartResult"]["ETag"]
 
     def list_parts(self, bucket, key, upload):
-        told = self.call("list_parts", Bucket=bucket, Key=key, UploadId=upload)
-        return [(row["PartNumber"], row["ETag"], row["Size"]) for row in told.get("Parts", [])]
+        result = self.call("list_parts", Bucket=bucket, Key=key, UploadId=upload)
+        return [(row["PartNumber"], row["ETag"], row["Size"]) for row in result.get("Parts", [])]
 
     def complete(self, bucket, key, upload, parts):
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in parts]

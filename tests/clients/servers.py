@@ -61,9 +61,9 @@ class Process:
         """Talks to a double's control port."""
         connection = http.client.HTTPConnection("127.0.0.1", self.control, timeout=10)
         connection.request(method, path, json.dumps(body) if body is not None else None)
-        answer = json.loads(connection.getresponse().read())
+        response = json.loads(connection.getresponse().read())
         connection.close()
-        return answer
+        return response
 
 
 @dataclass

@@ -25,7 +25,7 @@ from cos_clients import CosPython
 from live import log_lines, metric
 from oss_clients import Oss2V4
 from s3_clients import Boto3
-from scenarios import refused
+from scenarios import expect_error
 
 BUCKET = "slow-1250000000"
 
@@ -198,8 +198,8 @@ def full_table(binary, running, options):
         proxy = servers.Process(child, str(folder), port, admin=admin, log=log)
         running.started.append(proxy)
         servers.wait_for(lambda: servers.ready(proxy), 20, "the proxy")
-        told = Path(f"/proc/{child.pid}/limits").read_text()
-        now = int(re.search(r"Max open files\s+(\d+)", told)[1])
+        result = Path(f"/proc/{child.pid}/limits").read_text()
+        now = int(re.search(r"Max open files\s+(\d+)", result)[1])
         assert now == hard, now
         warned = log_lines(proxy, "open files")
         assert len(warned) == 1 and "client connections" in warned[0], warned
@@ -240,8 +240,8 @@ def words_of_the_host(binary, running, options):
                     one.settimeout(5)
                     if host:
                         one.sendall(f"GET /k HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-                    answer = one.recv(65536).lower()
-                    assert answer.startswith(b"http/1.1 503 ") and wanted in answer, (host, answer)
+                    response = one.recv(65536).lower()
+                    assert response.startswith(b"http/1.1 503 ") and wanted in response, (host, response)
     print(f"  {len(asked_for)} hosts")
 
 
@@ -249,16 +249,16 @@ class Late(Careless):
     """Refuses what is dated by another clock than its own, as S3 does."""
 
     def __init__(self, skew):
-        super().__init__(skew=skew, says=self.say)
-        self.refused = 0
+        super().__init__(skew=skew, respond_with=self.respond_to)
+        self.rejected = 0
 
-    def say(self, handler):
+    def respond_to(self, handler):
         date = handler.headers.get("x-amz-date", "")
         stamp = time.mktime(time.strptime(date, "%Y%m%dT%H%M%SZ")) - time.timezone if date else 0
         if abs(stamp - (time.time() + self.skew)) > 900:
-            self.refused += 1
+            self.rejected += 1
             body = b"<Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large.</Message></Error>"
-            return handler.answer(403, b"" if handler.command == "HEAD" else body)
+            return handler.respond(403, b"" if handler.command == "HEAD" else body)
         handler.usual()
 
 
@@ -274,26 +274,26 @@ def another_clock(binary, running, options):
                 client = make(proxy.port, servers.KEY, servers.SECRET)
                 # What only reads is asked again at once, dated right.
                 assert client.head(BUCKET, "one")["length"] == 100
-                assert back.refused == 1 and metric(proxy, skew_name) in range(skew - 3, skew + 4)
+                assert back.rejected == 1 and metric(proxy, skew_name) in range(skew - 3, skew + 4)
                 assert client.get(BUCKET, "one")["body"] == b"x" * 100
                 client.put(BUCKET, "two", b"y")
                 client.delete(BUCKET, "two")
-                assert back.refused == 1, "the next ones were dated right"
+                assert back.rejected == 1, "the next ones were dated right"
                 assert len(log_lines(proxy, "signed with the target's time")) == 1
                 # Its clock is set right: that is learnt as well.
                 back.skew = 0
-                told = [attempt(client.put, BUCKET, "three", b"z") for _ in range(3)]
-                assert told[-1] is None and 403 not in told, told
+                result = [attempt(client.put, BUCKET, "three", b"z") for _ in range(3)]
+                assert result[-1] is None and 403 not in result, result
                 assert metric(proxy, skew_name) == 0
                 servers.Process.stop(proxy)
     with Late(3600) as back:
         proxy = running.proxy(binary, config(back.port))
         client = Boto3(proxy.port, servers.KEY, servers.SECRET)
-        told = [attempt(client.put, BUCKET, "one", b"z") for _ in range(2)]
-        assert told == [503, None], f"a write is not sent twice, and may be tried again: {told}"
-    with Careless(says=lambda handler: handler.answer(403, b"<Error><Code>AccessDenied</Code></Error>")) as back:
+        result = [attempt(client.put, BUCKET, "one", b"z") for _ in range(2)]
+        assert result == [503, None], f"a write is not sent twice, and may be tried again: {result}"
+    with Careless(respond_with=lambda handler: handler.respond(403, b"<Error><Code>AccessDenied</Code></Error>")) as back:
         proxy = running.proxy(binary, config(back.port))
-        refused(403, Boto3(proxy.port, servers.KEY, servers.SECRET).get, BUCKET, "one")
+        expect_error(403, Boto3(proxy.port, servers.KEY, servers.SECRET).get, BUCKET, "one")
     print("  2 clocks, 3 dialects: 1 refusal each, and no 403")
 
 
@@ -333,20 +333,20 @@ def reset(binary, running, options):
 
 def lost_answer(binary, running, options):
     """An upload that may have begun, although nobody was told its id, is counted and told with its key."""
-    answers = [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n<Initiate", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"]
-    left = list(answers)
+    responses = [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n<Initiate", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"]
+    left = list(responses)
     proxy = running.proxy(binary, config(Raw(lambda connection, head: connection.sendall(left.pop(0))).port))
     client = Boto3(proxy.port, servers.KEY, servers.SECRET)
-    for number in range(len(answers)):
-        refused((500, 503), client.create_multipart, BUCKET, f"key-{number}")
+    for number in range(len(responses)):
+        expect_error((500, 503), client.create_multipart, BUCKET, f"key-{number}")
     count = metric(proxy, 'blobfish_uploads_unconfirmed_total{target="a"}')
-    told = log_lines(proxy, "response to CreateMultipartUpload was lost")
-    print(f"  {count:.0f} of {len(answers)}")
-    assert count == len(answers) == len(told)
-    assert all(f"key-{number}" in line for number, line in enumerate(told)), told
+    result = log_lines(proxy, "response to CreateMultipartUpload was lost")
+    print(f"  {count:.0f} of {len(responses)}")
+    assert count == len(responses) == len(result)
+    assert all(f"key-{number}" in line for number, line in enumerate(result)), result
     refusing = Raw(lambda connection, head: connection.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"))
     proxy = running.proxy(binary, config(refusing.port))
-    refused(403, Boto3(proxy.port, servers.KEY, servers.SECRET).create_multipart, BUCKET, "key")
+    expect_error(403, Boto3(proxy.port, servers.KEY, servers.SECRET).create_multipart, BUCKET, "key")
     assert metric(proxy, 'blobfish_uploads_unconfirmed_total{target="a"}') == 0
 
 
@@ -385,9 +385,9 @@ def fairly(binary, running, options):
         while time.monotonic() < end:
             begun = time.monotonic()
             connection.request("GET", path)
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.status
-            answer.read()
+            response = connection.getresponse()
+            assert response.status == 200, response.status
+            response.read()
             took.append((time.monotonic() - begun) * 1000)
             time.sleep(0.01)
         took.sort()

@@ -107,7 +107,7 @@ class Rig:
         return self.target.get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
-def refused(status, code, call, *arguments, **more):
+def expect_error(status, code, call, *arguments, **more):
     """The call is refused so; its message is returned."""
     try:
         call(*arguments, **more)
@@ -118,10 +118,10 @@ def refused(status, code, call, *arguments, **more):
         assert (error.status, error.code) == (status, code), error
         return str(error)
     except ClientError as error:
-        told = error.response["Error"]
+        result = error.response["Error"]
         got = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        assert got == status and told["Code"] in (code, str(status)), error
-        return told["Message"]
+        assert got == status and result["Code"] in (code, str(status)), error
+        return result["Message"]
     raise AssertionError(f"it was done; wanted {status} {code}")
 
 
@@ -175,17 +175,17 @@ def sdks_with_their_defaults(rig):
 def parts_alternate_and_a_restart_loses_nothing(rig):
     bucket, parts = rig.bucket(), {number: DATA[number * MIB:][:MIB] for number in range(1, 8)} | {9: b"the end"}
     upload, lines = sent(rig, "k", bucket, parts, [4, 9, 1, 3, 7, 2, 6, 5])
-    told, marker = [], ""
+    result, marker = [], ""
     for at in itertools.cycle((0, 1)):
         page = oss(rig.replicas[at].port, bucket).list_parts("k", upload, marker=marker, max_parts=3)
         assert len(page.parts) <= 3, page.parts
-        told += [(row.part_number, row.etag, row.size) for row in page.parts]
+        result += [(row.part_number, row.etag, row.size) for row in page.parts]
         marker = page.next_marker
         if not page.is_truncated:
             break
     # Behind the ETag that was told stands what its parts' CRC-64 are combined by.
     wanted = [(line.part_number, line.etag.split("-")[0], len(parts[line.part_number])) for line in lines]
-    assert told == wanted, told
+    assert result == wanted, result
     rig.restart(0), rig.restart(1)
     rig.balancer = Balancer([replica.port for replica in rig.replicas])
     done = oss(rig.replicas[0].port, bucket).complete_multipart_upload("k", upload, lines)
@@ -245,10 +245,10 @@ def the_last_of_a_number_wins(rig):
         upload, old = sent(rig, "k", bucket, {1: first})
         _, lines = sent(rig, "k", bucket, {1: then, 2: b"end"}, upload=upload)
         ways = [oss(replica.port, bucket) for replica in rig.replicas]
-        told = [(row.part_number, row.size) for row in ways[0].list_parts("k", upload).parts]
-        assert told == [(1, len(then)), (2, 3)], (len(first), len(then), told)
+        result = [(row.part_number, row.size) for row in ways[0].list_parts("k", upload).parts]
+        assert result == [(1, len(then)), (2, 3)], (len(first), len(then), result)
         if MIB in (len(first), len(then)):  # What is the target's own is the target's to check.
-            refused(400, "InvalidPart", ways[0].complete_multipart_upload, "k", upload, old + lines[1:])
+            expect_error(400, "InvalidPart", ways[0].complete_multipart_upload, "k", upload, old + lines[1:])
         ways[1].complete_multipart_upload("k", upload, lines)
         same(rig.read(bucket, "k"), then + b"end")
         rig.only(bucket, ["k"])
@@ -259,15 +259,15 @@ def what_a_completing_call_names_is_checked(rig):
     way = oss(rig.replicas[0].port, bucket)
     upload, lines = sent(rig, "k", bucket, {1: DATA[:MIB], 2: DATA[:MIB], 3: b"end"})
     line = oss2.models.PartInfo
-    refused(400, "InvalidPart", way.complete_multipart_upload, "k", upload, [lines[0], line(5, lines[1].etag)])
-    refused(400, "InvalidPart", way.complete_multipart_upload, "k", upload, [lines[0], line(2, "0" * 32)])
+    expect_error(400, "InvalidPart", way.complete_multipart_upload, "k", upload, [lines[0], line(5, lines[1].etag)])
+    expect_error(400, "InvalidPart", way.complete_multipart_upload, "k", upload, [lines[0], line(2, "0" * 32)])
     upload_tiny, tiny = sent(rig, "k", bucket, {1: DATA[:50 * KIB], 2: b"end"})
-    refused(400, "EntityTooSmall", way.complete_multipart_upload, "k", upload_tiny, tiny)
+    expect_error(400, "EntityTooSmall", way.complete_multipart_upload, "k", upload_tiny, tiny)
     cos = rig.cos()
     upload_cos = cos.create_multipart(bucket, "k")
     tags = [(n, cos.upload_part(bucket, "k", upload_cos, n, DATA[:500 * KIB])) for n in (1, 2)]
-    refused(400, "EntityTooSmall", cos.complete, bucket, "k", upload_cos, tags)
-    refused(400, "InvalidArgument", way.upload_part, "k", upload, 10_001, b"x")
+    expect_error(400, "EntityTooSmall", cos.complete, bucket, "k", upload_cos, tags)
+    expect_error(400, "InvalidArgument", way.upload_part, "k", upload, 10_001, b"x")
     # Left out is left out; and what failed before does not matter.
     way.complete_multipart_upload("k", upload, [lines[0], lines[2]])
     same(rig.read(bucket, "k"), DATA[:MIB] + b"end")
@@ -281,10 +281,10 @@ def nothing_stays_after_an_abort(rig):
     ways[1].abort_multipart_upload("gone", upload)
     rig.only(bucket, [])
     for at in (0, 1):
-        refused(404, "NoSuchUpload", ways[at].upload_part, "gone", upload, 4, DATA[:MIB])
-        refused(404, "NoSuchUpload", ways[at].complete_multipart_upload, "gone", upload, lines)
-        refused(404, "NoSuchUpload", ways[at].list_parts, "gone", upload)
-    refused(404, "NoSuchUpload", ways[0].upload_part, "never", "0" * 32, 1, DATA[:MIB])
+        expect_error(404, "NoSuchUpload", ways[at].upload_part, "gone", upload, 4, DATA[:MIB])
+        expect_error(404, "NoSuchUpload", ways[at].complete_multipart_upload, "gone", upload, lines)
+        expect_error(404, "NoSuchUpload", ways[at].list_parts, "gone", upload)
+    expect_error(404, "NoSuchUpload", ways[0].upload_part, "never", "0" * 32, 1, DATA[:MIB])
     rig.only(bucket, [])
 
 
@@ -301,7 +301,7 @@ def parts_that_are_copied(rig):
             (at + 1, last - first + 1) for at, (first, last) in enumerate(spans)]
         if order[0] == 1:
             # The large copy was made before a small part showed that sizes are mixed: told, never wrong.
-            refused(400, "EntityTooSmall", cos.complete, bucket, "copy", upload, sorted(tags.items()))
+            expect_error(400, "EntityTooSmall", cos.complete, bucket, "copy", upload, sorted(tags.items()))
             cos.abort(bucket, "copy", upload)
             continue
         cos.complete(bucket, "copy", upload, sorted(tags.items()))
@@ -365,19 +365,19 @@ def nobody_addresses_what_is_kept(rig):
         one, source = {"Bucket": bucket, "Key": key}, {"Bucket": bucket, "Key": key}
         for call in (at.get_object, at.head_object, at.delete_object, at.put_object, at.create_multipart_upload,
                      at.get_object_tagging, at.get_object_acl):
-            refused(403, "AccessDenied", call, **one)
-        refused(403, "AccessDenied", at.copy_object, Bucket=bucket, Key="to", CopySource=source)
-        refused(403, "AccessDenied", at.copy_object, Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": "plain"})
-        refused(403, "AccessDenied", at.upload_part_copy, Bucket=bucket, Key="open", UploadId=upload, PartNumber=1,
+            expect_error(403, "AccessDenied", call, **one)
+        expect_error(403, "AccessDenied", at.copy_object, Bucket=bucket, Key="to", CopySource=source)
+        expect_error(403, "AccessDenied", at.copy_object, Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": "plain"})
+        expect_error(403, "AccessDenied", at.upload_part_copy, Bucket=bucket, Key="open", UploadId=upload, PartNumber=1,
                 CopySource=source)
-        refused(403, "AccessDenied", at.delete_objects, Bucket=bucket, Delete={"Objects": [{"Key": "plain"}, {"Key": key}]})
-        refused(403, "AccessDenied", cos.get, bucket, key)
-        refused(403, "AccessDenied", cos.copy, bucket, key, bucket, "to")
-        refused(403, "AccessDenied", way.get_object, key)
-        refused(403, "AccessDenied", way.batch_delete_objects, [key])
+        expect_error(403, "AccessDenied", at.delete_objects, Bucket=bucket, Delete={"Objects": [{"Key": "plain"}, {"Key": key}]})
+        expect_error(403, "AccessDenied", cos.get, bucket, key)
+        expect_error(403, "AccessDenied", cos.copy, bucket, key, bucket, "to")
+        expect_error(403, "AccessDenied", way.get_object, key)
+        expect_error(403, "AccessDenied", way.batch_delete_objects, [key])
         url, fields = cos.form(bucket, key, [])
-        answer = requests.post(url, data={**fields, "key": key}, files={"file": b"x"})
-        assert answer.status_code == 403, answer.text
+        response = requests.post(url, data={**fields, "key": key}, files={"file": b"x"})
+        assert response.status_code == 403, response.text
     assert cos.get(bucket, "plain")["body"] == b"plain"
     way.complete_multipart_upload("open", upload, lines)
     same(rig.read(bucket, "open"), DATA[:MIB] * 2)
@@ -388,19 +388,19 @@ def a_bucket_with_only_kept_parts_can_be_deleted(rig):
     upload, _ = sent(rig, "open", bucket, {1: DATA[:MIB]})
     rig.target.put_object(Bucket=bucket, Key="plain", Body=b"plain")
     cos, at = rig.cos(), s3(rig.replicas[0].port)
-    refused(409, "BucketNotEmpty", cos.delete_bucket, bucket)
-    refused(409, "BucketNotEmpty", at.delete_bucket, Bucket=bucket)
+    expect_error(409, "BucketNotEmpty", cos.delete_bucket, bucket)
+    expect_error(409, "BucketNotEmpty", at.delete_bucket, Bucket=bucket)
     cos.delete(bucket, "plain")
     # An open upload fills a bucket at COS and OSS.
-    refused(409, "BucketNotEmpty", cos.delete_bucket, bucket)
+    expect_error(409, "BucketNotEmpty", cos.delete_bucket, bucket)
     assert len(rig.left(bucket)) == 1, "a refused deletion deletes nothing"
     rig.target.abort_multipart_upload(Bucket=bucket, Key="open", UploadId=upload)
     cos.delete_bucket(bucket)
-    refused(404, "NoSuchBucket", rig.target.head_bucket, Bucket=bucket)
+    expect_error(404, "NoSuchBucket", rig.target.head_bucket, Bucket=bucket)
     bucket = rig.bucket()
     sent(rig, "open", bucket, {1: DATA[:MIB]})
     at.delete_bucket(Bucket=bucket)
-    refused(404, "NoSuchBucket", rig.target.head_bucket, Bucket=bucket)
+    expect_error(404, "NoSuchBucket", rig.target.head_bucket, Bucket=bucket)
 
 
 def versions_leave_nothing(rig):
@@ -410,8 +410,8 @@ def versions_leave_nothing(rig):
     _, lines = sent(rig, "k", bucket, {1: DATA[7:][:MIB], 2: DATA[:MIB]}, upload=upload)
     oss(rig.replicas[0].port, bucket).complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), DATA[7:][:MIB] + DATA[:MIB])
-    told = rig.target.list_object_versions(Bucket=bucket)
-    keys = [row["Key"] for name in ("Versions", "DeleteMarkers") for row in told.get(name, [])]
+    result = rig.target.list_object_versions(Bucket=bucket)
+    keys = [row["Key"] for name in ("Versions", "DeleteMarkers") for row in result.get(name, [])]
     assert keys == ["k"], keys
 
 
@@ -424,10 +424,10 @@ def parts_in_a_bucket_of_their_own(rig):
     assert rig.left(bucket) == [] and len(rig.left(own)) == 3, (rig.left(bucket), rig.left(own))
     at = s3(apart.port)
     assert own not in str(at.list_buckets()["Buckets"]) and bucket in str(at.list_buckets()["Buckets"])
-    refused(404, "NoSuchBucket", at.list_objects_v2, Bucket=own)
-    refused(404, "NoSuchBucket", at.get_object, Bucket=own, Key=rig.left(own)[0])
-    refused(404, "NoSuchBucket", at.copy_object, Bucket=bucket, Key="to", CopySource={"Bucket": own, "Key": rig.left(own)[0]})
-    refused(404, "NoSuchBucket", at.delete_bucket, Bucket=own)
+    expect_error(404, "NoSuchBucket", at.list_objects_v2, Bucket=own)
+    expect_error(404, "NoSuchBucket", at.get_object, Bucket=own, Key=rig.left(own)[0])
+    expect_error(404, "NoSuchBucket", at.copy_object, Bucket=bucket, Key="to", CopySource={"Bucket": own, "Key": rig.left(own)[0]})
+    expect_error(404, "NoSuchBucket", at.delete_bucket, Bucket=own)
     way.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), b"".join(DATA[n:][:MIB] for n in (1, 2, 3)))
     rig.only(own, [])
@@ -458,14 +458,14 @@ def refusing_names_the_setting(rig):
     cos, way = CosPython(strict.port, KEY, SECRET), oss(strict.port, bucket)
     upload = cos.create_multipart(bucket, "k")
     tags = [(1, cos.upload_part(bucket, "k", upload, 1, DATA[:MIB]))]
-    message = refused(400, "EntityTooSmall", cos.upload_part, bucket, "k", upload, 2, DATA[:MIB])
+    message = expect_error(400, "EntityTooSmall", cos.upload_part, bucket, "k", upload, 2, DATA[:MIB])
     assert "PartSize" in message and "5242880" in message, message
     cos.complete(bucket, "k", upload, tags)
     same(rig.read(bucket, "k"), DATA[:MIB], "a single small part")
     upload = way.init_multipart_upload("k").upload_id
     lines = [oss2.models.PartInfo(n, way.upload_part("k", upload, n, body).etag)
              for n, body in ((1, DATA[:5 * MIB]), (3, DATA[:6 * MIB]), (4, b"end"))]
-    message = refused(400, "EntityTooSmall", way.upload_part, "k", upload, 2, DATA[:MIB])
+    message = expect_error(400, "EntityTooSmall", way.upload_part, "k", upload, 2, DATA[:MIB])
     assert "part_size" in message, message
     way.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), DATA[:5 * MIB] + DATA[:6 * MIB] + b"end")
@@ -484,8 +484,8 @@ def a_completing_call_that_is_cut_can_be_repeated(rig):
     victim.child.send_signal(signal.SIGKILL)
     cut.join()
     way = oss(rig.replicas[0].port, bucket)
-    told = way.list_parts("k", upload).parts
-    assert [(row.part_number, row.size) for row in told] == [(n, len(body)) for n, body in parts.items()], told
+    result = way.list_parts("k", upload).parts
+    assert [(row.part_number, row.size) for row in result] == [(n, len(body)) for n, body in parts.items()], result
     way.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), whole(parts))
     rig.only(bucket, ["k"])
@@ -518,13 +518,13 @@ def chunked_v1(port, bucket, key, body, query="", cut=False):
         if cut:
             return None
         wire.sendall(b"0\r\n\r\n")
-        answer = b""
-        while b"\r\n\r\n" not in answer or (b"<Error>" in answer and b"</Error>" not in answer):
+        response = b""
+        while b"\r\n\r\n" not in response or (b"<Error>" in response and b"</Error>" not in response):
             piece = wire.recv(65536)
             if not piece:
                 break
-            answer += piece
-    return answer.decode("latin-1")
+            response += piece
+    return response.decode("latin-1")
 
 
 def objects_without_a_length(rig):
@@ -542,7 +542,7 @@ def objects_without_a_length(rig):
         checked.update(body)
         assert done.crc == checked.crc, (done.crc, checked.crc)
         assert rig.target.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "a", "Value": "b"}]
-    refused(409, "FileAlreadyExists", way.put_object, "k", pieces(20 * MIB), headers={"x-oss-forbid-overwrite": "true"})
+    expect_error(409, "FileAlreadyExists", way.put_object, "k", pieces(20 * MIB), headers={"x-oss-forbid-overwrite": "true"})
     chunked_v1(rig.replicas[0].port, bucket, "cut", DATA + DATA, cut=True)
     time.sleep(1)
     wait_for(lambda: "Uploads" not in rig.target.list_multipart_uploads(Bucket=bucket), 20, "no upload is left")
@@ -560,9 +560,9 @@ def parts_without_a_length(rig):
     way, lines = oss(rig.replicas[0].port, bucket), []
     upload = way.init_multipart_upload("k").upload_id
     for number, body in parts.items():
-        answer = chunked_v1(rig.replicas[number % 2].port, bucket, "k", body, f"partNumber={number}&uploadId={upload}")
-        assert answer.startswith("HTTP/1.1 200"), answer
-        etag = next(line for line in answer.split("\r\n") if line.lower().startswith("etag")).split('"')[1]
+        response = chunked_v1(rig.replicas[number % 2].port, bucket, "k", body, f"partNumber={number}&uploadId={upload}")
+        assert response.startswith("HTTP/1.1 200"), response
+        etag = next(line for line in response.split("\r\n") if line.lower().startswith("etag")).split('"')[1]
         lines.append(oss2.models.PartInfo(number, etag))
     way.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), whole(parts))
@@ -582,8 +582,8 @@ def the_spool_is_bounded(rig):
             proxy = rig.replica(more=f"\n[limits]\n{setting}\n")
             upload = oss(proxy.port, bucket).init_multipart_upload("k").upload_id
             query = f"partNumber=1&uploadId={upload}"
-            answer = chunked_v1(proxy.port, bucket, "k", DATA[:size], query)
-            assert f" {status} " in answer.split("\r\n")[0] and word in answer, (setting, answer)
+            response = chunked_v1(proxy.port, bucket, "k", DATA[:size], query)
+            assert f" {status} " in response.split("\r\n")[0] and word in response, (setting, response)
             small = chunked_v1(proxy.port, bucket, "k", DATA[:100_000], query)
             assert small.startswith("HTTP/1.1 200"), small
             oss(proxy.port, bucket).abort_multipart_upload("k", upload)

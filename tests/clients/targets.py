@@ -19,7 +19,7 @@ from live import Changeable, log_lines, metric
 from operations import authority
 from oss_clients import Oss2V4
 from s3_clients import Boto3
-from scenarios import refused
+from scenarios import expect_error
 
 BUCKET = "targets-1250000000"
 
@@ -62,21 +62,21 @@ def failing(binary, running, options):
     assert front.state() == 1
     front.fault(match={"op": "get", "method": "GET"}, kind="status", status=500, code="InternalError")
     for _ in range(6):
-        refused(500, client.get, BUCKET, "one")
-        refused(404, client.head, BUCKET, "nothing")
+        expect_error(500, client.get, BUCKET, "one")
+        expect_error(404, client.head, BUCKET, "nothing")
     assert front.state() == 1, "one object alone"
     # Four fifths of the requests fail: `nothing` gets responses, `one` does not.
     for key in ("two", "three", "four"):
         assert front.state() == 1 and front.paused() == 0
-        refused(500, client.get, BUCKET, key)
+        expect_error(500, client.get, BUCKET, key)
     closed_at = time.monotonic()
     assert front.state() == 0
     before = front.sent()
     for other in front.clients:
         begun = time.monotonic()
-        assert refused(503, other.get, BUCKET, "one").code == "ServiceUnavailable", other.name
-        assert refused(503, other.put, BUCKET, "two", b"x").code == "ServiceUnavailable", other.name
-        assert refused(503, other.copy, BUCKET, "one", BUCKET, "two").code == "ServiceUnavailable", other.name
+        assert expect_error(503, other.get, BUCKET, "one").code == "ServiceUnavailable", other.name
+        assert expect_error(503, other.put, BUCKET, "two", b"x").code == "ServiceUnavailable", other.name
+        assert expect_error(503, other.copy, BUCKET, "one", BUCKET, "two").code == "ServiceUnavailable", other.name
         assert time.monotonic() - begun < 1, "the response is immediate"
     assert front.sent() == before, "nothing is sent"
     assert front.paused() == 9
@@ -84,11 +84,11 @@ def failing(binary, running, options):
     assert time.monotonic() - closed_at < 2, "the machine is too slow for this test"
     time.sleep(2.1 - (time.monotonic() - closed_at))
     # Of many concurrent requests one is the trial; it fails, and the circuit breaker stays open.
-    told = at_once(8, lambda: refused((500, 503), client.get, BUCKET, "one").status)
-    assert sorted(told) == [500] + [503] * 7, told
+    result = at_once(8, lambda: expect_error((500, 503), client.get, BUCKET, "one").status)
+    assert sorted(result) == [500] + [503] * 7, result
     assert front.sent() == before + 1 and front.state() == 0
     front.well()
-    refused(503, client.get, BUCKET, "one")
+    expect_error(503, client.get, BUCKET, "one")
     time.sleep(2.1)
     # A write may be the trial request; it is sent once.
     client.put(BUCKET, "three", b"x")
@@ -99,12 +99,12 @@ def failing(binary, running, options):
 
 
 def at_once(count, call):
-    told = []
-    threads = [threading.Thread(target=lambda: told.append(call())) for _ in range(count)]
+    result = []
+    threads = [threading.Thread(target=lambda: result.append(call())) for _ in range(count)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    assert len(told) == count, "some raised"
-    return told
+    assert len(result) == count, "some raised"
+    return result
 
 
 def kinds(binary, running, options):
@@ -123,8 +123,8 @@ def kinds(binary, running, options):
     for fault, status in counting + harmless:
         front.fault(match={"op": "get"}, **fault)
         keys = iter(("one", "two", "three"))
-        told = at_once(3, lambda: refused(status, client.get, BUCKET, next(keys)).status)
-        assert front.state() == (0 if (fault, status) in counting else 1), (fault, told)
+        result = at_once(3, lambda: expect_error(status, client.get, BUCKET, next(keys)).status)
+        assert front.state() == (0 if (fault, status) in counting else 1), (fault, result)
         front.well()
         if (fault, status) in counting:
             time.sleep(1.1)
@@ -136,18 +136,18 @@ def unreachable(binary, running, options):
     """A target without a listener, a target that does not respond, and a target without a circuit breaker."""
     nobody = servers.free_ports(1)[0]
     front = Front(binary, running, nobody, circuit_breaker_failures=2, circuit_breaker_open_seconds=60)
-    [refused(503, front.client.get, BUCKET, "one") for _ in range(5)]
+    [expect_error(503, front.client.get, BUCKET, "one") for _ in range(5)]
     assert metric(front.proxy, 'blobfish_target_errors_total{kind="connect",target="oss"}') == 2
     assert front.state() == 0 and front.paused() == 3
     off = Front(binary, running, nobody, circuit_breaker_failures=0)
-    [refused(503, off.client.get, BUCKET, "one") for _ in range(12)]
+    [expect_error(503, off.client.get, BUCKET, "one") for _ in range(12)]
     assert metric(off.proxy, 'blobfish_target_errors_total{kind="connect",target="oss"}') == 12
     assert off.state() == 1 and off.paused() == 0
 
     # A reload keeps the state of a target, except if its address changes.
     front.rewrite_and_wait(front.first + "\n# the same\n")
     assert front.state() == 0
-    refused(503, front.client.get, BUCKET, "one")
+    expect_error(503, front.client.get, BUCKET, "one")
     assert front.paused() == 4
     front.rewrite_and_wait(front.first.replace(str(nobody), str(front.back.port)))
     assert front.state() == 1
@@ -165,9 +165,9 @@ def connections(binary, running, options):
         one.client.put(BUCKET, "one", b"x")
         one.fault(match={"op": "get"}, kind="delay", seconds=0.4)
         begun = time.monotonic()
-        told = at_once(4, lambda: one.client.get(BUCKET, "one")["length"])
+        result = at_once(4, lambda: one.client.get(BUCKET, "one")["length"])
         took[name] = time.monotonic() - begun
-        assert told == [1] * 4, told
+        assert result == [1] * 4, result
         one.well()
     assert took["limited"] > 0.75 > took["free"], took
 
@@ -178,13 +178,13 @@ def connections(binary, running, options):
     servers.wait_for(lambda: metric(front.proxy, in_use) == 2, 2, "two connections in use")
     for client in front.clients[:2]:
         begun = time.monotonic()
-        told = refused(503, client.put, BUCKET, "two", b"x")
-        assert told.code == "ServiceUnavailable" and 0.9 < time.monotonic() - begun < 1.5, client.name
+        result = expect_error(503, client.put, BUCKET, "two", b"x")
+        assert result.code == "ServiceUnavailable" and 0.9 < time.monotonic() - begun < 1.5, client.name
     [thread.join() for thread in held]
     busy = metric(front.proxy, 'blobfish_rejections_total{reason="TargetBusy"}')
     assert busy == 2 and metric(front.proxy, in_use) == 0, busy
     assert front.state() == 1, "a busy target is a well one"
-    refused(404, front.client.head, BUCKET, "two")
+    expect_error(404, front.client.head, BUCKET, "two")
     front.client.put(BUCKET, "two", b"x")
 
 
@@ -230,7 +230,7 @@ def certificates(binary, running, options):
             return Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
 
         for shown in ([], foreign):
-            assert refused(503, bucket, running.proxy(binary, front(shown))).code == "ServiceUnavailable", shown
+            assert expect_error(503, bucket, running.proxy(binary, front(shown))).code == "ServiceUnavailable", shown
         assert back.ask("GET", "/requests") == [], "no request without a trusted client certificate"
         proxy = running.proxy(binary, front(own))
         bucket(proxy)
@@ -248,12 +248,12 @@ def certificates(binary, running, options):
         assert "not a certificate with its key" in log_lines(proxy, "the previous configuration stays active")[0]
         assert client.get(BUCKET, "one")["length"] == 100_000
         live.rewrite_and_wait(live.first.replace(own[0], foreign[0]).replace(own[1], foreign[1]))
-        refused(503, client.put, BUCKET, "two", b"x")
+        expect_error(503, client.put, BUCKET, "two", b"x")
         live.rewrite_and_wait(live.first)
         assert client.get(BUCKET, "one")["length"] == 100_000
         Path(own[1]).chmod(0o644)
-        told = subprocess.run([binary, "check", str(live.file)], capture_output=True, text=True)
-        assert told.returncode == 1 and "accessed by other users" in told.stdout + told.stderr, told
+        result = subprocess.run([binary, "check", str(live.file)], capture_output=True, text=True)
+        assert result.returncode == 1 and "accessed by other users" in result.stdout + result.stderr, result
 
 
 TOKEN = "token-of-a-role-0001"
@@ -267,24 +267,24 @@ class Metadata(BaseHTTPRequestHandler):
 
     def do_PUT(self):
         named = [name for name in self.headers if name.lower().endswith("metadata-token-ttl-seconds")]
-        self.told(200 if named else 400, "session-of-metadata")
+        self.respond(200 if named else 400, "session-of-metadata")
 
     def do_GET(self):
         state, (path, name) = self.server.state, self.path.rsplit("/", 1)
         state["asked"].append(self.path)
         session = [self.headers[one] for one in self.headers if one.lower().endswith("metadata-token")]
         if state["failing"]:
-            return self.told(500, "no")
+            return self.respond(500, "no")
         if "/cam/" not in path and path != "/container" and session != ["session-of-metadata"]:
-            return self.told(401, "no session")
+            return self.respond(401, "no session")
         if path == "/container" and self.headers["Authorization"] != "proof-of-the-container":
-            return self.told(401, "no proof")
+            return self.respond(401, "no proof")
         if not name:
-            return self.told(200, "role-of-this-machine")
+            return self.respond(200, "role-of-this-machine")
         ends = int(time.time() + state["lasts"])
         stamp = datetime.datetime.fromtimestamp(ends, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         key, secret = servers.TARGET_KEY, state["secret"]
-        self.told(200, json.dumps({
+        self.respond(200, json.dumps({
             "/latest/meta-data/cam/security-credentials":
                 {"TmpSecretId": key, "TmpSecretKey": secret, "ExpiredTime": ends, "Expiration": stamp, "Token": TOKEN,
                  "Code": "Success"},
@@ -294,7 +294,7 @@ class Metadata(BaseHTTPRequestHandler):
         }.get(path, {"AccessKeyId": key, "SecretAccessKey": secret, "Token": TOKEN, "Expiration": stamp,
                      "Code": "Success", "LastUpdated": stamp, "Type": "AWS-HMAC"})))
 
-    def told(self, status, text):
+    def respond(self, status, text):
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -376,8 +376,8 @@ def issued(binary, running, options):
             sent = [row["headers"] for row in rows_of]
             tokens = {value for row in sent for name, value in row.items() if name.endswith("security-token")}
             assert sent and tokens == ({TOKEN} if asks else set()), (credentials, tokens)
-            told = proxy.log.read_text()
-            assert servers.TARGET_SECRET not in told and TOKEN not in told and not log_lines(proxy, "ERROR"), told
+            result = proxy.log.read_text()
+            assert servers.TARGET_SECRET not in result and TOKEN not in result and not log_lines(proxy, "ERROR"), result
             proxy.stop()
 
 
@@ -392,12 +392,12 @@ def renewed(binary, running, options):
         servers.wait_for(lambda: log_lines(proxy, "there are no previous credentials"), 5, "a failure in the log")
         for make in (Boto3, CosPython, Oss2V4):
             other = make(proxy.port, servers.KEY, servers.SECRET)
-            assert refused(503, other.create_bucket, BUCKET).code == "ServiceUnavailable", make.__name__
+            assert expect_error(503, other.create_bucket, BUCKET).code == "ServiceUnavailable", make.__name__
         assert back.ask("GET", "/requests") == [], "nothing is sent without a key"
 
         state.update(failing=False, lasts=3, secret="not-the-secret-of-the-target")
         servers.wait_for(lambda: log_lines(proxy, ": credentials for the target were issued"), 8, "a key")
-        assert refused(500, client.create_bucket, BUCKET).code == "InternalError"
+        assert expect_error(500, client.create_bucket, BUCKET).code == "InternalError"
         state.update(lasts=6, secret=servers.TARGET_SECRET)
 
         def bucket():
@@ -411,7 +411,7 @@ def renewed(binary, running, options):
         servers.wait_for(lambda: log_lines(proxy, "are used until they expire"), 6, "a failure in the log")
         assert works(client, BUCKET)(), "the key from before"
         time.sleep(max(0, 6.2 - (time.monotonic() - renewed_at)))
-        assert refused(503, client.get, BUCKET, "one").code == "ServiceUnavailable"
+        assert expect_error(503, client.get, BUCKET, "one").code == "ServiceUnavailable"
         state.update(failing=False, lasts=3600)
         servers.wait_for(works(client, BUCKET), 8, "a key again")
         assert len(log_lines(proxy, "no credentials for the target were issued")) == 2, "each once"
@@ -421,8 +421,8 @@ def renewed(binary, running, options):
         live.proxy, live.file = proxy, Path(proxy.folder, "blobfish.toml")
         live.rewrite_and_wait(live.file.read_text() + "\n# the same\n")
         assert works(client, BUCKET)() and len(state["asked"]) == asked
-        told = proxy.log.read_text()
-        assert servers.TARGET_SECRET not in told and TOKEN not in told
+        result = proxy.log.read_text()
+        assert servers.TARGET_SECRET not in result and TOKEN not in result
 
 
 def no_version(binary, running, options):
@@ -436,8 +436,8 @@ def no_version(binary, running, options):
         if name == "versioned":
             sdk.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         sdk.delete_object(Bucket=bucket, Key="a", VersionId="null")
-        told = sdk.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "b", "VersionId": "null"}]})
-        assert not told.get("Errors") and told["Deleted"] == [{"Key": "b", "VersionId": "null"}], told
+        result = sdk.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "b", "VersionId": "null"}]})
+        assert not result.get("Errors") and result["Deleted"] == [{"Key": "b", "VersionId": "null"}], result
         assert [row["Key"] for row in sdk.list_objects_v2(Bucket=bucket)["Contents"]] == ["kept"]
 
 

@@ -18,7 +18,7 @@ from api import CallError
 from collector import Collector
 from live import Changeable, metric
 from operations import authority
-from scenarios import refused
+from scenarios import expect_error
 
 BUCKET = "telemetry-1250000000"
 FORGED = 'k" status=200 x="\r\n{"id":"forged","status":200}\nid=forged status=200\x85\u2028\x7f\\'
@@ -131,8 +131,8 @@ def spans(binary, running, options):
                 client.put(BUCKET, "folder/an object", b"hello")
                 client.copy(BUCKET, "folder/an object", BUCKET, "copy")
                 assert client.get(BUCKET, "copy")["body"] == b"hello"
-                refused(404, client.get, BUCKET, "missing")
-            refused(403, s3_clients.Boto3(proxy.port, servers.KEY, "wrong").get, BUCKET, "copy")
+                expect_error(404, client.get, BUCKET, "missing")
+            expect_error(403, s3_clients.Boto3(proxy.port, servers.KEY, "wrong").get, BUCKET, "copy")
             count = 2 + 4 * len(clients)
             everything = arrived(collector, count)
             mine = [span for span in everything if span.kind == "server"]
@@ -277,9 +277,9 @@ def unavailable(binary, running, options):
     used again."""
     back = running.double("oss")
     target = servers.one_target("oss", back.port)
-    for answer in (None, 503, "silent", 400):
-        with Collector(answer) as collector:
-            if answer is None:
+    for status in (None, 503, "silent", 400):
+        with Collector(status) as collector:
+            if status is None:
                 collector.server.server_close()
             proxy = running.proxy(binary, traces(collector) + servers.configuration([target]))
             client = s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET)
@@ -289,23 +289,23 @@ def unavailable(binary, running, options):
                 begun = time.monotonic()
                 client.put(BUCKET, "k", b"x")
                 slowest = max(slowest, time.monotonic() - begun)
-            assert slowest < 1, (answer, slowest)
-            if answer == 400:
+            assert slowest < 1, (status, slowest)
+            if status == 400:
                 servers.wait_for(lambda: dropped(proxy) >= 60, 8, "rejected spans")
                 logged = lines_of(proxy, lambda line: "trace collector" in line)
                 assert len(logged) == 1 and "responds with status 400" in logged[0], logged
-                collector.answer = 200
+                collector.status = 200
                 client.put(BUCKET, "k", b"x")
                 arrived(collector, 1)
                 servers.wait_for(lambda: "accepts spans again" in proxy.log.read_text(), 3, "the collector to be used again")
-            if answer == 503:
+            if status == 503:
                 servers.wait_for(lambda: len(collector.exports) >= 3, 8, "a retry")
                 assert len(set(collector.exports)) < len(collector.exports), "the retry sends the same spans"
                 servers.wait_for(lambda: dropped(proxy) >= 1, 8, "dropped spans")
             begun = time.monotonic()
             proxy.child.send_signal(signal.SIGTERM)
             assert proxy.child.wait(20) == 0
-            assert time.monotonic() - begun < 6, (answer, time.monotonic() - begun)
+            assert time.monotonic() - begun < 6, (status, time.monotonic() - begun)
 
 
 def flooded(binary, running, options):
@@ -316,9 +316,9 @@ def flooded(binary, running, options):
         connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
         for _ in range(6000):
             connection.request("GET", "/bucket/key")
-            answer = connection.getresponse()
-            answer.read()
-            assert answer.status in (400, 403), answer.status
+            response = connection.getresponse()
+            response.read()
+            assert response.status in (400, 403), response.status
         assert dropped(proxy) > 500, dropped(proxy)
 
 
@@ -367,10 +367,10 @@ def metrics(binary, running, options):
     s3.create_bucket(BUCKET)
     s3.put(BUCKET, "k", b"x")
     s3.copy(BUCKET, "k", BUCKET, "copy")
-    refused(501, s3.put, BUCKET, "k", b"x", storage_class="ONEZONE_IA")
-    refused(400, s3.call, "put_object", Bucket=BUCKET, Key="k", Body=b"x", ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
+    expect_error(501, s3.put, BUCKET, "k", b"x", storage_class="ONEZONE_IA")
+    expect_error(400, s3.call, "put_object", Bucket=BUCKET, Key="k", Body=b"x", ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
     back.ask("POST", "/fault", {"match": {"op": "put"}, "kind": "reset", "times": 1})
-    refused((500, 503), s3.put, BUCKET, "k", b"x")
+    expect_error((500, 503), s3.put, BUCKET, "k", b"x")
     refusals.Cos(live.proxy.port).request("PUT", BUCKET, "k", body=b"x", spoil=lambda _, head: head.update({"x-cos-meta-a": "1"}))
     live.rewrite_and_wait(live.first + "\n# another\n")
     rows, exist = documented(), printed(live.proxy)

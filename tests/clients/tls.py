@@ -141,10 +141,10 @@ def serial(port, trusts, name):
 
 def fails(kind, call, *arguments, **more):
     try:
-        told = call(*arguments, **more)
+        result = call(*arguments, **more)
     except kind as error:
         return error
-    raise AssertionError(f"expected {kind}, but got {told!r}")
+    raise AssertionError(f"expected {kind}, but got {result!r}")
 
 
 def names(binary, running, options):
@@ -184,9 +184,9 @@ class Visits(threading.Thread):
 
     def ask(self, connection):
         connection.request("GET", "/")
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.status == 403, answer.status
+        response = connection.getresponse()
+        response.read()
+        assert response.status == 403, response.status
 
     def run(self):
         while not self.done:
@@ -227,8 +227,8 @@ def renewed(binary, running, options):
             if hangup:
                 os.kill(proxy.child.pid, signal.SIGHUP)
             servers.wait_for(lambda: reloads(proxy, outcome) > before, 4, f"{outcome}: {words}")
-            told = "\n".join(line for line in proxy.log.read_text().splitlines()[lines:] if line[0] != "{")
-            assert all(str(word) in told for word in words), (words, told)
+            result = "\n".join(line for line in proxy.log.read_text().splitlines()[lines:] if line[0] != "{")
+            assert all(str(word) in result for word in words), (words, result)
             check = subprocess.run([binary, "check", proxy.folder + "/blobfish.toml"], capture_output=True, text=True)
             assert (check.returncode == 0) == (outcome == "success"), check
             assert all(str(word) in check.stdout + check.stderr for word in words[1:]), (words, check)
@@ -395,7 +395,7 @@ class Two:
             if not self.read(max(end - time.monotonic(), 0.01)):
                 assert condition(), "the connection has ended"
 
-    def answer(self, number):
+    def wait_for_response(self, number):
         stream = self.streams[number]
         self.until(lambda: stream.ended or stream.reset is not None)
         return stream
@@ -420,7 +420,7 @@ class Two:
         number = self.signed(method, key, body, **more)
         if body:
             self.send(number, body)
-        return self.answer(number)
+        return self.wait_for_response(number)
 
     def reset(self, number):
         self.h2.reset_stream(number, 8)
@@ -452,13 +452,13 @@ def both_versions(binary, running, options):
             file.write_bytes(os.urandom(3_000_000))
             for method, flags in (("put_object", ["-T", str(file)]), ("get_object", ["-o", str(file) + ".back"])):
                 url = sdk.generate_presigned_url(method, {"Bucket": BUCKET, "Key": f"by-curl-{number}"})
-                told = subprocess.run([*curl, version, *flags, url], capture_output=True, text=True)
-                assert told.stdout.splitlines()[-1] == f"{number} 200", told
+                result = subprocess.run([*curl, version, *flags, url], capture_output=True, text=True)
+                assert result.stdout.splitlines()[-1] == f"{number} 200", result
             assert Path(str(file) + ".back").read_bytes() == file.read_bytes()
             # Chunked in HTTP/1.1 and without a length in HTTP/2. The body is small, so Blobfish determines its length for the target.
             url = sdk.generate_presigned_url("put_object", {"Bucket": BUCKET, "Key": "piped"})
-            told = subprocess.run([*curl, version, "-T", "-", url], input=number, capture_output=True, text=True)
-            assert told.stdout.splitlines()[-1] == f"{number} 200", told
+            result = subprocess.run([*curl, version, "-T", "-", url], input=number, capture_output=True, text=True)
+            assert result.stdout.splitlines()[-1] == f"{number} 200", result
             assert bytes(client.call("GET", "piped").body) == number.encode()
         assert client.call("GET", "nothing").code() == "NoSuchKey"
         head = client.call("HEAD", "by-curl-2")
@@ -493,9 +493,9 @@ def concurrent_streams(binary, running, options):
         others = [client.signed("GET", "small") for _ in range(60)]
         client.send(up, large)
         for number in others:
-            assert client.answer(number).body == small
-        assert client.answer(down).body == large
-        assert client.answer(up).status == 200, vars(client.streams[up])
+            assert client.wait_for_response(number).body == small
+        assert client.wait_for_response(down).body == large
+        assert client.wait_for_response(up).status == 200, vars(client.streams[up])
         assert client.call("GET", "large-too").body == large
         # A stream that is not read gets no more than its window, and does not block other streams.
         with another() as picky:
@@ -511,11 +511,11 @@ def concurrent_streams(binary, running, options):
         open_ones = [client.signed("PUT", f"open-{number}", small) for number in range(100)]
         client.h2.remote_settings[3] = 1000
         client.h2.remote_settings.acknowledge()
-        over = client.answer(client.signed("GET", "small"))
+        over = client.wait_for_response(client.signed("GET", "small"))
         assert over.reset == 7, over.reset
         for number in open_ones:
             client.send(number, small)
-        assert all(client.answer(number).status == 200 for number in open_ones)
+        assert all(client.wait_for_response(number).status == 200 for number in open_ones)
 
 
 def uploads(binary, running, options):
@@ -526,31 +526,31 @@ def uploads(binary, running, options):
         number = client.signed("PUT", "invited", body, headers=held, ended=False)
         client.until(lambda: client.streams[number].invited)
         client.send(number, body)
-        assert client.answer(number).status == 200 and client.call("GET", "invited").body == body
+        assert client.wait_for_response(number).status == 200 and client.call("GET", "invited").body == body
         # Failed authentication: the response comes before the body, and the rest of the body is refused.
         lines = {"content-length": str(len(body)), "authorization": "AWS4-HMAC-SHA256 nonsense", **held}
         number = client.begin("blobfish.internal", "PUT", f"/{BUCKET}/refused", lines, ended=False)
-        refused = client.answer(number)
-        assert refused.status in (400, 403) and refused.code(), vars(refused)
-        assert refused.ended and not refused.invited, vars(refused)
-        client.until(lambda: refused.reset is not None)
-        assert refused.reset == 0, refused.reset
+        rejected = client.wait_for_response(number)
+        assert rejected.status in (400, 403) and rejected.code(), vars(rejected)
+        assert rejected.ended and not rejected.invited, vars(rejected)
+        client.until(lambda: rejected.reset is not None)
+        assert rejected.reset == 0, rejected.reset
         number = client.signed("PUT", "refused", body, headers={"x-amz-content-sha256": "0" * 64})
         client.send(number, body)
-        assert client.answer(number).code() == "XAmzContentSHA256Mismatch"
+        assert client.wait_for_response(number).code() == "XAmzContentSHA256Mismatch"
         # Shorter or longer than announced, aborted, or silent: none of these uploads becomes an object.
         short = client.signed("PUT", "short", body, ended=False)
         client.send(short, body[:1000])
-        assert client.answer(short).reset == 1, vars(client.streams[short])
+        assert client.wait_for_response(short).reset == 1, vars(client.streams[short])
         late = client.signed("PUT", "long", body[:10], ended=False)
         client.send(late, body[:11])
-        assert client.answer(late).reset == 1
+        assert client.wait_for_response(late).reset == 1
         left = client.signed("PUT", "left", body, ended=False)
         client.send(left, body[:1000], ended=False)
         client.reset(left)
         silent = client.signed("PUT", "silent", body, ended=False)
         client.send(silent, body[:1000], ended=False)
-        assert client.answer(silent).code() == "RequestTimeout", vars(client.streams[silent])
+        assert client.wait_for_response(silent).code() == "RequestTimeout", vars(client.streams[silent])
         for key in ("refused", "short", "long", "left", "silent"):
             assert client.call("GET", key).code() == "NoSuchKey", key
         servers.wait_for(lambda: metric(proxy, "blobfish_requests_in_flight") == 0, 5, "all to have ended")
@@ -562,7 +562,7 @@ def downloads(binary, running, options):
     with two(binary, running) as (proxy, client, _):
         client.call("PUT", "cut", b"0123456789" * 10_000)
         proxy.back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "short_body", "times": 1})
-        cut = client.answer(client.signed("GET", "cut"))
+        cut = client.wait_for_response(client.signed("GET", "cut"))
         assert (cut.ended, cut.reset) == (False, 2) and cut.status in (200, None), vars(cut)
         assert client.call("GET", "cut").ended
         proxy.back.ask("POST", "/fault", {"match": {"op": "CopyObject"}, "kind": "delay", "seconds": 11.5})
@@ -570,7 +570,7 @@ def downloads(binary, running, options):
         client.until(lambda: client.streams[slow].status == 200, 14)
         assert not client.streams[slow].ended
         assert client.call("HEAD", "cut").status == 200
-        assert b"<CopyObjectResult" in client.answer(slow).body and client.call("GET", "slow").ended
+        assert b"<CopyObjectResult" in client.wait_for_response(slow).body and client.call("GET", "slow").ended
 
 
 def aborted_copies(binary, running, options):
@@ -589,11 +589,11 @@ def aborted_copies(binary, running, options):
             if leaves:
                 client.reset(number)
             else:
-                assert client.answer(number).status == 200
+                assert client.wait_for_response(number).status == 200
             servers.wait_for(lambda: metric(proxy, "blobfish_copies_in_progress") == 0, 5, "its end")
             assert (time.monotonic() - begun < 1) == leaves, time.monotonic() - begun
-            told = client.answer(client.signed("GET", key, bucket="other-1250000000"))
-            assert told.status == (404 if leaves else 200), told.status
+            result = client.wait_for_response(client.signed("GET", key, bucket="other-1250000000"))
+            assert result.status == (404 if leaves else 200), result.status
 
 
 def heads(binary, running, options):
@@ -601,26 +601,26 @@ def heads(binary, running, options):
     with two(binary, running, more="[limits]\nhead_bytes_max = 8192\nheaders_max = 50\n") as (proxy, client, another):
         host, path = "blobfish.internal", f"/{BUCKET}/x"
 
-        def told(method="GET", path=path, headers=None, host=host):
-            return client.answer(client.begin(host, method, path, headers))
+        def request(method="GET", path=path, headers=None, host=host):
+            return client.wait_for_response(client.begin(host, method, path, headers))
 
-        assert told(headers={"x-a": "a" * 6000}).code() == "AccessDenied"
-        assert told(headers={"x-a": "a" * 9000}).status == 400
-        in_oss = told(headers={"x-a": "a" * 9000}, host="b.oss-cn-hangzhou.aliyuncs.com")
+        assert request(headers={"x-a": "a" * 6000}).code() == "AccessDenied"
+        assert request(headers={"x-a": "a" * 9000}).status == 400
+        in_oss = request(headers={"x-a": "a" * 9000}, host="b.oss-cn-hangzhou.aliyuncs.com")
         assert in_oss.status == 400 and b"<HostId>b.oss-cn-hangzhou.aliyuncs.com<" in in_oss.body, vars(in_oss)
-        assert told(headers={f"x-{number}": "a" for number in range(40)}).code() == "AccessDenied"
-        assert told(headers={f"x-{number}": "a" for number in range(60)}).status == 400
-        assert told(headers={"x-a": "a" * 40_000}).status == 431
-        assert told(headers={"host": host}).code() == "AccessDenied"
-        assert told(headers={"host": "other.internal"}).status == 400
+        assert request(headers={f"x-{number}": "a" for number in range(40)}).code() == "AccessDenied"
+        assert request(headers={f"x-{number}": "a" for number in range(60)}).status == 400
+        assert request(headers={"x-a": "a" * 40_000}).status == 431
+        assert request(headers={"host": host}).code() == "AccessDenied"
+        assert request(headers={"host": "other.internal"}).status == 400
         for bad in ("two words", "a,b", "u@h", "h/x"):
-            answer = told(host=bad)
-            assert answer.status == 400 or answer.reset == 1, (bad, vars(answer))
-        assert told("TRACE").status == 405 and told("PATCH").status == 405
-        assert told(path="/a b").reset == 1 or told(path="/a b").status == 400
-        assert told(path="*", method="OPTIONS").status == 400
-        assert told("PUT", headers={"expect": "200-ok"}).status == 400
-        assert told("PUT", headers={"content-length": "5"}).reset == 1
+            response = request(host=bad)
+            assert response.status == 400 or response.reset == 1, (bad, vars(response))
+        assert request("TRACE").status == 405 and request("PATCH").status == 405
+        assert request(path="/a b").reset == 1 or request(path="/a b").status == 400
+        assert request(path="*", method="OPTIONS").status == 400
+        assert request("PUT", headers={"expect": "200-ok"}).status == 400
+        assert request("PUT", headers={"content-length": "5"}).reset == 1
         for name, value in [("connection", "close"), ("transfer-encoding", "chunked"), ("te", "gzip"),
                             ("upgrade", "h2c"), ("X-Upper", "a")]:
             with another() as own:
@@ -633,7 +633,7 @@ def heads(binary, running, options):
                     own.until(lambda: own.streams[number].reset == 1 or own.away)
                 except (AssertionError, OSError) as error:
                     raise AssertionError(f"{name}: {vars(own.streams[number])}") from error
-        assert told().code() == "AccessDenied"
+        assert request().code() == "AccessDenied"
 
 
 def ends(binary, running, options):
@@ -671,8 +671,8 @@ def ends(binary, running, options):
             last.h2.increment_flow_control_window(4_000_000)
             last.h2.increment_flow_control_window(4_000_000, number)
             last.flush()
-            answer = last.answer(number)
-            assert answer.ended and len(answer.body) == 3_000_000
+            response = last.wait_for_response(number)
+            assert response.ended and len(response.body) == 3_000_000
         assert proxy.child.wait(10) == 0
 
 
@@ -702,10 +702,10 @@ def asked(proxy, before=b"", lines=(), ca=None):
             rows = [("Host", "blobfish.internal"), *signed.items(), *lines[1:]]
             head = f"GET /{BUCKET}/x HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in rows)
             raw.sendall(head.encode() + b"Connection: close\r\n\r\n")
-            answer = b"".join(iter(lambda: raw.recv(65536), b""))
+            response = b"".join(iter(lambda: raw.recv(65536), b""))
         except OSError:
             return None
-        return int(answer.split()[1]) if answer else None
+        return int(response.split()[1]) if response else None
 
 
 def client_of_last(proxy, count):
@@ -730,17 +730,17 @@ def proxy_protocol(binary, running, options):
                 assert asked(proxy, before, ca=ca) == 404, (before, ca)
                 assert client_of_last(proxy, count) == address, (before, ca)
         with Two(proxy.https, authority.ca, before=v2("192.0.2.8")) as client:
-            assert client.answer(client.signed("GET", "x")).status == 404
+            assert client.wait_for_response(client.signed("GET", "x")).status == 404
             count += 1
             assert client_of_last(proxy, count) == "192.0.2.8"
-        refused = 'blobfish_rejections_total{reason="ProxyHeader"}'
-        before = metric(proxy, refused)
+        rejected = 'blobfish_rejections_total{reason="ProxyHeader"}'
+        before = metric(proxy, rejected)
         bad = [b"", V1.replace(b"192.0.2.7", b"192.0.2.777"), V1.replace(b"\r\n", b"\n") + b"x" * 200,
                V1.replace(b"TCP4", b"UDP4"), v2(command=5), v2(family=0x21), b"PROXY TCP4 " + b"1" * 200 + b"\r\n"]
         for number, header in enumerate(bad, 1):
             for ca in (None, authority.ca):
                 assert asked(proxy, header, ca=ca) is None, (header, ca)
-            assert metric(proxy, refused) == before + 2 * number, header
+            assert metric(proxy, rejected) == before + 2 * number, header
         for why in ("does not start with a PROXY header", "the PROXY header is malformed"):
             assert log_lines(proxy, why)
         # A header that is too slow closes the connection. A TCP health check of a load balancer is not logged.
@@ -753,7 +753,7 @@ def proxy_protocol(binary, running, options):
         assert 3 < time.monotonic() - begun < 7
         for one in slow:
             one.close()
-        assert metric(proxy, refused) == before + 2 * len(bad) + 2
+        assert metric(proxy, rejected) == before + 2 * len(bad) + 2
         # After the proxy is removed from the list, a PROXY header is invalid and connections without one are served.
         text = Path(proxy.folder, "blobfish.toml").read_text()
         Path(proxy.folder, "blobfish.toml").write_text(text.replace("127.0.0.0/8", "192.0.2.0/24"))
@@ -780,8 +780,8 @@ def forwarded(binary, running, options):
                 assert client_of_last(proxy, count) == wanted, (listed, lines)
             # A load balancer that changes a signed header invalidates the signature, whether it is trusted or not.
             assert asked(proxy, lines=[own, own]) == 403
-            for scheme, told in (("https", "https" if address != "127.0.0.1" else "http"), ("http", "http")):
-                assert posted(proxy, scheme).startswith(told + "://"), (listed, scheme)
+            for scheme, result in (("https", "https" if address != "127.0.0.1" else "http"), ("http", "http")):
+                assert posted(proxy, scheme).startswith(result + "://"), (listed, scheme)
 
 
 def posted(proxy, scheme):
@@ -801,11 +801,11 @@ def posted(proxy, scheme):
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
     lines = {"Content-Type": "multipart/form-data; boundary=x", "X-Forwarded-Proto": scheme}
     connection.request("POST", f"/{BUCKET}", body, lines)
-    answer = connection.getresponse()
-    text = answer.read()
+    response = connection.getresponse()
+    text = response.read()
     connection.close()
-    assert answer.status == 201, (answer.status, text)
-    return answer.getheader("Location")
+    assert response.status == 201, (response.status, text)
+    return response.getheader("Location")
 
 
 def crowd(binary, running, options):

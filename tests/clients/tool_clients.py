@@ -47,10 +47,10 @@ class Tool:
                               stdin=subprocess.DEVNULL if text is None else None, capture_output=True, timeout=120)
         self.notes = done.stderr.decode()
         if done.returncode:
-            told = self.notes + done.stdout.decode(errors="replace")
-            found = re.search(r"(?i)(?:status code:?|StatusCode|S3 error|error occurred) ?[:(]? ?([2-5]\d\d)\b", told)
-            status = int(found.group(1)) if found else next((code for word, code in _WORDS if word in told), 0)
-            raise CallError(status, "", f"{self.program} {' '.join(map(str, words))[:120]}: {told[-400:]}")
+            result = self.notes + done.stdout.decode(errors="replace")
+            found = re.search(r"(?i)(?:status code:?|StatusCode|S3 error|error occurred) ?[:(]? ?([2-5]\d\d)\b", result)
+            status = int(found.group(1)) if found else next((code for word, code in _WORDS if word in result), 0)
+            raise CallError(status, "", f"{self.program} {' '.join(map(str, words))[:120]}: {result[-400:]}")
         return done.stdout
 
     def lines(self, *words):
@@ -95,27 +95,27 @@ class AwsCli(Tool):
         self.api("delete-bucket", bucket=bucket)
 
     def put(self, bucket, key, body, content_type=None, metadata=None):
-        told = self.api("put-object", bucket=bucket, key=key, body=self.file(body), content_type=content_type, metadata=metadata)
-        return {"etag": told["ETag"]}
+        result = self.api("put-object", bucket=bucket, key=key, body=self.file(body), content_type=content_type, metadata=metadata)
+        return {"etag": result["ETag"]}
 
-    def told(self, answer):
-        return {"etag": answer["ETag"], "length": answer["ContentLength"], "content_type": answer["ContentType"],
-                "metadata": answer["Metadata"]}
+    def describe_object(self, response):
+        return {"etag": response["ETag"], "length": response["ContentLength"], "content_type": response["ContentType"],
+                "metadata": response["Metadata"]}
 
     def head(self, bucket, key):
-        return self.told(self.api("head-object", bucket=bucket, key=key))
+        return self.describe_object(self.api("head-object", bucket=bucket, key=key))
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None):
         path = self.file()
         # The file's name has no option of its own.
         words = [word for name, value in (("range", range), ("if-match", if_match), ("if-none-match", if_none_match))
                  if value for word in ("--" + name, value)]
-        told = json.loads(self.run("s3api", "get-object", "--bucket", bucket, "--key", key, *words, path))
-        return {**self.told(told), "body": Path(path).read_bytes()}
+        result = json.loads(self.run("s3api", "get-object", "--bucket", bucket, "--key", key, *words, path))
+        return {**self.describe_object(result), "body": Path(path).read_bytes()}
 
     def listing(self, bucket, prefix="", delimiter=""):
-        told = self.api("list-objects-v2", bucket=bucket, prefix=prefix, delimiter=delimiter)
-        return [row["Key"] for row in told.get("Contents") or []], [row["Prefix"] for row in told.get("CommonPrefixes") or []]
+        result = self.api("list-objects-v2", bucket=bucket, prefix=prefix, delimiter=delimiter)
+        return [row["Key"] for row in result.get("Contents") or []], [row["Prefix"] for row in result.get("CommonPrefixes") or []]
 
     def upload_file(self, bucket, key, path):
         self.run("s3", "cp", "--no-progress", path, f"s3://{bucket}/{key}")
@@ -125,9 +125,9 @@ class AwsCli(Tool):
         return True
 
     def delete_many(self, bucket, keys):
-        told = self.api("delete-objects", bucket=bucket, delete={"Objects": [{"Key": key} for key in keys]})
-        assert not told.get("Errors"), told
-        return [row["Key"] for row in told["Deleted"]]
+        result = self.api("delete-objects", bucket=bucket, delete={"Objects": [{"Key": key} for key in keys]})
+        assert not result.get("Errors"), result
+        return [row["Key"] for row in result["Deleted"]]
 
     def put_tags(self, bucket, key, tags):
         tags = [{"Key": name, "Value": value} for name, value in tags.items()]
@@ -204,9 +204,9 @@ class S5cmd(Tool):
         return {"etag": None}
 
     def head(self, bucket, key):
-        told, = self.rows("head", f"s3://{bucket}/{key}")
-        metadata = {name.lower(): value for name, value in (told.get("metadata") or {}).items()}
-        return {"etag": told["etag"], "length": told.get("size", 0), "content_type": told["content_type"], "metadata": metadata}
+        result, = self.rows("head", f"s3://{bucket}/{key}")
+        metadata = {name.lower(): value for name, value in (result.get("metadata") or {}).items()}
+        return {"etag": result["etag"], "length": result.get("size", 0), "content_type": result["content_type"], "metadata": metadata}
 
     def get(self, bucket, key):
         return {"body": self.run("cat", f"s3://{bucket}/{key}")}
@@ -220,8 +220,8 @@ class S5cmd(Tool):
                 return [], []
             raise
         start = f"s3://{bucket}/"
-        told = [(row["type"], row["key"].removeprefix(start)) for row in rows]
-        return [key for kind, key in told if kind != "directory"], [key for kind, key in told if kind == "directory"]
+        result = [(row["type"], row["key"].removeprefix(start)) for row in rows]
+        return [key for kind, key in result if kind != "directory"], [key for kind, key in result if kind == "directory"]
 
     def upload_file(self, bucket, key, path):
         self.run("cp", "--part-size", "5", path, f"s3://{bucket}/{key}")
@@ -279,13 +279,13 @@ class Rclone(Tool):
         return {"etag": None}
 
     def head(self, bucket, key):
-        told = json.loads(self.run("lsjson", "--stat", "-M", f"r:{bucket}/{key}"))
-        if told is None or told["IsDir"]:  # It takes what is not there for a folder, as S3 has none.
+        result = json.loads(self.run("lsjson", "--stat", "-M", f"r:{bucket}/{key}"))
+        if result is None or result["IsDir"]:  # It takes what is not there for a folder, as S3 has none.
             raise CallError(404, "", f"no {key}")
         # Beside what was given, it keeps and tells times and what the file system knew.
-        metadata = {name: value for name, value in (told.get("Metadata") or {}).items()
+        metadata = {name: value for name, value in (result.get("Metadata") or {}).items()
                     if name not in ("btime", "mtime", "content-type", "atime", "mode", "uid", "gid", "tier", "rdev")}
-        return {"etag": None, "length": told["Size"], "content_type": told["MimeType"], "metadata": metadata}
+        return {"etag": None, "length": result["Size"], "content_type": result["MimeType"], "metadata": metadata}
 
     def get(self, bucket, key, range=None):
         words = []
@@ -366,8 +366,8 @@ class S3cmd(Tool):
     def listing(self, bucket, prefix="", delimiter=""):
         lines = self.lines("ls", *([] if delimiter else ["--recursive"]), f"s3://{bucket}/{prefix}")
         start = f"s3://{bucket}/"
-        told = [(line.split()[0], line[line.index(start) + len(start):]) for line in lines]
-        return [key for kind, key in told if kind != "DIR"], [key for kind, key in told if kind == "DIR"]
+        result = [(line.split()[0], line[line.index(start) + len(start):]) for line in lines]
+        return [key for kind, key in result if kind != "DIR"], [key for kind, key in result if kind == "DIR"]
 
     def upload_file(self, bucket, key, path):
         self.run("put", path, f"s3://{bucket}/{key}")

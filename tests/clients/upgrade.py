@@ -77,8 +77,8 @@ class Upgradable:
         try:
             connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
             connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            response = connection.getresponse()
+            return response.status, response.read().decode()
         except OSError:
             return 0, ""
 
@@ -169,8 +169,8 @@ def slow_upload(client, key, body, seconds):
         for step in range(40):
             connection.send(body[step * len(body) // 40:(step + 1) * len(body) // 40])
             time.sleep(seconds / 40)
-        answer = connection.getresponse()
-        assert answer.status == 200, answer.read()
+        response = connection.getresponse()
+        assert response.status == 200, response.read()
         connection.close()
         assert client.get(BUCKET, key)["body"] == body
     return work
@@ -182,9 +182,9 @@ def new_connection(port, context=None):
         connection = (http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context) if context
                       else http.client.HTTPConnection("127.0.0.1", port, timeout=10))
         connection.request("GET", f"/{BUCKET}/none")
-        answer = connection.getresponse()
-        assert answer.status == 403, answer.status
-        answer.read()
+        response = connection.getresponse()
+        assert response.status == 403, response.status
+        response.read()
         connection.close()
     return work
 
@@ -196,10 +196,10 @@ def kept_connection(port):
     def work():
         connection.auto_open = connection.sock is None  # A new connection only after `Connection: close`.
         connection.request("GET", f"/{BUCKET}/none")
-        answer = connection.getresponse()
-        assert answer.status == 403
-        answer.read()
-        if answer.getheader("connection") == "close":
+        response = connection.getresponse()
+        assert response.status == 403
+        response.read()
+        if response.getheader("connection") == "close":
             connection.close()
     work.connection = connection
     return work
@@ -317,8 +317,8 @@ def request_as_another_user(path):
         os._exit(0)
     os.close(write)
     os.waitpid(child, 0)
-    with os.fdopen(read, "rb") as answer:
-        return answer.read()
+    with os.fdopen(read, "rb") as response:
+        return response.read()
 
 
 def private(binary, running, options):

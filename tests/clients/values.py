@@ -92,7 +92,7 @@ def form_of(client, key, body):
 def a_target_that_stores_another_byte(binary, running, options):
     """An honest ETag of something else is no success, on whatever path the bytes came; from an honest target it is."""
     for flips in (False, True):
-        with Careless(says=flipped if flips else None) as back, Careless() as source:
+        with Careless(respond_with=flipped if flips else None) as back, Careless() as source:
             targets = [f'[[target]]\nname = "{name}"\ndialect = "s3"\nendpoint = "http://127.0.0.1:{server.server_port}"\n'
                        f'region = "us-east-1"\naddressing = "path"\naccess_key = "{TARGET_KEY}"\n'
                        f'secret_key = "{TARGET_SECRET}"\n' for name, server in (("to", back), ("from", source))]
@@ -133,8 +133,8 @@ def checksums_at(target, proxy, back):
     s3.create_bucket(Bucket=BUCKET)
     for name, of in SUMS.items():
         field, value = f"Checksum{name}", of(HELLO)
-        told = s3.put_object(Bucket=BUCKET, Key=name, Body=HELLO, **{field: value})
-        assert told.get(field) == value, (name, told)
+        result = s3.put_object(Bucket=BUCKET, Key=name, Body=HELLO, **{field: value})
+        assert result.get(field) == value, (name, result)
         for client in (s3, straight):
             assert client.head_object(Bucket=BUCKET, Key=name, ChecksumMode="ENABLED").get(field) == value, name
         assert s3.get_object(Bucket=BUCKET, Key=name, ChecksumMode="ENABLED").get(field) == value, name
@@ -273,10 +273,10 @@ def metadata_in_every_encoding(binary, running, options):
         assert written["cos"].status_code == 200, written["cos"].text
         oss.put_object("oss", b"x", headers={"x-oss-meta-n": value.encode()})
         for name in ("s3", "cos", "oss"):
-            told = s3.head_object(Bucket=BUCKET, Key=name)["Metadata"]["n"]
+            result = s3.head_object(Bucket=BUCKET, Key=name)["Metadata"]["n"]
             read = "".join(part if isinstance(part, str) else part.decode(charset or "ascii")
-                           for part, charset in email.header.decode_header(told))
-            assert told.isascii() and read == value, (target, name, told)
+                           for part, charset in email.header.decode_header(result))
+            assert result.isascii() and read == value, (target, name, result)
             for raw in (cos_raw(port, "HEAD", name, caller=key).headers["x-cos-meta-n"],
                         oss.head_object(name).headers["x-oss-meta-n"]):
                 assert raw.encode("latin1") == value.encode(), (target, name, raw)
@@ -337,8 +337,8 @@ def between_equal_dialects(binary, running, options):
     rules = {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"], "AllowedHeaders": ["X-Amz-Meta-B"],
                             "ExposeHeaders": ["etag", "x-amz-meta-A"]}]}
     s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration=rules)
-    told = s3.get_bucket_cors(Bucket=BUCKET)["CORSRules"][0]
-    assert (told["ExposeHeaders"], told["AllowedHeaders"]) == (["etag", "x-amz-meta-A"], ["X-Amz-Meta-B"]), told
+    result = s3.get_bucket_cors(Bucket=BUCKET)["CORSRules"][0]
+    assert (result["ExposeHeaders"], result["AllowedHeaders"]) == (["etag", "x-amz-meta-A"], ["X-Amz-Meta-B"]), result
     fails(lambda: s3.put_object_lock_configuration(
         Bucket=BUCKET, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}), "InvalidBucketState")
     # What a COS caller does not say has its vendor's default.

@@ -133,10 +133,10 @@ def test_compose_names_what_is_there():
     assert sources[0]["url"] == "http://prometheus:9090"
 
 
-def answers(url):
+def is_available(url):
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return answer.status == 200
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return response.status == 200
     except OSError:
         return False
 
@@ -164,7 +164,7 @@ def test_compose_runs(binary, tmp_path):
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         running.started.append(servers.Process(child, data, ports[7]))
         probe = weed["healthcheck"]["test"][-1].replace(":8333", f":{ports[7]}")
-        servers.wait_for(lambda: answers(probe), 60, "SeaweedFS")
+        servers.wait_for(lambda: is_available(probe), 60, "SeaweedFS")
         os.environ.update(front["environment"])
         try:
             proxy = running.proxy(binary, text)

@@ -47,8 +47,8 @@ def scraped(binary):
         s3.create_bucket(Bucket="a-1250000000")
         s3.put_object(Bucket="a-1250000000", Key="k", Body=b"x")
         s3.copy_object(Bucket="a-1250000000", Key="l", CopySource="a-1250000000/k")
-        with urllib.request.urlopen(f"http://127.0.0.1:{front.admin}/metrics", timeout=10) as answer:
-            return answer.read().decode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{front.admin}/metrics", timeout=10) as response:
+            return response.read().decode()
 
 
 def test_documentation_has_every_metric():

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 from . import documents
 from .documents import Malformed, element, only
-from .server import Answer, Fault
+from .server import Response, VendorError
 
 GRANT_HEADERS = {"grant-read": "READ", "grant-write": "WRITE", "grant-read-acp": "READ_ACP", "grant-write-acp": "WRITE_ACP",
                  "grant-full-control": "FULL_CONTROL"}
@@ -42,14 +42,14 @@ class Access:
         word, grants = self.given_acl(request, "acl", self.bucket_acls)
         self.check_public_word(bucket, word, "bucket")
         bucket.acl, bucket.grants = word, grants
-        return Answer(200)
+        return Response(200)
 
     def op_object_acl(self, request):
         bucket = self.bucket(request)
         stored = self.found(bucket, request.key, request.param("versionId"))
-        answer = self.object_policy(bucket, stored)
-        answer.headers.update(self.version_header(stored))
-        return answer
+        response = self.object_policy(bucket, stored)
+        response.headers.update(self.version_header(stored))
+        return response
 
     def object_policy(self, bucket, stored):
         return self.policy(stored.acl, stored.grants)
@@ -60,7 +60,7 @@ class Access:
         word, grants = self.given_acl(request, self.acl_name, self.acls)
         self.check_public_word(bucket, word, "object")
         stored.acl, stored.grants = word, grants
-        return Answer(200, self.version_header(stored))
+        return Response(200, self.version_header(stored))
 
     def policy(self, word, grants):
         return self.document("AccessControlPolicy", f"<Owner>{self.acl_who()}</Owner>"
@@ -90,13 +90,13 @@ class Access:
         self.check_md5(request)
         word, grants = self.own(request, name), self.header_grants(request)
         if word and word not in words:
-            raise Fault(400, "InvalidArgument", f"{name}: {word}")
+            raise VendorError(400, "InvalidArgument", f"{name}: {word}")
         if request.body and (word or grants) and self.both_acls:
-            raise Fault(400, self.both_acls, "an ACL in the head and in the body")
+            raise VendorError(400, self.both_acls, "an ACL in the head and in the body")
         if word or grants:
             return word or "private", grants
         if not request.body or self.acl_words_only:
-            raise Fault(400, self.missing_acl, f"{self.prefix}{name}")
+            raise VendorError(400, self.missing_acl, f"{self.prefix}{name}")
         return "private", self.document_grants(request)
 
     missing_acl = "MissingSecurityHeader"
@@ -107,17 +107,17 @@ class Access:
             for item in filter(None, (text.strip() for text in self.own(request, name).split(","))):
                 match = re.fullmatch(r'(id|uri|uin)="([^"]+)"', item)
                 if not match:
-                    raise Fault(400, "InvalidArgument", f"Argument format not recognized: {item}")
+                    raise VendorError(400, "InvalidArgument", f"Argument format not recognized: {item}")
                 found.append((*self.grantee(match[1] == "uri", match[2]), permission))
         if found and self.own(request, "acl") and self.both_acls:
-            raise Fault(400, "InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
+            raise VendorError(400, "InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
         return found or None
 
     def grantee(self, group, who):
         if group and who not in (self.groups + "AllUsers", self.groups + "AuthenticatedUsers"):
-            raise Fault(400, "InvalidArgument", f"Invalid group uri: {who}")
+            raise VendorError(400, "InvalidArgument", f"Invalid group uri: {who}")
         if not group and not re.fullmatch(self.identity_form, who):
-            raise Fault(400, "InvalidArgument", f"Invalid id: {who}")
+            raise VendorError(400, "InvalidArgument", f"Invalid id: {who}")
         return "Group" if group else "CanonicalUser", who
 
     def document_grants(self, request):
@@ -127,19 +127,19 @@ class Access:
             kinds = [node.get(f"{{{XSI}}}type") for node in ElementTree.fromstring(request.body).iter()
                      if documents.local(node) == "Grantee"]
         except Malformed as error:
-            raise Fault(400, self.bad_acl, str(error)) from None
+            raise VendorError(400, self.bad_acl, str(error)) from None
         for grant, kind in zip(kept["AccessControlList"][0].get("Grant", []), kinds):
             uri = only(grant, "Grantee", "URI")
             made = self.grantee(uri is not None, uri or only(grant, "Grantee", "ID"))
             if kind not in (None, made[0]):
-                raise Fault(400, self.bad_acl, f"a grantee of type {kind}")
+                raise VendorError(400, self.bad_acl, f"a grantee of type {kind}")
             found.append((*made, only(grant, "Permission")))
         return found
 
     def check_public_word(self, bucket, word, what):
         """A bucket may refuse to become public."""
         if self.blocks_public(bucket) and word.startswith("public-"):
-            raise Fault(403, "AccessDenied", f"Put public {what} acl is not allowed")
+            raise VendorError(403, "AccessDenied", f"Put public {what} acl is not allowed")
 
     def blocks_public(self, bucket):
         return False
@@ -161,7 +161,7 @@ class Access:
                                        for group, permission in GROUP_GRANTS.get(holder.acl, [])]
         everybody = (self.groups + "AllUsers", *self.anyone)
         if not any(who in everybody and permission in (wanted, "FULL_CONTROL") for _, who, permission in grants):
-            raise Fault(403, "AccessDenied", "no credential in the head")
+            raise VendorError(403, "AccessDenied", "no credential in the head")
 
     # -- CORS
 
@@ -194,12 +194,12 @@ class Access:
     def op_options(self, request):
         method = request.headers.get("access-control-request-method")
         if not request.headers.get("origin") or not method:
-            raise Fault(400, "BadRequest", "Insufficient information. Origin request header needed.")
+            raise VendorError(400, "BadRequest", "Insufficient information. Origin request header needed.")
         text = request.headers.get("access-control-request-headers", "")
         asked = [name.strip().lower() for name in text.split(",") if name.strip()]
         found = self.cors_rule(request, method, asked)
         if not found:
-            raise Fault(403, "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the "
+            raise VendorError(403, "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the "
                         "evalution of Origin, request method / Access-Control-Request-Method or "
                         "Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
         headers = self.cors_headers(*found)
@@ -208,7 +208,7 @@ class Access:
             headers["Access-Control-Allow-Headers"] = ", ".join(asked)
         if only(found[1], "MaxAgeSeconds") is not None:
             headers["Access-Control-Max-Age"] = only(found[1], "MaxAgeSeconds")
-        return Answer(200, headers)
+        return Response(200, headers)
 
     def simple_cors(self, request):
         """What an ordinary request with an Origin gets; one that fits no rule gets nothing."""

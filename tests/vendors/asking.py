@@ -73,8 +73,8 @@ class Double:
         for name, value in head.items():
             connection.putheader(name, value)
         connection.endheaders(body)
-        answer = connection.getresponse()
-        return Reply(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
+        response = connection.getresponse()
+        return Response(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
 
     def tell(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.control, timeout=10)
@@ -91,7 +91,7 @@ class Double:
 
 
 @dataclass
-class Reply:
+class Response:
     status: int
     headers: dict
     body: bytes
@@ -120,8 +120,8 @@ def stop(child):
     child.stdout.close()
 
 
-def listed(reply):
-    root = ElementTree.fromstring(reply.body)
+def listed(response):
+    root = ElementTree.fromstring(response.body)
     rows = [(node.tag.rpartition("}")[2], node) for node in root]
     inner = {"Contents": "Key", "CommonPrefixes": "Prefix"}
     return [next(c.text for c in node if c.tag.rpartition("}")[2] == inner[tag]) for tag, node in rows if tag in inner]

@@ -15,7 +15,7 @@ from qcloud_cos import CosConfig, cos_auth
 
 from . import documents
 from .documents import element, only
-from .server import Answer, Fault, main
+from .server import Response, VendorError, main
 from .settings import Setting
 from .text import iso
 from .vendor import OF_OBJECTS, Vendor
@@ -73,7 +73,7 @@ class Cos(Vendor):
     owner, groups = "1250000000", "http://cam.qcloud.com/groups/global/"
     acl_owner, anyone = "qcs::cam::uin/100000000001:uin/100000000001", ("qcs::cam::anyone:anyone",)
     identity_form = r"qcs::cam::(uin/\d+:uin/\d+|anyone:anyone)|\d+"
-    settings, put_tagging, tells_null, unversioned = SETTINGS, 204, False, ""
+    settings, put_tagging, returns_null, unversioned = SETTINGS, 204, False, ""
     of_objects = {**OF_OBJECTS, "append": {"POST": "append"}, "retention": {"GET": "retention", "PUT": "put_retention"}}
     missing_md5 = "MissingContentMD5"
     deleted_order = ("Key", "DeleteMarker", "DeleteMarkerVersionId", "VersionId")
@@ -145,7 +145,7 @@ class Cos(Vendor):
         return rf"^(.+\.)?cos\.{re.escape(self.region)}\."
 
     def refuse_path_style(self):
-        raise Fault(403, "PathStyleDomainForbidden")
+        raise VendorError(403, "PathStyleDomainForbidden")
 
     def verify(self, request):
         """2.3, 2.4, and everything with meaning has to be signed."""
@@ -153,20 +153,20 @@ class Cos(Vendor):
         wanted = ("q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list", "q-signature")
         times = re.fullmatch(r"(\d+);(\d+)", fields.get("q-sign-time", ""))
         if set(fields) != set(wanted) or fields["q-sign-algorithm"] != "sha1" or not times:
-            raise Fault(403, "AccessDenied", "malformed Authorization")
+            raise VendorError(403, "AccessDenied", "malformed Authorization")
         if fields["q-ak"] != self.key_id:
-            raise Fault(403, "InvalidAccessKeyId")
+            raise VendorError(403, "InvalidAccessKeyId")
         start, end = int(times[1]), int(times[2])
         if start > time.time() + 900:
-            raise Fault(403, "RequestTimeTooSkewed")
+            raise VendorError(403, "RequestTimeTooSkewed")
         if time.time() > end or start >= end:
-            raise Fault(403, "AccessDenied", "Request has expired")
+            raise VendorError(403, "AccessDenied", "Request has expired")
         names = [name for name in unquote(fields["q-header-list"]).split(";") if name]
         params = [name for name in unquote(fields["q-url-param-list"]).split(";") if name]
         unsigned = [n for n in request.headers if (n == "host" or n.startswith("x-cos-") or n == "range") and n not in names]
         unsigned += [n for n, _ in request.query if n.lower() not in params]
         if unsigned:
-            raise Fault(403, "AccessDenied", f"Strict signature missing: {unsigned}")
+            raise VendorError(403, "AccessDenied", f"Strict signature missing: {unsigned}")
         headers = {name: request.headers.get(name, "") for name in names}
         query = {name: value for name, value in request.query if name.lower() in params}
         # The vendor's SDK signs the host without its port.
@@ -174,7 +174,7 @@ class Cos(Vendor):
         tried = [{**headers, "host": host} if "host" in headers else headers for host in hosts]
         signed = [self.sdk_signature(request, one, query, start, end) for one in tried]
         if request.headers["authorization"] not in signed:
-            raise Fault(403, "SignatureDoesNotMatch")
+            raise VendorError(403, "SignatureDoesNotMatch")
 
     def sdk_signature(self, request, headers, query, start, end):
         config = CosConfig(Region=self.region, SecretId=self.key_id, SecretKey=self.secret, Scheme="http")
@@ -195,10 +195,10 @@ class Cos(Vendor):
         path, version = self.split_version(self.own(request, "copy-source"))
         match = re.fullmatch(r"(?:([^/]+)\.cos\.([^./]+)\.[^/]+|/([^/]+))/(.+)", path, re.DOTALL)
         if not match:
-            raise Fault(400, "InvalidCopySource", path)
+            raise VendorError(400, "InvalidCopySource", path)
         host_bucket, region, path_bucket, key = match.groups()
         if region and region != self.region:
-            raise Fault(404, "NoSuchBucket", path)
+            raise VendorError(404, "NoSuchBucket", path)
         return host_bucket or path_bucket, unquote(key), version
 
     def bucket_page(self, rows, page):
@@ -211,29 +211,29 @@ class Cos(Vendor):
         return f"<Bucket>{fields}{element('CreationDate', iso(bucket.created, 'Z'))}{element('BucketType', 'cos')}</Bucket>"
 
     def op_list(self, request):
-        answer = super().op_list(request)
-        answer.headers["x-cos-bucket-region"] = self.region
-        return answer
+        response = super().op_list(request)
+        response.headers["x-cos-bucket-region"] = self.region
+        return response
 
     def check_listing(self, request):
         super().check_listing(request)
         if len(request.param("delimiter") or "") > 1:
-            raise Fault(400, "InvalidDelimiter", request.param("delimiter"))
+            raise VendorError(400, "InvalidDelimiter", request.param("delimiter"))
 
     def op_complete(self, request):
         """3.6: here the version "null" is told."""
-        answer = super().op_complete(request)
+        response = super().op_complete(request)
         if self.bucket(request).versioning == "Suspended":
-            answer.headers["x-cos-version-id"] = "null"
-        return answer
+            response.headers["x-cos-version-id"] = "null"
+        return response
 
     def form_signature(self, fields):
         """2.10: of the policy before its Base64."""
         times = re.fullmatch(r"(\d+);(\d+)", fields["q-key-time"])
         if fields["q-sign-algorithm"] != "sha1" or not times:
-            raise Fault(403, "AccessDenied", "malformed signature fields")
+            raise VendorError(403, "AccessDenied", "malformed signature fields")
         if not int(times[1]) - 900 <= time.time() <= int(times[2]):
-            raise Fault(403, "AccessDenied", "Request has expired")
+            raise VendorError(403, "AccessDenied", "Request has expired")
         key = hmac.new(self.secret.encode(), fields["q-key-time"].encode(), hashlib.sha1).hexdigest()
         digest = hashlib.sha1(base64.b64decode(fields["policy"])).hexdigest()
         return fields["q-ak"], fields["q-signature"], hmac.new(key.encode(), digest.encode(), hashlib.sha1).hexdigest()
@@ -250,7 +250,7 @@ class Cos(Vendor):
         empty = rb"(<\?[^>]*>)?\s*(<RefererConfiguration\s*/>|<RefererConfiguration>\s*</RefererConfiguration>)?"
         if place[0] == "referer" and re.fullmatch(empty, request.body.strip()):
             bucket.settings.pop(place, None)
-            return Answer(200)
+            return Response(200)
         return super().put_setting(request, bucket, place, setting)
 
     def renamed(self, fields):
@@ -267,9 +267,9 @@ class Cos(Vendor):
         """3.6: what is inherited is told as such, with what it comes to."""
         if stored.acl != "default" or stored.grants:
             return super().object_policy(bucket, stored)
-        answer = self.policy(bucket.acl, bucket.grants)
-        answer.headers["x-cos-acl"] = "default"
-        return answer
+        response = self.policy(bucket.acl, bucket.grants)
+        response.headers["x-cos-acl"] = "default"
+        return response
 
     def default_encryption(self, bucket):
         found = only(bucket.settings.get(("encryption", ""), {}), "Rule", "ApplyServerSideEncryptionByDefault")
@@ -285,12 +285,12 @@ class Cos(Vendor):
         positive = given["if-match"] or given["if-unmodified-since"]
         negative = given["if-none-match"] or given["if-modified-since"]
         if positive and negative:
-            raise Fault(400, "InvalidArgument", "conditions conflict")
+            raise VendorError(400, "InvalidArgument", "conditions conflict")
 
     def onto_itself(self, request, replace, replace_tags):
         """4.4"""
         if not (replace or replace_tags):
-            raise Fault(400, "InvalidRequest", "copy onto itself")
+            raise VendorError(400, "InvalidRequest", "copy onto itself")
         return replace
 
     def copy_result(self, root, made, headers):

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from . import documents
 from .documents import element, only
-from .server import Answer, Fault
+from .server import Response, VendorError
 from .store import Object, md5
 from .text import http_date, iso, timestamp
 
@@ -50,13 +50,13 @@ class Extras:
     def op_delete_many(self, request):
         bucket = self.bucket(request)
         if "content-md5" not in request.headers:
-            raise Fault(400, self.missing_md5, "Missing required header for this request: Content-MD5")
+            raise VendorError(400, self.missing_md5, "Missing required header for this request: Content-MD5")
         kept = self.body_of(request, DELETE)
         if len(kept["Object"]) > 1000:
-            raise Fault(400, "MalformedXML", "more than 1000 keys")
+            raise VendorError(400, "MalformedXML", "more than 1000 keys")
         for row in kept["Object"]:
             if not only(row, "Key") or not re.fullmatch(r"[\w.-]*", only(row, "VersionId") or ""):
-                raise Fault(400, "InvalidArgument", "Invalid version id specified" if only(row, "Key") else "an empty key")
+                raise VendorError(400, "InvalidArgument", "Invalid version id specified" if only(row, "Key") else "an empty key")
         quiet = only(kept, "Quiet") == "true"
         return self.delete_result(request, self.deleted(request, bucket, kept["Object"], quiet), quiet)
 
@@ -71,19 +71,19 @@ class Extras:
                       "VersionId": element("VersionId", version) if version else ""}
             try:
                 self.check_locked(request, bucket, key, version)
-            except Fault as error:
+            except VendorError as error:
                 children += self.delete_error(fields, error)
                 continue
-            told, marker = bucket.delete(key, version)
+            result, marker = bucket.delete(key, version)
             if marker:
                 fields["DeleteMarker"] = element("DeleteMarker", "true")
-                fields["DeleteMarkerVersionId"] = element("DeleteMarkerVersionId", told)
+                fields["DeleteMarkerVersionId"] = element("DeleteMarkerVersionId", result)
             children += "" if quiet else f"<Deleted>{self.ordered(self.deleted_order, fields)}</Deleted>"
         return children
 
     def delete_error(self, fields, error):
-        told = element("Code", error.code) + element("Message", error.message or self.messages.get(error.code, error.code))
-        return f"<Error>{fields['Key']}{fields['VersionId']}{told}</Error>"
+        result = element("Code", error.code) + element("Message", error.message or self.messages.get(error.code, error.code))
+        return f"<Error>{fields['Key']}{fields['VersionId']}{result}</Error>"
 
     # -- tags
 
@@ -92,15 +92,15 @@ class Extras:
 
     def check_tags(self, pairs, limits, repeated="InvalidTag"):
         if len(pairs) > limits.count:
-            raise Fault(400, limits.code, f"tags cannot be greater than {limits.count}")
+            raise VendorError(400, limits.code, f"tags cannot be greater than {limits.count}")
         if len({key for key, _ in pairs}) != len(pairs):
-            raise Fault(400, repeated, "Cannot provide multiple Tags with the same key")
+            raise VendorError(400, repeated, "Cannot provide multiple Tags with the same key")
         for key, value in pairs:
             sizes = [len(text.encode() if self.tag_bytes else text) for text in (key, value)]
             if not 1 <= sizes[0] <= limits.key or not re.fullmatch(self.tag_form, key):
-                raise Fault(400, "InvalidTag", "The TagKey you have provided is invalid")
+                raise VendorError(400, "InvalidTag", "The TagKey you have provided is invalid")
             if sizes[1] > limits.value or not re.fullmatch(self.tag_form, value):
-                raise Fault(400, "InvalidTag", "The TagValue you have provided is invalid")
+                raise VendorError(400, "InvalidTag", "The TagValue you have provided is invalid")
 
     def header_tags(self, request):
         text = self.own(request, "tagging")
@@ -118,12 +118,12 @@ class Extras:
         pairs = self.pairs(self.body_of(request, TAGGING))
         self.check_tags(pairs, self.object_tags)
         stored.tags = urlencode(pairs, quote_via=quote)
-        return Answer(self.put_tagging, self.version_header(stored))
+        return Response(self.put_tagging, self.version_header(stored))
 
     def op_delete_tagging(self, request):
         stored = self.found(self.bucket(request), request.key, request.param("versionId"))
         stored.tags = ""
-        return Answer(204, self.version_header(stored))
+        return Response(204, self.version_header(stored))
 
     # -- archived objects
 
@@ -138,25 +138,25 @@ class Extras:
 
     def check_restored(self, stored):
         if stored.storage_class in self.archives and not self.restore_state(stored).startswith('ongoing-request="false"'):
-            raise Fault(403, "InvalidObjectState", "The operation is not valid for the object's state.",
+            raise VendorError(403, "InvalidObjectState", "The operation is not valid for the object's state.",
                         {self.prefix + "storage-class": stored.storage_class})
 
     def op_restore(self, request):
         stored = self.found(self.bucket(request), request.key, request.param("versionId"))
         kept = self.restore_request(request, stored)
         if stored.storage_class not in self.archives:
-            raise Fault(*self.unrestorable, "not of an archive class")
+            raise VendorError(*self.unrestorable, "not of an archive class")
         state = self.restore_state(stored)
         if state == 'ongoing-request="true"':
-            raise Fault(409, "RestoreAlreadyInProgress", "The restore operation is in progress.")
+            raise VendorError(409, "RestoreAlreadyInProgress", "The restore operation is in progress.")
         days = int(only(kept, "Days") or 1)
         if days < 1:
-            raise Fault(400, "InvalidArgument", "Days")
+            raise VendorError(400, "InvalidArgument", "Days")
         # One that is there already is only kept longer.
         ready = stored.restored[0] if state else time.time() + self.restore_seconds
         stored.restored = ready, ready + days * 86400
         headers = {**self.version_header(stored), **self.restore_headers(stored, kept)}
-        return Answer(self.restored_again if state else 202, headers)
+        return Response(self.restored_again if state else 202, headers)
 
     def restore_request(self, request, stored):
         return self.body_of(request, self.restore_shape)
@@ -171,13 +171,13 @@ class Extras:
         self.check_md5(request)
         stored, text = bucket.current(request.key), request.param("position")
         if not text:
-            raise Fault(400, self.no_position, "Missing Some Required Arguments.")
+            raise VendorError(400, self.no_position, "Missing Some Required Arguments.")
         position = self.number_of(request, "position", 0)
         if stored and not stored.appendable:
-            raise Fault(409, "ObjectNotAppendable", "The object is not appendable.")
+            raise VendorError(409, "ObjectNotAppendable", "The object is not appendable.")
         length = len(stored.data) if stored else 0
         if position != length:
-            raise Fault(*self.bad_position, "Position is not equal to file length.", self.position_header(length))
+            raise VendorError(*self.bad_position, "Position is not equal to file length.", self.position_header(length))
         if stored:
             self.check_locked(request, bucket, request.key, stored.version or "null")
         else:
@@ -187,8 +187,8 @@ class Extras:
         stored.data += request.body
         # Documented as opaque: not the digest of the data.
         stored.etag, stored.modified = md5(b"appended " + stored.data), int(time.time())
-        headers = {**self.told(stored, new=True), **self.position_header(len(stored.data))}
-        return Answer(200, {**headers, **self.append_headers(request)})
+        headers = {**self.object_headers(stored, new=True), **self.position_header(len(stored.data))}
+        return Response(200, {**headers, **self.append_headers(request)})
 
     no_position = "InvalidArgument"
 
@@ -208,7 +208,7 @@ class Extras:
         until = timestamp(stored.retention.get("RetainUntilDate", "")) or 0
         bypass = self.own(request, "bypass-governance-retention") == "true" and stored.retention.get("Mode") == "GOVERNANCE"
         if stored.legal_hold == "ON" or (until > time.time() and not bypass):
-            raise Fault(*self.locked)
+            raise VendorError(*self.locked)
 
     def default_retention(self, bucket):
         rule = only(bucket.settings.get((self.lock_setting, ""), {}), "Rule", "DefaultRetention") or {}
@@ -227,7 +227,7 @@ class Extras:
     def op_retention(self, request):
         stored = self.found(self.bucket(request), request.key, request.param("versionId"))
         if not stored.retention:
-            raise Fault(404, "NoSuchObjectLockConfiguration")
+            raise VendorError(404, "NoSuchObjectLockConfiguration")
         kept = {name: [value] for name, value in stored.retention.items()}
         return self.document("Retention", documents.written(kept, self.retention_shape))
 
@@ -236,15 +236,15 @@ class Extras:
         stored = self.found(bucket, request.key, request.param("versionId"))
         kept = self.body_of(request, self.retention_shape)
         if not self.lock_enabled(bucket):
-            raise Fault(*self.no_lock)
+            raise VendorError(*self.no_lock)
         new = {name: values[0] for name, values in kept.items()}
         until, old = timestamp(new["RetainUntilDate"]), timestamp(stored.retention.get("RetainUntilDate", "")) or 0
         if until is None or until <= time.time():
-            raise Fault(*self.bad_until, "The retain until date must be in the future!")
+            raise VendorError(*self.bad_until, "The retain until date must be in the future!")
         if until < old and not (stored.retention.get("Mode") == "GOVERNANCE"
                                 and self.own(request, "bypass-governance-retention") == "true"):
-            raise Fault(*self.bad_until, "a retention can only become longer")
+            raise VendorError(*self.bad_until, "a retention can only become longer")
         stored.retention = new
-        return Answer(200, self.version_header(stored))
+        return Response(200, self.version_header(stored))
 
     no_lock = (400, "InvalidRequest", "Bucket is missing Object Lock Configuration")

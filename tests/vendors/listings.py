@@ -4,7 +4,7 @@ import base64
 from urllib.parse import quote
 
 from .documents import element
-from .server import Fault
+from .server import VendorError
 from .text import iso
 
 
@@ -15,7 +15,7 @@ class Listings:
     prefixes_first = False
     echoes_delimiter = False  # in the listings of versions and uploads, an empty one too
     unversioned = "null"  # what a listing calls the version of an object in a bucket that never had any
-    told_next = "truncated"  # when a listing of uploads tells the next markers: also "filled", "always"
+    next_markers = "truncated"  # when a listing of uploads tells the next markers: also "filled", "always"
     upload_encoding = "EncodingType"
     upload_owners = True
     pairs_markers = False  # no marker of a version without one of a key
@@ -53,7 +53,7 @@ class Listings:
 
     def check_listing(self, request):
         if request.param("encoding-type") not in (None, "", "url"):
-            raise Fault(400, "InvalidArgument", "Invalid Encoding Method specified in Request")
+            raise VendorError(400, "InvalidArgument", "Invalid Encoding Method specified in Request")
 
     def encoded(self, request, text):
         return quote(text, safe="/") if request.param("encoding-type") == "url" else text
@@ -68,7 +68,7 @@ class Listings:
         try:
             return base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True).decode()
         except ValueError:
-            raise Fault(400, "InvalidArgument", "The continuation token provided is incorrect") from None
+            raise VendorError(400, "InvalidArgument", "The continuation token provided is incorrect") from None
 
     def owned(self):
         return f"<Owner>{element('ID', self.owner)}{element('DisplayName', self.owner)}</Owner>"
@@ -105,7 +105,7 @@ class Listings:
         bucket = self.bucket(request)
         second = request.param("list-type") == "2"
         if second and not self.second_listing:
-            raise Fault(501, "NotImplemented", "list-type=2")
+            raise VendorError(501, "NotImplemented", "list-type=2")
         self.check_listing(request)
         token = request.param("continuation-token") if second else None
         after = request.param("start-after" if second else "marker") or ""
@@ -131,8 +131,8 @@ class Listings:
             children += element("StartAfter", encode(after)) if after else ""
         else:
             children += element("Marker", encode(request.param("marker") or ""))
-            told = truncated and (self.always_next or request.param("delimiter"))
-            children += element("NextMarker", encode(last)) if told else ""
+            result = truncated and (self.always_next or request.param("delimiter"))
+            children += element("NextMarker", encode(last)) if result else ""
         groups = self.groups_of(request, prefixes)
         children += groups if self.prefixes_first else ""
         unowned = second and request.param("fetch-owner") != "true"
@@ -149,7 +149,7 @@ class Listings:
         self.check_listing(request)
         key_marker, version_marker = request.param("key-marker") or "", request.param("version-id-marker") or ""
         if version_marker and not key_marker and self.pairs_markers:
-            raise Fault(400, "InvalidArgument", "A version-id marker cannot be specified without a key marker.")
+            raise VendorError(400, "InvalidArgument", "A version-id marker cannot be specified without a key marker.")
         size = min(self.number_of(request, "max-keys", self.page), 1000)
         entries = self.after_version(bucket, key_marker, version_marker)
         rows, prefixes, truncated, (last, row) = self.paged(entries, request, key_marker.encode(), size)
@@ -207,7 +207,7 @@ class Listings:
         entries = [entry for entry in entries if not key_marker or entry[0].encode() > place[0]
                    or (id_marker and entry[0] == key_marker and entry[1][0] > id_marker)]
         rows, prefixes, truncated, (last, what) = self.paged(entries, request, key_marker.encode(), size)
-        tells = truncated or self.told_next == "always" or (self.told_next == "filled" and bool(last))
+        tells = truncated or self.next_markers == "always" or (self.next_markers == "filled" and bool(last))
         encoding = element(self.upload_encoding, "url") if request.param("encoding-type") == "url" else ""
         fields = {
             "Bucket": element("Bucket", bucket.name), "EncodingType": encoding,

@@ -19,7 +19,7 @@ from oss2.credentials import StaticCredentialsProvider
 from . import documents
 from .documents import element, only
 from .extras import TagLimits
-from .server import Answer, Fault, main
+from .server import Response, VendorError, main
 from .settings import Setting
 from .store import crc64, md5
 from .text import http_date, iso, timestamp
@@ -96,7 +96,7 @@ class Oss(Worm, Vendor):
     name, prefix, server, request_id = "oss", "x-oss-", "AliyunOSS", "x-oss-request-id"
     foreign = ("x-amz-", "x-cos-")
     query_credentials = ("signature", "x-oss-signature", "ossaccesskeyid")
-    settings, unknown_status, page, echoes_delimiter, told_next = SETTINGS, 400, 100, True, "always"
+    settings, unknown_status, page, echoes_delimiter, next_markers = SETTINGS, 400, 100, True, "always"
     buckets_usual, buckets_most, buckets_by_prefix = 100, 1000, True
     of_buckets = {**OF_BUCKETS, "bucketInfo": {"GET": "info"}, "stat": {"GET": "stat"},
                   "policyStatus": {"GET": "policy_status"},
@@ -175,7 +175,7 @@ class Oss(Worm, Vendor):
         elif line.startswith("OSS4-HMAC-SHA256"):
             self.verify_fourth(request, line)
         else:
-            raise Fault(400, "InvalidArgument", "Unsupported Authorization Type")
+            raise VendorError(400, "InvalidArgument", "Unsupported Authorization Type")
 
     def oss_request(self, request):
         return SimpleNamespace(
@@ -186,18 +186,18 @@ class Oss(Worm, Vendor):
         """2.2"""
         key_id, _, signature = line[4:].partition(":")
         if key_id != self.key_id:
-            raise Fault(403, "InvalidAccessKeyId")
+            raise VendorError(403, "InvalidAccessKeyId")
         date = request.headers.get("x-oss-date") or request.headers.get("date", "")
         at = timestamp(date)
         if at is None:
-            raise Fault(403, "AccessDenied", "OSS authentication requires a valid Date.")
+            raise VendorError(403, "AccessDenied", "OSS authentication requires a valid Date.")
         if abs(at - time.time()) > 900:
-            raise Fault(403, "RequestTimeTooSkewed")
+            raise VendorError(403, "RequestTimeTooSkewed")
         auth = oss2.Auth(self.key_id, self.secret)
         make = auth._ProviderAuth__make_signature
         found = make(self.oss_request(request), request.bucket, request.key, auth.credentials_provider.get_credentials())
         if found != signature:
-            raise Fault(403, "SignatureDoesNotMatch")
+            raise VendorError(403, "SignatureDoesNotMatch")
 
     def verify_fourth(self, request, line):
         """2.5"""
@@ -205,17 +205,17 @@ class Oss(Worm, Vendor):
         scope = items.get("Credential", "").rsplit("/", 4)
         stamp = request.headers.get("x-oss-date", "")
         if len(scope) != 5 or not items.get("Signature") or not re.fullmatch(r"\d{8}T\d{6}Z", stamp):
-            raise Fault(400, "InvalidArgument", "Authorization header is invalid.")
+            raise VendorError(400, "InvalidArgument", "Authorization header is invalid.")
         key_id, day, region, product, end = scope
         if key_id != self.key_id:
-            raise Fault(403, "InvalidAccessKeyId")
+            raise VendorError(403, "InvalidAccessKeyId")
         if region != self.region:
-            raise Fault(400, "InvalidArgument", "Invalid signing region in Authorization header.")
+            raise VendorError(400, "InvalidArgument", "Invalid signing region in Authorization header.")
         if (product, end) != ("oss", "aliyun_v4_request") or day != stamp[:8]:
-            raise Fault(400, "InvalidArgument", "Invalid signing product or date in Authorization header.")
+            raise VendorError(400, "InvalidArgument", "Invalid signing product or date in Authorization header.")
         at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc).timestamp()
         if abs(at - time.time()) > 900:
-            raise Fault(403, "RequestTimeTooSkewed")
+            raise VendorError(403, "RequestTimeTooSkewed")
         additional = [name for name in items.get("AdditionalHeaders", "").split(";") if name]
         auth = oss2.ProviderAuthV4(StaticCredentialsProvider(self.key_id, self.secret))
         make = auth._ProviderAuthV4__make_signature
@@ -223,7 +223,7 @@ class Oss(Worm, Vendor):
         with _signing:
             found = make(self.oss_request(request), request.bucket, request.key, additional, credentials, stamp)
         if found != items["Signature"]:
-            raise Fault(403, "SignatureDoesNotMatch")
+            raise VendorError(403, "SignatureDoesNotMatch")
 
     def needed_fields(self, fields):
         return self.v4_fields if "x-oss-signature-version" in fields else self.v1_fields
@@ -238,7 +238,7 @@ class Oss(Worm, Vendor):
         stamp = fields["x-oss-date"]
         if fields["x-oss-signature-version"] != "OSS4-HMAC-SHA256" or scope != [
                 stamp[:8], self.region, "oss", "aliyun_v4_request"]:
-            raise Fault(400, "InvalidArgument", "x-oss-credential")
+            raise VendorError(400, "InvalidArgument", "x-oss-credential")
         auth = oss2.ProviderAuthV4(StaticCredentialsProvider(self.key_id, self.secret))
         asked = SimpleNamespace(region=self.region, product="oss", cloudbox_id=None)
         key = auth._ProviderAuthV4__get_signing_key(asked, auth.credentials_provider.get_credentials(), stamp)
@@ -268,12 +268,12 @@ class Oss(Worm, Vendor):
     def new_upload_id(self):
         return secrets.token_hex(16).upper()
 
-    def common_headers(self, answer):
-        return {**super().common_headers(answer), "x-oss-server-time": "1"}
+    def common_headers(self, response):
+        return {**super().common_headers(response), "x-oss-server-time": "1"}
 
     def op_bucket_create(self, request):
         if request.bucket in self.store.buckets:
-            return Answer(200)  # (unverified)
+            return Response(200)  # (unverified)
         return super().op_bucket_create(request)
 
     def op_location(self, request):
@@ -295,7 +295,7 @@ class Oss(Worm, Vendor):
     def number_of(self, request, name, default):
         number = super().number_of(request, name, default)
         if name.startswith("max-") and number > 1000:
-            raise Fault(400, "InvalidArgument", f"{name}: {number}")
+            raise VendorError(400, "InvalidArgument", f"{name}: {number}")
         return number
 
     def listed_part(self, part):
@@ -317,17 +317,17 @@ class Oss(Worm, Vendor):
     def encoded(self, request, text):
         return quote(text, safe="") if request.param("encoding-type") == "url" else text
 
-    def told_class(self, stored):
+    def class_header(self, stored):
         return {"x-oss-storage-class": stored.storage_class or "Standard",
                 "x-oss-object-type": self.kind(stored)}
 
     def appended_headers(self, stored):
         return self.position_header(len(stored.data))
 
-    def told(self, stored, new=False):
+    def object_headers(self, stored, new=False):
         digest = {} if self.kind(stored) != "Normal" or not stored.etag else {
             "Content-MD5": base64.b64encode(bytes.fromhex(stored.etag)).decode()}
-        return {**super().told(stored, new), **digest, **({} if new else self.told_locks(stored))}
+        return {**super().object_headers(stored, new), **digest, **({} if new else self.lock_headers(stored))}
 
     def grant_list(self, word, grants):
         """3.4"""
@@ -335,7 +335,7 @@ class Oss(Worm, Vendor):
 
     def delete_result(self, request, children, quiet):
         """3.5: quiet is an empty body."""
-        return Answer(200) if quiet else super().delete_result(request, children, quiet)
+        return Response(200) if quiet else super().delete_result(request, children, quiet)
 
     def delete_error(self, fields, error):
         """3.5: what failed is left out."""
@@ -346,7 +346,7 @@ class Oss(Worm, Vendor):
         if place[0] == "tagging" and request.param("tagging") and place in bucket.settings:
             gone, kept = request.param("tagging").split(","), only(bucket.settings[place], "TagSet")
             kept["Tag"] = [tag for tag in kept.get("Tag", []) if only(tag, "Key") not in gone]
-            return Answer(204)
+            return Response(204)
         return super().delete_setting(request, bucket, place)
 
     def blocks_public(self, bucket):
@@ -388,25 +388,25 @@ class Oss(Worm, Vendor):
         """3.7"""
         bucket = self.bucket(request)
         rows = [row for rows in bucket.objects.values() for row in rows]
-        told = {"Storage": sum(len(row.data) for row in rows), "ObjectCount": sum(not row.marker for row in rows),
+        result = {"Storage": sum(len(row.data) for row in rows), "ObjectCount": sum(not row.marker for row in rows),
                 "MultipartUploadCount": len(bucket.uploads), "LiveChannelCount": 0,
                 "LastModifiedTime": max([row.modified for row in rows], default=bucket.created)}
         for name, word in (("Standard", "Standard"), ("InfrequentAccess", "IA"), ("Archive", "Archive"),
                            ("ColdArchive", "ColdArchive"), ("DeepColdArchive", "DeepColdArchive")):
             own = [len(row.data) for row in rows if row.storage_class == word and not row.marker]
-            told[name + "Storage"] = sum(own)
+            result[name + "Storage"] = sum(own)
             if word != "Standard":
-                told[name + "RealStorage"] = sum(own)
-            told[name + "ObjectCount"] = len(own)
-        told["MultipartPartCount"] = sum(len(upload.parts) for upload in bucket.uploads.values())
-        told["DeleteMarkerCount"] = sum(row.marker for row in rows)
-        return self.document("BucketStat", "".join(element(name, value) for name, value in told.items()))
+                result[name + "RealStorage"] = sum(own)
+            result[name + "ObjectCount"] = len(own)
+        result["MultipartPartCount"] = sum(len(upload.parts) for upload in bucket.uploads.values())
+        result["DeleteMarkerCount"] = sum(row.marker for row in rows)
+        return self.document("BucketStat", "".join(element(name, value) for name, value in result.items()))
 
     def op_policy_status(self, request):
         """3.7: whether anybody may do something."""
         policy = self.bucket(request).settings.get(("policy", ""))
         if not policy:
-            raise Fault(404, "NoSuchBucketPolicy")
+            raise VendorError(404, "NoSuchBucketPolicy")
         public = any("*" in row.get("Principal", []) for row in json.loads(policy)["Statement"] if row["Effect"] == "Allow")
         return self.document("PolicyStatus", element("IsPublic", str(public).lower()))
 
@@ -415,7 +415,7 @@ class Oss(Worm, Vendor):
         stored = self.found(self.bucket(request), request.key, request.param("versionId"))
         headers = {"ETag": self.quoted(stored.etag), "Last-Modified": http_date(stored.modified),
                    "x-oss-hash-crc64ecma": stored.crc64(), "Content-Length": str(len(stored.data))}
-        return Answer(200, headers | self.version_header(stored))
+        return Response(200, headers | self.version_header(stored))
 
     def restore_request(self, request, stored):
         """3.4: a body is for the cold classes, and tiers are theirs only."""
@@ -424,9 +424,9 @@ class Oss(Worm, Vendor):
         kept = super().restore_request(request, stored)
         tier = only(kept, "JobParameters", "Tier")
         if tier is not None and stored.storage_class == "Archive":
-            raise Fault(400, "MalformedXML", "JobParameters of an Archive object")
+            raise VendorError(400, "MalformedXML", "JobParameters of an Archive object")
         if tier is not None and tier not in ("Expedited", "Standard", "Bulk"):
-            raise Fault(400, "InvalidArgument", f"Tier: {tier}")
+            raise VendorError(400, "InvalidArgument", f"Tier: {tier}")
         return kept
 
     def restore_headers(self, stored, kept):
@@ -438,17 +438,17 @@ class Oss(Worm, Vendor):
         words = ("mode", "retain-until-date", "legal-hold")
         mode, until, hold = (self.own(request, "object-worm-" + word) for word in words)
         if (mode or until or hold) and not self.lock_enabled(bucket):
-            raise Fault(*self.no_lock)
+            raise VendorError(*self.no_lock)
         future = not until or (timestamp(until) or 0) > time.time()
         if (not mode) != (not until) or mode not in ("", "GOVERNANCE", "COMPLIANCE") or hold not in ("", "ON", "OFF") or not future:
-            raise Fault(400, "InvalidArgument", "x-oss-object-worm")
+            raise VendorError(400, "InvalidArgument", "x-oss-object-worm")
         own = {"Mode": mode, "RetainUntilDate": until} if mode else self.default_retention(bucket)
         return own, hold
 
-    def told_locks(self, stored):
-        told = {"mode": stored.retention.get("Mode"), "retain-until-date": stored.retention.get("RetainUntilDate"),
+    def lock_headers(self, stored):
+        result = {"mode": stored.retention.get("Mode"), "retain-until-date": stored.retention.get("RetainUntilDate"),
                 "legal-hold": stored.legal_hold}
-        return {"x-oss-object-worm-" + name: value for name, value in told.items() if value}
+        return {"x-oss-object-worm-" + name: value for name, value in result.items() if value}
 
     def op_legal_hold(self, request):
         stored = self.found(self.bucket(request), request.key, request.param("versionId"))
@@ -457,20 +457,20 @@ class Oss(Worm, Vendor):
     def op_put_legal_hold(self, request):
         stored = self.found(self.bucket(request), request.key, request.param("versionId"))
         stored.legal_hold = only(self.body_of(request, self.hold_shape), "Status")
-        return Answer(200, self.version_header(stored))
+        return Response(200, self.version_header(stored))
 
     def check_md5(self, request):
         """5.7: a digest of the whole body of another kind."""
         super().check_md5(request)
         sent = self.own(request, "hash-crc64ecma")
         if sent and sent != crc64(request.body):
-            raise Fault(400, "InvalidCRC64")
+            raise VendorError(400, "InvalidCRC64")
 
     def refuse_plain_conditions(self, request):
         """3.3: not on writes."""
         for name in CONDITIONS:
             if name in request.headers:
-                raise Fault(400, "NotImplemented", f"A header you provided implies what is not implemented: {name}")
+                raise VendorError(400, "NotImplemented", f"A header you provided implies what is not implemented: {name}")
 
     def op_put(self, request):
         self.refuse_plain_conditions(request)
@@ -489,7 +489,7 @@ class Oss(Worm, Vendor):
         if self.own(request, "complete-all") != "yes":
             return super().listed_parts(request, upload)
         if request.body:
-            raise Fault(400, "InvalidArgument", "Should not speficy both complete all header and http body.")
+            raise VendorError(400, "InvalidArgument", "Should not speficy both complete all header and http body.")
         return [(number, part.etag) for number, part in sorted(upload.parts.items())]
 
     def source_headers(self, bucket, stored, new):
@@ -506,11 +506,11 @@ class Oss(Worm, Vendor):
         """4.1: the leading slash is required; a raw plus is a space."""
         value = self.own(request, "copy-source")
         if not value.startswith("/"):
-            raise Fault(400, "InvalidArgument", "Copy Source must mention the source bucket and key")
+            raise VendorError(400, "InvalidArgument", "Copy Source must mention the source bucket and key")
         path, version = self.split_version(value)
         bucket, _, key = path[1:].partition("/")
         if not key:
-            raise Fault(400, "InvalidArgument", "Copy Source must mention the source bucket and key")
+            raise VendorError(400, "InvalidArgument", "Copy Source must mention the source bucket and key")
         return bucket, unquote_plus(key), version
 
     def outweighs(self, held, name):

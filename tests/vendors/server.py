@@ -35,14 +35,14 @@ class Request:
 
 
 @dataclass
-class Answer:
+class Response:
     status: int = 200
     headers: dict = field(default_factory=dict)
     body: bytes = b""
     code: str = ""
 
 
-class Fault(Exception):
+class VendorError(Exception):
     """An error of the vendor, with its code."""
 
     def __init__(self, status, code, message="", headers=None):
@@ -107,17 +107,17 @@ class Handler(BaseHTTPRequestHandler):
         for one in (self.rfile, self.wfile, self.connection):
             one.close()
 
-    def write(self, answer, head=False, cut=None):
+    def write(self, response, head=False, cut=None):
         """Writes an answer; with `cut`, only so many bytes of its body, and breaks off."""
-        self.send_response_only(answer.status)
-        for name, value in answer.headers.items():
+        self.send_response_only(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value.encode("utf-8").decode("latin-1") if isinstance(value, str) else value)
-        bodiless = head or answer.status in (204, 304)
-        if not (head and "Content-Length" in answer.headers) and answer.status not in (204, 304):
-            self.send_header("Content-Length", str(len(answer.body)))
+        bodiless = head or response.status in (204, 304)
+        if not (head and "Content-Length" in response.headers) and response.status not in (204, 304):
+            self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
         if not bodiless:
-            self.wfile.write(answer.body if cut is None else answer.body[:cut])
+            self.wfile.write(response.body if cut is None else response.body[:cut])
         self.wfile.flush()
         if cut is not None:
             self.close_connection = True
@@ -139,7 +139,7 @@ class Control(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-    def answer(self, value):
+    def respond(self, value):
         body = json.dumps(value).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -148,11 +148,11 @@ class Control(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
-        self.answer(self.server.vendor.look(unquote(self.path)))
+        self.respond(self.server.vendor.look(unquote(self.path)))
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.answer(self.server.vendor.control(self.path, json.loads(body or b"{}")))
+        self.respond(self.server.vendor.control(self.path, json.loads(body or b"{}")))
 
 
 def main(make_vendor, region):

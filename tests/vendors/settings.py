@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from . import documents
 from .documents import Malformed, element, only
-from .server import Answer, Fault
+from .server import Response, VendorError
 
 PAGE = 100  # of configurations with ids
 
@@ -38,7 +38,7 @@ class Settings:
         try:
             return documents.read(request.body, shape)
         except Malformed as error:
-            raise Fault(400, code, str(error)) from None
+            raise VendorError(400, code, str(error)) from None
 
     def op_setting(self, request, step):
         setting = self.settings[step.name]
@@ -47,7 +47,7 @@ class Settings:
         if setting.identity and not identity:
             if step.method == "GET":
                 return self.list_settings(request, bucket, step.name, setting)
-            raise Fault(400, "InvalidArgument", setting.identity)
+            raise VendorError(400, "InvalidArgument", setting.identity)
         place = step.name, identity
         if step.method == "PUT":
             return self.put_setting(request, bucket, place, setting)
@@ -55,9 +55,9 @@ class Settings:
             return self.delete_setting(request, bucket, place)
         kept = bucket.settings.get(place, setting.default)
         if not kept and setting.missing:
-            raise Fault(setting.unset, setting.missing)
+            raise VendorError(setting.unset, setting.missing)
         if not setting.shape:
-            return Answer(200, {"Content-Type": "application/json"}, kept)
+            return Response(200, {"Content-Type": "application/json"}, kept)
         return self.document(setting.shape.name, documents.written(kept or {}, setting.shape))
 
     def put_setting(self, request, bucket, place, setting):
@@ -68,20 +68,20 @@ class Settings:
             self.check_md5(request)
             kept = self.json_of(request.body)
         if setting.limit and len(kept.get(setting.limit[0], [])) > setting.limit[1]:
-            raise Fault(400, setting.limit[2], f"more than {setting.limit[1]}")
+            raise VendorError(400, setting.limit[2], f"more than {setting.limit[1]}")
         if setting.identity and identity != only(kept, "Id"):
-            raise Fault(400, self.bad_identity, f"{identity} is not the Id of the document")
+            raise VendorError(400, self.bad_identity, f"{identity} is not the Id of the document")
         check = getattr(self, "check_put_" + name, None)
         if check:
             check(request, kept)
         bucket.settings[place] = kept
-        return Answer(setting.put)
+        return Response(setting.put)
 
     bad_identity = "InvalidArgument"
 
     def delete_setting(self, request, bucket, place):
         bucket.settings.pop(place, None)
-        return Answer(204)
+        return Response(204)
 
     def json_of(self, body):
         try:
@@ -89,7 +89,7 @@ class Settings:
                 return body
         except ValueError:
             pass
-        raise Fault(400, self.bad_json, "not a JSON object")
+        raise VendorError(400, self.bad_json, "not a JSON object")
 
     def list_settings(self, request, bucket, name, setting):
         after = self.opened(request.param("continuation-token") or "")
@@ -109,11 +109,11 @@ class Settings:
     def check_put_logging(self, request, kept):
         target = only(kept, "LoggingEnabled", "TargetBucket")
         if target is not None and target not in self.store.buckets:
-            raise Fault(400, "InvalidTargetBucketForLogging", target)
+            raise VendorError(400, "InvalidTargetBucketForLogging", target)
 
     def check_put_website(self, request, kept):
         if not kept:
-            raise Fault(400, "MalformedXML", "an empty WebsiteConfiguration")
+            raise VendorError(400, "MalformedXML", "an empty WebsiteConfiguration")
 
     # -- versioning, which changes how the bucket keeps objects
 
@@ -127,9 +127,9 @@ class Settings:
         bucket = self.bucket(request)
         word = only(self.body_of(request, self.versioning_shape), "Status")
         if not word:
-            raise Fault(400, self.bad_versioning, "The Versioning element must be specified.")
+            raise VendorError(400, self.bad_versioning, "The Versioning element must be specified.")
         bucket.set_versioning(word)
-        return Answer(200)
+        return Response(200)
 
     # -- encryption, which new objects get
 

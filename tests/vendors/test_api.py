@@ -28,18 +28,18 @@ def by_vendor(double, **values):
     return values[double.vendor]
 
 
-def names(reply, *path):
+def names(response, *path):
     """The names of the children of an element."""
-    node = ElementTree.fromstring(reply.body)
+    node = ElementTree.fromstring(response.body)
     for name in path:
         node = next(child for child in node if child.tag.rpartition("}")[2] == name)
     return [child.tag.rpartition("}")[2] for child in node]
 
 
-def texts(reply, row, name):
+def texts(response, row, name):
     """The texts of one child of every such row, in order."""
     return [next((c.text or "" for c in node if c.tag.rpartition("}")[2] == name), None)
-            for node in ElementTree.fromstring(reply.body) if node.tag.rpartition("}")[2] == row]
+            for node in ElementTree.fromstring(response.body) if node.tag.rpartition("}")[2] == row]
 
 
 # -- deletion of many
@@ -147,11 +147,11 @@ def test_acl_words(double, bucket):
     assert without_credential(double, "PUT", bucket, "k") == 403
     assert without_credential(double, "GET", bucket, "k", {"response-content-type": "a/b"}) == 400
     assert without_credential(double, "GET", bucket, "k", {"acl": ""}) == 403
-    told = double.ask("GET", bucket, "k", {"acl": ""})
+    result = double.ask("GET", bucket, "k", {"acl": ""})
     if double.vendor == "oss":
-        assert told.text("AccessControlList", "Grant") == "public-read"
+        assert result.text("AccessControlList", "Grant") == "public-read"
     else:
-        assert b"global/AllUsers</URI></Grantee><Permission>READ</Permission>" in told.body
+        assert b"global/AllUsers</URI></Grantee><Permission>READ</Permission>" in result.body
     assert double.ask("PUT", bucket, "k", {"acl": ""}, {name: "private"}).status == 200
     assert without_credential(double, "GET", bucket, "k") == 403
     assert double.ask("PUT", bucket, params={"acl": ""}, headers={"~acl": "public-read"}).status == 200
@@ -188,8 +188,8 @@ def test_acl_documents(double, bucket):
     header = {"~grant-read": 'id="100000000001"'}
     assert double.ask("PUT", bucket, params={"acl": ""}, headers=header).status == 200
     assert double.ask("PUT", bucket, params={"acl": ""}, headers={"~grant-read": "me"}).is_error(400, "InvalidArgument")
-    told = double.ask("GET", bucket, params={"acl": ""})
-    assert told.text("AccessControlList", "Grant", "Grantee", "ID") == "100000000001"
+    result = double.ask("GET", bucket, params={"acl": ""})
+    assert result.text("AccessControlList", "Grant", "Grantee", "ID") == "100000000001"
     if double.vendor == "jdcloud":
         both = send(double, "PUT", bucket, acl_document(own), "k", {"~acl": "private"}, acl="")
         assert both.is_error(400, "UnexpectedContent")
@@ -236,12 +236,12 @@ def test_version_listing(double, bucket):
     double.ask("DELETE", bucket, "b")
     found, marks = [], {}
     while True:
-        reply = double.ask("GET", bucket, params={"versions": "", "max-keys": "1", "encoding-type": "url", **marks})
-        row = next(tag for tag in names(reply) if tag in ("Version", "DeleteMarker"))
-        found.append((unquote(reply.text(row, "Key")), row, reply.text(row, "IsLatest")))
-        if reply.text("IsTruncated") == "false":
+        response = double.ask("GET", bucket, params={"versions": "", "max-keys": "1", "encoding-type": "url", **marks})
+        row = next(tag for tag in names(response) if tag in ("Version", "DeleteMarker"))
+        found.append((unquote(response.text(row, "Key")), row, response.text(row, "IsLatest")))
+        if response.text("IsTruncated") == "false":
             break
-        marks = {"key-marker": unquote(reply.text("NextKeyMarker")), "version-id-marker": reply.text("NextVersionIdMarker")}
+        marks = {"key-marker": unquote(response.text("NextKeyMarker")), "version-id-marker": response.text("NextVersionIdMarker")}
     assert found == [("a/1", "Version", "true"), ("a/2", "Version", "true"), ("b", "DeleteMarker", "true"),
                      ("b", "Version", "false"), ("b", "Version", "false"), ("c +", "Version", "true"), ("k", "Version", "true")]
     grouped = double.ask("GET", bucket, params={"versions": "", "delimiter": "/", "max-keys": "1"})
@@ -266,14 +266,14 @@ def test_upload_listing(double, bucket):
     second = double.ask("POST", bucket, "c", {"uploads": ""}).text("UploadId")
     found, marks = [], {}
     while True:
-        reply = double.ask("GET", bucket, params={"uploads": "", "max-uploads": "1", "encoding-type": "url", **marks})
-        found.append((unquote(reply.text("Upload", "Key")), reply.text("Upload", "UploadId")))
-        if reply.text("IsTruncated") == "false":
+        response = double.ask("GET", bucket, params={"uploads": "", "max-uploads": "1", "encoding-type": "url", **marks})
+        found.append((unquote(response.text("Upload", "Key")), response.text("Upload", "UploadId")))
+        if response.text("IsTruncated") == "false":
             break
-        marks = {"key-marker": unquote(reply.text("NextKeyMarker")), "upload-id-marker": reply.text("NextUploadIdMarker")}
+        marks = {"key-marker": unquote(response.text("NextKeyMarker")), "upload-id-marker": response.text("NextUploadIdMarker")}
     assert found == [("a/1", ids["a/1"]), ("a/2", ids["a/2"]), ("b +", ids["b +"]),
                      *(("c", one) for one in sorted([ids["c"], second]))]
-    assert (b"<Encoding-Type>url" in reply.body) == (double.vendor == "cos")
+    assert (b"<Encoding-Type>url" in response.body) == (double.vendor == "cos")
     grouped = double.ask("GET", bucket, params={"uploads": "", "delimiter": "/", "prefix": ""})
     assert texts(grouped, "CommonPrefixes", "Prefix") == ["a/"] and texts(grouped, "Upload", "Key") == ["b +", "c", "c"]
     assert ("NextKeyMarker" in names(grouped)) == (double.vendor != "cos")
@@ -367,9 +367,9 @@ def test_settings(double, bucket, vendors, name, document, change, unset):
     only(double, *vendors.split())
 
     def is_unset():
-        reply = double.ask("GET", bucket, params={name: ""})
-        assert reply.is_error(*unset) if unset[1] else reply.status == unset[0]
-        return reply.body
+        response = double.ask("GET", bucket, params={name: ""})
+        assert response.is_error(*unset) if unset[1] else response.status == unset[0]
+        return response.body
 
     before = is_unset()
     old, new = change
@@ -616,8 +616,8 @@ def test_retention_policy_of_a_bucket(double, bucket):
     assert worm("POST", wormId=one).status == 200
     assert worm("DELETE", worm="").is_error(403, "WORMConfigurationLocked")
     assert worm("POST", "Extend", 2, wormId=one, wormExtend="").status == 200
-    told = worm("GET", worm="")
-    assert (told.text("State"), told.text("RetentionPeriodInDays"), told.text("WormId")) == ("Locked", "2", one)
+    result = worm("GET", worm="")
+    assert (result.text("State"), result.text("RetentionPeriodInDays"), result.text("WormId")) == ("Locked", "2", one)
     assert double.ask("PUT", bucket, "k", body=b"z").is_error(409, "FileImmutable")
 
 
@@ -633,8 +633,8 @@ def test_sums(double, bucket):
     assert ("HashCrc64ecma" in names(parts, "Part")) == (double.vendor == "oss")
     rows = f"<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>"
     done = send(double, "POST", bucket, f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>", "m", uploadId=upload)
-    for reply in (done, double.ask("HEAD", bucket, "m")):
-        assert reply.headers.get(header) == (None if double.vendor == "jdcloud" else "11051210869376104954")
+    for response in (done, double.ask("HEAD", bucket, "m")):
+        assert response.headers.get(header) == (None if double.vendor == "jdcloud" else "11051210869376104954")
     assert double.ask("PUT", bucket, "k", headers={"content-md5": "short"}, body=b"x").is_error(400, "InvalidDigest")
     if double.vendor == "oss":
         assert double.ask("PUT", bucket, "k", headers={"~hash-crc64ecma": "1"}, body=b"x").is_error(400, "InvalidCRC64")

@@ -14,7 +14,7 @@ from botocore.config import Config
 from vendors.cos import Cos
 from vendors.oss import Oss
 
-from .asking import KEY, SECRET, Reply, only
+from .asking import KEY, SECRET, Response, only
 
 
 def signed(double, bucket, conditions, secret=SECRET, lasts=600):
@@ -59,8 +59,8 @@ def post(double, bucket, fields, data=b"hello", filename="dir/name.txt", files=1
     connection = http.client.HTTPConnection("127.0.0.1", double.port, timeout=10)
     head = {"Host": double.host(bucket), "Content-Type": kind or "multipart/form-data; boundary=edge"}
     connection.request("POST", "/", body, head)
-    answer = connection.getresponse()
-    return Reply(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
+    response = connection.getresponse()
+    return Response(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
 
 
 KEYED = [["starts-with", "$key", ""]]

@@ -70,8 +70,8 @@ def test_refuses_an_old_request(double, bucket):
 def test_refuses_foreign_and_unknown_headers(double, bucket):
     foreign = [p + "meta-a" for _, p in PLACES.values() if p != double.prefix] + ["x-blobfish-a"]
     for name in foreign:
-        reply = double.ask("PUT", bucket, "k", headers={name: "1"}, body=b"x")
-        assert reply.is_error(400, "ForeignHeader") and name in reply.text("Message")
+        response = double.ask("PUT", bucket, "k", headers={name: "1"}, body=b"x")
+        assert response.is_error(400, "ForeignHeader") and name in response.text("Message")
     assert double.ask("PUT", bucket, "k", headers={"~no-such-thing": "1"}, body=b"x").is_error(400, "UnknownHeader")
     chunked = {"content-encoding": "aws-chunked"}
     assert double.ask("PUT", bucket, "k", headers=chunked, body=b"x").is_error(400, "ForeignHeader")
@@ -158,18 +158,18 @@ def test_listing(double, bucket):
     found, marker = [], ""
     while True:
         page = {"delimiter": "/", "max-keys": "1", "marker": marker, "encoding-type": "url"}
-        reply = double.ask("GET", bucket, params=page)
-        found += [unquote(text) for text in listed(reply)]
-        if reply.text("IsTruncated") == "false":
+        response = double.ask("GET", bucket, params=page)
+        found += [unquote(text) for text in listed(response)]
+        if response.text("IsTruncated") == "false":
             break
-        marker = unquote(reply.text("NextMarker"))
+        marker = unquote(response.text("NextMarker"))
     assert found == ["a/", "b", "c%d", "c/", "键"]
     assert listed(double.ask("GET", bucket, params={"max-keys": "0"})) == []
     assert double.ask("GET", bucket, params={"max-keys": "-1"}).status == 400
     assert double.ask("GET", bucket, params={"max-keys": "1001"}).status == (400 if double.vendor == "oss" else 200)
     long_delimiter = double.ask("GET", bucket, params={"delimiter": "/1"})
     assert long_delimiter.is_error(400, "InvalidDelimiter") if double.vendor == "cos" else long_delimiter.status == 200
-    assert (b"xmlns" in reply.body) == (double.vendor == "jdcloud")
+    assert (b"xmlns" in response.body) == (double.vendor == "jdcloud")
 
 
 def test_second_listing(double, bucket):
@@ -181,12 +181,12 @@ def test_second_listing(double, bucket):
         double.ask("PUT", bucket, key, body=b"x")
     found, more = [], {}
     while True:
-        reply = double.ask("GET", bucket, params={"list-type": "2", "max-keys": "1", **more})
-        found += listed(reply)
-        assert reply.text("KeyCount") == "1" and b"<Owner>" not in reply.body
-        if reply.text("IsTruncated") == "false":
+        response = double.ask("GET", bucket, params={"list-type": "2", "max-keys": "1", **more})
+        found += listed(response)
+        assert response.text("KeyCount") == "1" and b"<Owner>" not in response.body
+        if response.text("IsTruncated") == "false":
             break
-        more = {"continuation-token": reply.text("NextContinuationToken")}
+        more = {"continuation-token": response.text("NextContinuationToken")}
     assert found == sorted(keys)
     assert listed(double.ask("GET", bucket, params={"list-type": "2", "start-after": "a"})) == ["b", "键"]
     assert double.ask("GET", bucket, params={"list-type": "2", "continuation-token": "!"}).is_error(400, "InvalidArgument")
@@ -212,10 +212,10 @@ def test_what_an_object_says(double, bucket):
     digest = hashlib.md5(body).hexdigest()
     assert put.headers["etag"].strip('"') == (digest.upper() if double.vendor == "oss" else digest)
     got, head = double.ask("GET", bucket, "k"), double.ask("HEAD", bucket, "k")
-    for reply in (put, got, head):
-        sums = reply.headers.get(double.prefix + "hash-crc64ecma")
+    for response in (put, got, head):
+        sums = response.headers.get(double.prefix + "hash-crc64ecma")
         assert sums == (None if double.vendor == "jdcloud" else "11051210869376104954")
-        assert reply.headers[double.prefix + "request-id"]
+        assert response.headers[double.prefix + "request-id"]
     assert head.headers["content-length"] == "9" and head.body == b""
     assert got.headers[double.prefix + "meta-a"] == "1" and got.headers["content-type"] == "text/plain"
     assert head.headers["server"] == {"cos": "tencent-cos", "oss": "AliyunOSS", "jdcloud": "JDCloudOSS"}[double.vendor]
@@ -242,10 +242,10 @@ def test_ranges(double, bucket, text, strict, lenient):
     if double.vendor == "oss":
         tried.append(({"~range-behavior": "standard"}, strict))
     for more, (status, body) in tried:
-        reply = double.ask("GET", bucket, "k", headers={"range": text, **more})
-        assert reply.status == status and (body is None or reply.body == body), (more, reply)
-        assert body is not None or reply.is_error(416, "InvalidRange")
-        assert ("content-range" in reply.headers) == (status == 206)
+        response = double.ask("GET", bucket, "k", headers={"range": text, **more})
+        assert response.status == status and (body is None or response.body == body), (more, response)
+        assert body is not None or response.is_error(416, "InvalidRange")
+        assert ("content-range" in response.headers) == (status == 206)
 
 
 def dated(seconds):
@@ -258,9 +258,9 @@ def test_conditional_reads(double, bucket):
             ({"if-none-match": '"0"'}, 200), ({"if-modified-since": dated(-600)}, 200),
             ({"if-modified-since": dated(0)}, 304), ({"if-unmodified-since": dated(-600)}, 412)]
     for headers, status in rows:
-        reply = double.ask("GET", bucket, "k", headers=headers)
-        assert reply.status == status, headers
-        assert status != 304 or (reply.body == b"" and reply.headers["etag"] == etag)
+        response = double.ask("GET", bucket, "k", headers=headers)
+        assert response.status == status, headers
+        assert status != 304 or (response.body == b"" and response.headers["etag"] == etag)
 
 
 def test_forbidden_overwriting(double, bucket):
@@ -303,19 +303,19 @@ def test_customer_keys(double, bucket):
 
 def test_copy_conditions(double, bucket):
     etag = double.ask("PUT", bucket, "k", body=b"x").headers["etag"]
-    refused = {"cos": (412, 412), "oss": (412, 304)}.get(double.vendor)
-    if not refused:
+    rejected = {"cos": (412, 412), "oss": (412, 304)}.get(double.vendor)
+    if not rejected:
         rows = {"match": etag, "none_match": "0", "modified_since": dated(0), "unmodified_since": dated(0)}
         for name, value in rows.items():
             assert double.copy(bucket, "k", "to", **{"copy_source_if_" + name: value}).is_error(400, "UnsupportedHeader")
         return
-    rows = [("match", etag, 200), ("match", "0", refused[0]), ("none_match", "0", 200), ("none_match", etag, refused[1]),
-            ("modified_since", dated(-600), 200), ("modified_since", dated(5), refused[1]),
-            ("unmodified_since", dated(5), 200), ("unmodified_since", dated(-600), refused[0])]
+    rows = [("match", etag, 200), ("match", "0", rejected[0]), ("none_match", "0", 200), ("none_match", etag, rejected[1]),
+            ("modified_since", dated(-600), 200), ("modified_since", dated(5), rejected[1]),
+            ("unmodified_since", dated(5), 200), ("unmodified_since", dated(-600), rejected[0])]
     for name, value, status in rows:
-        reply = double.copy(bucket, "k", "to", **{"copy_source_if_" + name: value})
-        assert reply.status == status, name
-        assert status == 200 or (reply.body == b"" if status == 304 else reply.is_error(412, "PreconditionFailed"))
+        response = double.copy(bucket, "k", "to", **{"copy_source_if_" + name: value})
+        assert response.status == status, name
+        assert status == 200 or (response.body == b"" if status == 304 else response.is_error(412, "PreconditionFailed"))
     pair = double.copy(bucket, "k", "to", copy_source_if_match=etag, copy_source_if_none_match="0")
     assert pair.is_error(400, "InvalidArgument") if double.vendor == "cos" else pair.status == 200
     both = double.copy(bucket, "k", "to", copy_source_if_match=etag, copy_source_if_unmodified_since=dated(-600))
@@ -328,8 +328,8 @@ def test_directives(double, bucket):
              "jdcloud": ("COPY", "REPLACE", "COPY", "REPLACE")}[double.vendor]
 
     def kept(target, **headers):
-        reply = double.copy(bucket, "k", target, **headers)
-        assert reply.status == 200, reply.body
+        response = double.copy(bucket, "k", target, **headers)
+        assert response.status == 200, response.body
         row = double.tell("GET", f"/objects/{bucket}")[target]
         return row["metadata"], row["headers"].get("Content-Type"), row["tags"]
 
@@ -376,13 +376,13 @@ def test_copy_sources(double, bucket):
 
 def test_copy_result(double, bucket):
     double.ask("PUT", bucket, "k", body=b"x")
-    reply = double.copy(bucket, "k", "to")
+    response = double.copy(bucket, "k", "to")
     formats = {"cos": "%Y-%m-%dT%H:%M:%SZ", "oss": "%Y-%m-%dT%H:%M:%S.000Z", "jdcloud": "%Y-%m-%dT%H:%M:%S"}
-    time.strptime(reply.text("LastModified"), formats[double.vendor])
-    assert reply.text("ETag").strip('"').lower() == hashlib.md5(b"x").hexdigest()
-    assert (b"xmlns" in reply.body) == (double.vendor == "jdcloud")
-    assert ("etag" in reply.headers) == (double.vendor == "oss")
-    names = [node.tag.rpartition("}")[2] for node in ElementTree.fromstring(reply.body)]
+    time.strptime(response.text("LastModified"), formats[double.vendor])
+    assert response.text("ETag").strip('"').lower() == hashlib.md5(b"x").hexdigest()
+    assert (b"xmlns" in response.body) == (double.vendor == "jdcloud")
+    assert ("etag" in response.headers) == (double.vendor == "oss")
+    names = [node.tag.rpartition("}")[2] for node in ElementTree.fromstring(response.body)]
     assert names == {"cos": ["ETag", "CRC64", "LastModified"], "oss": ["ETag", "LastModified"],
                      "jdcloud": ["LastModified", "ETag"]}[double.vendor]
 
@@ -439,12 +439,12 @@ def test_uploads(double, bucket):
     second = part_copy(2, "bytes=2-4")
     assert second.text("ETag").strip('"').lower() == hashlib.md5(b"234").hexdigest()
     for text in ("bytes=5-10", "bytes=20-30", "bytes=4-2", "nonsense"):
-        reply = part_copy(3, text)
+        response = part_copy(3, text)
         if double.vendor == "oss":
-            assert reply.text("ETag").strip('"').lower() == hashlib.md5(b"0123456789").hexdigest()
-            assert "content-range" not in reply.headers
+            assert response.text("ETag").strip('"').lower() == hashlib.md5(b"0123456789").hexdigest()
+            assert "content-range" not in response.headers
         else:
-            assert reply.status in (400, 416)
+            assert response.status in (400, 416)
     third = part_copy(3).text("ETag")
     shown = double.ask("GET", bucket, "m", params={"uploadId": upload, "max-parts": "1", "part-number-marker": "1"})
     assert (shown.text("Part", "PartNumber"), shown.text("NextPartNumberMarker")) == ("2", "2")
@@ -525,9 +525,9 @@ def test_wire(double, bucket):
             connection.putheader(name, value)
         connection.endheaders()
         connection.send(b"5\r\nhello\r\n0\r\n\r\n" if "transfer-encoding" in signed else b"hello")
-        answer = connection.getresponse()
-        assert answer.status == 200, answer.read()
-        answer.read()
+        response = connection.getresponse()
+        assert response.status == 200, response.read()
+        response.read()
     assert double.ask("GET", bucket, "k").body == b"hello"
     head = {"host": double.host(bucket), "content-length": "5", "expect": "100-continue"}
     signed = double.sign("PUT", bucket, "k", {}, head, b"hello", SECRET, path)
@@ -554,7 +554,7 @@ def test_tls(tmp_path):
                     "-out", cert], check=True, capture_output=True)
     child, ports = start("cos", "--cert", str(cert), "--key", str(key))
     try:
-        reply = requests.get(f"https://127.0.0.1:{ports['port']}/", verify=str(cert), timeout=10)
-        assert reply.status_code == 403 and "x-cos-request-id" in reply.headers
+        response = requests.get(f"https://127.0.0.1:{ports['port']}/", verify=str(cert), timeout=10)
+        assert response.status_code == 403 and "x-cos-request-id" in response.headers
     finally:
         stop(child)
