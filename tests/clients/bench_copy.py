@@ -38,10 +38,10 @@ def main():
     # What SeaweedFS takes for a write hides what the copier takes; the demo's store takes less.
     for to in ("seaweedfs", "demo"):
         print(f"from SeaweedFS to {to}", flush=True)
-        measured(options, to)
+        measure(options, to)
 
 
-def measured(options, to):
+def measure(options, to):
     rclone = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
     with servers.Servers() as started, tempfile.TemporaryDirectory() as home:
         keys = [(servers.TARGET_KEY, servers.TARGET_SECRET), (servers.DEMO_KEY, servers.DEMO_SECRET)]

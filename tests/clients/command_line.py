@@ -75,7 +75,7 @@ def init_serves(binary, running):
         env = {"COS_SECRET": servers.TARGET_SECRET}
         assert run(binary, "check", str(path), **env)[1] == VALID
         assert run(binary, "doctor", "--config", str(path), **env)[0] == 0
-        with made_proxy(binary, running, path, port, admin, env):
+        with start_proxy(binary, running, path, port, admin, env):
             client = Boto3(port, written["caller"][0]["access_key"], hidden)
             client.put(BUCKET, "through", b"the new configuration")
             assert client.get(BUCKET, "through")["body"] == b"the new configuration"
@@ -84,7 +84,7 @@ def init_serves(binary, running):
 
 
 @contextlib.contextmanager
-def made_proxy(binary, running, path, port, admin, env):
+def start_proxy(binary, running, path, port, admin, env):
     """Starts a proxy with a configuration from init."""
     with (Path(path).parent / "log").open("w") as log:
         child = subprocess.Popen(
@@ -183,7 +183,7 @@ def init_pairs(binary, running):
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600 and len(secret) == 40 and secret not in out
             else:
                 secret = "what-the-operator-chose"
-            with made_proxy(binary, running, path, port, admin, {"BLOBFISH_APP_SECRET": secret}):
+            with start_proxy(binary, running, path, port, admin, {"BLOBFISH_APP_SECRET": secret}):
                 app = client(port, app["access_key"], secret)
                 app.put(BUCKET, "through", b"the new configuration", metadata={"owner": "me"})
                 assert app.get(BUCKET, "through")["body"] == b"the new configuration"

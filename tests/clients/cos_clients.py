@@ -64,7 +64,7 @@ class CosPython:
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
         try:
             response = self.call("get_object", Bucket=bucket, Key=key, Range=range, IfMatch=if_match,
-                               IfNoneMatch=if_none_match, ResponseContentType=content_type)
+                                 IfNoneMatch=if_none_match, ResponseContentType=content_type)
         except OSError as error:  # The SDK has no other way to say that a 304 has no body.
             assert "StreamBody" in str(error)
             raise CallError(304, "NotModified") from error
@@ -102,7 +102,7 @@ class CosPython:
         return ([row["Key"] for page in pages for row in page.get("Contents", [])],
                 [row["Prefix"] for page in pages for row in page.get("CommonPrefixes", [])])
 
-    def described(self, bucket):
+    def list_sizes_and_etags(self, bucket):
         rows = [row for page in self.pages(bucket) for row in page.get("Contents", [])]
         return {row["Key"]: (int(row["Size"]), row["ETag"]) for row in rows}
 
@@ -158,8 +158,8 @@ class CosPython:
         if tags:  # The SDK has no name for this header; it sends what it finds among the metadata.
             headers = {**(headers or {}), "x-cos-tagging-directive": "Replaced"}
         result = self.call("copy_object", Bucket=bucket, Key=key, CopySource=self.source(source, source_key),
-                         CopyStatus=word, Metadata=headers, ContentType=content_type, Tagging=tags,
-                         StorageClass=storage_class, **self.conditions(conditions))
+                           CopyStatus=word, Metadata=headers, ContentType=content_type, Tagging=tags,
+                           StorageClass=storage_class, **self.conditions(conditions))
         return {"etag": result["ETag"]}
 
     def set_cors(self, bucket, origin):

@@ -26,8 +26,8 @@ import oss_clients
 import s3_clients
 import servers
 import tool_clients
-from run import TARGETS, chosen, start
-from scenarios import bare, fetch_signed, lists, expect_error
+from run import TARGETS, parse_names, start
+from scenarios import bare, fetch_signed, is_same_part, expect_error
 
 CLIENTS = [s3_clients.Boto3, tool_clients.AwsCli, tool_clients.S5cmd, tool_clients.Rclone, tool_clients.S3cmd, node_client.AwsJs,
            more_clients.Minio, more_clients.OpenDalS3, cos_clients.CosPython, node_client.CosNode, more_clients.OpenDalCos,
@@ -106,7 +106,7 @@ def empty(client, bucket, day):
     assert client.get(bucket, "docs/empty")["body"] == b""
 
 
-def transferred(client, bucket, day, upload, key):
+def upload_and_download(client, bucket, day, upload, key):
     """20 MiB, or more, there and back by the client's own way with large files."""
     body = os.urandom((100 if day.long else 20) * 1024 * 1024 + 7)
     path = day.folder / key
@@ -124,11 +124,11 @@ def transferred(client, bucket, day, upload, key):
 
 
 def large(client, bucket, day):
-    transferred(client, bucket, day, client.upload_file, "large.bin")
+    upload_and_download(client, bucket, day, client.upload_file, "large.bin")
 
 
 def slices(client, bucket, day):
-    transferred(client, bucket, day, client.upload_slices, "slices.bin")
+    upload_and_download(client, bucket, day, client.upload_slices, "slices.bin")
 
 
 def listings(client, bucket, day):
@@ -172,7 +172,7 @@ def acl(client, bucket, day):
         assert client.get_acl(bucket, "shared") == word, client.get_acl(bucket, "shared")
 
 
-def spoilt(url):
+def spoil_signature(url):
     """The same URL with another first letter of its signature."""
     at = url.lower().rindex("signature=") + len("signature=")
     return url[:at] + ("A" if url[at] != "A" else "B") + url[at + 1:]
@@ -182,13 +182,13 @@ def presigned_get(client, bucket, day):
     client.put(bucket, "signed.txt", b"for you")
     url = client.presigned("GET", bucket, "signed.txt")
     assert fetch_signed(day.port, url) == b"for you"
-    expect_error(403, fetch_signed, day.port, spoilt(url))
+    expect_error(403, fetch_signed, day.port, spoil_signature(url))
     expect_error(403, fetch_signed, day.port, url.replace("signed.txt", "other.txt"))
 
 
 def presigned_put(client, bucket, day):
     url = client.presigned("PUT", bucket, "given.txt")
-    expect_error(403, fetch_signed, day.port, spoilt(url), "PUT", b"spoiled")
+    expect_error(403, fetch_signed, day.port, spoil_signature(url), "PUT", b"spoiled")
     expect_error(404, client.head, bucket, "given.txt")
     fetch_signed(day.port, url, "PUT", b"from you")
     assert client.get(bucket, "given.txt")["body"] == b"from you"
@@ -206,7 +206,7 @@ def multipart(client, bucket, day):
     client.upload_part(bucket, "by hand/lost", lost, 1, b"lost")
     result = client.list_parts(bucket, "by hand/kept", kept)
     assert [(number, size) for number, _, size in result] == [(1, PART), (2, len(b"the end"))], result
-    assert all(lists(row[1], part[1]) for row, part in zip(result, parts)), (result, parts)
+    assert all(is_same_part(row[1], part[1]) for row, part in zip(result, parts)), (result, parts)
     client.complete(bucket, "by hand/kept", kept, parts)
     assert client.list_uploads(bucket, "by hand/") == [("by hand/lost", lost)]
     client.abort(bucket, "by hand/lost", lost)
@@ -262,7 +262,7 @@ def sync(client, bucket, day):
 
 def emulated_sync(client, folder, bucket, prefix):
     """As an app would do it with an SDK: by the sizes and ETags of a listing."""
-    held = client.described(bucket)
+    held = client.list_sizes_and_etags(bucket)
     sent = []
     for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
         name, body = str(path.relative_to(folder)), path.read_bytes()
@@ -409,10 +409,10 @@ def main():
     options = parser.parse_args()
     if not (options.binary or options.direct):
         parser.error("--binary is needed")
-    names = chosen(parser, "client", options.clients, [make.name for make in CLIENTS])
+    names = parse_names(parser, "client", options.clients, [make.name for make in CLIENTS])
     makes = [make for make in CLIENTS if make.name in names]
-    targets = chosen(parser, "target", options.targets, list(DIRECT) if options.direct else TARGETS)
-    options.only = chosen(parser, "step", options.only, [step.__name__ for step in STEPS])
+    targets = parse_names(parser, "target", options.targets, list(DIRECT) if options.direct else TARGETS)
+    options.only = parse_names(parser, "step", options.only, [step.__name__ for step in STEPS])
     options.stop, show, options.times = threading.Event(), options.times, {}
     results = {}
     began = time.monotonic()

@@ -58,7 +58,7 @@ def demo(binary, running, *more):
     return front
 
 
-def page_by_page(binary, running, options):
+def paged_deletion(binary, running, options):
     """Versions of more than a page are deleted as boto3's resource does it; a bucket with unfinished uploads as its vendor does."""
     port = demo(binary, running, "--memory").port
     client = s3(port)
@@ -75,7 +75,7 @@ def page_by_page(binary, running, options):
     cos(port).delete_bucket(BUCKET)
 
 
-def completed_twice(binary, running, options):
+def repeated_completion(binary, running, options):
     """Whoever lost the answer asks again and gets the same."""
     port = demo(binary, running, "--memory").port
     client = s3(port)
@@ -110,7 +110,7 @@ def small_parts(binary, running, options):
     parts = [{"PartNumber": n, "ETag": client.upload_part(Bucket=BUCKET, Key="s3", UploadId=upload, PartNumber=n, Body=b"p" * MIB)["ETag"]}
              for n in (1, 2)]
     assert expect_error(client.complete_multipart_upload, Bucket=BUCKET, Key="s3", UploadId=upload,
-                   MultipartUpload={"Parts": parts}) == (400, "EntityTooSmall")
+                        MultipartUpload={"Parts": parts}) == (400, "EntityTooSmall")
     upload = cos(port).create_multipart_upload(Bucket=BUCKET, Key="small")["UploadId"]
     parts = [{"PartNumber": n, "ETag": cos(port).upload_part(Bucket=BUCKET, Key="small", UploadId=upload, PartNumber=n, Body=b"p" * 1000)["ETag"]}
              for n in (1, 2)]
@@ -121,7 +121,7 @@ def small_parts(binary, running, options):
     assert expect_error(oss(port).complete_multipart_upload, "small", upload, parts) == (400, "EntityTooSmall")
 
 
-def appending(binary, running, options):
+def appends(binary, running, options):
     """The SDKs check positions and the CRC-64 of the whole."""
     port = demo(binary, running, "--memory").port
     bucket = oss(port)
@@ -222,4 +222,4 @@ def full_disks(binary, running, options):
 
 
 if __name__ == "__main__":
-    servers.main(__doc__, [page_by_page, completed_twice, small_parts, appending, policies, damaged_files, full_disks])
+    servers.main(__doc__, [paged_deletion, repeated_completion, small_parts, appends, policies, damaged_files, full_disks])

@@ -107,7 +107,7 @@ def multipart(client, key):
     client.complete_multipart_upload(Bucket=MEANT, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
 
 
-def path_style_at_vendors_that_forbid_it(binary, running, options):
+def forbidden_path_style(binary, running, options):
     """COS and OSS forbid path style to S3 clients on their hosts; S3's and JD's own endpoints have it."""
     port = running.demo(binary, "--memory").port
     buckets = Buckets(port)
@@ -134,7 +134,7 @@ def expect_error(status, code):
         raise AssertionError(f"not refused, wanted {status} {code}")
 
 
-def hosts_that_nobody_knows(binary, running, options):
+def unknown_hosts(binary, running, options):
     """A COS SDK whose Domain is an address or an unknown name, and S3 at an unknown name: refused, by name of the host."""
     port = running.demo(binary, "--memory").port
     buckets = Buckets(port)
@@ -257,5 +257,5 @@ def chunk(data):
 
 
 if __name__ == "__main__":
-    servers.main(__doc__, [sdks_at_the_vendors_hosts, path_style_at_vendors_that_forbid_it, hosts_that_nobody_knows,
+    servers.main(__doc__, [sdks_at_the_vendors_hosts, forbidden_path_style, unknown_hosts,
                            behind_a_reverse_proxy, empty_uploads])

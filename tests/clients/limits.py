@@ -156,7 +156,7 @@ def parts(binary, running, options):
         whole = b"1" * PART + b"the end"
         upload = s3.create_multipart_upload(**where)["UploadId"]
         result = [s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=body)["ETag"]
-                for number, body in ((1, whole[:PART]), (2, whole[PART:]))]
+                  for number, body in ((1, whole[:PART]), (2, whole[PART:]))]
         done = {**where, "UploadId": upload, "MultipartUpload": {
             "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(result, 1)]}}
         assert refusal(s3.complete_multipart_upload, **done, MpuObjectSize=len(whole) - 1) == (400, "InvalidRequest"), target

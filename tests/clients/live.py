@@ -111,7 +111,7 @@ def under_load(binary, running, options):
     assert live.proxy.child.poll() is None
 
 
-def revoked(binary, running, options):
+def removed_access_keys(binary, running, options):
     """A removed access key is rejected within a second, also on an open connection; a new one is accepted."""
     live = Changeable(binary, running)
     live.client.create_bucket(BUCKET)
@@ -159,7 +159,7 @@ def secret_files(binary, running, options):
     assert "the-second-secret" not in live.proxy.log.read_text()
 
 
-def turned_links(binary, running, options):
+def switched_links(binary, running, options):
     """A directory of symbolic links that an orchestrator switches from one version to the next."""
     back = running.double("oss")
     target = servers.one_target("oss", back.port)
@@ -194,7 +194,7 @@ def listeners(binary, running, options):
     Boto3(live.proxy.port, "AKIDOTHER", "another-secret-of-the-app").create_bucket(BUCKET)
 
 
-ALL = [under_load, revoked, secret_files, turned_links, listeners]
+ALL = [under_load, removed_access_keys, secret_files, switched_links, listeners]
 
 
 if __name__ == "__main__":

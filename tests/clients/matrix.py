@@ -1,4 +1,4 @@
-"""Four callers x four targets x the two copies. Every cell has to be full. The last line counts."""
+"""Four caller dialects x four targets x the two copy operations. Every cell must pass. The last line has the counts."""
 
 import argparse
 import os
@@ -23,7 +23,7 @@ def copy_object(client, bucket):
     result = client.get(bucket, "to")
     assert (result["body"], result["content_type"], result["metadata"]) == (b"matrix", "text/css", {"color": "red"}), result
     expect_error(304 if client.dialect == "oss" else 412, client.copy, bucket, "源 +?.txt", bucket, "to",
-            conditions={"if_none_match": etag})
+                 conditions={"if_none_match": etag})
 
 
 def upload_part_copy(client, bucket):
@@ -33,7 +33,7 @@ def upload_part_copy(client, bucket):
     upload = client.create_multipart(bucket, "made", "text/css", {"color": "red"})
     first = client.upload_part_copy(bucket, "源 +?.bin", bucket, "made", upload, 1, (5, PART + 4), {"if_match": etag})
     expect_error(304 if client.dialect == "oss" else 412, client.upload_part_copy, bucket, "源 +?.bin", bucket, "made",
-            upload, 2, conditions={"if_none_match": etag})
+                 upload, 2, conditions={"if_none_match": etag})
     second = client.upload_part_copy(bucket, "源 +?.bin", bucket, "made", upload, 2)
     assert [bare(row[1]) for row in client.list_parts(bucket, "made", upload)] == [bare(first), bare(second)]
     client.complete(bucket, "made", upload, [(1, first), (2, second)])

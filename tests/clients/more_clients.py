@@ -81,7 +81,7 @@ class Minio:
         assert result[0] == result[1], "both versions of listings tell the same"
         return result[0]
 
-    def described(self, bucket):
+    def list_sizes_and_etags(self, bucket):
         return {row.object_name: (row.size, row.etag) for row in self.rows(bucket, recursive=True)}
 
     def upload_file(self, bucket, key, path):
@@ -167,7 +167,7 @@ class OpenDal:
         rows = [row for row in rows if row not in (prefix, "/")]
         return [row for row in rows if not row.endswith("/")], [row for row in rows if row.endswith("/")]
 
-    def described(self, bucket):
+    def list_sizes_and_etags(self, bucket):
         rows = [row for row in self.listing(bucket)[0]]
         result = {row: self.head(bucket, row) for row in rows}
         return {row: (one["length"], one["etag"]) for row, one in result.items()}

@@ -8,7 +8,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from api import CallError, canned
+from api import CallError, canned_acl
 
 _DRIVER = Path(__file__).resolve().parent / "node" / "driver.js"
 
@@ -69,7 +69,7 @@ class NodeClient:
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
         result = self.call("get", bucket=bucket, key=key, range=range, if_match=if_match, if_none_match=if_none_match,
-                         content_type=content_type)
+                           content_type=content_type)
         return {**result, "body": base64.b64decode(result["body"])}
 
     def read_as(self, bucket, key, words):
@@ -88,7 +88,7 @@ class NodeClient:
     def listing(self, bucket, prefix="", delimiter=""):
         return tuple(self.call("listing", bucket=bucket, prefix=prefix, delimiter=delimiter))
 
-    def described(self, bucket):
+    def list_sizes_and_etags(self, bucket):
         return {key: tuple(row) for key, row in self.call("described", bucket=bucket).items()}
 
     def upload_file(self, bucket, key, path):
@@ -157,7 +157,7 @@ class AwsJs(NodeClient):
     mode, dialect, name = "s3", "s3", "aws-js"
 
     def get_acl(self, bucket, key):
-        return canned([tuple(row) for row in super().get_acl(bucket, key)])
+        return canned_acl([tuple(row) for row in super().get_acl(bucket, key)])
 
 
 class AliOssV1(NodeClient):

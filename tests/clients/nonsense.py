@@ -1,8 +1,8 @@
-"""Targets that answer nonsense. Between the proxy and a double of a vendor stands something that spoils its answers: each
-kind of nonsense, each operation, each caller's dialect is a cell. In every cell the caller gets an error or a broken
-connection, or what it was told is true. The last line counts.
+"""Invalid responses of targets. A server between the proxy and a vendor's double changes the double's responses. Each
+kind of change, operation and caller dialect is a cell. In every cell the client must get an error, an aborted connection,
+or the correct result. The last line has the counts.
 
-The short form runs each caller with one target, `--all` with every one."""
+By default each caller dialect is tested with one target, with `--all` with every target."""
 
 import argparse
 import contextlib
@@ -32,7 +32,7 @@ PART = os.urandom(5 * 1024 * 1024)
 
 
 class Response:
-    """An answer of the double, to be spoiled."""
+    """A response of the double, which can be changed."""
 
     def __init__(self, raw, method):
         self.method = method
@@ -40,7 +40,7 @@ class Response:
         first, *lines = head.decode("latin-1").split("\r\n")
         self.status = int(first.split()[1])
         self.headers = [tuple(part.strip() for part in line.split(":", 1)) for line in lines]
-        self.length = None  # as told; None: the right one
+        self.length = None  # Content-Length; None: the right one.
         self.extra, self.cut = b"", None
 
     def drop(self, *names):
@@ -64,7 +64,7 @@ class Response:
 
 
 def nonsense(kinds={}):
-    """Registers a kind of nonsense: a function that spoils an answer, and says False where it cannot."""
+    """Registers a kind of change: a function that changes a response, or returns False if it cannot."""
     return lambda spoil: kinds.setdefault(spoil.__name__, spoil)
 
 
@@ -109,7 +109,7 @@ def page(response):
 @nonsense()
 def page_under_the_head(response):
     if response.method == "HEAD":
-        return False  # It only says another length, which may be so.
+        return False  # Only the length would differ, which the proxy cannot detect.
     response.status, response.body = 200, PAGE
     response.drop("content-length")
 
@@ -154,7 +154,7 @@ def fewer_bytes(response):
 
 
 @nonsense()
-def all_but_one_byte(response):
+def one_byte_short(response):
     if not response.body:
         return False
     response.cut = len(response.body) - 1
@@ -165,12 +165,12 @@ def more_bytes(response):
     if not response.body:
         return False
     response.drop("connection")
-    response.extra = b"more than was announced"
+    response.extra = b"more than the Content-Length"
 
 
 @nonsense()
 def half_a_length(response):
-    """The whole body, and a length of its half: what is announced is not the object."""
+    """The whole body, with half of its length as Content-Length."""
     if len(response.body) < 2:
         return False
     response.length = len(response.body) // 2
@@ -178,16 +178,16 @@ def half_a_length(response):
 
 @nonsense()
 def truncated_document(response):
-    """Cut, and announced so: nothing of the framing says it."""
+    """A truncated document with the matching Content-Length, so that the framing is valid."""
     if len(response.body) < 40:
         return False
     response.body = response.body[:-20]
 
 
 @nonsense()
-def flipped_byte(response):
+def flip_byte(response):
     if not response.body or response.body.startswith(b"<"):
-        return False  # What a document says nobody else knows.
+        return False  # The proxy cannot verify the content of a document.
     at = len(response.body) // 2
     response.body = response.body[:at] + bytes([response.body[at] ^ 1]) + response.body[at + 1:]
 
@@ -195,7 +195,7 @@ def flipped_byte(response):
 @nonsense()
 def last_byte_flipped(response):
     if not response.body or response.body.startswith(b"<"):
-        return False  # What a document says nobody else knows.
+        return False  # The proxy cannot verify the content of a document.
     response.body = response.body[:-1] + bytes([response.body[-1] ^ 1])
 
 
@@ -215,23 +215,23 @@ def two_roots(response):
 
 @nonsense()
 def no_end(response):
-    """There is more, and nothing says where."""
+    """A truncated listing without a marker for the next page."""
     if b"IsTruncated>" not in response.body:
         return False
     response.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>true<", response.body)
     response.body = re.sub(rb"<Contents>.*</Contents>|<Upload>.*</Upload>|<Part>.*</Part>|<Next\w+>[^<]*</Next\w+>", b"",
-                         response.body, flags=re.S)
+                           response.body, flags=re.S)
 
 
 @nonsense()
-def end_untold(response):
+def missing_is_truncated(response):
     if b"IsTruncated>" not in response.body:
         return False
     response.body = re.sub(rb"<IsTruncated>\w+</IsTruncated>", b"", response.body)
 
 
 @nonsense()
-def end_in_doubt(response):
+def invalid_is_truncated(response):
     if b"IsTruncated>" not in response.body:
         return False
     response.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>maybe<", response.body)
@@ -247,19 +247,19 @@ def another_bucket(response):
 @nonsense()
 def another_key(response):
     if b"<Key>" not in response.body or b"<Tagging" in response.body:
-        return False  # What a tag is called nobody else knows.
+        return False  # The proxy does not know the names of tags.
     response.body = re.sub(rb"<Key>[^<]*<", b"<Key>elsewhere<", response.body)
 
 
 @nonsense()
-def keys_left_out(response):
+def missing_keys(response):
     if b"DeleteResult" not in response.body:
         return False
     response.body = re.sub(rb"<Deleted>.*?</Deleted>", b"", response.body, count=1, flags=re.S)
 
 
 @nonsense()
-def all_keys_left_out(response):
+def no_keys(response):
     if b"DeleteResult" not in response.body:
         return False
     response.body = re.sub(rb"<Deleted>.*</Deleted>", b"", response.body, flags=re.S)
@@ -280,7 +280,7 @@ def another_total(response):
 
 
 @nonsense()
-def whole_for_a_range(response):
+def whole_body_for_a_range(response):
     if not response.has("content-range"):
         return False
     response.drop("content-range")
@@ -288,7 +288,7 @@ def whole_for_a_range(response):
 
 
 @nonsense()
-def range_unasked(response):
+def unrequested_range(response):
     if response.status != 200 or response.body != BODY:
         return False
     response.status, response.body = 206, BODY[:100]
@@ -303,19 +303,19 @@ def two_lengths(response):
 
 @nonsense()
 def no_length(response):
-    """Until the connection closes, which nobody can tell from a cut."""
+    """A body that ends with the connection, so that truncation cannot be detected."""
     response.drop("content-length")
     response.length = "none"
 
 
 def status(number, **more):
-    def spoil(response):
+    def spoil_responses(response):
         response.status, response.body = number, b""
         response.drop("content-length")
         for name, value in more.items():
             response.set(name, value)
-    spoil.__name__ = f"status_{number}"
-    KINDS[spoil.__name__] = spoil
+    spoil_responses.__name__ = f"status_{number}"
+    KINDS[spoil_responses.__name__] = spoil_responses
 
 
 for number in (201, 202, 203, 204, 205, 206, 226, 300, 304, 400, 401, 403, 404, 409, 411, 412, 416, 418, 429, 451, 500, 502,
@@ -329,7 +329,7 @@ def words(name, raw):
     KINDS[name] = raw
 
 
-words("interim_for_ever", b"HTTP/1.1 100 Continue\r\n\r\n" * 40)
+words("endless_interim_responses", b"HTTP/1.1 100 Continue\r\n\r\n" * 40)
 words("switched_protocols", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tea\r\nConnection: upgrade\r\n\r\n")
 words("no_http", b"\x00\x01\x02 this is not HTTP\r\n\r\n")
 words("ssh", b"SSH-2.0-OpenSSH_9.6\r\n")
@@ -343,14 +343,14 @@ words("reset", None)
 
 
 class Spoiler(socketserver.ThreadingTCPServer):
-    """Hands requests on to a double, and spoils the answers of those that are to be spoiled."""
+    """Forwards requests to a double, and changes the responses while `kind` is set."""
 
     allow_reuse_address = daemon_threads = True
     request_queue_size = 64
 
     def __init__(self, back):
         super().__init__(("127.0.0.1", 0), self.Handler)
-        self.back, self.kind, self.spoilt = back, None, 0
+        self.back, self.kind, self.spoiled = back, None, 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -384,13 +384,13 @@ class Spoiler(socketserver.ThreadingTCPServer):
                         if int(line, 16) == 0:
                             break
                 kind, method = self.server.kind, head.split(b" ")[0].decode()
-                raw = self.asked(head, body)
+                raw = self.send_request(head, body)
                 if kind is None:
                     self.wfile.write(raw)
                     continue
                 if kind == "reset" or callable(KINDS[kind]):
                     if kind == "reset":
-                        self.server.spoilt += 1
+                        self.server.spoiled += 1
                         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                         return
                     response = Response(raw, method)
@@ -400,11 +400,11 @@ class Spoiler(socketserver.ThreadingTCPServer):
                     raw = response.raw(method)
                 else:
                     raw = KINDS[kind]
-                self.server.spoilt += 1
+                self.server.spoiled += 1
                 self.wfile.write(raw)
                 return
 
-        def asked(self, head, body):
+        def send_request(self, head, body):
             with socket.create_connection(("127.0.0.1", self.server.back), timeout=20) as back:
                 back.sendall(head[:-2] + b"Connection: close\r\n\r\n" + body)
                 raw = b""
@@ -425,8 +425,8 @@ class Spoiler(socketserver.ThreadingTCPServer):
 
 
 class Cells:
-    """The operations of one caller at one target. Each brings its own state, asks once while the answers are spoilt, and
-    compares what it was told with what is true."""
+    """The operations of one caller at one target. Each creates its own state, sends one request while responses are
+    changed, and compares the result with the state of the target."""
 
     def __init__(self, client, truth, spoiler):
         self.client, self.truth, self.spoiler, self.count = client, truth, spoiler, 0
@@ -436,15 +436,15 @@ class Cells:
         return f"object-{self.count}"
 
     @contextlib.contextmanager
-    def spoilt(self, kind):
-        self.spoiler.kind, self.spoiler.spoilt = kind, 0
+    def spoil_response(self, kind):
+        self.spoiler.kind, self.spoiler.spoiled = kind, 0
         try:
             yield
         finally:
             self.spoiler.kind = None
 
-    # Each yields once: before it the state is made, the call is what the generator is sent for, and what it yields then is
-    # whether what the caller was told is true.
+    # Each operation is a generator: it creates its state and yields the call; it is sent the result of the call, and
+    # yields whether that result is correct.
 
     def get(self):
         result = yield lambda: self.client.get(BUCKET, "fixed")
@@ -498,7 +498,7 @@ class Cells:
 
     def head_bucket(self):
         yield lambda: self.client.head_bucket(BUCKET)
-        yield True  # It is there.
+        yield True  # The bucket exists.
 
     def create_multipart(self):
         key = self.key()
@@ -515,7 +515,7 @@ class Cells:
         upload = self.upload[0]
         etag = yield lambda: self.client.upload_part(BUCKET, "upload", upload, 2, body)
         parts = {row[0]: row[1].strip('"').lower() for row in self.truth.list_parts(BUCKET, "upload", upload)}
-        # What a caller's vendor expects of a part may stand behind its ETag.
+        # The ETag of a part may have a suffix with its digests.
         yield 2 in parts and etag.strip('"').lower().startswith(parts[2])
 
     def upload_part_copy(self):
@@ -571,24 +571,24 @@ class Cells:
         self.acl = self.truth.get_acl(BUCKET, "fixed")
 
     def run(self, operation, kind):
-        """How one cell went: an error, the truth, a lie; None where this nonsense says nothing of the answer."""
+        """Returns the outcome of one cell: error, truth or wrong; None if this change does not apply to the response."""
         steps = operation(self)
         call = next(steps)
         try:
-            with self.spoilt(kind):
+            with self.spoil_response(kind):
                 result = call()
         except Exception:
-            return "error" if self.spoiler.spoilt else None
-        if not self.spoiler.spoilt:
+            return "error" if self.spoiler.spoiled else None
+        if not self.spoiler.spoiled:
             return None
         try:
-            return "truth" if steps.send(result) else "LIE"
+            return "truth" if steps.send(result) else "wrong"
         except Exception:
-            return "LIE"
+            return "wrong"
 
 
-#: What a part of an object is nobody vouches for: another byte of it may be so.
-UNKNOWABLE = {("get_range", "flipped_byte"), ("get_range", "last_byte_flipped")}
+#: No digest covers a part of an object, so a changed byte cannot be detected.
+UNKNOWABLE = {("get_range", "flip_byte"), ("get_range", "last_byte_flipped")}
 
 PAIRS = [("s3", "oss"), ("cos", "jdcloud"), ("oss", "cos"), ("s3", "jdcloud"), ("cos", "oss"), ("oss", "jdcloud"),
          ("s3", "cos"), ("cos", "cos"), ("oss", "oss")]
@@ -596,7 +596,7 @@ CLIENTS = {"s3": Boto3, "cos": CosPython, "oss": Oss2V4}
 
 
 class WithoutChecks(Boto3):
-    """Compares nothing itself: what is wrong has to be told by the proxy."""
+    """A client that verifies no checksums, so that only the proxy can detect errors."""
 
     def config(self):
         return {"response_checksum_validation": "when_required"}
@@ -614,9 +614,9 @@ def matrix(binary, running, caller, target):
     make = CLIENTS[caller]
     cells = Cells(make(proxy.port, servers.KEY, servers.SECRET), make(honest.port, servers.KEY, servers.SECRET), spoiler)
     cells.prepare()
-    counts, lies = {"error": 0, "truth": 0, "LIE": 0}, []
+    counts, wrong = {"error": 0, "truth": 0, "wrong": 0}, []
     for operation in Cells.OPERATIONS:
-        # Unspoilt, it is done: a cell that always fails would show nothing.
+        # Without a change the operation succeeds; otherwise its cells would prove nothing.
         assert plain(operation(cells)), operation.__name__
         for kind in KINDS:
             if (operation.__name__, kind) in UNKNOWABLE:
@@ -624,19 +624,19 @@ def matrix(binary, running, caller, target):
             result = cells.run(operation, kind)
             if result:
                 counts[result] += 1
-            if result == "LIE":
-                lies.append(f"{operation.__name__}: {kind}")
+            if result == "wrong":
+                wrong.append(f"{operation.__name__}: {kind}")
     spoiler.shutdown()
-    print(f"{caller} to {target}: {sum(counts.values())} cells, {counts['error']} errors, {counts['truth']} true answers, "
-          f"{counts['LIE']} lies", flush=True)
-    assert not lies, lies
+    print(f"{caller} to {target}: {sum(counts.values())} cells, {counts['error']} errors, {counts['truth']} correct results, "
+          f"{counts['wrong']} wrong results", flush=True)
+    assert not wrong, wrong
     assert counts["error"] > 500, counts
     return sum(counts.values())
 
 
 class Source(Careless):
-    """A store whose objects vouch for themselves by nothing but their ETag: an MD5, or that of its parts. It sends another
-    byte than it has where it is told to."""
+    """A store with an ETag as the only digest of an object: its MD5, or the MD5 of its parts' MD5s. It can send a changed
+    byte."""
 
     def __init__(self):
         super().__init__(respond_with=self.respond_to)
@@ -655,12 +655,12 @@ class Source(Careless):
             first = (int(handler.query["partNumber"]) - 1) * self.part
             last = min(first + self.part, len(found["body"])) - 1
             return handler.respond(206, Content_Length=str(last - first + 1), ETag=f'"{found["etag"]}"',
-                                  Content_Range=f"bytes {first}-{last}/{len(found['body'])}",
-                                  x_amz_mp_parts_count=str(-(-len(found["body"]) // self.part)))
+                                   Content_Range=f"bytes {first}-{last}/{len(found['body'])}",
+                                   x_amz_mp_parts_count=str(-(-len(found["body"]) // self.part)))
         handler.usual()
 
     def spoil(self, key, body, at):
-        """Sends this body, with another byte where one is named; what it says of the object stays."""
+        """Replaces the body of an object, with one byte changed at `at`. The ETag stays."""
         sent = bytearray(body)
         if at is not None:
             sent[at] ^= 1
@@ -668,9 +668,9 @@ class Source(Careless):
 
 
 def relays(binary, running):
-    """Copies from a source that sends another byte than it vouches for: whichever way they are carried, they fail, and
-    leave nothing; and the same copies are made where it does not."""
-    counts = {"made": 0, "refused": 0}
+    """Copies from a source that sends a changed byte fail and leave nothing at the destination, in one piece and in parts.
+    The same copies without a changed byte succeed."""
+    counts = {"copied": 0, "rejected": 0}
     with Source() as source:
         back = running.double("oss")
         first = servers.one_target("seaweedfs", source.port, "first").replace('profile = "seaweedfs"\n', "")
@@ -690,16 +690,16 @@ def relays(binary, running):
                 source.spoil("one", content, flip)
                 try:
                     client.copy("src-1250000000", "one", "dst-1250000000", "copy")
-                    assert flip is None, f"{name}: byte {flip} was another, and it was copied"
+                    assert flip is None, f"{name}: byte {flip} was changed, and it was copied"
                     assert client.get("dst-1250000000", "copy")["body"] == content, name
                     client.delete("dst-1250000000", "copy")
-                    counts["made"] += 1
+                    counts["copied"] += 1
                 except CallError as error:
                     assert flip is not None and error.status == 500, (name, flip, error)
-                    counts["refused"] += 1
+                    counts["rejected"] += 1
                     assert client.list("dst-1250000000") == [], f"{name}: nothing is left"
                 assert not back.ask("GET", "/uploads/dst-1250000000"), f"{name}: no upload is left"
-        # A part copy of the whole object is held to it as well.
+        # A part copy of a whole object is verified too.
         for content, part in ((body[:1_000_000], None),):
             source.keep("one", content, part)
             upload = client.create_multipart("dst-1250000000", "copy")
@@ -707,13 +707,13 @@ def relays(binary, running):
                 source.spoil("one", content, flip)
                 try:
                     client.upload_part_copy("src-1250000000", "one", "dst-1250000000", "copy", upload, 1)
-                    assert flip is None, f"part copy: byte {flip} was another"
-                    counts["made"] += 1
+                    assert flip is None, f"part copy: byte {flip} was changed"
+                    counts["copied"] += 1
                 except CallError as error:
                     assert flip is not None and error.status == 500, (flip, error)
-                    counts["refused"] += 1
-    assert counts == {"made": 5, "refused": 14}, counts
-    print(f"relays: {counts['made']} copies made, {counts['refused']} of another byte refused", flush=True)
+                    counts["rejected"] += 1
+    assert counts == {"copied": 5, "rejected": 14}, counts
+    print(f"relays: {counts['copied']} copies, {counts['rejected']} with a changed byte rejected", flush=True)
 
 
 def plain(steps):
@@ -725,7 +725,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", required=True)
     parser.add_argument("--all", action="store_true")
-    parser.add_argument("--only", help="caller-target, joined by commas")
+    parser.add_argument("--only", help="pairs caller-target, separated by commas")
     options = parser.parse_args()
     pairs = PAIRS if options.all else PAIRS[:3]
     if options.only:
@@ -747,7 +747,7 @@ def main():
             except Exception:
                 failed += 1
                 print(f"FAILED relays\n{traceback.format_exc()[-6000:]}", flush=True)
-    print(f"{len(KINDS)} kinds of nonsense, {len(Cells.OPERATIONS)} operations, {cells} cells")
+    print(f"{len(KINDS)} kinds of invalid responses, {len(Cells.OPERATIONS)} operations, {cells} cells")
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

@@ -126,7 +126,7 @@ class Oss2V1:
         assert result[0] == result[1], "both versions of listings tell the same"
         return result[0]
 
-    def described(self, bucket):
+    def list_sizes_and_etags(self, bucket):
         with self.refusals():
             return {row.key: (row.size, row.etag) for row in oss2.ObjectIteratorV2(self.at(bucket))}
 
@@ -257,7 +257,7 @@ class OssV2:
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
         response = self.call("get_object", "GetObjectRequest", bucket=bucket, key=key, range_header=range,
-                           if_match=if_match, if_none_match=if_none_match, response_content_type=content_type)
+                             if_match=if_match, if_none_match=if_none_match, response_content_type=content_type)
         return {**self.describe_object(response), "body": response.body.read()}
 
     def read_as(self, bucket, key, words):
@@ -284,12 +284,12 @@ class OssV2:
         return ([row.key for page in pages for row in page.contents or []],
                 [row.prefix for page in pages for row in page.common_prefixes or []])
 
-    def described(self, bucket):
+    def list_sizes_and_etags(self, bucket):
         return {row.key: (row.size, row.etag) for page in self.pages(bucket) for row in page.contents or []}
 
     def delete_many(self, bucket, keys):
         result = self.call("delete_multiple_objects", "DeleteMultipleObjectsRequest", bucket=bucket,
-                         objects=[v2.DeleteObject(key=key) for key in keys])
+                           objects=[v2.DeleteObject(key=key) for key in keys])
         return [row.key for row in result.deleted_objects or []]
 
     def put_tags(self, bucket, key, tags):

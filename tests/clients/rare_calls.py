@@ -21,7 +21,7 @@ import oss_clients
 import s3_clients
 import servers
 from api import CallError
-from run import TARGETS, Run, chosen
+from run import TARGETS, Run, parse_names
 from scenarios import PART, bare, fetch_signed, expect_error
 
 LARGE = b"l" * 300_000
@@ -68,7 +68,7 @@ class S3(s3_clients.Boto3):
     def restore(self, bucket, key):
         self.call("restore_object", Bucket=bucket, Key=key, RestoreRequest={"Days": 2})
 
-    def restored(self, bucket, key):
+    def is_restored(self, bucket, key):
         return self.call("head_object", Bucket=bucket, Key=key).get("Restore", "")
 
     def redirect(self, bucket, key, to):
@@ -116,7 +116,7 @@ class Cos(cos_clients.CosPython):
     def restore(self, bucket, key):
         self.call("restore_object", Bucket=bucket, Key=key, RestoreRequest={"Days": 2, "CASJobParameters": {"Tier": "Standard"}})
 
-    def restored(self, bucket, key):
+    def is_restored(self, bucket, key):
         return self.call("head_object", Bucket=bucket, Key=key).get("x-cos-restore", "")
 
     def url(self, method, bucket, key, **params):
@@ -153,7 +153,7 @@ class Oss(oss_clients.Oss2V4):
     def restore(self, bucket, key):
         self.call(bucket, "restore_object", key)
 
-    def restored(self, bucket, key):
+    def is_restored(self, bucket, key):
         return self.call(bucket, "head_object", key).headers.get("x-oss-restore", "")
 
     def url(self, method, bucket, key, **params):
@@ -196,7 +196,7 @@ class CosNode(node_client.CosNode):
         request = {"Days": 2, "CASJobParameters": {"Tier": "Standard"}}
         self.ask("sdk", "restoreObject", bucket, Key=key, RestoreRequest=request)
 
-    def restored(self, bucket, key):
+    def is_restored(self, bucket, key):
         return self.ask("headers", "headObject", bucket, Key=key).get("x-cos-restore", "")
 
 
@@ -237,14 +237,14 @@ class AliOss(node_client.AliOssV4):
     def restore(self, bucket, key):
         self.ask("sdk", "restore", bucket, key)
 
-    def restored(self, bucket, key):
+    def is_restored(self, bucket, key):
         return self.ask("headers", "head", bucket, key).get("x-oss-restore", "")
 
 
 class OssLocks(oss_clients.OssV2):
     """The only SDK of OSS that has locks of objects."""
 
-    def locked(self, bucket):
+    def has_locks(self, bucket):
         worm = v2.ObjectWormConfiguration(object_worm_enabled="Enabled")
         self.call("put_bucket_object_worm_configuration", "PutBucketObjectWormConfigurationRequest", bucket=bucket,
                   object_worm_configuration=worm)
@@ -285,7 +285,7 @@ def archives(client, bucket, run):
         assert (error.status, error.code) == (403, "InvalidObjectState"), error
     client.restore(bucket, "cold")
     for _ in range(50):
-        result = client.restored(bucket, "cold")
+        result = client.is_restored(bucket, "cold")
         if result.startswith('ongoing-request="false", expiry-date="'):
             break
         assert result == 'ongoing-request="true"', result
@@ -357,7 +357,7 @@ def locks_of_oss(client, bucket, run):
     until = (datetime.now(timezone.utc) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     client.call("put_bucket_versioning", "PutBucketVersioningRequest", bucket=bucket,
                 versioning_configuration=v2.VersioningConfiguration(status="Enabled"))
-    client.locked(bucket)
+    client.has_locks(bucket)
     kept = client.call("put_object", "PutObjectRequest", bucket=bucket, key="kept", body=b"x", object_worm_mode="GOVERNANCE",
                        object_worm_retain_until_date=until).version_id
     result = client.call("get_object_retention", "GetObjectRetentionRequest", bucket=bucket, key="kept").retention
@@ -459,8 +459,8 @@ def main():
     parser.add_argument("--targets", default="all")
     parser.add_argument("--only", default="all", help="names of what is tried, joined by commas")
     options = parser.parse_args()
-    targets = chosen(parser, "target", options.targets, TARGETS)
-    names = chosen(parser, "task", options.only, [task.__name__ for task in ALL])
+    targets = parse_names(parser, "target", options.targets, TARGETS)
+    names = parse_names(parser, "task", options.only, [task.__name__ for task in ALL])
     tasks, results = [task for task in ALL if task.__name__ in names], {}
     for target in targets:
         with servers.Servers() as running:

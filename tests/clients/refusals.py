@@ -275,7 +275,7 @@ class Suite:
         said = "object" if there else "no object"
         self.note(name, dialect, said, None if there == expected else f"the object is {'there' if there else 'missing'}")
 
-    def alike(self, name, dialect, one, other):
+    def compare_responses(self, name, dialect, one, other):
         """Two answers that differ only in the bucket's name."""
         said = "alike" if one == other else "different"
         self.note(name, dialect, said, None if one == other else f"{one} and {other}")
@@ -285,7 +285,7 @@ class Suite:
         return "\n".join([*self.table, "", *self.failures, f"{passed} passed, {len(self.failures)} failed"])
 
 
-def without(headers, name):
+def remove_header(headers, name):
     for own in [own for own in headers if own.lower() == name]:
         del headers[own]
 
@@ -296,7 +296,7 @@ def credentials(suite, d):
     suite.row("wrong signature", d, (403, "SignatureDoesNotMatch"), lambda: get(secret="no"))
     suite.row("wrong signature of HEAD", d, (403, None), lambda: d.request("HEAD", OPEN, "hello", secret="no"), head=True)
     suite.row("unknown key", d, (403, "InvalidAccessKeyId"), lambda: get(access_key="AKIDNO"))
-    suite.row("no credential", d, (403, "AccessDenied"), lambda: get(spoil=lambda t, h: without(h, "authorization")))
+    suite.row("no credential", d, (403, "AccessDenied"), lambda: get(spoil=lambda t, h: remove_header(h, "authorization")))
     suite.row("unknown kind of credential", d, ((400, 403), None), lambda: get(spoil=lambda t, h: h.update(Authorization="Magic x")))
     suite.row("credential cut short", d, ((400, 403), None), lambda: get(spoil=lambda t, h: h.update(Authorization=h["Authorization"][:40])))
     suite.row("credential twice", d, (400, None), lambda: get(spoil=lambda t, h: h.update(Authorization=[h["Authorization"]] * 2)))
@@ -401,8 +401,8 @@ def grants(suite, d):
     for bucket in (CLOSED, "nothing-1250000000", "x" * 20 + "-1250000000"):
         response = d.request("GET", bucket, "hello")
         shapes.append(response.shape(bucket))
-    suite.alike("no grant, whether it is there or not", d, shapes[0], shapes[1])
-    suite.alike("no grant, whether its name is configured or not", d, shapes[0], shapes[2])
+    suite.compare_responses("no grant, whether it is there or not", d, shapes[0], shapes[1])
+    suite.compare_responses("no grant, whether its name is configured or not", d, shapes[0], shapes[2])
     suite.row("no grant to list", d, (403, "AccessDenied"), lambda: d.request("GET", CLOSED, ""))
     suite.row("no grant to write", d, (403, "AccessDenied"), lambda: d.request("PUT", OTHER, "hello", body=b"x"))
     suite.row("no grant to delete", d, (403, "AccessDenied"), lambda: d.request("DELETE", OTHER, "hello"))
@@ -565,7 +565,7 @@ def chunked(suite, d):
             return SimpleNamespace(status=200, headers={}, code="", body=b"")
         return send(d.port, method, "/" + quote(key), signed, body)
 
-    def signed(spoil="", trailer=False):
+    def sign_chunks(spoil="", trailer=False):
         def frame(seed, stamp):
             first = chunk_signature(seed, stamp, data)
             last = chunk_signature(first, stamp, b"")
@@ -586,17 +586,17 @@ def chunked(suite, d):
 
     word, plain, trailer = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-checksum-crc32"
     cases = [
-        ("signed control", (200, None), word, signed(), {}),
+        ("signed control", (200, None), word, sign_chunks(), {}),
         ("unsigned control", (200, None), plain, unsigned(), {"trailer": trailer}),
-        ("chunk signature", (403, "SignatureDoesNotMatch"), word, signed("chunk"), {}),
-        ("last chunk signature", (403, "SignatureDoesNotMatch"), word, signed("last"), {}),
-        ("chunk data", (403, "SignatureDoesNotMatch"), word, signed("data"), {}),
-        ("decoded length", (400, "IncompleteBody"), word, signed(), {"length": len(data) + 1}),
+        ("chunk signature", (403, "SignatureDoesNotMatch"), word, sign_chunks("chunk"), {}),
+        ("last chunk signature", (403, "SignatureDoesNotMatch"), word, sign_chunks("last"), {}),
+        ("chunk data", (403, "SignatureDoesNotMatch"), word, sign_chunks("data"), {}),
+        ("decoded length", (400, "IncompleteBody"), word, sign_chunks(), {"length": len(data) + 1}),
         ("trailer checksum", (400, "BadDigest"), plain, unsigned(b"AAAAAA=="), {"trailer": trailer}),
         ("another trailer", (400, "MalformedTrailerError"), plain, unsigned(name=b"x-amz-checksum-crc32c"), {"trailer": trailer}),
-        ("signed trailer control", (200, None), word + "-TRAILER", signed(trailer=True), {"trailer": trailer}),
-        ("trailer signature", (403, "SignatureDoesNotMatch"), word + "-TRAILER", signed("trailer", True), {"trailer": trailer}),
-        ("signed trailer left out", ((400, 403), None), word + "-TRAILER", signed(), {"trailer": trailer}),
+        ("signed trailer control", (200, None), word + "-TRAILER", sign_chunks(trailer=True), {"trailer": trailer}),
+        ("trailer signature", (403, "SignatureDoesNotMatch"), word + "-TRAILER", sign_chunks("trailer", True), {"trailer": trailer}),
+        ("signed trailer left out", ((400, 403), None), word + "-TRAILER", sign_chunks(), {"trailer": trailer}),
         ("no trailer control", (200, None), plain, lambda *_: unsigned()("", "").split(b"x-amz")[0] + b"\r\n", {}),
         ("trailer left out", (400, "MalformedTrailerError"), plain,
          lambda *_: unsigned()("", "").split(b"x-amz")[0] + b"\r\n", {"trailer": trailer}),
@@ -658,7 +658,7 @@ def framing(suite, d):
                 assert not raw.recv(4096), "a second answer"
             return response
 
-    def expecting(secret):
+    def expect_continue(secret):
         """What comes first when the caller waits for a word before it sends its body."""
         signed = d.sign("PUT", host, OPEN, "waits", "", {"Content-Length": "5"}, b"hello", servers.KEY, secret, time.time())
         lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items() if name.lower() != "host")
@@ -672,7 +672,7 @@ def framing(suite, d):
             return said
 
     for name, secret, wanted in (("control", servers.SECRET, "100"), ("refused before the body", "no", "403")):
-        said = expecting(secret)
+        said = expect_continue(secret)
         suite.note(f"expecting: {name}", d, said, None if said == wanted else f"{said}, expected {wanted}")
     suite.row("framing: control", d, (200, None), lambda: ask(text(length, "abc"), ends=False), sends=1)
     suite.row("framing: absolute target", d, (200, None), lambda: ask(

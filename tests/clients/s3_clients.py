@@ -8,7 +8,7 @@ import boto3
 import botocore
 from botocore.config import Config
 
-from api import CallError, canned
+from api import CallError, canned_acl
 
 _NAMES = {"if_match": "CopySourceIfMatch", "if_none_match": "CopySourceIfNoneMatch",
           "if_modified_since": "CopySourceIfModifiedSince", "if_unmodified_since": "CopySourceIfUnmodifiedSince"}
@@ -53,7 +53,7 @@ class Boto3:
 
     def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None, tags=None):
         result = self.call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata,
-                         StorageClass=storage_class, Tagging=tags)
+                           StorageClass=storage_class, Tagging=tags)
         return {"etag": result["ETag"]}
 
     def describe_object(self, response):
@@ -66,7 +66,7 @@ class Boto3:
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
         response = self.call("get_object", Bucket=bucket, Key=key, Range=range, IfMatch=if_match,
-                           IfNoneMatch=if_none_match, ResponseContentType=content_type)
+                             IfNoneMatch=if_none_match, ResponseContentType=content_type)
         return {**self.describe_object(response), "body": response["Body"].read()}
 
     def read_as(self, bucket, key, words):
@@ -98,7 +98,7 @@ class Boto3:
         assert result[0] == result[1], "both versions of listings tell the same"
         return result[0]
 
-    def described(self, bucket):
+    def list_sizes_and_etags(self, bucket):
         """What a folder's synchronisation looks at: key -> (size, ETag)."""
         with self.refusals():
             pages = list(self.sdk.get_paginator("list_objects_v2").paginate(Bucket=bucket))
@@ -124,7 +124,7 @@ class Boto3:
 
     def get_acl(self, bucket, key):
         rows = self.call("get_object_acl", Bucket=bucket, Key=key)["Grants"]
-        return canned([(row["Grantee"].get("URI", row["Grantee"].get("ID")), row["Permission"]) for row in rows])
+        return canned_acl([(row["Grantee"].get("URI", row["Grantee"].get("ID")), row["Permission"]) for row in rows])
 
     def list_uploads(self, bucket, prefix=""):
         result = self.call("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
@@ -136,9 +136,9 @@ class Boto3:
     def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
              storage_class=None, tags=None):
         result = self.call("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": source, "Key": source_key},
-                         MetadataDirective=directive, Metadata=metadata, ContentType=content_type,
-                         StorageClass=storage_class, Tagging=tags, TaggingDirective="REPLACE" if tags else None,
-                         **self.conditions(conditions))
+                           MetadataDirective=directive, Metadata=metadata, ContentType=content_type,
+                           StorageClass=storage_class, Tagging=tags, TaggingDirective="REPLACE" if tags else None,
+                           **self.conditions(conditions))
         return {"etag": result["CopyObjectResult"]["ETag"]}
 
     def set_cors(self, bucket, origin):
@@ -168,8 +168,8 @@ class Boto3:
     def upload_part_copy(self, source, source_key, bucket, key, upload, number, span=None, conditions=None):
         span = f"bytes={span[0]}-{span[1]}" if span else None
         result = self.call("upload_part_copy", Bucket=bucket, Key=key, UploadId=upload, PartNumber=number,
-                         CopySource={"Bucket": source, "Key": source_key}, CopySourceRange=span,
-                         **self.conditions(conditions))
+                           CopySource={"Bucket": source, "Key": source_key}, CopySourceRange=span,
+                           **self.conditions(conditions))
         return result["CopyPartResult"]["ETag"]
 
     def list_parts(self, bucket, key, upload):

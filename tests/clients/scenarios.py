@@ -1,6 +1,6 @@
-"""What every SDK does. Expectations are those of the caller's dialect, from its vendor's documents, whatever the
-target is. A scenario is a function of a client, a bucket and the run's options; a failed one raises, and one that is not
-for this client raises SkipTest with the reason."""
+"""The scenarios of every SDK. Expectations follow the documents of the caller dialect's vendor, for every target.
+A scenario is a function of a client, a bucket and the run's options. It raises on failure, and raises SkipTest with
+the reason if it does not apply to this client."""
 
 import functools
 import http.client
@@ -41,9 +41,9 @@ def bare(etag):
     return etag.strip('"').lower()
 
 
-def lists(listed, uploaded):
-    """Whether these are the ETags of one part, as a listing and as the upload of the part told it. The latter may have more
-    behind it: what the part comes to, for the completing call."""
+def is_same_part(listed, uploaded):
+    """Whether a listing and the upload of a part returned the same ETag. The latter may have a suffix with the part's
+    digests, which the proxy needs to complete the upload."""
     return re.fullmatch(re.escape(bare(listed)) + "(-[0-9a-f]{48})?", bare(uploaded)) is not None
 
 
@@ -67,7 +67,7 @@ def ranges(client, bucket, run):
     assert client.get(bucket, "range", range="bytes=2-5")["body"] == b"2345"
     assert client.get(bucket, "range", range="bytes=7-")["body"] == b"789"
     assert client.get(bucket, "range", range="bytes=-3")["body"] == b"789"
-    # OSS answers a range that does not fit with the whole object.
+    # OSS returns the whole object for a range beyond its end.
     if client.dialect == "oss":
         assert client.get(bucket, "range", range="bytes=2-50")["body"] == b"0123456789"
         assert client.get(bucket, "range", range="bytes=50-60")["body"] == b"0123456789"
@@ -86,16 +86,16 @@ def conditional_reads(client, bucket, run):
     assert client.get(bucket, "cond", content_type="text/csv")["content_type"] == "text/csv"
 
 
-def overrides(client, bucket, run):
-    """response-*: what the answer says, not what is stored."""
+def response_overrides(client, bucket, run):
+    """The parameters response-* change the headers of the response, and not the stored object."""
     if not hasattr(client, "read_as"):
         raise SkipTest("the driver of this client has no such call")
-    client.put(bucket, "said", b"x", content_type="text/plain")
+    client.put(bucket, "overridden", b"x", content_type="text/plain")
     words = {"content-type": "text/csv", "cache-control": "no-store", "content-language": "de",
              "content-disposition": "attachment; filename=\"a b.csv\""}
-    result = client.read_as(bucket, "said", words)
+    result = client.read_as(bucket, "overridden", words)
     assert {name: result.get(name) for name in words} == words, result
-    assert client.head(bucket, "said")["content_type"] == "text/plain"
+    assert client.head(bucket, "overridden")["content_type"] == "text/plain"
 
 
 def metadata_values(client, bucket, run):
@@ -105,11 +105,11 @@ def metadata_values(client, bucket, run):
     client.copy(bucket, "from", bucket, "to")
     assert client.head(bucket, "to")["metadata"] == metadata, client.head(bucket, "to")["metadata"]
     client.copy(bucket, "from", bucket, "to", "REPLACE", metadata={"made-by": "me"})
-    assert client.head(bucket, "to")["metadata"] == {"made-by": "me"}, "nothing is merged"
+    assert client.head(bucket, "to")["metadata"] == {"made-by": "me"}, "metadata is replaced, not merged"
 
 
 def tags(client, bucket, run):
-    """As far as headers tell: how many."""
+    """The number of tags in the response headers."""
     if client.dialect == "jdcloud":
         raise SkipTest("JD Cloud's documents have no tags")
     if not hasattr(client, "read_as"):
@@ -119,10 +119,10 @@ def tags(client, bucket, run):
     client.copy(bucket, "from", bucket, "to")
     assert client.get(bucket, "to")["tags"] == 2, "a copy has its source's tags"
     client.copy(bucket, "from", bucket, "to", tags="color=blue")
-    assert client.get(bucket, "to")["tags"] == 1, "or those of the request"
+    assert client.get(bucket, "to")["tags"] == 1, "the tags of the request replace them"
 
 
-def copy_keeps(client, bucket, run):
+def copy_preserves_metadata(client, bucket, run):
     client.put(bucket, "from", b"copy me", content_type="text/html", metadata={"owner": "me"})
     etag = client.copy(bucket, "from", bucket, "to")["etag"]
     result = client.head(bucket, "to")
@@ -148,7 +148,7 @@ def copy_across_buckets(client, bucket, run):
     assert expect_error(404, client.copy, other, "from/键 1", bucket, "to").code in ("NoSuchBucket", "404")
 
 
-def copy_replaces(client, bucket, run):
+def copy_replaces_metadata(client, bucket, run):
     client.put(bucket, "from", b"copy me", content_type="text/html", metadata={"owner": "me"})
     client.copy(bucket, "from", bucket, "to", "REPLACE", metadata={"color": "red"}, content_type="text/css")
     result = client.head(bucket, "to")
@@ -208,7 +208,7 @@ def copy_onto_itself(client, bucket, run):
     assert client.get(bucket, "self")["body"] == b"same"
 
 
-def copy_of_nothing(client, bucket, run):
+def copy_of_missing_source(client, bucket, run):
     assert expect_error(404, client.copy, bucket, "nowhere", bucket, "to").code in ("NoSuchKey", "404"), "the vendor's code"
     upload = client.create_multipart(bucket, "parts")
     assert expect_error(404, client.upload_part_copy, bucket, "nowhere", bucket, "parts", upload, 1).code == "NoSuchKey"
@@ -217,7 +217,7 @@ def copy_of_nothing(client, bucket, run):
     assert expect_error(404, client.upload_part_copy, bucket, "from", bucket, "parts", upload, 1).code == "NoSuchUpload"
 
 
-def classes(client, bucket, run):
+def storage_classes(client, bucket, run):
     word = {"oss": "IA"}.get(client.dialect, "STANDARD_IA")
     client.put(bucket, "cold", b"x", storage_class=word)
     assert client.head(bucket, "cold")["storage_class"] == word
@@ -228,7 +228,7 @@ def classes(client, bucket, run):
 
 
 def hostile_keys(client, bucket, run):
-    keys = [key for key in HOSTILE_KEYS if key not in client_cannot(client) + TARGET_CANNOT.get(run.target, [])]
+    keys = [key for key in HOSTILE_KEYS if key not in keys_rejected_by_client(client) + TARGET_CANNOT.get(run.target, [])]
     for key in keys:
         body = key.encode()
         try:
@@ -248,8 +248,8 @@ def hostile_keys(client, bucket, run):
 
 
 def prefixes(client, bucket, run):
-    """Every key is found when asked for, whatever the query has to carry."""
-    keys = [key for key in HOSTILE_KEYS if key not in client_cannot(client) + TARGET_CANNOT.get(run.target, [])]
+    """Every key is found by a listing with the key as its prefix."""
+    keys = [key for key in HOSTILE_KEYS if key not in keys_rejected_by_client(client) + TARGET_CANNOT.get(run.target, [])]
     for key in keys:
         client.put(bucket, key, b"x")
     missing = []
@@ -263,10 +263,10 @@ def prefixes(client, bucket, run):
     assert not missing, "; ".join(missing)
 
 
-def client_cannot(client):
-    """Keys that an SDK itself cannot send, and why."""
+def keys_rejected_by_client(client):
+    """Returns the keys that an SDK cannot send."""
     return {
-        # They resolve dot segments in the URL that they send, which then names another key.
+        # These resolve dot segments in the URL, which then names another key.
         "boto3-jd": ["a/./b", "a/../b"],
         "oss-v2": ["a/./b", "a/../b"],
         "ali-oss-v1": ["a/./b", "a/../b"],
@@ -274,11 +274,11 @@ def client_cannot(client):
     }.get(client.name, [])
 
 
-#: Keys that a target itself does not hold. SeaweedFS is a tree of files underneath: it refuses dot segments (400), lists
-#: `a//b` as `a/b`, and what is put at `dir/` is read as nothing.
+#: Keys that a target does not store. SeaweedFS stores objects as files: it rejects dot segments (400), lists `a//b` as
+#: `a/b`, and returns an empty body for an object at `dir/`.
 TARGET_CANNOT = {"seaweedfs": ["a/./b", "a/../b", "a//b", "dir/"]}
 
-#: Targets that answer a repeated completing call with the same success again, as AWS does for a while.
+#: Targets that repeat the success of CompleteMultipartUpload, as Amazon S3 does for some time.
 REPEATS_SUCCESS = ["seaweedfs", "demo"]
 
 
@@ -295,7 +295,7 @@ def multipart(client, bucket, run):
     parts.append((5, client.upload_part(bucket, "parts", upload, 5, last)))
     listed = client.list_parts(bucket, "parts", upload)
     assert [n for n, _, _ in listed] == [n for n, _ in parts], listed
-    assert all(lists(row[1], part[1]) for row, part in zip(listed, parts)), (listed, parts)
+    assert all(is_same_part(row[1], part[1]) for row, part in zip(listed, parts)), (listed, parts)
     assert [size for _, _, size in listed] == [PART, len(source), PART, 1000], listed
     client.complete(bucket, "parts", upload, parts)
     whole = first + source + source[span[0]:span[1] + 1] + last
@@ -310,10 +310,10 @@ def multipart(client, bucket, run):
         client.delete(bucket, key)
 
 
-def transfer(client, bucket, run):
-    """The SDK's own way with large files: parts in parallel, of a size and with checksums that it chooses."""
+def managed_transfer(client, bucket, run):
+    """The SDK's transfer manager: it uploads parts in parallel, and chooses their size and checksums."""
     if not hasattr(client, "upload_file"):
-        raise SkipTest("it has no way of its own with large files")
+        raise SkipTest("it has no transfer manager")
     body = os.urandom(20 * 1024 * 1024 + 7)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "large")
@@ -330,7 +330,7 @@ def transfer(client, bucket, run):
 
 
 def part_conditions(client, bucket, upload):
-    """As those of a whole copy; no part is left behind by one that was refused."""
+    """Conditions of part copies. A rejected part copy creates no part."""
     result, other = client.head(bucket, "source"), '"' + "0" * 32 + '"'
     negative = 304 if client.dialect == "oss" else 412
     for given, status in [({"if_match": other}, 412), ({"if_none_match": result["etag"]}, negative),
@@ -338,7 +338,7 @@ def part_conditions(client, bucket, upload):
                           ({"if_modified_since": http_date(result["last_modified"])}, negative)]:
         expect_error(status, client.upload_part_copy, bucket, "source", bucket, "parts", upload, 4, conditions=given)
     holding = {"if_match": result["etag"], "if_unmodified_since": LATER}
-    client.upload_part_copy(bucket, "source", bucket, "parts", upload, 3, (0, PART), holding)  # written again below
+    client.upload_part_copy(bucket, "source", bucket, "parts", upload, 3, (0, PART), holding)  # Overwritten below.
     client.upload_part_copy(bucket, "source", bucket, "parts", upload, 3, (0, PART),
                             {"if_none_match": other, "if_modified_since": LONG_AGO})
 
@@ -351,14 +351,14 @@ def abort(client, bucket, run):
     expect_error(404, client.head, bucket, "never")
 
 
-def sizes(client, bucket, run):
+def copy_sizes(client, bucket, run):
     for size in (0, 1, 8 * 1024 * 1024) + ((64 * 1024 * 1024,) if run.long else ()):
         body = os.urandom(size)
         client.put(bucket, "size", body)
         assert client.get(bucket, "size")["body"] == body, size
         client.copy(bucket, "size", bucket, "size of copy")
         assert client.head(bucket, "size of copy")["length"] == size
-        client.delete(bucket, "size")  # The demo's memory is limited.
+        client.delete(bucket, "size")  # The memory of the demo is limited.
         client.delete(bucket, "size of copy")
 
 
@@ -382,7 +382,7 @@ def buckets(client, bucket, run):
     expect_error(404, client.head_bucket, own)
 
 
-def wrong_keys(client, bucket, run):
+def wrong_credentials(client, bucket, run):
     client.put(bucket, "mine", b"x")
     error = expect_error(403, run.again(secret="wrong").get, bucket, "mine")
     assert error.code == "SignatureDoesNotMatch", error
@@ -391,9 +391,9 @@ def wrong_keys(client, bucket, run):
 
 
 def fetch_signed(port, url, method="GET", body=None, headers=None):
-    """Calls a presigned URL without any SDK."""
+    """Sends a request to a presigned URL without an SDK."""
     host = urlsplit(url).netloc
-    # As a proxy would be asked for hosts that are not on this machine.
+    # An absolute-form target for hosts that are not on this machine, as for a forward proxy.
     target = url.partition(host)[2] if host.endswith(f":{port}") else url
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request(method, target, body, {**(headers or {}), "Host": host})
@@ -405,7 +405,7 @@ def fetch_signed(port, url, method="GET", body=None, headers=None):
     return text
 
 
-def presigned(client, bucket, run):
+def presigned_urls(client, bucket, run):
     if not hasattr(client, "presigned"):
         raise SkipTest("the driver of this client has no such call")
 
@@ -419,10 +419,10 @@ def presigned(client, bucket, run):
         expect_error(403, fetch, url, "PUT", b"spoiled")
 
 
-def posted(client, bucket, run):
-    """A visitor of a web page posts a file by a form that the site's server signed for it."""
+def form_uploads(client, bucket, run):
+    """A browser posts a file with a form that the web server signed."""
     if getattr(client, "form", None) is None:
-        raise SkipTest("its SDK is not used for this")
+        raise SkipTest("form uploads are not implemented for this SDK")
     conditions = [{"bucket": bucket}, ["starts-with", "$key", "up/"], ["content-length-range", 1, 40_000_000]]
 
     def send(body=b"for you", key="up/${filename}", more=(), extra=(), spoil=None, **how):
@@ -453,8 +453,8 @@ def posted(client, bucket, run):
         client.delete(bucket, key)
 
 
-def appended(client, bucket, run):
-    """Pieces at the end of an object: COS and OSS have that, S3 has not; the demo does it for their callers."""
+def append_uploads(client, bucket, run):
+    """AppendObject of COS and OSS. Targets that speak S3 do not have it, except the demo."""
     if getattr(client, "append", None) is None:
         raise SkipTest("its dialect or its SDK has no such call")
     if run.target not in ("cos", "oss", "demo"):
@@ -471,10 +471,10 @@ def appended(client, bucket, run):
         client.delete(bucket, key)
 
 
-def browsers(client, bucket, run):
-    """The rules that an SDK sets answer what browsers ask, and what they read."""
+def cors_requests(client, bucket, run):
+    """CORS rules that an SDK sets are applied to preflights and to responses."""
     if getattr(client, "set_cors", None) is None or getattr(client, "form", None) is None:
-        raise SkipTest("its SDK is not used for this")
+        raise SkipTest("form uploads are not implemented for this SDK")
     page = "http://page.example.com"
     client.put(bucket, "read", b"by a page")
 
@@ -501,6 +501,7 @@ def browsers(client, bucket, run):
     client.delete(bucket, "read")
 
 
-ALL = [objects, ranges, conditional_reads, overrides, metadata_values, tags, copy_keeps, copy_across_buckets, copy_replaces,
-       copy_conditions, copy_pairs, copy_onto_itself, copy_of_nothing, classes, hostile_keys, prefixes, multipart, transfer, abort, sizes,
-       listings, buckets, wrong_keys, presigned, posted, appended, browsers]
+ALL = [objects, ranges, conditional_reads, response_overrides, metadata_values, tags, copy_preserves_metadata,
+       copy_across_buckets, copy_replaces_metadata, copy_conditions, copy_pairs, copy_onto_itself,
+       copy_of_missing_source, storage_classes, hostile_keys, prefixes, multipart, managed_transfer, abort,
+       copy_sizes, listings, buckets, wrong_credentials, presigned_urls, form_uploads, append_uploads, cors_requests]

@@ -93,12 +93,12 @@ class Rig:
         self.target.create_bucket(Bucket=name)
         return name
 
-    def left(self, bucket):
+    def list_remaining(self, bucket):
         """What stands at the target, below every key."""
         return [row["Key"] for row in self.target.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
     def only(self, bucket, keys):
-        wait_for(lambda: self.left(bucket) == keys, 10, f"only {keys} at the target, which has {self.left(bucket)[:5]}")
+        wait_for(lambda: self.list_remaining(bucket) == keys, 10, f"only {keys} at the target, which has {self.list_remaining(bucket)[:5]}")
 
     def cos(self, at=0):
         return CosPython(self.replicas[at].port, KEY, SECRET)
@@ -130,12 +130,12 @@ def same(got, want, what="content"):
     assert digest[0] == digest[1], f"{what}: {digest}"
 
 
-def shown(page):
+def page_without_ids(page):
     """A page without what the target makes up for itself."""
     return str({name: value for name, value in page.items() if name != "ResponseMetadata" and "Token" not in name})
 
 
-def sent(rig, key, bucket, parts, order=None, upload=None):
+def upload_parts(rig, key, bucket, parts, order=None, upload=None):
     """Uploads parts by oss2, each by the next replica; gives the upload and the lines of its completing call."""
     ways = itertools.cycle([oss(replica.port, bucket) for replica in rig.replicas])
     upload = upload or next(ways).init_multipart_upload(key).upload_id
@@ -143,7 +143,7 @@ def sent(rig, key, bucket, parts, order=None, upload=None):
     return upload, [oss2.models.PartInfo(number, etag) for number, etag in sorted(lines.items())]
 
 
-def whole(parts):
+def combine(parts):
     return b"".join(body for _, body in sorted(parts.items()))
 
 
@@ -174,7 +174,7 @@ def sdks_with_their_defaults(rig):
 
 def parts_alternate_and_a_restart_loses_nothing(rig):
     bucket, parts = rig.bucket(), {number: DATA[number * MIB:][:MIB] for number in range(1, 8)} | {9: b"the end"}
-    upload, lines = sent(rig, "k", bucket, parts, [4, 9, 1, 3, 7, 2, 6, 5])
+    upload, lines = upload_parts(rig, "k", bucket, parts, [4, 9, 1, 3, 7, 2, 6, 5])
     result, marker = [], ""
     for at in itertools.cycle((0, 1)):
         page = oss(rig.replicas[at].port, bucket).list_parts("k", upload, marker=marker, max_parts=3)
@@ -189,22 +189,22 @@ def parts_alternate_and_a_restart_loses_nothing(rig):
     rig.restart(0), rig.restart(1)
     rig.balancer = Balancer([replica.port for replica in rig.replicas])
     done = oss(rig.replicas[0].port, bucket).complete_multipart_upload("k", upload, lines)
-    same(rig.read(bucket, "k"), whole(parts))
+    same(rig.read(bucket, "k"), combine(parts))
     head = oss(rig.replicas[1].port, bucket).head_object("k")
     assert head.etag == done.etag, (head.etag, done.etag)
     checked = oss2.utils.Crc64()
-    checked.update(whole(parts))
+    checked.update(combine(parts))
     assert done.crc == checked.crc, (done.crc, checked.crc)
     rig.only(bucket, ["k"])
 
 
 def mixed(rig, bucket, key, sizes, order):
     parts = {number: DATA[number:][:size] for number, size in sizes.items()}
-    upload, lines = sent(rig, key, bucket, parts, order)
+    upload, lines = upload_parts(rig, key, bucket, parts, order)
     listed = oss(rig.replicas[0].port, bucket).list_parts(key, upload).parts
     assert [(row.part_number, row.size) for row in listed] == sorted(sizes.items()), listed
     done = oss(rig.replicas[1].port, bucket).complete_multipart_upload(key, upload, lines)
-    same(rig.read(bucket, key), whole(parts), f"{sizes} in the order {order}")
+    same(rig.read(bucket, key), combine(parts), f"{sizes} in the order {order}")
     assert oss(rig.replicas[0].port, bucket).head_object(key).etag == done.etag
     rig.only(bucket, [key])
     rig.target.delete_object(Bucket=bucket, Key=key)
@@ -229,21 +229,21 @@ def mixed_sizes_in_any_order(rig):
 def large_parts_go_to_the_target(rig):
     """In order, what the target takes costs nothing more; one small upload costs one object for a moment."""
     bucket, parts = rig.bucket(), {1: DATA[:5 * MIB], 2: DATA[:6 * MIB], 3: b"end"}
-    upload, lines = sent(rig, "k", bucket, parts)
+    upload, lines = upload_parts(rig, "k", bucket, parts)
     there = rig.target.list_parts(Bucket=bucket, Key="k", UploadId=upload)["Parts"]
     assert [row["PartNumber"] for row in there] == [1, 2], there
-    kept = rig.left(bucket)
+    kept = rig.list_remaining(bucket)
     assert len(kept) == 1 and kept[0].startswith(PREFIX), kept
     oss(rig.replicas[0].port, bucket).complete_multipart_upload("k", upload, lines)
-    same(rig.read(bucket, "k"), whole(parts))
+    same(rig.read(bucket, "k"), combine(parts))
     rig.only(bucket, ["k"])
 
 
-def the_last_of_a_number_wins(rig):
+def the_last_part_of_a_number_counts(rig):
     bucket, small, large = rig.bucket(), DATA[3:][:MIB], DATA[5:][:6 * MIB]
     for first, then in ((small, large), (large, small), (small, DATA[9:][:MIB]), (large, DATA[11:][:6 * MIB])):
-        upload, old = sent(rig, "k", bucket, {1: first})
-        _, lines = sent(rig, "k", bucket, {1: then, 2: b"end"}, upload=upload)
+        upload, old = upload_parts(rig, "k", bucket, {1: first})
+        _, lines = upload_parts(rig, "k", bucket, {1: then, 2: b"end"}, upload=upload)
         ways = [oss(replica.port, bucket) for replica in rig.replicas]
         result = [(row.part_number, row.size) for row in ways[0].list_parts("k", upload).parts]
         assert result == [(1, len(then)), (2, 3)], (len(first), len(then), result)
@@ -254,14 +254,14 @@ def the_last_of_a_number_wins(rig):
         rig.only(bucket, ["k"])
 
 
-def what_a_completing_call_names_is_checked(rig):
+def a_completion_checks_its_parts(rig):
     bucket = rig.bucket()
     way = oss(rig.replicas[0].port, bucket)
-    upload, lines = sent(rig, "k", bucket, {1: DATA[:MIB], 2: DATA[:MIB], 3: b"end"})
+    upload, lines = upload_parts(rig, "k", bucket, {1: DATA[:MIB], 2: DATA[:MIB], 3: b"end"})
     line = oss2.models.PartInfo
     expect_error(400, "InvalidPart", way.complete_multipart_upload, "k", upload, [lines[0], line(5, lines[1].etag)])
     expect_error(400, "InvalidPart", way.complete_multipart_upload, "k", upload, [lines[0], line(2, "0" * 32)])
-    upload_tiny, tiny = sent(rig, "k", bucket, {1: DATA[:50 * KIB], 2: b"end"})
+    upload_tiny, tiny = upload_parts(rig, "k", bucket, {1: DATA[:50 * KIB], 2: b"end"})
     expect_error(400, "EntityTooSmall", way.complete_multipart_upload, "k", upload_tiny, tiny)
     cos = rig.cos()
     upload_cos = cos.create_multipart(bucket, "k")
@@ -273,11 +273,11 @@ def what_a_completing_call_names_is_checked(rig):
     same(rig.read(bucket, "k"), DATA[:MIB] + b"end")
 
 
-def nothing_stays_after_an_abort(rig):
+def an_abort_deletes_all_parts(rig):
     bucket = rig.bucket()
     ways = [oss(replica.port, bucket) for replica in rig.replicas]
-    upload, lines = sent(rig, "gone", bucket, {1: DATA[:MIB], 2: DATA[:6 * MIB], 3: DATA[:MIB]})
-    assert len(rig.left(bucket)) >= 2
+    upload, lines = upload_parts(rig, "gone", bucket, {1: DATA[:MIB], 2: DATA[:6 * MIB], 3: DATA[:MIB]})
+    assert len(rig.list_remaining(bucket)) >= 2
     ways[1].abort_multipart_upload("gone", upload)
     rig.only(bucket, [])
     for at in (0, 1):
@@ -288,7 +288,7 @@ def nothing_stays_after_an_abort(rig):
     rig.only(bucket, [])
 
 
-def parts_that_are_copied(rig):
+def copied_parts(rig):
     bucket, cos = rig.bucket(), rig.cos()
     rig.target.put_object(Bucket=bucket, Key="a source", Body=DATA)
     spans = [(0, MIB - 1), (MIB, 7 * MIB - 1), (7 * MIB, 9 * MIB - 1), (9 * MIB, len(DATA) - 1)]
@@ -316,12 +316,12 @@ def parts_that_are_copied(rig):
 
 # ---- what nobody sees
 
-def nobody_sees_what_is_kept(rig):
+def small_parts_are_not_listed(rig):
     bucket = rig.bucket()
     for key in ("!first", ".a", ".blobfish-parts", ".z", "a/b", "z"):
         rig.target.put_object(Bucket=bucket, Key=key, Body=b"seen")
-    upload, _ = sent(rig, "open", bucket, {1: DATA[:MIB], 2: DATA[:MIB], 3: DATA[:MIB]})
-    kept = [key for key in rig.left(bucket) if key.startswith(PREFIX)]
+    upload, _ = upload_parts(rig, "open", bucket, {1: DATA[:MIB], 2: DATA[:MIB], 3: DATA[:MIB]})
+    kept = [key for key in rig.list_remaining(bucket) if key.startswith(PREFIX)]
     assert len(kept) == 3, kept
     seen = ["!first", ".a", ".blobfish-parts", ".z", "a/b", "z"]
     at, cos, way = s3(rig.replicas[0].port), rig.cos(1), oss(rig.replicas[1].port, bucket)
@@ -329,18 +329,18 @@ def nobody_sees_what_is_kept(rig):
         for name in ("list_objects", "list_objects_v2"):
             found = []
             for page in at.get_paginator(name).paginate(Bucket=bucket, PaginationConfig={"PageSize": size}):
-                assert PREFIX not in shown(page), page
+                assert PREFIX not in page_without_ids(page), page
                 found += [row["Key"] for row in page.get("Contents", [])]
             assert found == seen, (name, size, found)
             found, groups = [], []
             for page in at.get_paginator(name).paginate(Bucket=bucket, Delimiter="/", PaginationConfig={"PageSize": size}):
-                assert PREFIX not in shown(page), page
+                assert PREFIX not in page_without_ids(page), page
                 found += [row["Key"] for row in page.get("Contents", [])]
                 groups += [row["Prefix"] for row in page.get("CommonPrefixes", [])]
             assert (found, groups) == ([key for key in seen if "/" not in key], ["a/"]), (name, size, found, groups)
         found = []
         for page in at.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": size}):
-            assert PREFIX not in shown(page), page
+            assert PREFIX not in page_without_ids(page), page
             found += [row["Key"] for row in page.get("Versions", [])]
         assert found == seen, (size, found)
         for second in (oss2.ObjectIterator, oss2.ObjectIteratorV2):
@@ -355,11 +355,11 @@ def nobody_sees_what_is_kept(rig):
     way.abort_multipart_upload("open", upload)
 
 
-def nobody_addresses_what_is_kept(rig):
+def small_parts_cannot_be_addressed(rig):
     bucket = rig.bucket()
     rig.target.put_object(Bucket=bucket, Key="plain", Body=b"plain")
-    upload, lines = sent(rig, "open", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
-    kept, way = rig.left(bucket)[0], oss(rig.replicas[0].port, bucket)
+    upload, lines = upload_parts(rig, "open", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
+    kept, way = rig.list_remaining(bucket)[0], oss(rig.replicas[0].port, bucket)
     at, cos = s3(rig.replicas[1].port), rig.cos()
     for key in (kept, PREFIX, PREFIX + "own"):
         one, source = {"Bucket": bucket, "Key": key}, {"Bucket": bucket, "Key": key}
@@ -369,7 +369,7 @@ def nobody_addresses_what_is_kept(rig):
         expect_error(403, "AccessDenied", at.copy_object, Bucket=bucket, Key="to", CopySource=source)
         expect_error(403, "AccessDenied", at.copy_object, Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": "plain"})
         expect_error(403, "AccessDenied", at.upload_part_copy, Bucket=bucket, Key="open", UploadId=upload, PartNumber=1,
-                CopySource=source)
+                     CopySource=source)
         expect_error(403, "AccessDenied", at.delete_objects, Bucket=bucket, Delete={"Objects": [{"Key": "plain"}, {"Key": key}]})
         expect_error(403, "AccessDenied", cos.get, bucket, key)
         expect_error(403, "AccessDenied", cos.copy, bucket, key, bucket, "to")
@@ -383,9 +383,9 @@ def nobody_addresses_what_is_kept(rig):
     same(rig.read(bucket, "open"), DATA[:MIB] * 2)
 
 
-def a_bucket_with_only_kept_parts_can_be_deleted(rig):
+def a_bucket_with_only_small_parts_can_be_deleted(rig):
     bucket = rig.bucket()
-    upload, _ = sent(rig, "open", bucket, {1: DATA[:MIB]})
+    upload, _ = upload_parts(rig, "open", bucket, {1: DATA[:MIB]})
     rig.target.put_object(Bucket=bucket, Key="plain", Body=b"plain")
     cos, at = rig.cos(), s3(rig.replicas[0].port)
     expect_error(409, "BucketNotEmpty", cos.delete_bucket, bucket)
@@ -393,21 +393,21 @@ def a_bucket_with_only_kept_parts_can_be_deleted(rig):
     cos.delete(bucket, "plain")
     # An open upload fills a bucket at COS and OSS.
     expect_error(409, "BucketNotEmpty", cos.delete_bucket, bucket)
-    assert len(rig.left(bucket)) == 1, "a refused deletion deletes nothing"
+    assert len(rig.list_remaining(bucket)) == 1, "a refused deletion deletes nothing"
     rig.target.abort_multipart_upload(Bucket=bucket, Key="open", UploadId=upload)
     cos.delete_bucket(bucket)
     expect_error(404, "NoSuchBucket", rig.target.head_bucket, Bucket=bucket)
     bucket = rig.bucket()
-    sent(rig, "open", bucket, {1: DATA[:MIB]})
+    upload_parts(rig, "open", bucket, {1: DATA[:MIB]})
     at.delete_bucket(Bucket=bucket)
     expect_error(404, "NoSuchBucket", rig.target.head_bucket, Bucket=bucket)
 
 
-def versions_leave_nothing(rig):
+def no_versions_remain(rig):
     bucket = rig.bucket()
     rig.target.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    upload, lines = sent(rig, "k", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
-    _, lines = sent(rig, "k", bucket, {1: DATA[7:][:MIB], 2: DATA[:MIB]}, upload=upload)
+    upload, lines = upload_parts(rig, "k", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
+    _, lines = upload_parts(rig, "k", bucket, {1: DATA[7:][:MIB], 2: DATA[:MIB]}, upload=upload)
     oss(rig.replicas[0].port, bucket).complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), DATA[7:][:MIB] + DATA[:MIB])
     result = rig.target.list_object_versions(Bucket=bucket)
@@ -421,12 +421,12 @@ def parts_in_a_bucket_of_their_own(rig):
     way = oss(apart.port, bucket)
     upload = way.init_multipart_upload("k").upload_id
     lines = [oss2.models.PartInfo(n, way.upload_part("k", upload, n, DATA[n:][:MIB]).etag) for n in (1, 2, 3)]
-    assert rig.left(bucket) == [] and len(rig.left(own)) == 3, (rig.left(bucket), rig.left(own))
+    assert rig.list_remaining(bucket) == [] and len(rig.list_remaining(own)) == 3, (rig.list_remaining(bucket), rig.list_remaining(own))
     at = s3(apart.port)
     assert own not in str(at.list_buckets()["Buckets"]) and bucket in str(at.list_buckets()["Buckets"])
     expect_error(404, "NoSuchBucket", at.list_objects_v2, Bucket=own)
-    expect_error(404, "NoSuchBucket", at.get_object, Bucket=own, Key=rig.left(own)[0])
-    expect_error(404, "NoSuchBucket", at.copy_object, Bucket=bucket, Key="to", CopySource={"Bucket": own, "Key": rig.left(own)[0]})
+    expect_error(404, "NoSuchBucket", at.get_object, Bucket=own, Key=rig.list_remaining(own)[0])
+    expect_error(404, "NoSuchBucket", at.copy_object, Bucket=bucket, Key="to", CopySource={"Bucket": own, "Key": rig.list_remaining(own)[0]})
     expect_error(404, "NoSuchBucket", at.delete_bucket, Bucket=own)
     way.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), b"".join(DATA[n:][:MIB] for n in (1, 2, 3)))
@@ -434,25 +434,25 @@ def parts_in_a_bucket_of_their_own(rig):
     apart.stop()
 
 
-def the_sweep_deletes_what_is_left(rig):
+def the_cleanup_deletes_leftover_parts(rig):
     bucket = rig.bucket()
-    gone, _ = sent(rig, "gone", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
-    upload, lines = sent(rig, "open", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
+    gone, _ = upload_parts(rig, "gone", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
+    upload, lines = upload_parts(rig, "open", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
     rig.target.put_object(Bucket=bucket, Key=PREFIX + "of/somebody", Body=b"x")
     rig.target.abort_multipart_upload(Bucket=bucket, Key="gone", UploadId=gone)
-    assert len(rig.left(bucket)) == 5
+    assert len(rig.list_remaining(bucket)) == 5
     replace = lambda: rig.running.proxy(rig.binary, configuration(
         [one_target("seaweedfs", rig.weed.port, small_parts_cleanup_seconds=1)]))
     sweepers = [replace(), replace()]
-    wait_for(lambda: len(rig.left(bucket)) == 3, 30, f"the sweep; the target has {rig.left(bucket)}")
+    wait_for(lambda: len(rig.list_remaining(bucket)) == 3, 30, f"the sweep; the target has {rig.list_remaining(bucket)}")
     time.sleep(2)
-    assert len(rig.left(bucket)) == 3, "an open upload, or what is not ours, was swept"
+    assert len(rig.list_remaining(bucket)) == 3, "an open upload, or what is not ours, was swept"
     oss(sweepers[0].port, bucket).complete_multipart_upload("open", upload, lines)
     same(rig.read(bucket, "open"), DATA[:MIB] * 2)
     [sweeper.stop() for sweeper in sweepers]
 
 
-def refusing_names_the_setting(rig):
+def a_rejection_names_the_setting(rig):
     bucket = rig.bucket()
     strict = rig.replica(small_parts="reject")
     cos, way = CosPython(strict.port, KEY, SECRET), oss(strict.port, bucket)
@@ -469,13 +469,13 @@ def refusing_names_the_setting(rig):
     assert "part_size" in message, message
     way.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), DATA[:5 * MIB] + DATA[:6 * MIB] + b"end")
-    assert rig.left(bucket) == ["k"]
+    assert rig.list_remaining(bucket) == ["k"]
     strict.stop()
 
 
-def a_completing_call_that_is_cut_can_be_repeated(rig):
+def an_interrupted_completion_can_be_repeated(rig):
     bucket, parts = rig.bucket(), {number: DATA[:MIB] for number in range(1, 25)} | {30: b"end"}
-    upload, lines = sent(rig, "k", bucket, parts)
+    upload, lines = upload_parts(rig, "k", bucket, parts)
     victim = rig.replica()
     cut = threading.Thread(target=attempt, args=(
         lambda: oss(victim.port, bucket).complete_multipart_upload("k", upload, lines),))
@@ -487,7 +487,7 @@ def a_completing_call_that_is_cut_can_be_repeated(rig):
     result = way.list_parts("k", upload).parts
     assert [(row.part_number, row.size) for row in result] == [(n, len(body)) for n, body in parts.items()], result
     way.complete_multipart_upload("k", upload, lines)
-    same(rig.read(bucket, "k"), whole(parts))
+    same(rig.read(bucket, "k"), combine(parts))
     rig.only(bucket, ["k"])
     victim.stop()
 
@@ -527,7 +527,7 @@ def chunked_v1(port, bucket, key, body, query="", cut=False):
     return response.decode("latin-1")
 
 
-def objects_without_a_length(rig):
+def objects_of_unknown_length(rig):
     bucket = rig.bucket()
     way = oss(rig.replicas[0].port, bucket)
     headers = {"x-oss-meta-owner": "me", "Content-Type": "text/x", "x-oss-tagging": "a=b", "x-oss-object-acl": "public-read"}
@@ -546,7 +546,7 @@ def objects_without_a_length(rig):
     chunked_v1(rig.replicas[0].port, bucket, "cut", DATA + DATA, cut=True)
     time.sleep(1)
     wait_for(lambda: "Uploads" not in rig.target.list_multipart_uploads(Bucket=bucket), 20, "no upload is left")
-    assert rig.left(bucket) == ["k"]
+    assert rig.list_remaining(bucket) == ["k"]
     ali = AliOssV1(rig.replicas[1].port, KEY, SECRET)
     with tempfile.NamedTemporaryFile() as file:
         file.write(DATA), file.flush()
@@ -555,7 +555,7 @@ def objects_without_a_length(rig):
     same(rig.read(bucket, "streamed"), DATA)
 
 
-def parts_without_a_length(rig):
+def parts_of_unknown_length(rig):
     bucket, parts = rig.bucket(), {1: DATA[:300 * KIB], 2: DATA[:6 * MIB], 3: DATA[:MIB]}
     way, lines = oss(rig.replicas[0].port, bucket), []
     upload = way.init_multipart_upload("k").upload_id
@@ -565,10 +565,10 @@ def parts_without_a_length(rig):
         etag = next(line for line in response.split("\r\n") if line.lower().startswith("etag")).split('"')[1]
         lines.append(oss2.models.PartInfo(number, etag))
     way.complete_multipart_upload("k", upload, lines)
-    same(rig.read(bucket, "k"), whole(parts))
+    same(rig.read(bucket, "k"), combine(parts))
 
 
-def the_spool_is_bounded(rig):
+def spool_files_are_bounded(rig):
     bucket = rig.bucket()
     full = tempfile.mkdtemp(prefix="blobfish-full-")
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", full], capture_output=True).returncode == 0
@@ -592,7 +592,7 @@ def the_spool_is_bounded(rig):
         if mounted:
             subprocess.run(["umount", "-l", full])
         os.rmdir(full)
-    assert rig.left(bucket) == []
+    assert rig.list_remaining(bucket) == []
 
 
 # ---- long
@@ -619,11 +619,11 @@ def memory_does_not_grow(rig):
 
 
 SHORT = [sdks_with_their_defaults, parts_alternate_and_a_restart_loses_nothing, mixed_sizes_in_any_order,
-         large_parts_go_to_the_target, the_last_of_a_number_wins, what_a_completing_call_names_is_checked,
-         nothing_stays_after_an_abort, parts_that_are_copied, nobody_sees_what_is_kept, nobody_addresses_what_is_kept,
-         a_bucket_with_only_kept_parts_can_be_deleted, versions_leave_nothing, parts_in_a_bucket_of_their_own,
-         the_sweep_deletes_what_is_left, refusing_names_the_setting, a_completing_call_that_is_cut_can_be_repeated,
-         objects_without_a_length, parts_without_a_length, the_spool_is_bounded]
+         large_parts_go_to_the_target, the_last_part_of_a_number_counts, a_completion_checks_its_parts,
+         an_abort_deletes_all_parts, copied_parts, small_parts_are_not_listed, small_parts_cannot_be_addressed,
+         a_bucket_with_only_small_parts_can_be_deleted, no_versions_remain, parts_in_a_bucket_of_their_own,
+         the_cleanup_deletes_leftover_parts, a_rejection_names_the_setting, an_interrupted_completion_can_be_repeated,
+         objects_of_unknown_length, parts_of_unknown_length, spool_files_are_bounded]
 
 
 def main():

@@ -39,20 +39,20 @@ class Front(Changeable):
     def fault(self, **fault):
         self.back.ask("POST", "/fault", {"times": 1000, **fault})
 
-    def well(self):
+    def is_healthy(self):
         self.back.ask("POST", "/reset", {})
 
-    def sent(self):
+    def read_sent(self):
         return len(self.back.ask("GET", "/requests"))
 
     def state(self):
         return metric(self.proxy, 'blobfish_target_circuit_breaker_closed{target="oss"}')
 
-    def paused(self):
+    def pause(self):
         return metric(self.proxy, 'blobfish_rejections_total{reason="TargetUnavailable"}')
 
 
-def failing(binary, running, options):
+def circuit_breaker(binary, running, options):
     """Failures for several objects open the circuit breaker, and each dialect gets its own error code; one successful trial request
     closes it. Failures of one object alone do not open it."""
     front = Front(binary, running, circuit_breaker_failures=3, circuit_breaker_open_seconds=2)
@@ -67,38 +67,38 @@ def failing(binary, running, options):
     assert front.state() == 1, "one object alone"
     # Four fifths of the requests fail: `nothing` gets responses, `one` does not.
     for key in ("two", "three", "four"):
-        assert front.state() == 1 and front.paused() == 0
+        assert front.state() == 1 and front.pause() == 0
         expect_error(500, client.get, BUCKET, key)
     closed_at = time.monotonic()
     assert front.state() == 0
-    before = front.sent()
+    before = front.read_sent()
     for other in front.clients:
         begun = time.monotonic()
         assert expect_error(503, other.get, BUCKET, "one").code == "ServiceUnavailable", other.name
         assert expect_error(503, other.put, BUCKET, "two", b"x").code == "ServiceUnavailable", other.name
         assert expect_error(503, other.copy, BUCKET, "one", BUCKET, "two").code == "ServiceUnavailable", other.name
         assert time.monotonic() - begun < 1, "the response is immediate"
-    assert front.sent() == before, "nothing is sent"
-    assert front.paused() == 9
+    assert front.read_sent() == before, "nothing is sent"
+    assert front.pause() == 9
     assert metric(front.proxy, 'blobfish_target_errors_total{kind="circuit_open",target="oss"}') == 0
     assert time.monotonic() - closed_at < 2, "the machine is too slow for this test"
     time.sleep(2.1 - (time.monotonic() - closed_at))
     # Of many concurrent requests one is the trial; it fails, and the circuit breaker stays open.
-    result = at_once(8, lambda: expect_error((500, 503), client.get, BUCKET, "one").status)
+    result = run_in_parallel(8, lambda: expect_error((500, 503), client.get, BUCKET, "one").status)
     assert sorted(result) == [500] + [503] * 7, result
-    assert front.sent() == before + 1 and front.state() == 0
-    front.well()
+    assert front.read_sent() == before + 1 and front.state() == 0
+    front.is_healthy()
     expect_error(503, client.get, BUCKET, "one")
     time.sleep(2.1)
     # A write may be the trial request; it is sent once.
     client.put(BUCKET, "three", b"x")
-    assert front.sent() == 1 and front.state() == 1
+    assert front.read_sent() == 1 and front.state() == 1
     assert client.get(BUCKET, "one")["body"] == b"x"
     assert len(log_lines(front.proxy, "circuit breaker open")) == 1
     assert len(log_lines(front.proxy, "responds again")) == 1
 
 
-def at_once(count, call):
+def run_in_parallel(count, call):
     result = []
     threads = [threading.Thread(target=lambda: result.append(call())) for _ in range(count)]
     [thread.start() for thread in threads]
@@ -107,7 +107,7 @@ def at_once(count, call):
     return result
 
 
-def kinds(binary, running, options):
+def counted_failures(binary, running, options):
     """Which errors count as failures of a target, and which do not."""
     front = Front(binary, running, circuit_breaker_failures=3, circuit_breaker_open_seconds=1, response_timeout_seconds=1)
     client = front.client
@@ -123,39 +123,39 @@ def kinds(binary, running, options):
     for fault, status in counting + harmless:
         front.fault(match={"op": "get"}, **fault)
         keys = iter(("one", "two", "three"))
-        result = at_once(3, lambda: expect_error(status, client.get, BUCKET, next(keys)).status)
+        result = run_in_parallel(3, lambda: expect_error(status, client.get, BUCKET, next(keys)).status)
         assert front.state() == (0 if (fault, status) in counting else 1), (fault, result)
-        front.well()
+        front.is_healthy()
         if (fault, status) in counting:
             time.sleep(1.1)
             assert client.get(BUCKET, "one")["length"] == 10_000
             assert front.state() == 1, fault
 
 
-def unreachable(binary, running, options):
+def unreachable_targets(binary, running, options):
     """A target without a listener, a target that does not respond, and a target without a circuit breaker."""
     nobody = servers.free_ports(1)[0]
     front = Front(binary, running, nobody, circuit_breaker_failures=2, circuit_breaker_open_seconds=60)
     [expect_error(503, front.client.get, BUCKET, "one") for _ in range(5)]
     assert metric(front.proxy, 'blobfish_target_errors_total{kind="connect",target="oss"}') == 2
-    assert front.state() == 0 and front.paused() == 3
+    assert front.state() == 0 and front.pause() == 3
     off = Front(binary, running, nobody, circuit_breaker_failures=0)
     [expect_error(503, off.client.get, BUCKET, "one") for _ in range(12)]
     assert metric(off.proxy, 'blobfish_target_errors_total{kind="connect",target="oss"}') == 12
-    assert off.state() == 1 and off.paused() == 0
+    assert off.state() == 1 and off.pause() == 0
 
     # A reload keeps the state of a target, except if its address changes.
     front.rewrite_and_wait(front.first + "\n# the same\n")
     assert front.state() == 0
     expect_error(503, front.client.get, BUCKET, "one")
-    assert front.paused() == 4
+    assert front.pause() == 4
     front.rewrite_and_wait(front.first.replace(str(nobody), str(front.back.port)))
     assert front.state() == 1
     front.client.create_bucket(BUCKET)
-    assert front.paused() == 4
+    assert front.pause() == 4
 
 
-def connections(binary, running, options):
+def connection_limit(binary, running, options):
     """Requests above the connection limit wait, and are rejected after the timeout."""
     front = Front(binary, running, connections_max=2, connect_timeout_seconds=1)
     free = Front(binary, running)
@@ -165,10 +165,10 @@ def connections(binary, running, options):
         one.client.put(BUCKET, "one", b"x")
         one.fault(match={"op": "get"}, kind="delay", seconds=0.4)
         begun = time.monotonic()
-        result = at_once(4, lambda: one.client.get(BUCKET, "one")["length"])
+        result = run_in_parallel(4, lambda: one.client.get(BUCKET, "one")["length"])
         took[name] = time.monotonic() - begun
         assert result == [1] * 4, result
-        one.well()
+        one.is_healthy()
     assert took["limited"] > 0.75 > took["free"], took
 
     front.fault(match={"op": "get"}, kind="delay", seconds=3)
@@ -188,7 +188,7 @@ def connections(binary, running, options):
     front.client.put(BUCKET, "two", b"x")
 
 
-def carried(binary, running, options):
+def copies_at_the_connection_limit(binary, running, options):
     """Copies that need two connections, in both directions between two targets and within one, do not deadlock."""
     pair = Pair(running, binary, "oss", "cos", bucket="relay = true\n",
                 keys={"connections_max": 2, "connect_timeout_seconds": 20})
@@ -205,14 +205,14 @@ def carried(binary, running, options):
         client.copy(source, "one", target, f"copy-{number}")
         return number
 
-    assert sorted(at_once(len(ways), copy)) == list(range(len(ways)))
+    assert sorted(run_in_parallel(len(ways), copy)) == list(range(len(ways)))
     for number, (_, target) in enumerate(ways):
         assert client.get(target, f"copy-{number}")["body"] == b"hello" * 1000
     assert pair.metric("blobfish_copy_bytes_total") == 5000 * len(ways), "all were carried"
     assert pair.metric("blobfish_target_connections") == 0
 
 
-def certificates(binary, running, options):
+def client_certificates(binary, running, options):
     """mTLS: a target that requests a client certificate gets the configured one."""
     with tempfile.TemporaryDirectory() as folder:
         folders = [Path(folder, name) for name in ("server", "client", "untrusted")]
@@ -343,7 +343,7 @@ def works(client, bucket):
     return one
 
 
-def issued(binary, running, options):
+def issued_credentials(binary, running, options):
     """Credentials come from the provider chain of each vendor: machines, containers, files, environment variables."""
     with metadata() as (state, origin), tempfile.TemporaryDirectory() as folder:
         profile = Path(folder, "credentials")
@@ -381,7 +381,7 @@ def issued(binary, running, options):
             proxy.stop()
 
 
-def renewed(binary, running, options):
+def credential_renewal(binary, running, options):
     """Credentials are renewed before they expire; a failure is logged once, and the previous credentials are used until they
     expire."""
     with metadata() as (state, origin):
@@ -425,7 +425,7 @@ def renewed(binary, running, options):
         assert servers.TARGET_SECRET not in result and TOKEN not in result
 
 
-def no_version(binary, running, options):
+def null_versions(binary, running, options):
     """Deleting the version `null` of an unversioned object returns that version, also if the target does not return it."""
     proxy, _ = running.front(binary, "seaweedfs")
     sdk = Boto3(proxy.port, servers.KEY, servers.SECRET).sdk
@@ -441,7 +441,8 @@ def no_version(binary, running, options):
         assert [row["Key"] for row in sdk.list_objects_v2(Bucket=bucket)["Contents"]] == ["kept"]
 
 
-ALL = [failing, kinds, unreachable, connections, carried, certificates, issued, renewed, no_version]
+ALL = [circuit_breaker, counted_failures, unreachable_targets, connection_limit, copies_at_the_connection_limit,
+       client_certificates, issued_credentials, credential_renewal, null_versions]
 
 
 if __name__ == "__main__":

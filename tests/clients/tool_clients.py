@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from api import CallError, canned
+from api import CallError, canned_acl
 
 #: How the tools word what was refused, where they do not tell the status.
 _WORDS = [("PreconditionFailed", 412), ("Not Modified", 304), ("NoSuchKey", 404), ("NoSuchBucket", 404),
@@ -62,7 +62,7 @@ class Tool:
             file.write(body)
         return path
 
-    def transferred(self, lines, pattern, folder):
+    def list_transferred(self, lines, pattern, folder):
         """The names, below the folder, of the files that these lines tell to be transferred."""
         names = [found.group(1) for found in (re.search(pattern, line) for line in lines) if found]
         return sorted(os.path.relpath(os.path.join(self.home, name), folder) for name in names)
@@ -144,7 +144,7 @@ class AwsCli(Tool):
 
     def get_acl(self, bucket, key):
         rows = self.api("get-object-acl", bucket=bucket, key=key)["Grants"]
-        return canned([(row["Grantee"].get("URI", row["Grantee"].get("ID")), row["Permission"]) for row in rows])
+        return canned_acl([(row["Grantee"].get("URI", row["Grantee"].get("ID")), row["Permission"]) for row in rows])
 
     def presigned(self, method, bucket, key):
         assert method == "GET", "the program signs URLs of downloads only"
@@ -176,7 +176,7 @@ class AwsCli(Tool):
 
     def sync(self, folder, bucket, prefix):
         lines = self.lines("s3", "sync", "--no-progress", folder, f"s3://{bucket}/{prefix}")
-        return self.transferred(lines, r"^upload: (.+) to s3://", folder)
+        return self.list_transferred(lines, r"^upload: (.+) to s3://", folder)
 
     def delete_all(self, bucket):
         self.run("s3", "rm", "--recursive", f"s3://{bucket}/")
@@ -408,7 +408,7 @@ class S3cmd(Tool):
 
     def sync(self, folder, bucket, prefix):
         lines = self.lines("sync", folder + "/", f"s3://{bucket}/{prefix}")
-        return self.transferred(lines, r"^upload: '(.+)' -> 's3://", folder)
+        return self.list_transferred(lines, r"^upload: '(.+)' -> 's3://", folder)
 
     def delete_all(self, bucket):
         self.run("del", "--recursive", "--force", f"s3://{bucket}/")

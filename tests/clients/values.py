@@ -77,7 +77,7 @@ def fails(call, *codes):
         raise AssertionError(f"a success, where {codes} was due")
 
 
-def flipped(handler):
+def flip_byte(handler):
     """Stores another byte than was sent, and tells the ETag of what it has."""
     if handler.command == "PUT" and handler.body and not handler.headers.get("x-amz-copy-source"):
         handler.body = handler.body[:-1] + bytes([handler.body[-1] ^ 1])
@@ -89,10 +89,10 @@ def form_of(client, key, body):
     return requests.post(post["url"], data=post["fields"], files={"file": body}, timeout=30).status_code
 
 
-def a_target_that_stores_another_byte(binary, running, options):
+def a_target_that_changes_a_byte(binary, running, options):
     """An honest ETag of something else is no success, on whatever path the bytes came; from an honest target it is."""
     for flips in (False, True):
-        with Careless(respond_with=flipped if flips else None) as back, Careless() as source:
+        with Careless(respond_with=flip_byte if flips else None) as back, Careless() as source:
             targets = [f'[[target]]\nname = "{name}"\ndialect = "s3"\nendpoint = "http://127.0.0.1:{server.server_port}"\n'
                        f'region = "us-east-1"\naddressing = "path"\naccess_key = "{TARGET_KEY}"\n'
                        f'secret_key = "{TARGET_SECRET}"\n' for name, server in (("to", back), ("from", source))]
@@ -282,7 +282,7 @@ def metadata_in_every_encoding(binary, running, options):
                 assert raw.encode("latin1") == value.encode(), (target, name, raw)
 
 
-def stated_digests(binary, running, options):
+def digests_of_requests(binary, running, options):
     """A digest of another body changes nothing; the right one is no hindrance."""
     port = running.front(binary, "seaweedfs")[0].port
     s3, oss = s3_at(port), oss_at(port)
@@ -350,8 +350,8 @@ def between_equal_dialects(binary, running, options):
                                           CopySource=f"{BUCKET}/k", CopySourceRange=f"bytes={span}"), code)
 
 
-CHECKS = [a_target_that_stores_another_byte, checksums, crc64_at_seaweedfs, metadata_in_every_encoding,
-          stated_digests, between_equal_dialects]
+CHECKS = [a_target_that_changes_a_byte, checksums, crc64_at_seaweedfs, metadata_in_every_encoding,
+          digests_of_requests, between_equal_dialects]
 
 if __name__ == "__main__":
     servers.main(__doc__, CHECKS)

@@ -202,11 +202,11 @@ def test_systemd_has_nothing_to_say_of_the_unit(binary, tmp_path):
 
 
 def test_the_unit_exposes_little(binary, tmp_path):
-    def judged(text=None):
+    def verify_unit(text=None):
         return run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit_with(tmp_path, binary, text))
 
-    assert judged().returncode == 0, judged().stdout
-    assert judged(re.sub(r"(?m)^(System|Protect|Restrict)\w+=.*\n", "", UNIT.read_text())).returncode != 0
+    assert verify_unit().returncode == 0, verify_unit().stdout
+    assert verify_unit(re.sub(r"(?m)^(System|Protect|Restrict)\w+=.*\n", "", UNIT.read_text())).returncode != 0
 
 
 def test_the_unit_waits_for_running_requests():

@@ -39,14 +39,14 @@ class Access:
 
     def op_put_bucket_acl(self, request):
         bucket = self.bucket(request)
-        word, grants = self.given_acl(request, "acl", self.bucket_acls)
+        word, grants = self.read_acl(request, "acl", self.bucket_acls)
         self.check_public_word(bucket, word, "bucket")
         bucket.acl, bucket.grants = word, grants
         return Response(200)
 
     def op_object_acl(self, request):
         bucket = self.bucket(request)
-        stored = self.found(bucket, request.key, request.param("versionId"))
+        stored = self.find_object(bucket, request.key, request.param("versionId"))
         response = self.object_policy(bucket, stored)
         response.headers.update(self.version_header(stored))
         return response
@@ -56,8 +56,8 @@ class Access:
 
     def op_put_object_acl(self, request):
         bucket = self.bucket(request)
-        stored = self.found(bucket, request.key, request.param("versionId"))
-        word, grants = self.given_acl(request, self.acl_name, self.acls)
+        stored = self.find_object(bucket, request.key, request.param("versionId"))
+        word, grants = self.read_acl(request, self.acl_name, self.acls)
         self.check_public_word(bucket, word, "object")
         stored.acl, stored.grants = word, grants
         return Response(200, self.version_header(stored))
@@ -85,7 +85,7 @@ class Access:
             listed += grant(kind, grantee, permission)
         return listed
 
-    def given_acl(self, request, name, words):
+    def read_acl(self, request, name, words):
         """The word and the grants that a request for `?acl` has."""
         self.check_md5(request)
         word, grants = self.own(request, name), self.header_grants(request)
@@ -200,8 +200,8 @@ class Access:
         found = self.cors_rule(request, method, asked)
         if not found:
             raise VendorError(403, "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the "
-                        "evalution of Origin, request method / Access-Control-Request-Method or "
-                        "Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
+                              "evalution of Origin, request method / Access-Control-Request-Method or "
+                              "Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
         headers = self.cors_headers(*found)
         headers["Access-Control-Allow-Methods"] = ", ".join(found[1]["AllowedMethod"])
         if asked:

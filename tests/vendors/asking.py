@@ -120,7 +120,7 @@ def stop(child):
     child.stdout.close()
 
 
-def listed(response):
+def list_rows(response):
     root = ElementTree.fromstring(response.body)
     rows = [(node.tag.rpartition("}")[2], node) for node in root]
     inner = {"Contents": "Key", "CommonPrefixes": "Prefix"}

@@ -238,8 +238,8 @@ class Cos(Vendor):
         digest = hashlib.sha1(base64.b64decode(fields["policy"])).hexdigest()
         return fields["q-ak"], fields["q-signature"], hmac.new(key.encode(), digest.encode(), hashlib.sha1).hexdigest()
 
-    def described(self, request, stored, content=True):
-        stored = super().described(request, stored, content)
+    def describe_object(self, request, stored, content=True):
+        stored = super().describe_object(request, stored, content)
         redirect = self.own(request, "website-redirect-location")
         if redirect:
             stored.headers["x-cos-website-redirect-location"] = redirect
@@ -253,7 +253,7 @@ class Cos(Vendor):
             return Response(200)
         return super().put_setting(request, bucket, place, setting)
 
-    def renamed(self, fields):
+    def rename_fields(self, fields):
         return {"q-sign-time": fields["q-key-time"]}
 
     def demanded_conditions(self, fields):
@@ -295,7 +295,7 @@ class Cos(Vendor):
 
     def copy_result(self, root, made, headers):
         """4.7"""
-        children = element("ETag", self.quoted(made.etag)) + element("CRC64", made.crc64())
+        children = element("ETag", self.quote_etag(made.etag)) + element("CRC64", made.crc64())
         children += element("LastModified", self.copy_time(made.modified))
         children += element("VersionId", made.version) if made.version else ""
         return self.document(root, children, headers)

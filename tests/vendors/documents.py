@@ -46,7 +46,7 @@ def local(node):
     return node.tag.rpartition("}")[2]
 
 
-def parsed(body):
+def parse(body):
     try:
         return ElementTree.fromstring(body)
     except ElementTree.ParseError as error:
@@ -55,7 +55,7 @@ def parsed(body):
 
 def read(body, wanted):
     """The document as a tree: the text of a leaf, else {name: [trees]}."""
-    root = parsed(body)
+    root = parse(body)
     if local(root) != wanted.name:
         raise Malformed(f"{local(root)} is not {wanted.name}")
     return tree(root, wanted)
@@ -101,10 +101,10 @@ def element(name, text):
     return f"<{name}>{escape(str(text), {chr(34): '&quot;'})}</{name}>"
 
 
-def written(found, wanted):
+def write_document(found, wanted):
     """The children of a tree, in the order of the shape."""
     return "".join(
-        f"<{name}>{written(value, one)}</{name}>" if one.children else element(name, value)
+        f"<{name}>{write_document(value, one)}</{name}>" if one.children else element(name, value)
         for name, one in wanted.children.items() for value in found.get(name, []))
 
 

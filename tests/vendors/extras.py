@@ -58,16 +58,16 @@ class Extras:
             if not only(row, "Key") or not re.fullmatch(r"[\w.-]*", only(row, "VersionId") or ""):
                 raise VendorError(400, "InvalidArgument", "Invalid version id specified" if only(row, "Key") else "an empty key")
         quiet = only(kept, "Quiet") == "true"
-        return self.delete_result(request, self.deleted(request, bucket, kept["Object"], quiet), quiet)
+        return self.delete_result(request, self.delete_rows(request, bucket, kept["Object"], quiet), quiet)
 
     def delete_result(self, request, children, quiet):
         return self.document("DeleteResult", self.encoding(request) + children)
 
-    def deleted(self, request, bucket, rows, quiet):
+    def delete_rows(self, request, bucket, rows, quiet):
         children = ""
         for row in rows:
             key, version = only(row, "Key"), only(row, "VersionId") or None
-            fields = {"Key": element("Key", self.encoded(request, key)),
+            fields = {"Key": element("Key", self.encode_name(request, key)),
                       "VersionId": element("VersionId", version) if version else ""}
             try:
                 self.check_locked(request, bucket, key, version)
@@ -78,7 +78,7 @@ class Extras:
             if marker:
                 fields["DeleteMarker"] = element("DeleteMarker", "true")
                 fields["DeleteMarkerVersionId"] = element("DeleteMarkerVersionId", result)
-            children += "" if quiet else f"<Deleted>{self.ordered(self.deleted_order, fields)}</Deleted>"
+            children += "" if quiet else f"<Deleted>{self.join_in_order(self.deleted_order, fields)}</Deleted>"
         return children
 
     def delete_error(self, fields, error):
@@ -108,20 +108,20 @@ class Extras:
         return text
 
     def op_tagging(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         rows = "".join(f"<Tag>{element('Key', key)}{element('Value', value)}</Tag>"
                        for key, value in parse_qsl(stored.tags, keep_blank_values=True))
         return self.document("Tagging", f"<TagSet>{rows}</TagSet>", self.version_header(stored))
 
     def op_put_tagging(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         pairs = self.pairs(self.body_of(request, TAGGING))
         self.check_tags(pairs, self.object_tags)
         stored.tags = urlencode(pairs, quote_via=quote)
         return Response(self.put_tagging, self.version_header(stored))
 
     def op_delete_tagging(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         stored.tags = ""
         return Response(204, self.version_header(stored))
 
@@ -139,10 +139,10 @@ class Extras:
     def check_restored(self, stored):
         if stored.storage_class in self.archives and not self.restore_state(stored).startswith('ongoing-request="false"'):
             raise VendorError(403, "InvalidObjectState", "The operation is not valid for the object's state.",
-                        {self.prefix + "storage-class": stored.storage_class})
+                              {self.prefix + "storage-class": stored.storage_class})
 
     def op_restore(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         kept = self.restore_request(request, stored)
         if stored.storage_class not in self.archives:
             raise VendorError(*self.unrestorable, "not of an archive class")
@@ -181,7 +181,7 @@ class Extras:
         if stored:
             self.check_locked(request, bucket, request.key, stored.version or "null")
         else:
-            stored = self.described(request, Object(b"", "", appendable=True))
+            stored = self.describe_object(request, Object(b"", "", appendable=True))
             stored.tags = self.header_tags(request)
             bucket.put(request.key, stored)
         stored.data += request.body
@@ -225,15 +225,15 @@ class Extras:
         return (self.lock_setting, "") in bucket.settings
 
     def op_retention(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         if not stored.retention:
             raise VendorError(404, "NoSuchObjectLockConfiguration")
         kept = {name: [value] for name, value in stored.retention.items()}
-        return self.document("Retention", documents.written(kept, self.retention_shape))
+        return self.document("Retention", documents.write_document(kept, self.retention_shape))
 
     def op_put_retention(self, request):
         bucket = self.bucket(request)
-        stored = self.found(bucket, request.key, request.param("versionId"))
+        stored = self.find_object(bucket, request.key, request.param("versionId"))
         kept = self.body_of(request, self.retention_shape)
         if not self.lock_enabled(bucket):
             raise VendorError(*self.no_lock)

@@ -51,7 +51,7 @@ class Forms:
         self.refuse_foreign(request)
         self.check_md5(request)
         self.check_overwrite(request, self.bucket(request))
-        made = self.described(request, Object(request.body, md5(request.body)))
+        made = self.describe_object(request, Object(request.body, md5(request.body)))
         made.tags = self.header_tags(request)
         if "tagging" in fields:
             try:
@@ -100,7 +100,7 @@ class Forms:
         missing = [name for name in (*self.needed_fields(fields), "policy") if name not in fields]
         if missing:
             raise VendorError(400, "InvalidArgument", f"Bucket POST must contain a field named '{missing[0]}'.  If it is specified, "
-                        "please check the order of the fields.")
+                              "please check the order of the fields.")
         key_id, signature, wanted = self.form_signature(fields)
         if key_id != self.key_id:
             raise VendorError(403, "InvalidAccessKeyId")
@@ -125,10 +125,10 @@ class Forms:
             raise VendorError(400, "InvalidPolicyDocument", "Invalid Policy: expiration or conditions")
         if not conditions:
             raise VendorError(400, "InvalidPolicyDocument",
-                        "You must provide condition if you specify a policy in post object request.")
+                              "You must provide condition if you specify a policy in post object request.")
         if end < time.time():
             raise VendorError(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
-        given = {**fields, "bucket": request.bucket, **self.renamed(fields)}
+        given = {**fields, "bucket": request.bucket, **self.rename_fields(fields)}
         named = set()
         for condition in conditions:
             for operator, name, value in self.read_condition(condition):
@@ -141,12 +141,12 @@ class Forms:
                 fits = held == value if operator == "eq" else held is not None and held.startswith(value)
                 if not fits:
                     raise VendorError(403, "AccessDenied", f"Invalid according to Policy: Policy Condition failed: "
-                                f"{json.dumps(condition)}")
+                                      f"{json.dumps(condition)}")
         for name in self.demanded_conditions(fields):
             if name not in named:
                 raise VendorError(403, "AccessDenied", f"Invalid according to Policy: Extra input fields: {name}")
 
-    def renamed(self, fields):
+    def rename_fields(self, fields):
         """Fields that conditions call otherwise."""
         return {}
 
@@ -172,11 +172,11 @@ class Forms:
         headers = {**self.object_headers(made, new=True), "Location": place}
         target = fields.get("success_action_redirect") or fields.get("redirect")
         if target:
-            more = urlencode({"bucket": request.bucket, "key": fields["key"], "etag": self.quoted(made.etag)}, quote_via=quote)
+            more = urlencode({"bucket": request.bucket, "key": fields["key"], "etag": self.quote_etag(made.etag)}, quote_via=quote)
             return Response(303, {**headers, "Location": target + ("&" if "?" in target else "?") + more})
         status = fields.get("success_action_status")
         if status == "201":
-            result = {"Location": place, "Bucket": request.bucket, "Key": fields["key"], "ETag": self.quoted(made.etag)}
+            result = {"Location": place, "Bucket": request.bucket, "Key": fields["key"], "ETag": self.quote_etag(made.etag)}
             rows = "".join(element(name, result[name]) for name in self.post_order)
             body = f'<?xml version="1.0" encoding="UTF-8"?>\n<PostResponse>{rows}</PostResponse>'
             return Response(201, headers, body.encode())

@@ -223,7 +223,7 @@ class Jdcloud(Vendor):
 
     def copy_result(self, root, made, headers):
         """Section 10: the time before the ETag."""
-        children = element("LastModified", self.copy_time(made.modified)) + element("ETag", self.quoted(made.etag))
+        children = element("LastModified", self.copy_time(made.modified)) + element("ETag", self.quote_etag(made.etag))
         return self.document(root, children, headers)
 
     def onto_itself(self, request, replace, replace_tags):
@@ -231,7 +231,7 @@ class Jdcloud(Vendor):
         changes = ("storage-class", "server-side-encryption", "website-redirect-location")
         if not replace and not any(self.own(request, name) for name in changes):
             raise VendorError(400, "InvalidRequest", "This copy request is illegal because it is trying to copy an object to "
-                        "itself without changing the object's metadata")
+                              "itself without changing the object's metadata")
         return replace
 
 

@@ -29,7 +29,7 @@ class Listings:
 
     # -- what the listings have in common
 
-    def paged(self, entries, request, marker, size):
+    def cut_page(self, entries, request, marker, size):
         """Of entries (key, what) in order: those of this page, their groups, whether there is more, and the last."""
         prefix, delimiter = request.param("prefix") or "", request.param("delimiter") or ""
         rows, prefixes, last = [], {}, ("", None)
@@ -55,7 +55,7 @@ class Listings:
         if request.param("encoding-type") not in (None, "", "url"):
             raise VendorError(400, "InvalidArgument", "Invalid Encoding Method specified in Request")
 
-    def encoded(self, request, text):
+    def encode_name(self, request, text):
         return quote(text, safe="/") if request.param("encoding-type") == "url" else text
 
     def encoding(self, request):
@@ -64,21 +64,21 @@ class Listings:
     def token(self, text):
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
-    def opened(self, token):
+    def read_token(self, token):
         try:
             return base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True).decode()
         except ValueError:
             raise VendorError(400, "InvalidArgument", "The continuation token provided is incorrect") from None
 
-    def owned(self):
+    def owner_element(self):
         return f"<Owner>{element('ID', self.owner)}{element('DisplayName', self.owner)}</Owner>"
 
     def groups_of(self, request, prefixes):
-        return "".join(f"<CommonPrefixes>{element('Prefix', self.encoded(request, text))}</CommonPrefixes>" for text in prefixes)
+        return "".join(f"<CommonPrefixes>{element('Prefix', self.encode_name(request, text))}</CommonPrefixes>" for text in prefixes)
 
-    def delimited(self, request, echoes):
+    def delimiter_elements(self, request, echoes):
         text = request.param("delimiter") or ""
-        return element("Delimiter", self.encoded(request, text)) if text or echoes else ""
+        return element("Delimiter", self.encode_name(request, text)) if text or echoes else ""
 
     def listed_type(self, row):
         return ""
@@ -89,14 +89,14 @@ class Listings:
     def listed_fields(self, request, key, row):
         """The elements of an object in any listing, by name."""
         return {
-            "Key": element("Key", self.encoded(request, key)), "LastModified": element("LastModified", iso(row.modified)),
-            "ETag": element("ETag", self.quoted(row.etag)), "Type": self.listed_type(row),
-            "Size": element("Size", len(row.data)), "Owner": self.owned(), "RestoreInfo": self.restore_info(row),
+            "Key": element("Key", self.encode_name(request, key)), "LastModified": element("LastModified", iso(row.modified)),
+            "ETag": element("ETag", self.quote_etag(row.etag)), "Type": self.listed_type(row),
+            "Size": element("Size", len(row.data)), "Owner": self.owner_element(), "RestoreInfo": self.restore_info(row),
             "StorageClass": element("StorageClass", row.storage_class or self.standard),
         }
 
     @staticmethod
-    def ordered(order, fields):
+    def join_in_order(order, fields):
         return "".join(fields.get(name, "") for name in order)
 
     # -- objects
@@ -109,18 +109,18 @@ class Listings:
         self.check_listing(request)
         token = request.param("continuation-token") if second else None
         after = request.param("start-after" if second else "marker") or ""
-        marker = (self.opened(token) if token is not None else after).encode()
+        marker = (self.read_token(token) if token is not None else after).encode()
         size = min(self.number_of(request, "max-keys", self.page), 1000)
         entries = ((key, bucket.current(key)) for key in bucket.keys() if not marker or key.encode() > marker)
-        rows, prefixes, truncated, last = self.paged(entries, request, marker, size)
+        rows, prefixes, truncated, last = self.cut_page(entries, request, marker, size)
         return self.listing(request, bucket, rows, prefixes, truncated, last[0], size, second)
 
     def listing(self, request, bucket, rows, prefixes, truncated, last, size, second):
         def encode(text):
-            return self.encoded(request, text)
+            return self.encode_name(request, text)
 
         children = element("Name", bucket.name) + element("Prefix", encode(request.param("prefix") or ""))
-        children += self.encoding(request) + self.delimited(request, False)
+        children += self.encoding(request) + self.delimiter_elements(request, False)
         children += element("MaxKeys", size) + element("IsTruncated", str(truncated).lower())
         if second:
             children += element("KeyCount", len(rows) + len(prefixes))
@@ -138,7 +138,7 @@ class Listings:
         unowned = second and request.param("fetch-owner") != "true"
         for key, row in rows:
             fields = self.listed_fields(request, key, row) | ({"Owner": ""} if unowned else {})
-            children += f"<Contents>{self.ordered(self.row_order, fields)}</Contents>"
+            children += f"<Contents>{self.join_in_order(self.row_order, fields)}</Contents>"
         children += "" if self.prefixes_first else groups
         return self.document("ListBucketResult", children)
 
@@ -152,24 +152,24 @@ class Listings:
             raise VendorError(400, "InvalidArgument", "A version-id marker cannot be specified without a key marker.")
         size = min(self.number_of(request, "max-keys", self.page), 1000)
         entries = self.after_version(bucket, key_marker, version_marker)
-        rows, prefixes, truncated, (last, row) = self.paged(entries, request, key_marker.encode(), size)
+        rows, prefixes, truncated, (last, row) = self.cut_page(entries, request, key_marker.encode(), size)
         next_version = element("NextVersionIdMarker", self.listed_version(bucket, row) if row else "")
         fields = {
             "Name": element("Name", bucket.name),
-            "Prefix": element("Prefix", self.encoded(request, request.param("prefix") or "")),
-            "KeyMarker": element("KeyMarker", self.encoded(request, key_marker)),
+            "Prefix": element("Prefix", self.encode_name(request, request.param("prefix") or "")),
+            "KeyMarker": element("KeyMarker", self.encode_name(request, key_marker)),
             "VersionIdMarker": element("VersionIdMarker", version_marker),
-            "NextKeyMarker": element("NextKeyMarker", self.encoded(request, last)) if truncated else "",
+            "NextKeyMarker": element("NextKeyMarker", self.encode_name(request, last)) if truncated else "",
             "NextVersionIdMarker": next_version if truncated else "",
-            "MaxKeys": element("MaxKeys", size), "Delimiter": self.delimited(request, self.echoes_delimiter),
+            "MaxKeys": element("MaxKeys", size), "Delimiter": self.delimiter_elements(request, self.echoes_delimiter),
             "EncodingType": self.encoding(request), "IsTruncated": element("IsTruncated", str(truncated).lower()),
             "CommonPrefixes": self.groups_of(request, prefixes),
             "rows": "".join(self.version_row(request, bucket, key, row) for key, row in rows),
         }
-        return self.document("ListVersionsResult", self.ordered(self.version_order, fields))
+        return self.document("ListVersionsResult", self.join_in_order(self.version_order, fields))
 
     def listed_version(self, bucket, row):
-        return row.version or ("null" if bucket.versioned else self.unversioned)
+        return row.version or ("null" if bucket.is_versioned else self.unversioned)
 
     def after_version(self, bucket, key_marker, version_marker):
         """Every version after the markers, newest first; a key alone leaves out all of its versions."""
@@ -190,7 +190,7 @@ class Listings:
         fields["VersionId"] = element("VersionId", self.listed_version(bucket, row))
         fields["IsLatest"] = element("IsLatest", str(latest).lower())
         name = "DeleteMarker" if row.marker else "Version"
-        return f"<{name}>{self.ordered(self.version_row_order, fields)}</{name}>"
+        return f"<{name}>{self.join_in_order(self.version_row_order, fields)}</{name}>"
 
     # -- uploads
 
@@ -206,26 +206,26 @@ class Listings:
                          key=lambda entry: (entry[0].encode(), entry[1][0]))
         entries = [entry for entry in entries if not key_marker or entry[0].encode() > place[0]
                    or (id_marker and entry[0] == key_marker and entry[1][0] > id_marker)]
-        rows, prefixes, truncated, (last, what) = self.paged(entries, request, key_marker.encode(), size)
+        rows, prefixes, truncated, (last, what) = self.cut_page(entries, request, key_marker.encode(), size)
         tells = truncated or self.next_markers == "always" or (self.next_markers == "filled" and bool(last))
         encoding = element(self.upload_encoding, "url") if request.param("encoding-type") == "url" else ""
         fields = {
             "Bucket": element("Bucket", bucket.name), "EncodingType": encoding,
-            "KeyMarker": element("KeyMarker", self.encoded(request, key_marker)),
+            "KeyMarker": element("KeyMarker", self.encode_name(request, key_marker)),
             "UploadIdMarker": element("UploadIdMarker", request.param("upload-id-marker") or ""),
-            "NextKeyMarker": element("NextKeyMarker", self.encoded(request, last)) if tells else "",
+            "NextKeyMarker": element("NextKeyMarker", self.encode_name(request, last)) if tells else "",
             "NextUploadIdMarker": element("NextUploadIdMarker", what[0] if what else "") if tells else "",
-            "MaxUploads": element("MaxUploads", size), "Delimiter": self.delimited(request, self.echoes_delimiter),
-            "Prefix": element("Prefix", self.encoded(request, request.param("prefix") or "")),
+            "MaxUploads": element("MaxUploads", size), "Delimiter": self.delimiter_elements(request, self.echoes_delimiter),
+            "Prefix": element("Prefix", self.encode_name(request, request.param("prefix") or "")),
             "IsTruncated": element("IsTruncated", str(truncated).lower()),
             "CommonPrefixes": self.groups_of(request, prefixes),
             "rows": "".join(self.upload_row(request, key, *what) for key, what in rows),
         }
-        return self.document("ListMultipartUploadsResult", self.ordered(self.upload_order, fields))
+        return self.document("ListMultipartUploadsResult", self.join_in_order(self.upload_order, fields))
 
     def upload_row(self, request, key, upload_id, upload):
         who = element("ID", self.owner) + element("DisplayName", self.owner)
         owners = f"<Initiator>{who}</Initiator><Owner>{who}</Owner>" if self.upload_owners else ""
-        fields = element("Key", self.encoded(request, key)) + element("UploadId", upload_id) + owners
+        fields = element("Key", self.encode_name(request, key)) + element("UploadId", upload_id) + owners
         fields += element("StorageClass", upload.template.storage_class) + element("Initiated", iso(upload.initiated))
         return f"<Upload>{fields}</Upload>"

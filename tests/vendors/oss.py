@@ -300,7 +300,7 @@ class Oss(Worm, Vendor):
 
     def listed_part(self, part):
         """3.5"""
-        fields = {"LastModified": iso(part.modified), "ETag": self.quoted(part.etag), "HashCrc64ecma": part.crc64(),
+        fields = {"LastModified": iso(part.modified), "ETag": self.quote_etag(part.etag), "HashCrc64ecma": part.crc64(),
                   "Size": len(part.data)}
         return "".join(element(name, value) for name, value in fields.items())
 
@@ -314,7 +314,7 @@ class Oss(Worm, Vendor):
     def restore_info(self, row):
         return element("RestoreInfo", self.restore_state(row)) if self.restore_state(row) else ""
 
-    def encoded(self, request, text):
+    def encode_name(self, request, text):
         return quote(text, safe="") if request.param("encoding-type") == "url" else text
 
     def class_header(self, stored):
@@ -389,8 +389,8 @@ class Oss(Worm, Vendor):
         bucket = self.bucket(request)
         rows = [row for rows in bucket.objects.values() for row in rows]
         result = {"Storage": sum(len(row.data) for row in rows), "ObjectCount": sum(not row.marker for row in rows),
-                "MultipartUploadCount": len(bucket.uploads), "LiveChannelCount": 0,
-                "LastModifiedTime": max([row.modified for row in rows], default=bucket.created)}
+                  "MultipartUploadCount": len(bucket.uploads), "LiveChannelCount": 0,
+                  "LastModifiedTime": max([row.modified for row in rows], default=bucket.created)}
         for name, word in (("Standard", "Standard"), ("InfrequentAccess", "IA"), ("Archive", "Archive"),
                            ("ColdArchive", "ColdArchive"), ("DeepColdArchive", "DeepColdArchive")):
             own = [len(row.data) for row in rows if row.storage_class == word and not row.marker]
@@ -412,8 +412,8 @@ class Oss(Worm, Vendor):
 
     def op_meta(self, request):
         """3.3: the short form of HEAD."""
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
-        headers = {"ETag": self.quoted(stored.etag), "Last-Modified": http_date(stored.modified),
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
+        headers = {"ETag": self.quote_etag(stored.etag), "Last-Modified": http_date(stored.modified),
                    "x-oss-hash-crc64ecma": stored.crc64(), "Content-Length": str(len(stored.data))}
         return Response(200, headers | self.version_header(stored))
 
@@ -447,15 +447,15 @@ class Oss(Worm, Vendor):
 
     def lock_headers(self, stored):
         result = {"mode": stored.retention.get("Mode"), "retain-until-date": stored.retention.get("RetainUntilDate"),
-                "legal-hold": stored.legal_hold}
+                  "legal-hold": stored.legal_hold}
         return {"x-oss-object-worm-" + name: value for name, value in result.items() if value}
 
     def op_legal_hold(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         return self.document("LegalHold", element("Status", stored.legal_hold or "OFF"))
 
     def op_put_legal_hold(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         stored.legal_hold = only(self.body_of(request, self.hold_shape), "Status")
         return Response(200, self.version_header(stored))
 
@@ -499,7 +499,7 @@ class Oss(Worm, Vendor):
         return headers
 
     def copy_result(self, root, made, headers):
-        etag, at = element("ETag", self.quoted(made.etag)), element("LastModified", self.copy_time(made.modified))
+        etag, at = element("ETag", self.quote_etag(made.etag)), element("LastModified", self.copy_time(made.modified))
         return self.document(root, etag + at if root == "CopyObjectResult" else at + etag, headers)
 
     def source(self, request):

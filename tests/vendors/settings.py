@@ -58,7 +58,7 @@ class Settings:
             raise VendorError(setting.unset, setting.missing)
         if not setting.shape:
             return Response(200, {"Content-Type": "application/json"}, kept)
-        return self.document(setting.shape.name, documents.written(kept or {}, setting.shape))
+        return self.document(setting.shape.name, documents.write_document(kept or {}, setting.shape))
 
     def put_setting(self, request, bucket, place, setting):
         name, identity = place
@@ -92,10 +92,10 @@ class Settings:
         raise VendorError(400, self.bad_json, "not a JSON object")
 
     def list_settings(self, request, bucket, name, setting):
-        after = self.opened(request.param("continuation-token") or "")
+        after = self.read_token(request.param("continuation-token") or "")
         rows = sorted((identity, kept) for (own, identity), kept in bucket.settings.items() if own == name and identity > after)
         shown = rows[:PAGE]
-        children = "".join(f"<{setting.shape.name}>{documents.written(kept, setting.shape)}</{setting.shape.name}>"
+        children = "".join(f"<{setting.shape.name}>{documents.write_document(kept, setting.shape)}</{setting.shape.name}>"
                            for _, kept in shown)
         children += element("IsTruncated", str(len(shown) < len(rows)).lower())
         children += element("NextContinuationToken", self.token(shown[-1][0])) if len(shown) < len(rows) else ""

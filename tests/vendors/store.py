@@ -26,11 +26,11 @@ class Claimed:
         first, last, _ = span.indices(self.size)
         return Claimed(self.first + first, max(0, last - first))
 
-    def named(self):
+    def name_text(self):
         return f"{self.first} {self.size}".encode()
 
 
-def joined(pieces):
+def join_pieces(pieces):
     if not any(isinstance(piece, Claimed) for piece in pieces):
         return b"".join(pieces)
     whole = Claimed(pieces[0].first, 0)
@@ -43,11 +43,11 @@ def joined(pieces):
 
 def crc64(data):
     """CRC-64/XZ, as COS and OSS print it: unsigned decimal."""
-    return str(_crc64(data.named() if isinstance(data, Claimed) else data))
+    return str(_crc64(data.name_text() if isinstance(data, Claimed) else data))
 
 
 def md5(data):
-    return hashlib.md5(data.named() if isinstance(data, Claimed) else data).hexdigest()
+    return hashlib.md5(data.name_text() if isinstance(data, Claimed) else data).hexdigest()
 
 
 @dataclass(eq=False)
@@ -98,7 +98,7 @@ class Bucket:
         self.settings = {}  # (sub-resource, id) -> what was put
 
     @property
-    def versioned(self):
+    def is_versioned(self):
         """Whether it ever was: a bucket never goes back to having none."""
         return bool(self.versioning)
 
@@ -121,7 +121,7 @@ class Bucket:
             stored.version = f"v{next(_ids):06d}"
         else:
             # Whatever has no version of its own gives way.
-            stored.version = "null" if self.versioned else ""
+            stored.version = "null" if self.is_versioned else ""
             rows[:] = [row for row in rows if row.version not in ("", "null")]
         rows.append(stored)
 
@@ -135,7 +135,7 @@ class Bucket:
                 if not rows:
                     del self.objects[key]
             return version, bool(found and found.marker)
-        if self.versioned:
+        if self.is_versioned:
             marker = Object(b"", "", marker=True)
             self.put(key, marker)
             return marker.version, True

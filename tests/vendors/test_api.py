@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from .asking import listed, only
+from .asking import list_rows, only
 
 ARCHIVE = {"cos": "ARCHIVE", "oss": "ColdArchive", "jdcloud": "GLACIER"}
 
@@ -288,7 +288,7 @@ def test_pages_by_default(double, bucket):
     for number in range(101):
         double.ask("PUT", bucket, f"{number:03}", body=b"")
     size = 100 if double.vendor == "oss" else 101
-    assert len(listed(double.ask("GET", bucket))) == size
+    assert len(list_rows(double.ask("GET", bucket))) == size
     assert len(texts(double.ask("GET", bucket, params={"versions": ""}), "Version", "Key")) == size
 
 

@@ -17,7 +17,7 @@ from vendors.oss import Oss
 from .asking import KEY, SECRET, Response, only
 
 
-def signed(double, bucket, conditions, secret=SECRET, lasts=600):
+def sign_policy(double, bucket, conditions, secret=SECRET, lasts=600):
     """The fields of a form, beside those that the caller adds."""
     end = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + lasts))
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -67,10 +67,10 @@ KEYED = [["starts-with", "$key", ""]]
 
 
 def test_uploads(double, bucket):
-    fields = signed(double, bucket, KEYED)
-    forged = signed(double, bucket, KEYED, secret="other")
+    fields = sign_policy(double, bucket, KEYED)
+    forged = sign_policy(double, bucket, KEYED, secret="other")
     assert post(double, bucket, {"key": "k", **forged}).is_error(403, "SignatureDoesNotMatch")
-    assert post(double, bucket, {"key": "k", **signed(double, bucket, KEYED, lasts=-5)}).is_error(403, "AccessDenied")
+    assert post(double, bucket, {"key": "k", **sign_policy(double, bucket, KEYED, lasts=-5)}).is_error(403, "AccessDenied")
     assert post(double, bucket, {"key": "k"}).is_error(403, "AccessDenied")
     files = "IncorrectNumberOfFilesInPOSTRequest" if double.vendor == "oss" else "IncorrectNumberOfFilesInPostRequest"
     assert post(double, bucket, {"key": "k", **fields}, files=2).is_error(400, files)
@@ -92,12 +92,12 @@ def test_uploads(double, bucket):
 
 def test_conditions(double, bucket):
     conditions = [["starts-with", "$key", "user/"], ["content-length-range", 2, 5], {"success_action_status": "201"}]
-    fields = {"success_action_status": "201", **signed(double, bucket, conditions)}
+    fields = {"success_action_status": "201", **sign_policy(double, bucket, conditions)}
     assert post(double, bucket, {"key": "other/k", **fields}).is_error(403, "AccessDenied")
     assert post(double, bucket, {"key": "user/k", **fields, "success_action_status": "200"}).is_error(403, "AccessDenied")
     assert post(double, bucket, {"key": "user/k", **fields}, b"1").is_error(400, "EntityTooSmall")
     assert post(double, bucket, {"key": "user/k", **fields}, b"123456").is_error(400, "EntityTooLarge")
-    elsewhere = {"success_action_status": "201", **signed(double, "elsewhere", conditions)}
+    elsewhere = {"success_action_status": "201", **sign_policy(double, "elsewhere", conditions)}
     assert post(double, bucket, {"key": "user/k", **elsewhere}).is_error(403, "AccessDenied")
     done = post(double, bucket, {"key": "user/k", **fields}, b"12345")
     assert (done.status, done.text("Key"), done.text("Bucket")) == (201, "user/k", bucket) and b"xmlns" not in done.body
@@ -112,7 +112,7 @@ def test_fields_of_the_object(double, bucket):
     acl = "x-oss-object-acl" if double.vendor == "oss" else "acl"
     given = {acl: "public-read", double.prefix + "meta-a": "1", "Content-Type": "a/b",
              "success_action_redirect": "http://a.example/?x=1"}
-    fields = signed(double, bucket, [*KEYED, *({name: value} for name, value in given.items())])
+    fields = sign_policy(double, bucket, [*KEYED, *({name: value} for name, value in given.items())])
     done = post(double, bucket, {"key": "k", **given, **fields})
     assert done.status == 303 and done.headers["location"].startswith(f"http://a.example/?x=1&bucket={bucket}&key=k&etag=%22")
     kept = double.tell("GET", f"/objects/{bucket}")["k"]
@@ -120,7 +120,7 @@ def test_fields_of_the_object(double, bucket):
     kind = "text/plain" if double.vendor == "oss" else "a/b"
     assert (kept["acl"], kept["metadata"], kept["headers"]["Content-Type"]) == ("public-read", {"a": "1"}, kind)
     foreign = "x-cos-meta-a" if double.vendor != "cos" else "x-oss-meta-a"
-    fields = signed(double, bucket, [*KEYED, {foreign: "1"}])
+    fields = sign_policy(double, bucket, [*KEYED, {foreign: "1"}])
     assert post(double, bucket, {"key": "k", foreign: "1", **fields}).is_error(400, "ForeignHeader")
 
 

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 import requests
 
-from .asking import KEY, PLACES, SECRET, listed, only, start, stop
+from .asking import KEY, PLACES, SECRET, list_rows, only, start, stop
 
 HOSTILE = ["a b", "100%", "what?", "中文/键", "a//b", "./a/../b", "a+b&c=d", "quote\"'<>", "~!*()", "%2F"]
 
@@ -154,17 +154,17 @@ def test_listing(double, bucket):
     keys = ["a/1", "a/2", "b", "c/1 +", "c%d", "键"]
     for key in keys:
         double.ask("PUT", bucket, key, body=b"x")
-    assert listed(double.ask("GET", bucket)) == sorted(keys, key=str.encode)
+    assert list_rows(double.ask("GET", bucket)) == sorted(keys, key=str.encode)
     found, marker = [], ""
     while True:
         page = {"delimiter": "/", "max-keys": "1", "marker": marker, "encoding-type": "url"}
         response = double.ask("GET", bucket, params=page)
-        found += [unquote(text) for text in listed(response)]
+        found += [unquote(text) for text in list_rows(response)]
         if response.text("IsTruncated") == "false":
             break
         marker = unquote(response.text("NextMarker"))
     assert found == ["a/", "b", "c%d", "c/", "键"]
-    assert listed(double.ask("GET", bucket, params={"max-keys": "0"})) == []
+    assert list_rows(double.ask("GET", bucket, params={"max-keys": "0"})) == []
     assert double.ask("GET", bucket, params={"max-keys": "-1"}).status == 400
     assert double.ask("GET", bucket, params={"max-keys": "1001"}).status == (400 if double.vendor == "oss" else 200)
     long_delimiter = double.ask("GET", bucket, params={"delimiter": "/1"})
@@ -182,13 +182,13 @@ def test_second_listing(double, bucket):
     found, more = [], {}
     while True:
         response = double.ask("GET", bucket, params={"list-type": "2", "max-keys": "1", **more})
-        found += listed(response)
+        found += list_rows(response)
         assert response.text("KeyCount") == "1" and b"<Owner>" not in response.body
         if response.text("IsTruncated") == "false":
             break
         more = {"continuation-token": response.text("NextContinuationToken")}
     assert found == sorted(keys)
-    assert listed(double.ask("GET", bucket, params={"list-type": "2", "start-after": "a"})) == ["b", "键"]
+    assert list_rows(double.ask("GET", bucket, params={"list-type": "2", "start-after": "a"})) == ["b", "键"]
     assert double.ask("GET", bucket, params={"list-type": "2", "continuation-token": "!"}).is_error(400, "InvalidArgument")
 
 
@@ -248,15 +248,15 @@ def test_ranges(double, bucket, text, strict, lenient):
         assert ("content-range" in response.headers) == (status == 206)
 
 
-def dated(seconds):
+def http_date_in(seconds):
     return email.utils.formatdate(time.time() + seconds, usegmt=True)
 
 
 def test_conditional_reads(double, bucket):
     etag = double.ask("PUT", bucket, "k", body=b"x").headers["etag"]
     rows = [({"if-match": etag}, 200), ({"if-match": '"0"'}, 412), ({"if-none-match": etag}, 304),
-            ({"if-none-match": '"0"'}, 200), ({"if-modified-since": dated(-600)}, 200),
-            ({"if-modified-since": dated(0)}, 304), ({"if-unmodified-since": dated(-600)}, 412)]
+            ({"if-none-match": '"0"'}, 200), ({"if-modified-since": http_date_in(-600)}, 200),
+            ({"if-modified-since": http_date_in(0)}, 304), ({"if-unmodified-since": http_date_in(-600)}, 412)]
     for headers, status in rows:
         response = double.ask("GET", bucket, "k", headers=headers)
         assert response.status == status, headers
@@ -305,20 +305,20 @@ def test_copy_conditions(double, bucket):
     etag = double.ask("PUT", bucket, "k", body=b"x").headers["etag"]
     rejected = {"cos": (412, 412), "oss": (412, 304)}.get(double.vendor)
     if not rejected:
-        rows = {"match": etag, "none_match": "0", "modified_since": dated(0), "unmodified_since": dated(0)}
+        rows = {"match": etag, "none_match": "0", "modified_since": http_date_in(0), "unmodified_since": http_date_in(0)}
         for name, value in rows.items():
             assert double.copy(bucket, "k", "to", **{"copy_source_if_" + name: value}).is_error(400, "UnsupportedHeader")
         return
     rows = [("match", etag, 200), ("match", "0", rejected[0]), ("none_match", "0", 200), ("none_match", etag, rejected[1]),
-            ("modified_since", dated(-600), 200), ("modified_since", dated(5), rejected[1]),
-            ("unmodified_since", dated(5), 200), ("unmodified_since", dated(-600), rejected[0])]
+            ("modified_since", http_date_in(-600), 200), ("modified_since", http_date_in(5), rejected[1]),
+            ("unmodified_since", http_date_in(5), 200), ("unmodified_since", http_date_in(-600), rejected[0])]
     for name, value, status in rows:
         response = double.copy(bucket, "k", "to", **{"copy_source_if_" + name: value})
         assert response.status == status, name
         assert status == 200 or (response.body == b"" if status == 304 else response.is_error(412, "PreconditionFailed"))
     pair = double.copy(bucket, "k", "to", copy_source_if_match=etag, copy_source_if_none_match="0")
     assert pair.is_error(400, "InvalidArgument") if double.vendor == "cos" else pair.status == 200
-    both = double.copy(bucket, "k", "to", copy_source_if_match=etag, copy_source_if_unmodified_since=dated(-600))
+    both = double.copy(bucket, "k", "to", copy_source_if_match=etag, copy_source_if_unmodified_since=http_date_in(-600))
     assert both.status == (200 if double.vendor == "cos" else 412)
 
 
@@ -327,16 +327,16 @@ def test_directives(double, bucket):
     words = {"cos": ("Copy", "Replaced", "Copy", "Replaced"), "oss": ("COPY", "REPLACE", "Copy", "Replace"),
              "jdcloud": ("COPY", "REPLACE", "COPY", "REPLACE")}[double.vendor]
 
-    def kept(target, **headers):
+    def copy_and_read(target, **headers):
         response = double.copy(bucket, "k", target, **headers)
         assert response.status == 200, response.body
         row = double.tell("GET", f"/objects/{bucket}")[target]
         return row["metadata"], row["headers"].get("Content-Type"), row["tags"]
 
-    assert kept("1") == kept("2", metadata_directive=words[0], meta_b="2") == ({"a": "1"}, "a/b", "t=1")
+    assert copy_and_read("1") == copy_and_read("2", metadata_directive=words[0], meta_b="2") == ({"a": "1"}, "a/b", "t=1")
     default = {"cos": None, "oss": "application/octet-stream", "jdcloud": "binary/octet-stream"}[double.vendor]
-    assert kept("3", metadata_directive=words[1], meta_b="2") == ({"b": "2"}, default, "t=1")
-    assert kept("4", tagging_directive=words[3], tagging="u=2") == ({"a": "1"}, "a/b", "u=2")
+    assert copy_and_read("3", metadata_directive=words[1], meta_b="2") == ({"b": "2"}, default, "t=1")
+    assert copy_and_read("4", tagging_directive=words[3], tagging="u=2") == ({"a": "1"}, "a/b", "u=2")
     for wrong in {"Copy", "COPY", "Replaced", "REPLACE", "Replace", "none"} - set(words[:2]):
         assert double.copy(bucket, "k", "5", metadata_directive=wrong).status == 400, wrong
     for wrong in {"Copy", "COPY", "Replaced", "REPLACE", "Replace", "none"} - set(words[2:]):

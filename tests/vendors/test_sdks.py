@@ -98,7 +98,7 @@ def test_cos_settings(cos, name):
     cos.put_bucket_lifecycle(Bucket=name, LifecycleConfiguration={"Rule": [rule]})
     assert cos.get_bucket_lifecycle(Bucket=name)["Rule"][0]["Expiration"]["Days"] == "9"
     expect_cos_error(400, "MalformedXML", cos.put_bucket_lifecycle, Bucket=name,
-                   LifecycleConfiguration={"Rule": [{**rule, "AbortMultipartUpload": {"Days": 1}}]})
+                     LifecycleConfiguration={"Rule": [{**rule, "AbortMultipartUpload": {"Days": 1}}]})
     cos.put_bucket_tagging(Bucket=name, Tagging={"TagSet": {"Tag": [{"Key": "k", "Value": "v"}]}})
     assert cos.get_bucket_tagging(Bucket=name)["TagSet"]["Tag"][0]["Value"] == "v"
     cos.put_bucket_website(Bucket=name, WebsiteConfiguration={"IndexDocument": {"Suffix": "i.html"}})

@@ -20,7 +20,7 @@ from .forms import Forms
 from .listings import Listings
 from .server import Response, VendorError
 from .settings import Settings, Step
-from .store import Bucket, Claimed, Object, Store, joined, md5
+from .store import Bucket, Claimed, Object, Store, join_pieces, md5
 from .text import http_date, iso, timestamp
 
 CONTENT = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires")
@@ -111,7 +111,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         operation = ""
         try:
             self.place(request)
-            signed = not self.unsigned(request)
+            signed = not self.is_unsigned(request)
             if signed:
                 self.one_credential(request)
                 self.verify(request)
@@ -127,7 +127,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             with self.store.lock:
                 if not signed and operation not in ("options", "form"):
                     self.check_open(request, operation)
-                response = self.forced(fault) or self.handler(operation)(request)
+                response = self.forced_response(fault) or self.handler(operation)(request)
                 response.headers = {**self.simple_cors(request), **response.headers}
             cut = max(0, len(response.body) // 2) if fault and fault["kind"] == "short_body" else None
         except VendorError as error:
@@ -139,7 +139,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         self.remember(handler, request.path, query, response.status, response.code, request.verified, operation)
         handler.write(response, request.method == "HEAD", cut)
 
-    def unsigned(self, request):
+    def is_unsigned(self, request):
         """A pre-flight and a form have no credential in the head, and neither has a caller of what is public."""
         return request.method == "OPTIONS" or self.is_form(request) or self.anonymous(request)
 
@@ -262,7 +262,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
                     return fault
         return None
 
-    def forced(self, fault):
+    def forced_response(self, fault):
         """The answer that a fault puts in place of the real one."""
         if not fault:
             return None
@@ -321,7 +321,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         if method == "OPTIONS":
             return "options"
         if not request.bucket:
-            return "list_buckets" if method == "GET" else self.unknown(request)
+            return "list_buckets" if method == "GET" else self.find_unknown(request)
         if self.is_form(request):
             return "form"
         named = [name for name, _ in request.query if name in SUBRESOURCES]
@@ -331,16 +331,16 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             return self.of_subresource(request, named[0])
         if not request.key:
             if method == "HEAD" and not self.head_bucket:
-                return self.unknown(request)
+                return self.find_unknown(request)
             name = {"GET": "list", "HEAD": "bucket_head", "PUT": "bucket_create", "DELETE": "bucket_delete"}
-            return name.get(method) or self.unknown(request)
+            return name.get(method) or self.find_unknown(request)
         if has("uploadId"):
             part = "part_copy" if source else "part"
             name = {"PUT": part, "POST": "complete", "DELETE": "abort", "GET": "list_parts"}
-            return name.get(method) or self.unknown(request)
+            return name.get(method) or self.find_unknown(request)
         if method == "PUT":
             return "copy" if source else "put"
-        return {"GET": "get", "HEAD": "get", "DELETE": "delete"}.get(method) or self.unknown(request)
+        return {"GET": "get", "HEAD": "get", "DELETE": "delete"}.get(method) or self.find_unknown(request)
 
     def of_subresource(self, request, name):
         operations = dict((self.of_objects if request.key else self.of_buckets).get(name, {}))
@@ -348,9 +348,9 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             operations |= {method: f"{name}:{method}" for method in self.settings[name].methods}
         if operations and request.method not in operations:
             raise VendorError(405, "MethodNotAllowed", f"{request.method} ?{name}")
-        return operations.get(request.method) or self.unknown(request)
+        return operations.get(request.method) or self.find_unknown(request)
 
-    def unknown(self, request):
+    def find_unknown(self, request):
         raise VendorError(self.unknown_status, "NotImplemented", f"{request.method} {request.path}")
 
     def bucket(self, request):
@@ -365,7 +365,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     def own(self, request, name):
         return request.headers.get(self.prefix + name, "")
 
-    def quoted(self, etag):
+    def quote_etag(self, etag):
         return f'"{etag.upper() if self.upper else etag.lower()}"'
 
     # -- buckets
@@ -380,7 +380,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             page = {"Prefix": prefix, "Marker": after, "MaxKeys": size, "IsTruncated": str(len(fits) > len(names)).lower(),
                     "NextMarker": names[-1] if len(fits) > len(names) else ""}
         rows = "".join(self.bucket_row(self.store.buckets[name]) for name in names)
-        return self.document("ListAllMyBucketsResult", self.bucket_page(f"{self.owned()}<Buckets>{rows}</Buckets>", page))
+        return self.document("ListAllMyBucketsResult", self.bucket_page(f"{self.owner_element()}<Buckets>{rows}</Buckets>", page))
 
     def bucket_page(self, rows, page):
         return rows
@@ -423,7 +423,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
 
     # -- objects
 
-    def described(self, request, stored, content=True):
+    def describe_object(self, request, stored, content=True):
         """Takes what the head says of a new object."""
         if content:
             stored.headers = {name: request.headers[name.lower()] for name in CONTENT if request.headers.get(name.lower())}
@@ -469,12 +469,12 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
 
     def check_overwrite(self, request, bucket):
         self.check_locked(request, bucket, request.key)
-        if self.own(request, "forbid-overwrite") == "true" and not bucket.versioned and bucket.current(request.key):
+        if self.own(request, "forbid-overwrite") == "true" and not bucket.is_versioned and bucket.current(request.key):
             raise VendorError(409, "FileAlreadyExists")
 
     def object_headers(self, stored, new=False):
         """Headers about an object."""
-        headers = {"ETag": self.quoted(stored.etag)}
+        headers = {"ETag": self.quote_etag(stored.etag)}
         if self.has_crc:
             headers[self.prefix + "hash-crc64ecma"] = stored.crc64()
         if stored.version and (self.returns_null or not new or stored.version != "null"):
@@ -509,12 +509,12 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         bucket = self.bucket(request)
         self.check_md5(request)
         self.check_overwrite(request, bucket)
-        stored = self.described(request, Object(request.body, md5(request.body)))
+        stored = self.describe_object(request, Object(request.body, md5(request.body)))
         stored.tags = self.header_tags(request)
         bucket.put(request.key, stored)
         return Response(200, self.object_headers(stored, new=True))
 
-    def found(self, bucket, key, version):
+    def find_object(self, bucket, key, version):
         stored = bucket.current(key, version)
         if stored and stored.marker:
             raise VendorError(405, "MethodNotAllowed", headers={"Allow": "DELETE", self.prefix + "delete-marker": "true"})
@@ -549,7 +549,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             raise VendorError(400, "InvalidRequest", "The encryption parameters are not applicable to this object.")
 
     def op_get(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         self.check_customer_key(request, stored)
         self.check_read(request, stored)
         if request.method == "GET":
@@ -572,17 +572,17 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         return Response(status, headers, data)
 
     def check_read(self, request, stored):
-        held = self.held({name: request.headers.get(name) for name in CONDITIONS}, stored)
+        held = self.evaluate_conditions({name: request.headers.get(name) for name in CONDITIONS}, stored)
         if held["if-match"] is False or (held["if-unmodified-since"] is False and held["if-match"] is None):
             raise VendorError(412, "PreconditionFailed")
         if held["if-none-match"] is False or (held["if-modified-since"] is False and held["if-none-match"] is None):
-            raise self.unchanged(stored)
+            raise self.is_unchanged(stored)
 
-    def unchanged(self, stored):
-        headers = {"ETag": self.quoted(stored.etag), "Last-Modified": http_date(stored.modified)}
+    def is_unchanged(self, stored):
+        headers = {"ETag": self.quote_etag(stored.etag), "Last-Modified": http_date(stored.modified)}
         return VendorError(304, "NotModified", headers=headers)
 
-    def held(self, given, stored):
+    def evaluate_conditions(self, given, stored):
         """What each condition comes to; None where it is not given."""
         def same(text):
             return any(tag.strip().strip('"').lower() in (stored.etag.lower(), "*") for tag in text.split(","))
@@ -648,13 +648,13 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     def check_source(self, request, stored):
         given = {name: self.own(request, "copy-source-" + name) or None for name in CONDITIONS}
         self.check_pairs(given)
-        held = self.held(given, stored)
+        held = self.evaluate_conditions(given, stored)
         if held["if-match"] is False or held["if-unmodified-since"] is False and not self.outweighs(held, "if-match"):
             raise VendorError(412, "PreconditionFailed")
         failed = held["if-none-match"] is False or (
             held["if-modified-since"] is False and not self.outweighs(held, "if-none-match"))
         if failed:
-            raise VendorError(412, "PreconditionFailed") if self.not_modified == 412 else self.unchanged(stored)
+            raise VendorError(412, "PreconditionFailed") if self.not_modified == 412 else self.is_unchanged(stored)
 
     def outweighs(self, held, name):
         return held[name] is True
@@ -668,13 +668,13 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             raise VendorError(400, "InvalidArgument", f"{name}: {word}")
         return words.get(word, "copy")
 
-    def copied_source(self, request):
+    def read_source(self, request):
         name, key, version = self.source(request)
         bucket = self.bucket_of(name)
         stored = bucket.current(key, version)
         if stored and stored.marker:
             raise VendorError(*self.marker_source, "a delete marker cannot be copied")
-        stored = self.found(bucket, key, version)
+        stored = self.find_object(bucket, key, version)
         self.check_customer_key(request, stored, "copy-source-")
         self.check_restored(stored)
         self.check_source(request, stored)
@@ -684,17 +684,17 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         headers = self.object_headers(new, new=True)
         if not self.replies_etag:
             del headers["ETag"]
-        if bucket.versioned:
+        if bucket.is_versioned:
             headers[self.prefix + "copy-source-version-id"] = stored.version
         return headers
 
     def op_copy(self, request):
         bucket = self.bucket(request)
-        source_bucket, source, (name, key, version) = self.copied_source(request)
+        source_bucket, source, (name, key, version) = self.read_source(request)
         replace = self.directive(request, "metadata-directive", self.metadata_words) == "replace"
         replace_tags = self.directive(request, "tagging-directive", self.tagging_words) == "replace"
         current = source is source_bucket.current(key)
-        if (name, key) == (request.bucket, request.key) and current and not (self.versioned_directive and bucket.versioned):
+        if (name, key) == (request.bucket, request.key) and current and not (self.versioned_directive and bucket.is_versioned):
             replace = self.onto_itself(request, replace, replace_tags)
         limit = self.limit_of(request, source)
         if len(source.data) > limit:
@@ -702,7 +702,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         self.check_overwrite(request, bucket)
         made = Object(source.data, md5(source.data) if "-" in source.etag else source.etag)
         made.headers, made.metadata = copy.copy(source.headers), copy.copy(source.metadata)
-        self.described(request, made, content=replace)
+        self.describe_object(request, made, content=replace)
         made.tags = self.header_tags(request) if replace_tags else source.tags
         bucket.put(request.key, made)
         return self.copy_result("CopyObjectResult", made, self.source_headers(source_bucket, source, made))
@@ -716,7 +716,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         return replace
 
     def copy_result(self, root, made, headers):
-        children = element("ETag", self.quoted(made.etag)) + element("LastModified", self.copy_time(made.modified))
+        children = element("ETag", self.quote_etag(made.etag)) + element("LastModified", self.copy_time(made.modified))
         return self.document(root, children, headers)
 
     # -- uploads
@@ -739,10 +739,10 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     def op_initiate(self, request):
         bucket = self.bucket(request)
         self.check_overwrite(request, bucket)
-        template = self.described(request, Object(b"", ""))
+        template = self.describe_object(request, Object(b"", ""))
         template.tags = self.header_tags(request)
         upload_id = self.store.new_upload(bucket, request.key, template, self.new_upload_id())
-        children = element("Bucket", bucket.name) + element("Key", self.encoded(request, request.key))
+        children = element("Bucket", bucket.name) + element("Key", self.encode_name(request, request.key))
         children += element("UploadId", upload_id) + self.encoding(request)
         headers = self.object_headers(template, new=True)
         return self.document("InitiateMultipartUploadResult", children,
@@ -757,7 +757,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
 
     def op_part_copy(self, request):
         upload = self.upload(request)
-        source_bucket, source, _ = self.copied_source(request)
+        source_bucket, source, _ = self.read_source(request)
         span = self.source_range(request, len(source.data))
         data = source.data if not span else source.data[span[0]:span[1] + 1]
         if len(data) > 5 * 1024**3:
@@ -819,12 +819,12 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         self.check_overwrite(request, bucket)
         stored = copy.copy(upload.template)
         stored.acl = self.own(request, self.acl_name) or stored.acl
-        stored.data = joined([part.data for part in parts])
+        stored.data = join_pieces([part.data for part in parts])
         stored.etag, stored.modified = self.multipart_etag(parts), int(time.time())
         bucket.put(request.key, stored)
         del bucket.uploads[request.param("uploadId")]
         children = element("Location", f"http://{request.host}/{quote(request.key)}") + element("Bucket", bucket.name)
-        children += element("Key", self.encoded(request, request.key)) + element("ETag", self.quoted(stored.etag))
+        children += element("Key", self.encode_name(request, request.key)) + element("ETag", self.quote_etag(stored.etag))
         children += self.encoding(request)
         return self.document("CompleteMultipartUploadResult", children, self.object_headers(stored, new=True))
 
@@ -839,7 +839,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         return Response(204)
 
     def listed_part(self, part):
-        fields = {"LastModified": iso(part.modified), "ETag": self.quoted(part.etag), "Size": len(part.data)}
+        fields = {"LastModified": iso(part.modified), "ETag": self.quote_etag(part.etag), "Size": len(part.data)}
         return "".join(element(name, value) for name, value in fields.items())
 
     def op_list_parts(self, request):
@@ -847,7 +847,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         marker, size = self.number_of(request, "part-number-marker", 0), self.number_of(request, "max-parts", 1000)
         after = [(number, part) for number, part in sorted(upload.parts.items()) if number > marker]
         shown, owner = after[:min(size, 1000)], element("ID", self.owner) + element("DisplayName", self.owner)
-        children = element("Bucket", request.bucket) + element("Key", self.encoded(request, request.key))
+        children = element("Bucket", request.bucket) + element("Key", self.encode_name(request, request.key))
         children += self.encoding(request) + element("UploadId", request.param("uploadId"))
         children += f"<Initiator>{owner}</Initiator><Owner>{owner}</Owner>" if self.name != "oss" else ""
         children += element("StorageClass", upload.template.storage_class) + element("PartNumberMarker", marker)

@@ -42,7 +42,7 @@ class Worm:
     def op_worm(self, request):
         policy = self.worm_of(request)
         result = {"WormId": policy.identity, "State": policy.state, "RetentionPeriodInDays": policy.days,
-                "CreationDate": iso(policy.created), "ExpirationDate": iso(policy.created + DAY)}
+                  "CreationDate": iso(policy.created), "ExpirationDate": iso(policy.created + DAY)}
         return self.document("WormConfiguration", "".join(element(name, value) for name, value in result.items()))
 
     def op_put_worm(self, request):
