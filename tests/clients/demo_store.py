@@ -1,5 +1,5 @@
-"""The demo store behind the front door, with the vendors' own SDKs: what is deleted page by page, completed twice, uploaded in
-small parts, appended to, and what is told of a damaged file and of a full disk. The last line counts."""
+"""The demo store with the vendors' own SDKs: deletion of many versions, repeated completion, small parts, append, damaged
+files and full disks. The last line has the counts."""
 
 import concurrent.futures
 import hashlib
@@ -40,7 +40,7 @@ def oss(port, bucket=BUCKET):
 
 
 def expect_error(call, *arguments, **named):
-    """Status and code of a call that must be refused."""
+    """Returns status and code of a call that must fail."""
     try:
         result = call(*arguments, **named)
     except ClientError as error:
@@ -49,7 +49,7 @@ def expect_error(call, *arguments, **named):
         return error.get_status_code(), error.get_error_code()
     except oss2.exceptions.ServerError as error:
         return error.status, error.code
-    raise AssertionError(f"it was done: {result}")
+    raise AssertionError(f"the call succeeded: {result}")
 
 
 def demo(binary, running, *more):
@@ -59,7 +59,7 @@ def demo(binary, running, *more):
 
 
 def paged_deletion(binary, running, options):
-    """Versions of more than a page are deleted as boto3's resource does it; a bucket with unfinished uploads as its vendor does."""
+    """boto3's resource deletes more than a page of versions. COS and OSS do not delete a bucket with open uploads, S3 does."""
     port = demo(binary, running, "--memory").port
     client = s3(port)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -76,7 +76,7 @@ def paged_deletion(binary, running, options):
 
 
 def repeated_completion(binary, running, options):
-    """Whoever lost the answer asks again and gets the same."""
+    """A repeated CompleteMultipartUpload returns the same response."""
     port = demo(binary, running, "--memory").port
     client = s3(port)
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
@@ -95,7 +95,7 @@ def repeated_completion(binary, running, options):
 
 
 def small_parts(binary, running, options):
-    """Each vendor's own minimum holds: 5 MiB, 1 MiB, 100 KiB."""
+    """Each vendor's minimum part size applies: 5 MiB, 1 MiB, 100 KiB."""
     port = demo(binary, running, "--memory").port
     body = os.urandom(3 * MIB + 17)
     with tempfile.NamedTemporaryFile() as file:
@@ -122,7 +122,7 @@ def small_parts(binary, running, options):
 
 
 def appends(binary, running, options):
-    """The SDKs check positions and the CRC-64 of the whole."""
+    """The SDKs verify positions and the CRC-64 of the object."""
     port = demo(binary, running, "--memory").port
     bucket = oss(port)
     one = bucket.append_object("log", 0, b"one", headers={"x-oss-meta-a": "b"})
@@ -132,19 +132,20 @@ def appends(binary, running, options):
     assert bucket.get_object("log").read() == b"onetwo"
     try:
         bucket.append_object("log", 3, b"again")
-        raise AssertionError("a wrong position was taken")
+        raise AssertionError("a wrong position was accepted")
     except oss2.exceptions.PositionNotEqualToLength as error:
         assert (error.status, error.next_position) == (409, 6)
     bucket.put_object("plain", b"x")
     assert expect_error(bucket.append_object, "plain", 1, b"y") == (409, "ObjectNotAppendable")
-    assert expect_error(cos(port).append_object, Bucket=BUCKET, Key="plain", Position=1, Data=b"y") == (409, "ObjectNotAppendable")
+    result = expect_error(cos(port).append_object, Bucket=BUCKET, Key="plain", Position=1, Data=b"y")
+    assert result == (409, "ObjectNotAppendable")
     result = cos(port).append_object(Bucket=BUCKET, Key="log", Position=6, Data=b"three")
     assert result["x-cos-next-append-position"] == "11"
     assert s3(port).get_object(Bucket=BUCKET, Key="log")["Body"].read() == b"onetwothree"
 
 
 def policies(binary, running, options):
-    """What nobody would enforce is not taken; who owns objects is."""
+    """Bucket policies are rejected, because the demo does not enforce them; object ownership is accepted."""
     client = s3(demo(binary, running, "--memory").port)
     policy = f'{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::{BUCKET}/*"}}]}}'
     assert expect_error(client.put_bucket_policy, Bucket=BUCKET, Policy=policy) == (501, "NotImplemented")
@@ -157,7 +158,7 @@ def policies(binary, running, options):
 
 
 def damaged_files(binary, running, options):
-    """A flipped byte is no success: a 500, or a broken connection where the answer was begun; the log names the file."""
+    """A damaged file causes a 500, or an aborted connection after the head was sent. The log names the file."""
     folder = tempfile.mkdtemp(prefix="blobfish-store-")
     try:
         front = demo(binary, running, "--data", folder)
@@ -168,9 +169,9 @@ def damaged_files(binary, running, options):
             client.put_object(Bucket=BUCKET, Key=key, Body=body)
             [file] = set(Path(folder, "data").glob("*/*")) - before
             assert client.get_object(Bucket=BUCKET, Key=key)["Body"].read() == body
-            spoilt = bytearray(file.read_bytes())
-            spoilt[at] ^= 1
-            file.write_bytes(spoilt)
+            damaged = bytearray(file.read_bytes())
+            damaged[at] ^= 1
+            file.write_bytes(damaged)
             try:
                 read = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
                 raise AssertionError(f"{key}: {len(read)} bytes were served, {hashlib.md5(read).hexdigest()}")
@@ -186,7 +187,7 @@ def damaged_files(binary, running, options):
 
 
 def full_disks(binary, running, options):
-    """An error of its own, logged, which does not ask for fewer requests; what is there stays readable, and room helps."""
+    """A full disk has its own error, which is logged. Objects stay readable, and writes succeed after a deletion."""
     folder = tempfile.mkdtemp(prefix="blobfish-small-")
     mount = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=40m tmpfs "$1" && shift && exec "$@"', "sh", folder]
     try:
@@ -198,11 +199,11 @@ def full_disks(binary, running, options):
         front = running.run_proxy([shutil.which(command[0]), *command[1:]], home, port, admin)
         client = s3(port)
         client.create_bucket(Bucket=BUCKET)
-        result, kept = None, []
+        result, stored = None, []
         for n in range(60):
             try:
                 client.put_object(Bucket=BUCKET, Key=f"{n}", Body=b"x" * MIB)
-                kept.append(f"{n}")
+                stored.append(f"{n}")
             except ClientError as error:
                 result = error.response
                 break
@@ -212,9 +213,9 @@ def full_disks(binary, running, options):
         assert "the disk or the memory limit of the store is full" in front.log.read_text()
         for _ in range(20):
             assert expect_error(client.put_object, Bucket=BUCKET, Key="k", Body=b"x" * MIB)[0] == 507
-        assert len(client.get_object(Bucket=BUCKET, Key=kept[0])["Body"].read()) == MIB, "twenty refusals are no reason not to read"
-        client.delete_object(Bucket=BUCKET, Key=kept[1])
-        client.delete_object(Bucket=BUCKET, Key=kept[2])
+        assert len(client.get_object(Bucket=BUCKET, Key=stored[0])["Body"].read()) == MIB, "objects are readable after twenty failed writes"
+        client.delete_object(Bucket=BUCKET, Key=stored[1])
+        client.delete_object(Bucket=BUCKET, Key=stored[2])
         client.put_object(Bucket=BUCKET, Key="k", Body=b"x" * MIB)
         front.stop()
     finally:

@@ -1,6 +1,6 @@
-"""Parts that are smaller than the target takes, and bodies without a length, by the SDKs' own calls: two replicas in front
-of one SeaweedFS, with the parts of each upload alternating between them. What is left at the target is looked up there.
-`--long` adds a large upload with the memory of the process, and many mixed ones."""
+"""Parts below the target's minimum, and bodies of unknown length, with the SDKs' own calls: two replicas in front of one
+SeaweedFS, with the parts of each upload alternating between them. The remaining objects are checked at the target.
+`--long` adds a large upload, which measures the memory of the process, and many uploads with parts of mixed sizes."""
 
 import argparse
 import base64
@@ -48,8 +48,8 @@ def oss(port, bucket):
                        connect_timeout=60)
 
 
-class Balancer:
-    """Gives each new connection to the next replica."""
+class LoadBalancer:
+    """Connects each new connection to the next replica."""
 
     def __init__(self, ports):
         self.ports, self.listener = itertools.cycle(ports), socket.create_server(("127.0.0.1", 0))
@@ -78,7 +78,7 @@ class Rig:
         self.weed = running.seaweedfs()
         self.target = s3(self.weed.port, TARGET_KEY, TARGET_SECRET)
         self.replicas = [self.replica(), self.replica()]
-        self.balancer = Balancer([replica.port for replica in self.replicas])
+        self.load_balancer = LoadBalancer([replica.port for replica in self.replicas])
 
     def replica(self, more="", **target):
         return self.running.proxy(self.binary, configuration(
@@ -93,12 +93,13 @@ class Rig:
         self.target.create_bucket(Bucket=name)
         return name
 
-    def list_remaining(self, bucket):
-        """What stands at the target, below every key."""
+    def list_target_keys(self, bucket):
+        """Returns all keys at the target, including those of small parts."""
         return [row["Key"] for row in self.target.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
     def only(self, bucket, keys):
-        wait_for(lambda: self.list_remaining(bucket) == keys, 10, f"only {keys} at the target, which has {self.list_remaining(bucket)[:5]}")
+        wait_for(lambda: self.list_target_keys(bucket) == keys, 10,
+                 f"only {keys} at the target, which has {self.list_target_keys(bucket)[:5]}")
 
     def cos(self, at=0):
         return CosPython(self.replicas[at].port, KEY, SECRET)
@@ -108,7 +109,7 @@ class Rig:
 
 
 def expect_error(status, code, call, *arguments, **more):
-    """The call is refused so; its message is returned."""
+    """Expects that the call fails with this status and code. Returns the error message."""
     try:
         call(*arguments, **more)
     except oss2.exceptions.OssError as error:
@@ -122,7 +123,7 @@ def expect_error(status, code, call, *arguments, **more):
         got = error.response["ResponseMetadata"]["HTTPStatusCode"]
         assert got == status and result["Code"] in (code, str(status)), error
         return result["Message"]
-    raise AssertionError(f"it was done; wanted {status} {code}")
+    raise AssertionError(f"the call succeeded; wanted {status} {code}")
 
 
 def same(got, want, what="content"):
@@ -130,13 +131,13 @@ def same(got, want, what="content"):
     assert digest[0] == digest[1], f"{what}: {digest}"
 
 
-def page_without_ids(page):
-    """A page without what the target makes up for itself."""
+def page_content(page):
+    """Returns the content of a page, without the fields that the target generates."""
     return str({name: value for name, value in page.items() if name != "ResponseMetadata" and "Token" not in name})
 
 
 def upload_parts(rig, key, bucket, parts, order=None, upload=None):
-    """Uploads parts by oss2, each by the next replica; gives the upload and the lines of its completing call."""
+    """Uploads parts with oss2, alternating between the replicas. Returns the upload ID and the parts for its completion."""
     ways = itertools.cycle([oss(replica.port, bucket) for replica in rig.replicas])
     upload = upload or next(ways).init_multipart_upload(key).upload_id
     lines = {number: next(ways).upload_part(key, upload, number, parts[number]).etag for number in order or parts}
@@ -150,7 +151,7 @@ def combine(parts):
 # ---- uploads
 
 def sdks_with_their_defaults(rig):
-    bucket, port = rig.bucket(), rig.balancer.port
+    bucket, port = rig.bucket(), rig.load_balancer.port
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "file")
         Path(path).write_bytes(DATA)
@@ -183,11 +184,11 @@ def parts_alternate_and_a_restart_loses_nothing(rig):
         marker = page.next_marker
         if not page.is_truncated:
             break
-    # Behind the ETag that was told stands what its parts' CRC-64 are combined by.
+    # The ETag of an uploaded part has a suffix, from which the CRC-64 of the object is combined.
     wanted = [(line.part_number, line.etag.split("-")[0], len(parts[line.part_number])) for line in lines]
     assert result == wanted, result
     rig.restart(0), rig.restart(1)
-    rig.balancer = Balancer([replica.port for replica in rig.replicas])
+    rig.load_balancer = LoadBalancer([replica.port for replica in rig.replicas])
     done = oss(rig.replicas[0].port, bucket).complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), combine(parts))
     head = oss(rig.replicas[1].port, bucket).head_object("k")
@@ -227,13 +228,13 @@ def mixed_sizes_in_any_order(rig):
 
 
 def large_parts_go_to_the_target(rig):
-    """In order, what the target takes costs nothing more; one small upload costs one object for a moment."""
+    """Large parts in order are uploaded directly to the target; only the last, small part is stored as an object."""
     bucket, parts = rig.bucket(), {1: DATA[:5 * MIB], 2: DATA[:6 * MIB], 3: b"end"}
     upload, lines = upload_parts(rig, "k", bucket, parts)
     there = rig.target.list_parts(Bucket=bucket, Key="k", UploadId=upload)["Parts"]
     assert [row["PartNumber"] for row in there] == [1, 2], there
-    kept = rig.list_remaining(bucket)
-    assert len(kept) == 1 and kept[0].startswith(PREFIX), kept
+    stored = rig.list_target_keys(bucket)
+    assert len(stored) == 1 and stored[0].startswith(PREFIX), stored
     oss(rig.replicas[0].port, bucket).complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), combine(parts))
     rig.only(bucket, ["k"])
@@ -247,7 +248,7 @@ def the_last_part_of_a_number_counts(rig):
         ways = [oss(replica.port, bucket) for replica in rig.replicas]
         result = [(row.part_number, row.size) for row in ways[0].list_parts("k", upload).parts]
         assert result == [(1, len(then)), (2, 3)], (len(first), len(then), result)
-        if MIB in (len(first), len(then)):  # What is the target's own is the target's to check.
+        if MIB in (len(first), len(then)):  # Without small parts the target verifies the ETags.
             expect_error(400, "InvalidPart", ways[0].complete_multipart_upload, "k", upload, old + lines[1:])
         ways[1].complete_multipart_upload("k", upload, lines)
         same(rig.read(bucket, "k"), then + b"end")
@@ -268,7 +269,7 @@ def a_completion_checks_its_parts(rig):
     tags = [(n, cos.upload_part(bucket, "k", upload_cos, n, DATA[:500 * KIB])) for n in (1, 2)]
     expect_error(400, "EntityTooSmall", cos.complete, bucket, "k", upload_cos, tags)
     expect_error(400, "InvalidArgument", way.upload_part, "k", upload, 10_001, b"x")
-    # Left out is left out; and what failed before does not matter.
+    # A part may be omitted, and earlier failures have no effect.
     way.complete_multipart_upload("k", upload, [lines[0], lines[2]])
     same(rig.read(bucket, "k"), DATA[:MIB] + b"end")
 
@@ -277,7 +278,7 @@ def an_abort_deletes_all_parts(rig):
     bucket = rig.bucket()
     ways = [oss(replica.port, bucket) for replica in rig.replicas]
     upload, lines = upload_parts(rig, "gone", bucket, {1: DATA[:MIB], 2: DATA[:6 * MIB], 3: DATA[:MIB]})
-    assert len(rig.list_remaining(bucket)) >= 2
+    assert len(rig.list_target_keys(bucket)) >= 2
     ways[1].abort_multipart_upload("gone", upload)
     rig.only(bucket, [])
     for at in (0, 1):
@@ -300,7 +301,7 @@ def copied_parts(rig):
         assert [row[::2] for row in cos.list_parts(bucket, "copy", upload)] == [
             (at + 1, last - first + 1) for at, (first, last) in enumerate(spans)]
         if order[0] == 1:
-            # The large copy was made before a small part showed that sizes are mixed: told, never wrong.
+            # The large part was copied before a small part showed that sizes are mixed: an error, never a wrong object.
             expect_error(400, "EntityTooSmall", cos.complete, bucket, "copy", upload, sorted(tags.items()))
             cos.abort(bucket, "copy", upload)
             continue
@@ -314,39 +315,39 @@ def copied_parts(rig):
     rig.only(bucket, ["a source", "copy"])
 
 
-# ---- what nobody sees
+# ---- small parts are hidden
 
 def small_parts_are_not_listed(rig):
     bucket = rig.bucket()
     for key in ("!first", ".a", ".blobfish-parts", ".z", "a/b", "z"):
         rig.target.put_object(Bucket=bucket, Key=key, Body=b"seen")
     upload, _ = upload_parts(rig, "open", bucket, {1: DATA[:MIB], 2: DATA[:MIB], 3: DATA[:MIB]})
-    kept = [key for key in rig.list_remaining(bucket) if key.startswith(PREFIX)]
-    assert len(kept) == 3, kept
+    stored = [key for key in rig.list_target_keys(bucket) if key.startswith(PREFIX)]
+    assert len(stored) == 3, stored
     seen = ["!first", ".a", ".blobfish-parts", ".z", "a/b", "z"]
     at, cos, way = s3(rig.replicas[0].port), rig.cos(1), oss(rig.replicas[1].port, bucket)
     for size in (1, 2, 3, 1000):
         for name in ("list_objects", "list_objects_v2"):
             found = []
             for page in at.get_paginator(name).paginate(Bucket=bucket, PaginationConfig={"PageSize": size}):
-                assert PREFIX not in page_without_ids(page), page
+                assert PREFIX not in page_content(page), page
                 found += [row["Key"] for row in page.get("Contents", [])]
             assert found == seen, (name, size, found)
             found, groups = [], []
             for page in at.get_paginator(name).paginate(Bucket=bucket, Delimiter="/", PaginationConfig={"PageSize": size}):
-                assert PREFIX not in page_without_ids(page), page
+                assert PREFIX not in page_content(page), page
                 found += [row["Key"] for row in page.get("Contents", [])]
                 groups += [row["Prefix"] for row in page.get("CommonPrefixes", [])]
             assert (found, groups) == ([key for key in seen if "/" not in key], ["a/"]), (name, size, found, groups)
         found = []
         for page in at.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": size}):
-            assert PREFIX not in page_without_ids(page), page
+            assert PREFIX not in page_content(page), page
             found += [row["Key"] for row in page.get("Versions", [])]
         assert found == seen, (size, found)
         for second in (oss2.ObjectIterator, oss2.ObjectIteratorV2):
             assert [row.key for row in second(way, max_keys=size)] == seen
     assert cos.list(bucket) == seen
-    for prefix in (PREFIX, kept[0], PREFIX[:-1]):
+    for prefix in (PREFIX, stored[0], PREFIX[:-1]):
         wanted = [key for key in seen if key.startswith(prefix)]
         assert [row["Key"] for row in at.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])] == wanted
         assert cos.list(bucket, prefix) == wanted
@@ -359,9 +360,9 @@ def small_parts_cannot_be_addressed(rig):
     bucket = rig.bucket()
     rig.target.put_object(Bucket=bucket, Key="plain", Body=b"plain")
     upload, lines = upload_parts(rig, "open", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
-    kept, way = rig.list_remaining(bucket)[0], oss(rig.replicas[0].port, bucket)
+    stored, way = rig.list_target_keys(bucket)[0], oss(rig.replicas[0].port, bucket)
     at, cos = s3(rig.replicas[1].port), rig.cos()
-    for key in (kept, PREFIX, PREFIX + "own"):
+    for key in (stored, PREFIX, PREFIX + "own"):
         one, source = {"Bucket": bucket, "Key": key}, {"Bucket": bucket, "Key": key}
         for call in (at.get_object, at.head_object, at.delete_object, at.put_object, at.create_multipart_upload,
                      at.get_object_tagging, at.get_object_acl):
@@ -391,9 +392,9 @@ def a_bucket_with_only_small_parts_can_be_deleted(rig):
     expect_error(409, "BucketNotEmpty", cos.delete_bucket, bucket)
     expect_error(409, "BucketNotEmpty", at.delete_bucket, Bucket=bucket)
     cos.delete(bucket, "plain")
-    # An open upload fills a bucket at COS and OSS.
+    # With an open upload a bucket of COS and OSS is not empty.
     expect_error(409, "BucketNotEmpty", cos.delete_bucket, bucket)
-    assert len(rig.list_remaining(bucket)) == 1, "a refused deletion deletes nothing"
+    assert len(rig.list_target_keys(bucket)) == 1, "a rejected deletion deletes nothing"
     rig.target.abort_multipart_upload(Bucket=bucket, Key="open", UploadId=upload)
     cos.delete_bucket(bucket)
     expect_error(404, "NoSuchBucket", rig.target.head_bucket, Bucket=bucket)
@@ -421,12 +422,14 @@ def parts_in_a_bucket_of_their_own(rig):
     way = oss(apart.port, bucket)
     upload = way.init_multipart_upload("k").upload_id
     lines = [oss2.models.PartInfo(n, way.upload_part("k", upload, n, DATA[n:][:MIB]).etag) for n in (1, 2, 3)]
-    assert rig.list_remaining(bucket) == [] and len(rig.list_remaining(own)) == 3, (rig.list_remaining(bucket), rig.list_remaining(own))
+    found = rig.list_target_keys(bucket), rig.list_target_keys(own)
+    assert found[0] == [] and len(found[1]) == 3, found
     at = s3(apart.port)
     assert own not in str(at.list_buckets()["Buckets"]) and bucket in str(at.list_buckets()["Buckets"])
     expect_error(404, "NoSuchBucket", at.list_objects_v2, Bucket=own)
-    expect_error(404, "NoSuchBucket", at.get_object, Bucket=own, Key=rig.list_remaining(own)[0])
-    expect_error(404, "NoSuchBucket", at.copy_object, Bucket=bucket, Key="to", CopySource={"Bucket": own, "Key": rig.list_remaining(own)[0]})
+    expect_error(404, "NoSuchBucket", at.get_object, Bucket=own, Key=rig.list_target_keys(own)[0])
+    expect_error(404, "NoSuchBucket", at.copy_object, Bucket=bucket, Key="to",
+                 CopySource={"Bucket": own, "Key": rig.list_target_keys(own)[0]})
     expect_error(404, "NoSuchBucket", at.delete_bucket, Bucket=own)
     way.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), b"".join(DATA[n:][:MIB] for n in (1, 2, 3)))
@@ -438,18 +441,18 @@ def the_cleanup_deletes_leftover_parts(rig):
     bucket = rig.bucket()
     gone, _ = upload_parts(rig, "gone", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
     upload, lines = upload_parts(rig, "open", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
-    rig.target.put_object(Bucket=bucket, Key=PREFIX + "of/somebody", Body=b"x")
+    rig.target.put_object(Bucket=bucket, Key=PREFIX + "of/others", Body=b"x")
     rig.target.abort_multipart_upload(Bucket=bucket, Key="gone", UploadId=gone)
-    assert len(rig.list_remaining(bucket)) == 5
+    assert len(rig.list_target_keys(bucket)) == 5
     replace = lambda: rig.running.proxy(rig.binary, configuration(
         [one_target("seaweedfs", rig.weed.port, small_parts_cleanup_seconds=1)]))
-    sweepers = [replace(), replace()]
-    wait_for(lambda: len(rig.list_remaining(bucket)) == 3, 30, f"the sweep; the target has {rig.list_remaining(bucket)}")
+    cleaners = [replace(), replace()]
+    wait_for(lambda: len(rig.list_target_keys(bucket)) == 3, 30, f"the cleanup; the target has {rig.list_target_keys(bucket)}")
     time.sleep(2)
-    assert len(rig.list_remaining(bucket)) == 3, "an open upload, or what is not ours, was swept"
-    oss(sweepers[0].port, bucket).complete_multipart_upload("open", upload, lines)
+    assert len(rig.list_target_keys(bucket)) == 3, "an open upload, or an object of others, was deleted"
+    oss(cleaners[0].port, bucket).complete_multipart_upload("open", upload, lines)
     same(rig.read(bucket, "open"), DATA[:MIB] * 2)
-    [sweeper.stop() for sweeper in sweepers]
+    [cleaner.stop() for cleaner in cleaners]
 
 
 def a_rejection_names_the_setting(rig):
@@ -469,7 +472,7 @@ def a_rejection_names_the_setting(rig):
     assert "part_size" in message, message
     way.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), DATA[:5 * MIB] + DATA[:6 * MIB] + b"end")
-    assert rig.list_remaining(bucket) == ["k"]
+    assert rig.list_target_keys(bucket) == ["k"]
     strict.stop()
 
 
@@ -497,14 +500,14 @@ def attempt(call):
         call()
 
 
-# ---- bodies without a length
+# ---- bodies of unknown length
 
 def pieces(size, step=65536):
     return (DATA[at % (12 * MIB):][:min(step, size - at)] for at in range(0, size, step))
 
 
 def chunked_v1(port, bucket, key, body, query="", cut=False):
-    """PUT with Transfer-Encoding: chunked, as Alibaba's Ruby SDK sends everything; parts too."""
+    """Sends a PUT with Transfer-Encoding: chunked, as Alibaba's Ruby SDK does for objects and parts."""
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
     resource = f"/{bucket}/{key}" + (f"?{query}" if query else "")
     signature = base64.b64encode(hmac.new(SECRET.encode(), f"PUT\n\n\n{date}\n{resource}".encode(), "sha1").digest()).decode()
@@ -546,7 +549,7 @@ def objects_of_unknown_length(rig):
     chunked_v1(rig.replicas[0].port, bucket, "cut", DATA + DATA, cut=True)
     time.sleep(1)
     wait_for(lambda: "Uploads" not in rig.target.list_multipart_uploads(Bucket=bucket), 20, "no upload is left")
-    assert rig.list_remaining(bucket) == ["k"]
+    assert rig.list_target_keys(bucket) == ["k"]
     ali = AliOssV1(rig.replicas[1].port, KEY, SECRET)
     with tempfile.NamedTemporaryFile() as file:
         file.write(DATA), file.flush()
@@ -572,7 +575,7 @@ def spool_files_are_bounded(rig):
     bucket = rig.bucket()
     full = tempfile.mkdtemp(prefix="blobfish-full-")
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", full], capture_output=True).returncode == 0
-    # No larger than what is read of a body that is refused: a connection that is reset tells nothing.
+    # The proxy reads only so much of a rejected body: above that the connection is reset without a response.
     cases = [("spool_bytes_max = 5_242_880", 5 * MIB + 20_000, 400, "5242880"),
              ("spool_files_max = 0", 280 * KIB, 503, "length"),
              ('spool_dir = "/nonexistent"', 280 * KIB, 503, "written")]
@@ -592,13 +595,13 @@ def spool_files_are_bounded(rig):
         if mounted:
             subprocess.run(["umount", "-l", full])
         os.rmdir(full)
-    assert rig.list_remaining(bucket) == []
+    assert rig.list_target_keys(bucket) == []
 
 
 # ---- long
 
 def memory_does_not_grow(rig):
-    """256 parts of 1 MiB, and 256 MiB without a length."""
+    """256 parts of 1 MiB, and a body of 256 MiB of unknown length."""
     bucket, proxy = rig.bucket(), rig.replica()
     way = oss(proxy.port, bucket)
     peak = lambda: int(next(line for line in Path(f"/proc/{proxy.child.pid}/status").read_text().splitlines()
@@ -613,7 +616,7 @@ def memory_does_not_grow(rig):
     same(rig.read(bucket, "k"), b"".join(DATA[n:][:MIB] for n in range(1, 257)))
     way.put_object("stream", pieces(256 * MIB))
     print(f"  peak RSS: {before} MiB before, {combined} MiB after 256 x 1 MiB combined in {took:.1f} s, "
-          f"{peak()} MiB after 256 MiB without a length")
+          f"{peak()} MiB after 256 MiB of unknown length")
     assert peak() - before < 64, (before, combined, peak())
     proxy.stop()
 
@@ -629,7 +632,7 @@ SHORT = [sdks_with_their_defaults, parts_alternate_and_a_restart_loses_nothing, 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", required=True)
-    parser.add_argument("--only", help="names of checks, joined by commas")
+    parser.add_argument("--only", help="names of checks, separated by commas")
     parser.add_argument("--long", action="store_true")
     options = parser.parse_args()
     passed = failed = 0
