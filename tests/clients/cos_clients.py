@@ -1,4 +1,4 @@
-"""cos-python-sdk-v5: by `*.localhost` end points, and by official hosts through its proxy setting."""
+"""cos-python-sdk-v5: with `*.localhost` endpoints, and with official hosts through its proxy setting."""
 
 import tempfile
 from email.utils import parsedate_to_datetime
@@ -65,13 +65,13 @@ class CosPython:
         try:
             response = self.call("get_object", Bucket=bucket, Key=key, Range=range, IfMatch=if_match,
                                  IfNoneMatch=if_none_match, ResponseContentType=content_type)
-        except OSError as error:  # The SDK has no other way to say that a 304 has no body.
+        except OSError as error:  # The SDK raises this for a 304, which has no body.
             assert "StreamBody" in str(error)
             raise CallError(304, "NotModified") from error
         return {**self.describe_object(response), "body": response["Body"].get_raw_stream().read()}
 
     def read_as(self, bucket, key, words):
-        """The headers of a GET that overrides them."""
+        """Returns the headers of a GET with parameters response-*."""
         words = {"Response" + name.title().replace("-", ""): value for name, value in words.items()}
         response = self.call("get_object", Bucket=bucket, Key=key, **words)
         return {name.lower(): value for name, value in response.items()}
@@ -107,16 +107,16 @@ class CosPython:
         return {row["Key"]: (int(row["Size"]), row["ETag"]) for row in rows}
 
     def upload_file(self, bucket, key, path):
-        """In parts, after a look for an upload that could be resumed."""
+        """Uploads a file in parts. The SDK first looks for an upload to resume."""
         self.call("upload_file", Bucket=bucket, Key=key, LocalFilePath=path, PartSize=5, MAXThread=3)
 
     def download_file(self, bucket, key, path):
-        """In ranges, as the file is larger than a part."""
-        # The SDK can compare only what is told; of parts put together at S3 nobody knows it.
-        result = "x-cos-hash-crc64ecma" in self.call("head_object", Bucket=bucket, Key=key)
+        """Downloads a file in ranges, because it is larger than a part."""
+        # The SDK verifies the CRC-64 only if it is in the response; S3 targets have none for multipart uploads.
+        has_crc = "x-cos-hash-crc64ecma" in self.call("head_object", Bucket=bucket, Key=key)
         with tempfile.TemporaryDirectory() as folder:
             self.call("download_file", Bucket=bucket, Key=key, DestFilePath=path, PartSize=5, MAXThread=3,
-                      DumpRecordDir=folder, EnableCRC=result)
+                      DumpRecordDir=folder, EnableCRC=has_crc)
         return True
 
     def delete_many(self, bucket, keys):
@@ -155,7 +155,7 @@ class CosPython:
              storage_class=None, tags=None):
         word = {"COPY": "Copy", "REPLACE": "Replaced", None: "Copy"}[directive]
         headers = self.meta(metadata)
-        if tags:  # The SDK has no name for this header; it sends what it finds among the metadata.
+        if tags:  # The SDK has no argument for this header; it sends all entries of the metadata as headers.
             headers = {**(headers or {}), "x-cos-tagging-directive": "Replaced"}
         result = self.call("copy_object", Bucket=bucket, Key=key, CopySource=self.source(source, source_key),
                            CopyStatus=word, Metadata=headers, ContentType=content_type, Tagging=tags,

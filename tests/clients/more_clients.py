@@ -1,4 +1,4 @@
-"""Callers whose code shares nothing with the vendors' own SDKs: minio, and opendal in three dialects."""
+"""Clients that are independent of the vendors' own SDKs: minio, and opendal in three dialects."""
 
 import asyncio
 import io
@@ -78,7 +78,7 @@ class Minio:
         for first in (False, True):
             rows = self.rows(bucket, prefix=prefix, recursive=not delimiter, use_api_v1=first)
             result.append(([row.object_name for row in rows if not row.is_dir], [row.object_name for row in rows if row.is_dir]))
-        assert result[0] == result[1], "both versions of listings tell the same"
+        assert result[0] == result[1], "both versions of listings return the same keys"
         return result[0]
 
     def list_sizes_and_etags(self, bucket):
@@ -95,7 +95,7 @@ class Minio:
         with self.refusals():
             errors = list(self.sdk.remove_objects(bucket, [DeleteObject(key) for key in keys]))
         assert not errors, errors
-        return list(keys)  # It asks for a quiet answer, which tells errors only.
+        return list(keys)  # It requests a quiet result, which has errors only.
 
     def put_tags(self, bucket, key, tags):
         made = Tags.new_object_tags()
@@ -117,7 +117,7 @@ class Minio:
 
 
 class OpenDal:
-    """opendal knows objects only: the bucket is made and removed for it."""
+    """opendal has object operations only: boto3 creates and deletes the bucket."""
 
     def __init__(self, port, key, secret, **more):
         self.port, self.key, self.secret = port, key, secret
@@ -130,7 +130,7 @@ class OpenDal:
     def refusals(self):
         try:
             yield
-        except Exception as error:  # Its exceptions have no common class.
+        except Exception as error:  # Its exceptions have no common base class.
             if type(error).__module__ != "opendal.exceptions":
                 raise
             text = str(error)

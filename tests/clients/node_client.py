@@ -1,4 +1,4 @@
-"""The Node SDKs, each in a process of its own that speaks JSON lines: see node/driver.js."""
+"""The Node SDKs, each in its own process, with one JSON line per call and per result: see node/driver.js."""
 
 import base64
 import json
@@ -73,7 +73,7 @@ class NodeClient:
         return {**result, "body": base64.b64decode(result["body"])}
 
     def read_as(self, bucket, key, words):
-        """The headers of a GET that overrides them."""
+        """Returns the headers of a GET with parameters response-*."""
         return self.call("read_as", bucket=bucket, key=key, words=words)
 
     def presigned(self, method, bucket, key):
@@ -89,7 +89,7 @@ class NodeClient:
         return tuple(self.call("listing", bucket=bucket, prefix=prefix, delimiter=delimiter))
 
     def list_sizes_and_etags(self, bucket):
-        return {key: tuple(row) for key, row in self.call("described", bucket=bucket).items()}
+        return {key: tuple(row) for key, row in self.call("list_sizes_and_etags", bucket=bucket).items()}
 
     def upload_file(self, bucket, key, path):
         self.call("upload_file", bucket=bucket, key=key, path=path)
@@ -149,7 +149,7 @@ class CosNode(NodeClient):
     mode, dialect, name = "cos", "cos", "cos-node"
 
     def upload_slices(self, bucket, key, path):
-        """Its second way with large files."""
+        """Uploads a file with the SDK's other call for large files."""
         self.call("upload_slices", bucket=bucket, key=key, path=path)
 
 
@@ -164,7 +164,7 @@ class AliOssV1(NodeClient):
     mode, dialect, name = "oss-v1", "oss", "ali-oss-v1"
 
     def download_file(self, bucket, key, path):
-        return False  # It has none.
+        return False  # It has no such call.
 
 
 class AliOssV4(AliOssV1):

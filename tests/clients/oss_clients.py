@@ -1,4 +1,4 @@
-"""oss2 with version 1 and 4 of the signature, by `*.localhost` end points; alibabacloud-oss-v2 in path style by IP."""
+"""oss2 with signature versions 1 and 4 and `*.localhost` endpoints; alibabacloud-oss-v2 with path style and an IP address."""
 
 import tempfile
 from contextlib import contextmanager
@@ -103,7 +103,7 @@ class Oss2V1:
         return {**self.describe_object(response), "body": response.read()}
 
     def read_as(self, bucket, key, words):
-        """The headers of a GET that overrides them."""
+        """Returns the headers of a GET with parameters response-*."""
         response = self.call(bucket, "get_object", key, params={"response-" + name: word for name, word in words.items()})
         return {name.lower(): value for name, value in response.headers.items()}
 
@@ -123,7 +123,7 @@ class Oss2V1:
             with self.refusals():
                 rows = list(rows)
             result.append(([row.key for row in rows if not row.is_prefix()], [row.key for row in rows if row.is_prefix()]))
-        assert result[0] == result[1], "both versions of listings tell the same"
+        assert result[0] == result[1], "both versions of listings return the same keys"
         return result[0]
 
     def list_sizes_and_etags(self, bucket):
@@ -261,7 +261,7 @@ class OssV2:
         return {**self.describe_object(response), "body": response.body.read()}
 
     def read_as(self, bucket, key, words):
-        """The headers of a GET that overrides them."""
+        """Returns the headers of a GET with parameters response-*."""
         words = {"response_" + name.replace("-", "_"): value for name, value in words.items()}
         response = self.call("get_object", "GetObjectRequest", bucket=bucket, key=key, **words)
         return {name.lower(): value for name, value in response.headers.items()}

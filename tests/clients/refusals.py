@@ -1,5 +1,5 @@
-"""What is refused, in whose words, and that nothing of it reaches a target. Requests are signed by the SDKs' own code
-and then spoiled; each group has a positive control. The last line counts."""
+"""Rejections: error code and message of the caller dialect, and no request to a target. Requests are signed by the SDKs' own
+code and then changed; each group has a positive control. The last line has the counts."""
 
 import argparse
 import base64
@@ -39,7 +39,7 @@ class Response:
         self.request_id = found.group(1).decode() if found else ""
 
     def shape(self, bucket):
-        """What remains of it without what is its own: ids, times and the name of its bucket."""
+        """Returns the response without its own values: IDs, times and the name of the bucket."""
         own = rb"<(RequestId|HostId|TraceId|Resource|ServerTime|RequestTime)>[^<]*<"
         names = sorted(set(self.headers) - {"content-length"})
         return self.status, names, re.sub(own, b"<", self.body).replace(bucket.encode(), b"BUCKET")
@@ -55,7 +55,7 @@ def send(port, method, target, headers, body=b""):
     try:
         connection.send(body)
     except OSError:
-        pass  # Refused before it was read: the answer tells.
+        pass  # Rejected before the body was read: the response has the reason.
     response = Response(connection.getresponse())
     connection.close()
     return response
@@ -73,7 +73,7 @@ class Dialect:
 
     def request(self, method, bucket, key, headers=None, body=b"", query="", spoil=None, access_key=servers.KEY,
                 secret=servers.SECRET, at=None, declare=True):
-        """A signed request, changed by `spoil(target, headers) -> target` after signing, and its answer."""
+        """Sends a signed request, which `spoil(target, headers) -> target` changes after signing. Returns the response."""
         target = "/" + quote(key) + (f"?{query}" if query else "")
         host = self.host(bucket)
         headers = {**(headers or {})}
@@ -100,7 +100,7 @@ class S3(Dialect):
         message = AWSRequest(method, f"http://{host}/{quote(key)}" + (f"?{query}" if query else ""), headers=headers, data=body)
         message.context["timestamp"] = stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
         message.headers["x-amz-date"] = stamp
-        if headers.get("x-amz-content-sha256") == "":  # Left out on purpose.
+        if headers.get("x-amz-content-sha256") == "":  # Omitted intentionally.
             del message.headers["x-amz-content-sha256"]
         elif "x-amz-content-sha256" not in message.headers:
             message.headers["x-amz-content-sha256"] = hashlib.sha256(body).hexdigest()
@@ -232,26 +232,26 @@ class Suite:
         self.port, self.back = port, back
         self.table, self.failures = [], []
 
-    def note(self, name, dialect, said, failure=None):
-        self.table.append(f"{'FAILED' if failure else 'ok':<7}{dialect.name:<6}{said:<40}{name}")
+    def note(self, name, dialect, outcome, failure=None):
+        self.table.append(f"{'FAILED' if failure else 'ok':<7}{dialect.name:<6}{outcome:<40}{name}")
         if failure:
             self.failures.append(f"FAILED {dialect.name}: {name}: {failure}")
 
     def row(self, name, dialect, expected, request, sends=0, head=False):
-        """One refusal: its status and code, in the caller's shape, and how many requests the target may have seen."""
+        """Checks one rejection: status and code, the format of the caller dialect, and the number of requests to the target."""
         self.back.ask("POST", "/reset", {})
-        said = ""
+        outcome = ""
         try:
             response = request()
-            said = f"{response.status} {response.code}"
+            outcome = f"{response.status} {response.code}"
             self.judge(response, dialect, expected, head)
             seen = self.back.ask("GET", "/requests")
             if sends is not None:
                 assert len(seen) == sends, f"the target saw {[(r['method'], r['path'], r['status']) for r in seen]}"
-            self.note(name, dialect, said)
+            self.note(name, dialect, outcome)
             return response
         except Exception as error:
-            self.note(name, dialect, said, f"{type(error).__name__}: {error}")
+            self.note(name, dialect, outcome, f"{type(error).__name__}: {error}")
 
     def judge(self, response, dialect, expected, head):
         statuses, codes = (one if isinstance(one, tuple) else (one,) for one in expected)
@@ -270,15 +270,15 @@ class Suite:
             assert re.search(b"<%s>[^<]+</%s>" % (element, element), response.body), element
 
     def stored(self, name, dialect, key, expected):
-        """Whether an object is there."""
+        """Checks whether an object exists."""
         there = key in self.back.ask("GET", f"/objects/{OPEN}")
-        said = "object" if there else "no object"
-        self.note(name, dialect, said, None if there == expected else f"the object is {'there' if there else 'missing'}")
+        outcome = "object" if there else "no object"
+        self.note(name, dialect, outcome, None if there == expected else f"the object is {'there' if there else 'missing'}")
 
     def compare_responses(self, name, dialect, one, other):
-        """Two answers that differ only in the bucket's name."""
-        said = "alike" if one == other else "different"
-        self.note(name, dialect, said, None if one == other else f"{one} and {other}")
+        """Checks that two responses differ only in the bucket's name."""
+        outcome = "equal" if one == other else "different"
+        self.note(name, dialect, outcome, None if one == other else f"{one} and {other}")
 
     def result(self):
         passed = len(self.table) - len(self.failures)
@@ -302,7 +302,7 @@ def credentials(suite, d):
     suite.row("credential twice", d, (400, None), lambda: get(spoil=lambda t, h: h.update(Authorization=[h["Authorization"]] * 2)))
     late = (403, "AccessDenied") if d.kind == "cos" else (403, "RequestTimeTooSkewed")
     suite.row("an old date", d, late, lambda: get(at=time.time() - 20_000))
-    if d.kind != "cos":  # COS signs a span of time, which is not over yet.
+    if d.kind != "cos":  # COS signs a time range, which has not ended yet.
         suite.row("20 minutes late", d, (403, "RequestTimeTooSkewed"), lambda: get(at=time.time() - 1200))
         suite.row("14 minutes late", d, (200, None), lambda: get(at=time.time() - 840), sends=1)
     suite.row("20 minutes ahead", d, (403, "RequestTimeTooSkewed"), lambda: get(at=time.time() + 1300))
@@ -319,7 +319,7 @@ def credentials(suite, d):
     suite.row("another dialect's credential besides", d, (400, d.codes["several"] if d.kind != "oss" else None),
               lambda: get(spoil=lambda t, h: f"{t}?{foreign}"))
     added = lambda name, value: d.request("PUT", OPEN, "new", spoil=lambda t, h: h.update({d.prefix + name: value}))
-    if d.kind != "cos":  # COS lets callers choose what they sign.
+    if d.kind != "cos":  # COS callers choose the headers that they sign.
         suite.row("a header added", d, (403, d.codes["unsigned"]), lambda: added("meta-a", "1"))
         suite.row("a copy source added", d, (403, d.codes["unsigned"]), lambda: added("copy-source", d.source(OPEN, "hello")))
         suite.row("a header changed", d, (403, "SignatureDoesNotMatch"), lambda: d.request(
@@ -342,7 +342,7 @@ def presigned(suite, d):
     suite.row("presigned control", d, (200, None), lambda: ask(url()), sends=1)
     suite.row("presigned, expired", d, (403, d.codes["expired"]), lambda: ask(url(300)))
     suite.row("presigned, for another method", d, (403, "SignatureDoesNotMatch"), lambda: ask(url(), "DELETE"))
-    suite.row("presigned, for GET, asked by HEAD", d, (403, None), lambda: ask(url(), "HEAD"), head=True)
+    suite.row("presigned, for GET, sent as HEAD", d, (403, None), lambda: ask(url(), "HEAD"), head=True)
     suite.row("presigned, a parameter added", d, (403, None), lambda: ask(url() + "&versionId=7"))
     suite.row("presigned, a header added", d, (403, None), lambda: send(d.port, "PUT", url(method="PUT"), {
         **host, "Content-Length": "0", d.prefix + "meta-a": "1"}))
@@ -367,7 +367,7 @@ def presigned(suite, d):
 
 
 def scopes(suite):
-    """What a fourth signature is for, and what it covers; said wrongly or not at all."""
+    """The scope and the signed headers of signature version 4, wrong or missing."""
     s3, oss = S3(suite.port), OssV4(suite.port)
     rows = [
         (s3, "another service", (400, "AuthorizationHeaderMalformed"), "/s3/aws4_request", "/sqs/aws4_request"),
@@ -401,8 +401,8 @@ def grants(suite, d):
     for bucket in (CLOSED, "nothing-1250000000", "x" * 20 + "-1250000000"):
         response = d.request("GET", bucket, "hello")
         shapes.append(response.shape(bucket))
-    suite.compare_responses("no grant, whether it is there or not", d, shapes[0], shapes[1])
-    suite.compare_responses("no grant, whether its name is configured or not", d, shapes[0], shapes[2])
+    suite.compare_responses("no grant, existing or missing bucket", d, shapes[0], shapes[1])
+    suite.compare_responses("no grant, configured or unknown bucket", d, shapes[0], shapes[2])
     suite.row("no grant to list", d, (403, "AccessDenied"), lambda: d.request("GET", CLOSED, ""))
     suite.row("no grant to write", d, (403, "AccessDenied"), lambda: d.request("PUT", OTHER, "hello", body=b"x"))
     suite.row("no grant to delete", d, (403, "AccessDenied"), lambda: d.request("DELETE", OTHER, "hello"))
@@ -413,11 +413,11 @@ def grants(suite, d):
     suite.row("copy control", d, (200, None), lambda: copy(OTHER), sends=1)
     suite.row("source without grant", d, (403, "AccessDenied"), lambda: copy(CLOSED))
     suite.row("source without grant, a version", d, (403, "AccessDenied"), lambda: copy(CLOSED, "?versionId=1"))
-    suite.row("source in no bucket of ours", d, (403, "AccessDenied"), lambda: copy("elsewhere"))
+    suite.row("source in an unknown bucket", d, (403, "AccessDenied"), lambda: copy("elsewhere"))
     part = "partNumber=1&uploadId=abc"
     suite.row("part from a source without grant", d, (403, "AccessDenied"), lambda: copy(CLOSED, query=part))
-    suite.row("part from no bucket of ours", d, (403, "AccessDenied"), lambda: copy("elsewhere", query=part))
-    suite.row("copy into a bucket that may be read", d, (403, "AccessDenied"), lambda: copy(OPEN, into=OTHER))
+    suite.row("part from an unknown bucket", d, (403, "AccessDenied"), lambda: copy("elsewhere", query=part))
+    suite.row("copy into a read-only bucket", d, (403, "AccessDenied"), lambda: copy(OPEN, into=OTHER))
     reader = {"access_key": READER, "secret": servers.SECRET}
     suite.row("reader control", d, (200, None), lambda: d.request("GET", OTHER, "hello", **reader), sends=1)
     suite.row("reader, another bucket", d, (403, "AccessDenied"), lambda: d.request("GET", OPEN, "hello", **reader))
@@ -440,7 +440,7 @@ def requests(suite, d):
     }[d.kind]
     for value in values:
         suite.row(f"copy source {value!r}", d, (400, d.codes["copy_source"]), lambda: put({source: value}))
-    if d.kind != "cos":  # Here what looks like a host is a bucket's name, and none of ours.
+    if d.kind != "cos":  # Here the host is parsed as the name of an unknown bucket.
         for host, expected in ((f"{OPEN}.evil.example", (404, "NoSuchBucket")), ("evil.example", (403, "AccessDenied"))):
             suite.row(f"copy source /{host}/hello", d, expected, lambda: put({source: f"/{host}/hello"}))
     suite.row("copy source twice", d, ((400, 403), None), lambda: put(
@@ -456,7 +456,7 @@ def requests(suite, d):
     begun = d.request("POST", OPEN, "new", query="uploads=")
     upload = re.search(rb"<UploadId>([^<]+)", begun.body).group(1).decode()
     part = lambda number, more=None: put(more, query=f"partNumber={number}&uploadId={quote(upload)}", body=b"" if more else b"x")
-    # A part that is smaller than the target takes is kept, and whether its upload is open is asked.
+    # A part below the target's minimum is stored as an object, after a request whether its upload is open.
     suite.row("part control", d, (200, None), lambda: part(10_000), sends=2 if d.kind == "oss" else 1)
     for number in ("0", "10001", "-1", "x"):
         suite.row(f"part number {number}", d, (400, "InvalidArgument"), lambda: part(number), sends=None)
@@ -470,13 +470,13 @@ def requests(suite, d):
     for word in untold:
         suite.row(f"sub-resource {word}", d, (501, "NotImplemented"), lambda: d.request("GET", OPEN, "", query=word + "="))
         suite.row(f"sub-resource {word}, PUT", d, (501, "NotImplemented"), lambda: d.request("PUT", OPEN, "", query=word + "=", body=b"<x/>"))
-    for word in ("lifecycle", "policy", "cors", "website", "acl", "versioning", "tagging"):  # For administrators only.
+    for word in ("lifecycle", "policy", "cors", "website", "acl", "versioning", "tagging"):  # Only with the admin grant.
         suite.row(f"{word} without the grant", d, (403, "AccessDenied"), lambda: d.request("PUT", OPEN, "", query=word + "=", body=b"<x/>"))
     suite.row("object sub-resource", d, (501, "NotImplemented"), lambda: d.request(
         "GET", OPEN, "hello", query={"s3": "torrent=", "cos": "symlink=", "oss": "symlink="}[d.kind]))
-    suite.row("no access list", d, (400, None), lambda: d.request("PUT", OPEN, "hello", query="acl="))
-    suite.row("tags that are none", d, (400, "MalformedXML"), lambda: d.request("PUT", OPEN, "hello", query="tagging=", body=b"<Tagging><Tag/></Tagging>"))
-    suite.row("keys to delete that are none", d, (400, "MalformedXML"), lambda: d.request("POST", OPEN, "", query="delete=", body=b"<Delete/>"))
+    suite.row("invalid ACL document", d, (400, None), lambda: d.request("PUT", OPEN, "hello", query="acl="))
+    suite.row("invalid tagging document", d, (400, "MalformedXML"), lambda: d.request("PUT", OPEN, "hello", query="tagging=", body=b"<Tagging><Tag/></Tagging>"))
+    suite.row("invalid document of keys to delete", d, (400, "MalformedXML"), lambda: d.request("POST", OPEN, "", query="delete=", body=b"<Delete/>"))
     suite.row("unknown header", d, (501, "NotImplemented"), lambda: put({d.prefix + "new-feature": "on"}, body=b"x"))
     suite.row("bad class", d, (400, None), lambda: put({d.prefix + "storage-class": "FROZEN"}, body=b"x"))
     suite.row("method", d, (405, "MethodNotAllowed"), lambda: d.request("POST", OPEN, "hello", body=b"x"))
@@ -492,7 +492,7 @@ def requests(suite, d):
         suite.row(f"{method} with {query}", d, (501, "NotImplemented"), lambda: d.request(
             method, OPEN, "hello", query=query, body=b"" if method == "GET" else b"x"))
     suite.row("a parameter that ends in a space", d, (200, None), lambda: d.request("GET", OPEN, "", query="prefix=ends%20"), sends=1)
-    if d.kind == "oss":  # Conditions of writes: dropping one would overwrite what it guards.
+    if d.kind == "oss":  # Conditions of writes: ignoring one could overwrite an object.
         for name, value in (("If-None-Match", "*"), ("If-Match", '"' + "0" * 32 + '"')):
             suite.row(f"{name} of a write", d, (400, "NotImplemented"), lambda: put({name: value}, key="hello", body=b"hello"))
     if d.kind == "cos":
@@ -513,7 +513,7 @@ def bodies(suite, d):
 
 
 def cut_body(suite, d):
-    """The caller goes away in the middle: nothing is stored, and the proxy lives on."""
+    """The client disconnects during the body: nothing is stored, and the proxy continues."""
     body = b"cut in the middle " * 20_000
     host = d.host(OPEN)
     for name, sent, expected in (("cut control", len(body), True), ("cut body", 100_000, False)):
@@ -540,7 +540,7 @@ def chunk_signature(seed, stamp, data, what="PAYLOAD"):
 
 
 def chunked(suite, d):
-    """aws-chunked bodies; whatever is wrong, no object is left behind."""
+    """Invalid aws-chunked bodies create no object."""
     data = b"chunked body " * 20_000
 
     def upload(key, word, frame, length=len(data), trailer=None, cut=None, more=None, method="PUT"):
@@ -596,25 +596,25 @@ def chunked(suite, d):
         ("another trailer", (400, "MalformedTrailerError"), plain, unsigned(name=b"x-amz-checksum-crc32c"), {"trailer": trailer}),
         ("signed trailer control", (200, None), word + "-TRAILER", sign_chunks(trailer=True), {"trailer": trailer}),
         ("trailer signature", (403, "SignatureDoesNotMatch"), word + "-TRAILER", sign_chunks("trailer", True), {"trailer": trailer}),
-        ("signed trailer left out", ((400, 403), None), word + "-TRAILER", sign_chunks(), {"trailer": trailer}),
+        ("signed trailer omitted", ((400, 403), None), word + "-TRAILER", sign_chunks(), {"trailer": trailer}),
         ("no trailer control", (200, None), plain, lambda *_: unsigned()("", "").split(b"x-amz")[0] + b"\r\n", {}),
-        ("trailer left out", (400, "MalformedTrailerError"), plain,
+        ("trailer omitted", (400, "MalformedTrailerError"), plain,
          lambda *_: unsigned()("", "").split(b"x-amz")[0] + b"\r\n", {"trailer": trailer}),
-        ("trailer no checksum", (400, "InvalidRequest"), plain, unsigned(b"what"), {"trailer": trailer}),
+        ("trailer without a checksum", (400, "InvalidRequest"), plain, unsigned(b"what"), {"trailer": trailer}),
         ("trailer of another kind", (400, "InvalidRequest"), plain, unsigned(name=b"x-amz-meta-a"), {"trailer": "x-amz-meta-a"}),
         ("checksum twice", (400, "InvalidRequest"), plain, unsigned(), {"trailer": trailer, "more": {trailer: crc.decode()}}),
-        ("another algorithm said", (400, "InvalidRequest"), plain, unsigned(),
+        ("another algorithm declared", (400, "InvalidRequest"), plain, unsigned(),
          {"trailer": trailer, "more": {"x-amz-sdk-checksum-algorithm": "SHA256"}}),
         ("no decoded length", (411, "MissingContentLength"), plain, unsigned(), {"trailer": trailer, "length": None}),
-        ("decoded length no number", (411, "MissingContentLength"), plain, unsigned(), {"trailer": trailer, "length": "many"}),
+        ("decoded length not a number", (411, "MissingContentLength"), plain, unsigned(), {"trailer": trailer, "length": "many"}),
         ("decoded length short", (400, "IncompleteBody"), plain, unsigned(), {"trailer": trailer, "length": len(data) - 1}),
-        ("size no number", (400, "IncompleteBody"), plain, lambda *_: b"zz\r\n" + data + b"\r\n0\r\n\r\n", {}),
+        ("size not a number", (400, "IncompleteBody"), plain, lambda *_: b"zz\r\n" + data + b"\r\n0\r\n\r\n", {}),
         ("size with a sign", (400, "IncompleteBody"), plain, lambda *_: b"+" + unsigned()("", ""), {"trailer": trailer}),
         ("huge size", (400, "IncompleteBody"), plain, lambda *_: b"f" * 17 + b"\r\n" + data, {}),
         ("last line end missing", (400, "IncompleteBody"), plain, lambda *_: b"%x\r\n%s\r\n0\r\n" % (len(data), data), {}),
         ("no last chunk", (400, "IncompleteBody"), plain, lambda *_: b"%x\r\n%s\r\n" % (len(data), data), {}),
         ("more after the end", (400, None), plain, lambda *_: unsigned()("", "") + b"more", {"trailer": trailer}),
-        ("elsewhere than in uploads", ((400, 403, 501), None), plain, unsigned(), {"trailer": trailer, "method": "DELETE"}),
+        ("in a request other than an upload", ((400, 403, 501), None), plain, unsigned(), {"trailer": trailer, "method": "DELETE"}),
         ("a copy besides", ((400, 403, 501), None), plain, unsigned(),
          {"trailer": trailer, "more": {"x-amz-copy-source": d.source(OPEN, "hello")}}),
         ("cut body", (200, None), plain, unsigned(), {"trailer": trailer, "cut": 100_000}),
@@ -635,7 +635,7 @@ def chunked(suite, d):
 
 
 def framing(suite, d):
-    """What two parsers could read in two ways. All of it is signed rightly, so nothing but its form is at fault."""
+    """Ambiguous framing, which two parsers could read differently. All requests have valid signatures."""
     host = d.host(OPEN)
     length, pieces = "Content-Length: 3", "3\r\nabc\r\n0\r\n\r\n"
     coded = "Transfer-Encoding: chunked"
@@ -655,25 +655,25 @@ def framing(suite, d):
             response = Response(parsed)
             if ends:
                 assert response.headers.get("connection") == "close", response.headers
-                assert not raw.recv(4096), "a second answer"
+                assert not raw.recv(4096), "a second response"
             return response
 
     def expect_continue(secret):
-        """What comes first when the caller waits for a word before it sends its body."""
+        """Returns the first status for a client that waits for 100 Continue before it sends its body."""
         signed = d.sign("PUT", host, OPEN, "waits", "", {"Content-Length": "5"}, b"hello", servers.KEY, secret, time.time())
         lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items() if name.lower() != "host")
         with socket.create_connection(("127.0.0.1", d.port), timeout=10) as raw:
             raw.sendall(f"PUT /waits HTTP/1.1\r\nHost: {host}\r\nExpect: 100-continue\r\n{lines}\r\n".encode())
             first = raw.recv(65_536)
-            said = first.split(b" ")[1].decode()
-            if said == "100":
+            status = first.split(b" ")[1].decode()
+            if status == "100":
                 raw.sendall(b"hello")
                 raw.recv(65_536)
-            return said
+            return status
 
-    for name, secret, wanted in (("control", servers.SECRET, "100"), ("refused before the body", "no", "403")):
-        said = expect_continue(secret)
-        suite.note(f"expecting: {name}", d, said, None if said == wanted else f"{said}, expected {wanted}")
+    for name, secret, wanted in (("control", servers.SECRET, "100"), ("rejected before the body", "no", "403")):
+        status = expect_continue(secret)
+        suite.note(f"expecting: {name}", d, status, None if status == wanted else f"{status}, expected {wanted}")
     suite.row("framing: control", d, (200, None), lambda: ask(text(length, "abc"), ends=False), sends=1)
     suite.row("framing: absolute target", d, (200, None), lambda: ask(
         text(length, "abc", first=f"PUT http://{host}/framing HTTP/1.1"), ends=False), sends=1)
@@ -694,7 +694,7 @@ def framing(suite, d):
         "space before the colon": text(length, "abc", more="X-A : b"),
         "folded line": text(length, "abc", more="X-A: a\r\n b"),
         "two codings": text("Transfer-Encoding: identity, chunked", pieces),
-        "two codings, the other way": text("Transfer-Encoding: chunked, identity", pieces),
+        "two codings, reversed": text("Transfer-Encoding: chunked, identity", pieces),
         "gzip and chunked": text("Transfer-Encoding: gzip, chunked", pieces),
         "chunked twice": text(f"{coded}\r\n{coded}", pieces),
         "a coding like chunked": text("Transfer-Encoding: xchunked", pieces),
@@ -707,7 +707,7 @@ def framing(suite, d):
         "HTTP/2.0 spelt out": text(length, "abc", first="PUT /framing HTTP/2.0"),
         "a named header in Connection": text(length, "abc", more="Connection: Authorization"),
     }
-    if d.kind == "s3":  # Without a host the listener's own dialect answers.
+    if d.kind == "s3":  # Without a host the listener's dialect applies.
         rows["no host"] = text(length, "abc", hosts=())
         rows["path in the host"] = text(length, "abc", hosts=(host + "/x",))
         suite.row("framing: CONNECT", d, ((405, 501), None), lambda: send(

@@ -1,4 +1,4 @@
-"""boto3 in the ways that apps use it: V4 and V2, path style on an IP, and JD Cloud's official hosts by a proxy setting."""
+"""boto3 in common configurations: V4 and V2, path style with an IP address, and JD Cloud's hosts through a proxy setting."""
 
 import base64
 import hashlib
@@ -70,7 +70,7 @@ class Boto3:
         return {**self.describe_object(response), "body": response["Body"].read()}
 
     def read_as(self, bucket, key, words):
-        """The headers of a GET that overrides them."""
+        """Returns the headers of a GET with parameters response-*."""
         words = {"Response" + name.title().replace("-", ""): value for name, value in words.items()}
         response = self.call("get_object", Bucket=bucket, Key=key, **words)
         return response["ResponseMetadata"]["HTTPHeaders"]
@@ -83,11 +83,11 @@ class Boto3:
         with self.refusals():
             keys = [row["Key"] for page in pages for row in page.get("Contents", [])]
         first = [row["Key"] for row in self.call("list_objects", Bucket=bucket, Prefix=prefix).get("Contents", [])]
-        assert first == keys, "both versions of listings tell the same"
+        assert first == keys, "both versions of listings return the same keys"
         return keys
 
     def listing(self, bucket, prefix="", delimiter=""):
-        """Keys and groups of all pages."""
+        """Returns the keys and groups of all pages."""
         result = []
         for version in ("list_objects_v2", "list_objects"):
             pages = self.sdk.get_paginator(version).paginate(Bucket=bucket, Prefix=prefix, Delimiter=delimiter)
@@ -95,11 +95,11 @@ class Boto3:
                 pages = list(pages)
             keys = [row["Key"] for page in pages for row in page.get("Contents", [])]
             result.append((keys, [row["Prefix"] for page in pages for row in page.get("CommonPrefixes", [])]))
-        assert result[0] == result[1], "both versions of listings tell the same"
+        assert result[0] == result[1], "both versions of listings return the same keys"
         return result[0]
 
     def list_sizes_and_etags(self, bucket):
-        """What a folder's synchronisation looks at: key -> (size, ETag)."""
+        """Returns key -> (size, ETag), for the synchronisation of a folder."""
         with self.refusals():
             pages = list(self.sdk.get_paginator("list_objects_v2").paginate(Bucket=bucket))
         return {row["Key"]: (row["Size"], row["ETag"]) for page in pages for row in page.get("Contents", [])}
@@ -185,7 +185,7 @@ class Boto3:
         self.call("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
 
     def presigned(self, method, bucket, key, sdk=None):
-        """By default, this SDK's presigned URLs have version 2 of the signature here."""
+        """Presigns with version 4; by default this SDK presigns with version 2 here."""
         return (sdk or self.sdk).generate_presigned_url({"GET": "get_object", "PUT": "put_object"}[method],
                                                         Params={"Bucket": bucket, "Key": key}, ExpiresIn=60)
 
@@ -194,7 +194,7 @@ class Boto3:
 
 
 class Boto3V2(Boto3):
-    """Version 2 of the signature, in headers and in presigned URLs."""
+    """Signature version 2, in headers and in presigned URLs."""
 
     name = "boto3-v2"
 
@@ -203,10 +203,10 @@ class Boto3V2(Boto3):
 
 
 class Boto3Jd(Boto3):
-    """JD Cloud's own hosts, through the SDK's proxy setting: absolute-form targets, virtual hosts, V4."""
+    """JD Cloud's hosts, through the SDK's proxy setting: absolute-form targets, virtual hosts, V4."""
 
     name, dialect = "boto3-jd", "jdcloud"
-    form = None  # Its host is reached through a proxy only.
+    form = None  # Its host is only reachable through a proxy.
 
     def __init__(self, port, key, secret, **more):
         endpoint, place = self.place(port)
@@ -220,7 +220,7 @@ class Boto3Jd(Boto3):
 
 
 class Boto3JdDirect(Boto3Jd):
-    """For JD Cloud itself: without the checksum headers, which are younger than its documents; it sends the digest of before."""
+    """For JD Cloud without the proxy: it sends Content-MD5 instead of checksum headers, which JD Cloud does not document."""
 
     name, form = "boto3-jd-direct", Boto3.form
 

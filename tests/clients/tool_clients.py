@@ -1,5 +1,4 @@
-"""Command-line tools, each call a process of its own with a configuration folder of its own. What they print is read
-and checked as a script would."""
+"""Command-line tools. Each call is a process with its own home directory, and its output is parsed as in a script."""
 
 import json
 import os
@@ -12,13 +11,13 @@ from pathlib import Path
 
 from api import CallError, canned_acl
 
-#: How the tools word what was refused, where they do not tell the status.
+#: Error messages of the tools that do not print the status.
 _WORDS = [("PreconditionFailed", 412), ("Not Modified", 304), ("NoSuchKey", 404), ("NoSuchBucket", 404),
           ("NoSuchUpload", 404), ("does not exist", 404), ("not found", 404), ("NotImplemented", 501), ("no object found", 404)]
 
 
 class Tool:
-    """Calls one program. Its home is a temporary folder, so that nothing of this machine's own settings is read."""
+    """Runs one program. Its home directory is a temporary folder, so that it does not read settings of this machine."""
 
     dialect, program = "s3", ""
 
@@ -42,7 +41,7 @@ class Tool:
         return []
 
     def run(self, *words, text=None):
-        """What the program prints, with its notes; a bad end is a refusal."""
+        """Runs the program and returns its output. A nonzero exit code raises CallError."""
         done = subprocess.run([self.path, *self.options(), *map(str, words)], input=text, env=self.env, cwd=self.home,
                               stdin=subprocess.DEVNULL if text is None else None, capture_output=True, timeout=120)
         self.notes = done.stderr.decode()
@@ -63,7 +62,7 @@ class Tool:
         return path
 
     def list_transferred(self, lines, pattern, folder):
-        """The names, below the folder, of the files that these lines tell to be transferred."""
+        """Returns the names, relative to the folder, of the transferred files in these lines."""
         names = [found.group(1) for found in (re.search(pattern, line) for line in lines) if found]
         return sorted(os.path.relpath(os.path.join(self.home, name), folder) for name in names)
 
@@ -75,7 +74,7 @@ class AwsCli(Tool):
         return ["--endpoint-url", f"http://127.0.0.1:{self.port}", "--output", "json"]
 
     def prepare(self):
-        # Parts of the smallest size, so that 20 MiB are several; path style, as the host is an IP.
+        # Parts of the minimum size, so that 20 MiB have several; path style, because the host is an IP address.
         config = self.home / "config"
         config.write_text("[default]\ns3 =\n  addressing_style = path\n  multipart_threshold = 5MB\n  multipart_chunksize = 5MB\n")
         self.env["AWS_CONFIG_FILE"] = str(config)
@@ -107,7 +106,7 @@ class AwsCli(Tool):
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None):
         path = self.file()
-        # The file's name has no option of its own.
+        # The name of the file is a positional argument.
         words = [word for name, value in (("range", range), ("if-match", if_match), ("if-none-match", if_none_match))
                  if value for word in ("--" + name, value)]
         result = json.loads(self.run("s3api", "get-object", "--bucket", bucket, "--key", key, *words, path))
@@ -147,7 +146,7 @@ class AwsCli(Tool):
         return canned_acl([(row["Grantee"].get("URI", row["Grantee"].get("ID")), row["Permission"]) for row in rows])
 
     def presigned(self, method, bucket, key):
-        assert method == "GET", "the program signs URLs of downloads only"
+        assert method == "GET", "the program presigns downloads only"
         return self.run("s3", "presign", f"s3://{bucket}/{key}", "--expires-in", "60").decode().strip()
 
     def create_multipart(self, bucket, key, content_type=None):
@@ -212,7 +211,7 @@ class S5cmd(Tool):
         return {"body": self.run("cat", f"s3://{bucket}/{key}")}
 
     def listing(self, bucket, prefix="", delimiter=""):
-        """The program lists like a shell: a group of a folder, or `*` for everything below."""
+        """Lists like a shell: a folder, or `*` for all keys below it."""
         try:
             rows = self.rows("ls", f"s3://{bucket}/{prefix}" + ("" if delimiter else "*"))
         except CallError as error:
@@ -237,11 +236,11 @@ class S5cmd(Tool):
         return [row["source"].removeprefix(start) for row in rows]
 
     def presigned(self, method, bucket, key):
-        assert method == "GET", "the program signs URLs of downloads only"
+        assert method == "GET", "the program presigns downloads only"
         return self.run("presign", "--expire", "60s", f"s3://{bucket}/{key}").decode().strip().strip('"')
 
     def copy(self, source, source_key, bucket, key):
-        # Without the option it replaces the metadata by nothing.
+        # Without the option it removes the metadata.
         self.run("cp", "--metadata-directive", "COPY", f"s3://{source}/{source_key}", f"s3://{bucket}/{key}")
         return {"etag": None}
 
@@ -280,9 +279,9 @@ class Rclone(Tool):
 
     def head(self, bucket, key):
         result = json.loads(self.run("lsjson", "--stat", "-M", f"r:{bucket}/{key}"))
-        if result is None or result["IsDir"]:  # It takes what is not there for a folder, as S3 has none.
+        if result is None or result["IsDir"]:  # It treats a missing key as a folder, because S3 has no folders.
             raise CallError(404, "", f"no {key}")
-        # Beside what was given, it keeps and tells times and what the file system knew.
+        # It also stores and returns times and attributes of the file system.
         metadata = {name: value for name, value in (result.get("Metadata") or {}).items()
                     if name not in ("btime", "mtime", "content-type", "atime", "mode", "uid", "gid", "tier", "rdev")}
         return {"etag": None, "length": result["Size"], "content_type": result["MimeType"], "metadata": metadata}
@@ -306,7 +305,7 @@ class Rclone(Tool):
         return True
 
     def presigned(self, method, bucket, key):
-        assert method == "GET", "the program signs URLs of downloads only"
+        assert method == "GET", "the program presigns downloads only"
         return self.run("link", "--expire", "60s", f"r:{bucket}/{key}").decode().strip()
 
     def copy(self, source, source_key, bucket, key):
@@ -355,7 +354,7 @@ class S3cmd(Tool):
         rows = dict(self.info(bucket, key))
         metadata = {name.removeprefix("x-amz-meta-"): value for name, value in rows.items()
                     if name.startswith("x-amz-meta-") and name != "x-amz-meta-s3cmd-attrs"}
-        # Its "MD5 sum" is the ETag, or what its attributes keep of a file in parts.
+        # Its "MD5 sum" is the ETag, or the digest in its own attributes for a file in parts.
         return {"etag": None, "length": int(rows["File size"]), "content_type": rows["MIME type"], "metadata": metadata}
 
     def get(self, bucket, key):
@@ -399,7 +398,7 @@ class S3cmd(Tool):
         return "public-read" if any(row == "*anon*: READ" for row in rows) else "private"
 
     def presigned(self, method, bucket, key):
-        assert method == "GET", "the program signs URLs of downloads only"
+        assert method == "GET", "the program presigns downloads only"
         return self.run("signurl", f"s3://{bucket}/{key}", "+60").decode().strip()
 
     def copy(self, source, source_key, bucket, key):
