@@ -28,7 +28,7 @@ def is_allowed(expression, allowed):
 
 
 def list_linked(metadata, target):
-    """The packages that are built for a target: normal and build dependencies. `cargo tree` is asked, because the graph of `cargo
+    """The packages that are built for a target: normal and build dependencies. This uses `cargo tree`, because the graph of `cargo
     metadata` also has optional packages that only a weak feature (`name?/feature`) mentions."""
     command = ["cargo", "tree", "--locked", "--workspace", "--edges", "normal,build", "--target", target, "--prefix", "none"]
     lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()

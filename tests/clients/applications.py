@@ -148,7 +148,7 @@ UNSUPPORTED = {("oss-go", "seaweedfs", "append"): "S3 has no append operation"}
 KNOWN = {
     ("ruby-aws-sdk-s3", "seaweedfs", "empty"): "SeaweedFS responds with 416 to a HEAD of part 1 of an empty object, which download_file sends",
     ("minio-go", "seaweedfs", "stream"): "minio-go sends the checksum of an object's parts without their count, which S3 accepts and SeaweedFS rejects",
-    ("s3fs-fuse", "seaweedfs", "times of folders"): "SeaweedFS keeps folders: an object with a slash at the end of its key is not found as the source of a copy",
+    ("s3fs-fuse", "seaweedfs", "times of folders"): "SeaweedFS stores folders: an object with a slash at the end of its key is not found as the source of a copy",
 }
 
 

@@ -298,7 +298,7 @@ def credentials(suite, d):
     suite.row("unknown key", d, (403, "InvalidAccessKeyId"), lambda: get(access_key="AKIDNO"))
     suite.row("no credential", d, (403, "AccessDenied"), lambda: get(spoil=lambda t, h: remove_header(h, "authorization")))
     suite.row("unknown kind of credential", d, ((400, 403), None), lambda: get(spoil=lambda t, h: h.update(Authorization="Magic x")))
-    suite.row("credential cut short", d, ((400, 403), None), lambda: get(spoil=lambda t, h: h.update(Authorization=h["Authorization"][:40])))
+    suite.row("truncated credential", d, ((400, 403), None), lambda: get(spoil=lambda t, h: h.update(Authorization=h["Authorization"][:40])))
     suite.row("credential twice", d, (400, None), lambda: get(spoil=lambda t, h: h.update(Authorization=[h["Authorization"]] * 2)))
     late = (403, "AccessDenied") if d.kind == "cos" else (403, "RequestTimeTooSkewed")
     suite.row("an old date", d, late, lambda: get(at=time.time() - 20_000))
@@ -316,7 +316,7 @@ def credentials(suite, d):
     suite.row("two credentials", d, (400, d.codes["several"]), lambda: get(spoil=lambda t, h: d.presigned("GET", OPEN, "hello", time.time())))
     foreign = "q-sign-algorithm=sha1&q-ak=x&q-sign-time=1;2&q-key-time=1;2&q-header-list=&q-url-param-list=&q-signature=x"
     foreign = foreign if d.kind == "oss" else "OSSAccessKeyId=x&Expires=9999999999&Signature=x"
-    suite.row("another dialect's credential besides", d, (400, d.codes["several"] if d.kind != "oss" else None),
+    suite.row("a second credential of another dialect", d, (400, d.codes["several"] if d.kind != "oss" else None),
               lambda: get(spoil=lambda t, h: f"{t}?{foreign}"))
     added = lambda name, value: d.request("PUT", OPEN, "new", spoil=lambda t, h: h.update({d.prefix + name: value}))
     if d.kind != "cos":  # COS callers choose the headers that they sign.
@@ -332,7 +332,7 @@ def credentials(suite, d):
         suite.row("strict, a parameter added", d, (403, "AccessDenied"), lambda: get(spoil=lambda t, h: t + "?versionId=7", **strict))
         suite.row("a header changed", d, (403, "SignatureDoesNotMatch"), lambda: d.request(
             "PUT", OPEN, "new", {"x-cos-meta-a": "1"}, spoil=lambda t, h: h.update({"x-cos-meta-a": "2"})))
-        suite.row("what the SDK adds to repetitions", d, (200, None), lambda: get(headers={"x-cos-sdk-retry": "true"}), sends=1)
+        suite.row("a header of the SDK's retries", d, (200, None), lambda: get(headers={"x-cos-sdk-retry": "true"}), sends=1)
 
 
 def presigned(suite, d):
@@ -360,7 +360,7 @@ def presigned(suite, d):
         suite.row("presigned, ahead", d, (403, None), lambda: ask(url(-1300)))
     if d.kind == "cos":
         without_host = lambda: url().replace("q-header-list=host", "q-header-list=")
-        suite.row("presigned, host left out of the list", d, (403, None), lambda: ask(without_host()))
+        suite.row("presigned, host not signed", d, (403, None), lambda: ask(without_host()))
         suite.row("presigned, a file name added", d, (200, None), lambda: ask(url() + "&response-content-disposition=attachment"), sends=1)
         suite.row("presigned, line ends in a file name added", d, ((400, 403), None), lambda: ask(
             url() + "&response-content-disposition=a%0d%0aX-B:c"))
@@ -377,21 +377,21 @@ def scopes(suite):
         (s3, "host not signed", (403, "AccessDenied"), "SignedHeaders=host;", "SignedHeaders="),
         (s3, "a name twice", ((400, 403), None), "SignedHeaders=host;", "SignedHeaders=host;host;"),
         (s3, "names in capitals", ((400, 403), None), "SignedHeaders=host;", "SignedHeaders=Host;"),
-        (s3, "a name that is not there", ((400, 403), None), ";x-amz-date", ";x-amz-date;x-zz"),
+        (s3, "a missing header", ((400, 403), None), ";x-amz-date", ";x-amz-date;x-zz"),
         (s3, "elliptic curves", (501, "NotImplemented"), "AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
         (oss, "another region", ((400, 403), ("InvalidArgument", "SignatureDoesNotMatch")), "/cn-hangzhou/", "/cn-beijing/"),
         (oss, "another product", (400, "InvalidArgument"), "/oss/aliyun", "/sls/aliyun"),
         (oss, "another day", ((400, 403), None), time.strftime("/%Y%m%d/", time.gmtime()), "/20200101/"),
         (oss, "an empty name", (400, "InvalidArgument"), ", Signature=", ",AdditionalHeaders=host;, Signature="),
-        (oss, "a name that is not there", ((400, 403), None), ", Signature=", ",AdditionalHeaders=zz, Signature="),
+        (oss, "a missing header", ((400, 403), None), ", Signature=", ",AdditionalHeaders=zz, Signature="),
     ]
     for d, name, expected, old, new in rows:
         suite.row(f"scope: {name}", d, expected, lambda: d.request(
             "GET", OPEN, "hello", spoil=lambda t, h: h.update(Authorization=h["Authorization"].replace(old, new))))
     payload = lambda word: s3.request("PUT", OPEN, "new", {"x-amz-content-sha256": word}, b"x")
-    suite.row("no payload word", s3, (400, "InvalidRequest"), lambda: payload(""))
-    suite.row("unknown payload word", s3, (400, "InvalidArgument"), lambda: payload("SIGNED-PAYLOAD"))
-    suite.row("payload word of curves", s3, (501, "NotImplemented"), lambda: payload("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"))
+    suite.row("no payload hash", s3, (400, "InvalidRequest"), lambda: payload(""))
+    suite.row("unknown payload value", s3, (400, "InvalidArgument"), lambda: payload("SIGNED-PAYLOAD"))
+    suite.row("payload value of SigV4A", s3, (501, "NotImplemented"), lambda: payload("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"))
 
 
 def grants(suite, d):
@@ -425,7 +425,7 @@ def grants(suite, d):
     suite.row("reader, copy", d, (403, "AccessDenied"), lambda: copy(OTHER, into=OTHER, **reader))
     suite.row("reader, new upload", d, (403, "AccessDenied"), lambda: d.request("POST", OTHER, "hello", query="uploads=", **reader))
     suite.row("dead target", d, (503, "ServiceUnavailable"), lambda: d.request("GET", DEAD, "hello"))
-    suite.row("dead target of a copy", d, (503, "ServiceUnavailable"), lambda: copy(DEAD, into=DEAD))
+    suite.row("unreachable target of a copy", d, (503, "ServiceUnavailable"), lambda: copy(DEAD, into=DEAD))
 
 
 def requests(suite, d):
@@ -507,8 +507,8 @@ def bodies(suite, d):
     wrong = "InvalidDigest" if d.kind == "oss" else "BadDigest"
     suite.row("wrong Content-MD5", d, (400, wrong), lambda: put("md5 wrong", md5, b"wrong"), sends=None)
     suite.stored("wrong Content-MD5", d, "md5 wrong", False)
-    suite.row("no Content-MD5 at all", d, (400, "InvalidDigest"), lambda: put("md5 none", "right", b"right"), sends=None)
-    suite.stored("no Content-MD5 at all", d, "md5 none", False)
+    suite.row("Content-MD5 that is not a digest", d, (400, "InvalidDigest"), lambda: put("md5 none", "right", b"right"), sends=None)
+    suite.stored("Content-MD5 that is not a digest", d, "md5 none", False)
     cut_body(suite, d)
 
 
@@ -673,7 +673,7 @@ def framing(suite, d):
 
     for name, secret, wanted in (("control", servers.SECRET, "100"), ("rejected before the body", "no", "403")):
         status = expect_continue(secret)
-        suite.note(f"expecting: {name}", d, status, None if status == wanted else f"{status}, expected {wanted}")
+        suite.note(f"100-continue: {name}", d, status, None if status == wanted else f"{status}, expected {wanted}")
     suite.row("framing: control", d, (200, None), lambda: ask(text(length, "abc"), ends=False), sends=1)
     suite.row("framing: absolute target", d, (200, None), lambda: ask(
         text(length, "abc", first=f"PUT http://{host}/framing HTTP/1.1"), ends=False), sends=1)
@@ -715,7 +715,7 @@ def framing(suite, d):
     for name, raw_text in rows.items():
         suite.row(f"framing: {name}", d, (400, None), lambda: ask(raw_text))
     for name, body in {"LF in a chunk line": "3\nabc\r\n0\r\n\r\n", "LF in an extension": "3;a\nb\r\nabc\r\n0\r\n\r\n",
-                       "chunk size of a sign": "+3\r\nabc\r\n0\r\n\r\n", "chunk size of 0x": "0x3\r\nabc\r\n0\r\n\r\n",
+                       "chunk size with a sign": "+3\r\nabc\r\n0\r\n\r\n", "chunk size of 0x": "0x3\r\nabc\r\n0\r\n\r\n",
                        "chunk too long": "3\r\nabcd\r\n0\r\n\r\n"}.items():
         suite.row(f"framing: {name}", d, ((400, 411), None), lambda: ask(text(coded, body, key="pieces")), sends=None)
         suite.stored(f"framing: {name}", d, "pieces", False)

@@ -506,7 +506,7 @@ def concurrent_streams(binary, running, options):
             picky.flush()
             assert picky.call("GET", "small").body == small
             assert len(picky.streams[stuck].body) == 65535
-        # More streams than announced are refused (REFUSED_STREAM), and the others are not affected.
+        # More streams than announced get REFUSED_STREAM, and the others are not affected.
         assert client.h2.remote_settings.max_concurrent_streams == 100
         open_ones = [client.send_signed("PUT", f"open-{number}", small) for number in range(100)]
         client.h2.remote_settings[3] = 1000
@@ -527,7 +527,7 @@ def uploads(binary, running, options):
         client.until(lambda: client.streams[number].invited)
         client.send(number, body)
         assert client.wait_for_response(number).status == 200 and client.call("GET", "invited").body == body
-        # Failed authentication: the response comes before the body, and the rest of the body is refused.
+        # Failed authentication: the response comes before the body, and the rest of the body is rejected.
         lines = {"content-length": str(len(body)), "authorization": "AWS4-HMAC-SHA256 nonsense", **held}
         number = client.begin("blobfish.internal", "PUT", f"/{BUCKET}/refused", lines, ended=False)
         rejected = client.wait_for_response(number)
@@ -835,7 +835,7 @@ def many_certificates(binary, running, options):
         crowd = [idle("127.0.0.9") for _ in range(5)]
         assert status("127.0.0.9") == 403
         held.pop().close()
-        servers.wait_for(lambda: send_raw_request(proxy) == 404, 3, "room for one more")
+        servers.wait_for(lambda: send_raw_request(proxy) == 404, 3, "a free connection")
         for one in held + crowd:
             one.close()
         assert metric(proxy, 'blobfish_rejections_total{reason="SlowDown"}') >= 3

@@ -309,11 +309,11 @@ def request_as_another_user(path):
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        with contextlib.suppress(BaseException), socket.socket(socket.AF_UNIX) as asking:
+        with contextlib.suppress(BaseException), socket.socket(socket.AF_UNIX) as client_socket:
             os.setuid(65534)
-            asking.connect(str(path))
-            asking.sendall(b"upgrade\n")
-            os.write(write, asking.recv(1000))
+            client_socket.connect(str(path))
+            client_socket.sendall(b"upgrade\n")
+            os.write(write, client_socket.recv(1000))
         os._exit(0)
     os.close(write)
     os.waitpid(child, 0)
@@ -322,17 +322,17 @@ def request_as_another_user(path):
 
 
 def upgrade_permissions(binary, running, options):
-    """Only the same user may request an upgrade; a file at the socket's path is kept; demo mode has no upgrade."""
+    """Only the same user may request an upgrade; a file at the socket's path is not replaced; demo mode has no upgrade."""
     with Upgradable(binary, running) as proxy:
         assert proxy.socket.stat().st_mode & 0o777 == 0o600
         if os.getuid() == 0:
             proxy.socket.chmod(0o666)
             proxy.folder.chmod(0o755)
             assert b"only the user" in request_as_another_user(proxy.socket)
-        with socket.socket(socket.AF_UNIX) as asking:
-            asking.connect(str(proxy.socket))
-            asking.sendall(b"nonsense")
-            assert asking.recv(1000) == b"unknown request"
+        with socket.socket(socket.AF_UNIX) as client_socket:
+            client_socket.connect(str(proxy.socket))
+            client_socket.sendall(b"nonsense")
+            assert client_socket.recv(1000) == b"unknown request"
             assert not proxy.log.read_text().count("upgrade requested")
         # Two concurrent requests: the second one fails or upgrades again, and a process serves.
         words = [str(proxy.program), "upgrade", "--socket", str(proxy.socket)]
@@ -398,13 +398,13 @@ def graceful_shutdown(binary, running, options):
         proxy.program.rename(proxy.folder / "aside")
         proxy.program.write_text(f'#!/bin/sh\nsleep 1\nexec {proxy.folder}/aside "$@"\n')
         proxy.program.chmod(0o755)
-        asking = subprocess.Popen([binary, "upgrade", "--socket", str(proxy.socket)], stderr=subprocess.PIPE, text=True)
+        command = subprocess.Popen([binary, "upgrade", "--socket", str(proxy.socket)], stderr=subprocess.PIPE, text=True)
         servers.wait_for(lambda: "upgrade requested" in proxy.log.read_text(), 3, "the upgrade request")
         time.sleep(0.1)
         assert proxy.end_process(proxy.pid, 3) == 0
-        printed = asking.communicate(timeout=5)[1]
+        printed = command.communicate(timeout=5)[1]
         assert ("is shutting down" in printed or "did not respond" in printed) and "continues to serve" not in printed, printed
-        assert asking.returncode == 1
+        assert command.returncode == 1
         for _ in range(20):
             assert proxy.get("/readyz")[0] == 0 and not servers.connects(proxy.port)
             time.sleep(0.1)
@@ -453,7 +453,7 @@ def supervisor_notifications(binary, running, options):
             proxy.file.write_text(good)
             assert read_notifications(watchdog)[0] == "RELOADING=1" and read_notifications(watchdog) == ["READY=1"]
             assert proxy.upgrade().returncode == 0
-            assert read_notifications(watchdog) == [f"MAINPID={proxy.pid}"], "and no notification of the processes that did not take over"
+            assert read_notifications(watchdog) == [f"MAINPID={proxy.pid}"], "and no notification from processes that failed"
             servers.wait_for(lambda: proxy.has_ended(first), 6, "the end of the old one")
             os.kill(proxy.pid, signal.SIGTERM)
             assert read_notifications(watchdog) == ["STOPPING=1"], "not from the old process, which would end the service"

@@ -31,7 +31,7 @@ def run(*words, **more):
 
 # --- The image ---
 
-def test_the_linter_has_nothing_to_say_of_the_image(tmp_path):
+def test_the_linter_accepts_the_dockerfile(tmp_path):
     done = run(program("hadolint"), CONTAINERFILE)
     assert done.returncode == 0, done.stdout
     spoiled = tmp_path / "Containerfile"
@@ -77,7 +77,7 @@ def test_the_image_holds_what_the_program_needs(binary):
     assert "libc" in needed and needed <= DISTROLESS_CC, done.stdout
 
 
-def test_the_sources_that_the_image_gets_are_whole(tmp_path):
+def test_the_sources_of_the_image_are_complete(tmp_path):
     """The files that .dockerignore includes are a complete workspace with a current lock file."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
@@ -106,14 +106,14 @@ def schema_check(text, folder):
     return run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", path)
 
 
-def test_compose_has_the_specifications_shape(tmp_path):
+def test_compose_matches_the_schema(tmp_path):
     text = (DEPLOY / "compose.yaml").read_text()
     done = schema_check(text, tmp_path)
     assert done.returncode == 0, done.stdout
     assert schema_check(text.replace("depends_on:", "depends_upon:"), tmp_path).returncode != 0
 
 
-def test_compose_names_what_is_there():
+def test_compose_uses_existing_files():
     services = COMPOSE["services"]
     for name, service in services.items():
         assert re.search(r":[^:@/]+$", service["image"]) and not service["image"].endswith(":latest"), name
@@ -194,7 +194,7 @@ def unit_with(folder, binary, text=None):
     return path
 
 
-def test_systemd_has_nothing_to_say_of_the_unit(binary, tmp_path):
+def test_systemd_accepts_the_unit(binary, tmp_path):
     done = run("systemd-analyze", "verify", unit_with(tmp_path, binary))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     spoiled = UNIT.read_text().replace("LockPersonality", "LokPersonality")

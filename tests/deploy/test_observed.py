@@ -268,7 +268,7 @@ def test_rules(tmp_path, tests):
     return promtool("test", "rules", str(path))
 
 
-def test_each_alert_fires_when_it_should_and_only_then(tmp_path):
+def test_each_alert_fires_only_in_its_cases(tmp_path):
     names = [rule["alert"] for rule in yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]]
     assert names == list(CASES), "every alert has a case"
     tests = []

@@ -1,4 +1,4 @@
-"""Who may do what: ACLs by word, by grant headers and by document; callers without a credential; CORS."""
+"""Access: canned ACLs, grant headers and ACL documents; anonymous requests; CORS."""
 
 import re
 from xml.etree import ElementTree
@@ -9,10 +9,10 @@ from .server import Response, VendorError
 
 GRANT_HEADERS = {"grant-read": "READ", "grant-write": "WRITE", "grant-read-acp": "READ_ACP", "grant-write-acp": "WRITE_ACP",
                  "grant-full-control": "FULL_CONTROL"}
-#: What everybody gets by a word, beside the owner.
+#: The permissions of all users for each canned ACL.
 GROUP_GRANTS = {"public-read": [("AllUsers", "READ")], "authenticated-read": [("AuthenticatedUsers", "READ")],
                 "public-read-write": [("AllUsers", "READ"), ("AllUsers", "WRITE")]}
-#: Which permission a caller without a credential needs.
+#: The permission that an anonymous request needs.
 OPEN_OPERATIONS = {"get": "READ", "list": "READ", "put": "WRITE", "delete": "WRITE"}
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 POLICY = documents.shape(
@@ -21,14 +21,14 @@ POLICY = documents.shape(
 
 
 class Access:
-    acl_name = "acl"  # the header of an object's word
+    acl_name = "acl"  # The header with an object's canned ACL.
     groups = ""
-    acl_owner = ""  # as ACLs write the owner; else as elsewhere
-    anyone = ()  # further ids of everybody
+    acl_owner = ""  # The owner in ACL documents, if it differs from other documents.
+    anyone = ()  # Further IDs of the group of all users.
     identity_form = r"\S+"
     bad_acl = "MalformedACLError"
-    acl_words_only = False  # no grants
-    both_acls = ""  # code for a word or grants beside a document; without one the head wins
+    acl_words_only = False  # Grants are not supported.
+    both_acls = ""  # Error code for an ACL in head and body; if empty the head takes precedence.
     cors_credentials, cors_vary = True, False
 
     # -- ACLs
@@ -86,7 +86,7 @@ class Access:
         return listed
 
     def read_acl(self, request, name, words):
-        """The word and the grants that a request for `?acl` has."""
+        """Returns the canned ACL and the grants in a request for `?acl`."""
         self.check_md5(request)
         word, grants = self.own(request, name), self.header_grants(request)
         if word and word not in words:
@@ -123,12 +123,12 @@ class Access:
     def document_grants(self, request):
         found = []
         try:
-            kept = documents.read(request.body, POLICY)
+            document = documents.read(request.body, POLICY)
             kinds = [node.get(f"{{{XSI}}}type") for node in ElementTree.fromstring(request.body).iter()
                      if documents.local(node) == "Grantee"]
         except Malformed as error:
             raise VendorError(400, self.bad_acl, str(error)) from None
-        for grant, kind in zip(kept["AccessControlList"][0].get("Grant", []), kinds):
+        for grant, kind in zip(document["AccessControlList"][0].get("Grant", []), kinds):
             uri = only(grant, "Grantee", "URI")
             made = self.grantee(uri is not None, uri or only(grant, "Grantee", "ID"))
             if kind not in (None, made[0]):
@@ -137,17 +137,17 @@ class Access:
         return found
 
     def check_public_word(self, bucket, word, what):
-        """A bucket may refuse to become public."""
+        """Rejects a public ACL if the bucket's public access block forbids it."""
         if self.blocks_public(bucket) and word.startswith("public-"):
             raise VendorError(403, "AccessDenied", f"Put public {what} acl is not allowed")
 
     def blocks_public(self, bucket):
         return False
 
-    # -- callers without a credential
+    # -- anonymous requests
 
     def anonymous(self, request):
-        """The Python SDK of COS sends an empty Authorization then."""
+        """Whether a request is anonymous. The Python SDK of COS then sends an empty Authorization header."""
         in_query = any(name.lower() in self.query_credentials for name, _ in request.query)
         return not request.headers.get("authorization") and not in_query
 
@@ -166,20 +166,20 @@ class Access:
     # -- CORS
 
     def cors_rule(self, request, method, headers):
-        """The first rule that holds, and the origin to tell."""
+        """Returns the first matching rule, and the origin for the response."""
         bucket, origin = self.store.buckets.get(request.bucket), request.headers.get("origin", "")
-        kept = bucket.settings.get(("cors", ""), {}) if bucket else {}
+        document = bucket.settings.get(("cors", ""), {}) if bucket else {}
 
         def fits(patterns, text):
             return any(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.IGNORECASE) for pattern in patterns)
 
-        for rule in kept.get("CORSRule", []):
+        for rule in document.get("CORSRule", []):
             allowed = rule.get("AllowedHeader", [])
             if fits(rule["AllowedOrigin"], origin) and method in rule["AllowedMethod"] and all(fits(allowed, h) for h in headers):
-                return kept, rule, "*" if "*" in rule["AllowedOrigin"] else origin
+                return document, rule, "*" if "*" in rule["AllowedOrigin"] else origin
         return None
 
-    def cors_headers(self, kept, rule, origin):
+    def cors_headers(self, document, rule, origin):
         headers = {"Access-Control-Allow-Origin": origin}
         if rule.get("ExposeHeader"):
             headers["Access-Control-Expose-Headers"] = ", ".join(rule["ExposeHeader"])
@@ -187,7 +187,7 @@ class Access:
             headers["Access-Control-Allow-Credentials"] = "true"
         if self.cors_vary:
             headers["Vary"] = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
-        elif only(kept, "ResponseVary") == "true":
+        elif only(document, "ResponseVary") == "true":
             headers["Vary"] = "Origin"
         return headers
 
@@ -211,6 +211,6 @@ class Access:
         return Response(200, headers)
 
     def simple_cors(self, request):
-        """What an ordinary request with an Origin gets; one that fits no rule gets nothing."""
+        """Returns the CORS headers for the response to an actual request; none if no rule matches."""
         found = self.cors_rule(request, request.method, []) if request.headers.get("origin") else None
         return self.cors_headers(*found) if found else {}

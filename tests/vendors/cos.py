@@ -1,5 +1,4 @@
-"""A double of Tencent COS. Section numbers are those of the COS reference. Signatures are recomputed with the code
-of cos-python-sdk-v5."""
+"""A double of Tencent COS. Signatures are recomputed with the code of cos-python-sdk-v5."""
 
 import base64
 import hashlib
@@ -24,7 +23,7 @@ ACCESS = "AccessFrequency?(AccessCountLessThan=#, RecentDays?=#)"
 LATER = "STANDARD_IA|INTELLIGENT_TIERING|ARCHIVE|DEEP_ARCHIVE|MAZ_STANDARD_IA|MAZ_INTELLIGENT_TIERING"
 TAG = "Tag*(Key, Value)"
 
-#: 3.7
+#: The bucket settings of COS, with the shapes of their documents.
 SETTINGS = {
     "cors": Setting("BucketCors", "CORSConfiguration(CORSRule+(ID?, AllowedOrigin+, "
                     "AllowedMethod+=GET|PUT|HEAD|POST|DELETE, AllowedHeader*, ExposeHeader*, MaxAgeSeconds?=#), ResponseVary?=!)",
@@ -125,7 +124,7 @@ class Cos(Vendor):
         return iso(at, "Z")
 
     def new_id(self):
-        """5.9"""
+        """COS, common response headers: x-cos-request-id."""
         return base64.b64encode(f"{int(time.time()):x}_{secrets.token_hex(4)}_{secrets.token_hex(2)}_1a".encode()).decode()
 
     def new_upload_id(self):
@@ -135,7 +134,7 @@ class Cos(Vendor):
         return {"x-cos-trace-id": base64.b64encode(secrets.token_hex(64).encode()).decode()}
 
     def error_document(self, error, request, identity):
-        """6.1"""
+        """COS, error codes: the error document."""
         children = element("Code", error.code) + element("Message", error.message)
         children += element("Resource", request.host + request.path) + element("RequestId", identity)
         children += element("TraceId", base64.b64encode(identity.encode()).decode())
@@ -144,11 +143,11 @@ class Cos(Vendor):
     def host_form(self):
         return rf"^(.+\.)?cos\.{re.escape(self.region)}\."
 
-    def refuse_path_style(self):
+    def reject_path_style(self):
         raise VendorError(403, "PathStyleDomainForbidden")
 
     def verify(self, request):
-        """2.3, 2.4, and everything with meaning has to be signed."""
+        """COS, request signature; in addition the double requires that all headers and parameters with an effect are signed."""
         fields = dict(pair.partition("=")[::2] for pair in request.headers["authorization"].split("&"))
         wanted = ("q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list", "q-signature")
         times = re.fullmatch(r"(\d+);(\d+)", fields.get("q-sign-time", ""))
@@ -169,7 +168,7 @@ class Cos(Vendor):
             raise VendorError(403, "AccessDenied", f"Strict signature missing: {unsigned}")
         headers = {name: request.headers.get(name, "") for name in names}
         query = {name: value for name, value in request.query if name.lower() in params}
-        # The vendor's SDK signs the host without its port.
+        # The vendor's SDK signs the host without the port.
         hosts = [headers.get("host"), headers.get("host", "").partition(":")[0]]
         tried = [{**headers, "host": host} if "host" in headers else headers for host in hosts]
         signed = [self.sdk_signature(request, one, query, start, end) for one in tried]
@@ -181,17 +180,17 @@ class Cos(Vendor):
         auth = cos_auth.CosS3Auth(config, unquote(request.path), query, expire=end - start - 60)
         message = SimpleNamespace(method=request.method, headers=dict(headers), url=f"http://{request.host}{request.path}")
         with _signing:
-            clock, kept = cos_auth.time, cos_auth.filter_headers
+            clock, original = cos_auth.time, cos_auth.filter_headers
             cos_auth.time = SimpleNamespace(time=lambda: start + 60)
-            cos_auth.filter_headers = dict  # The list of signed headers is the request's own.
+            cos_auth.filter_headers = dict  # The request has the list of signed headers.
             try:
                 auth(message)
             finally:
-                cos_auth.time, cos_auth.filter_headers = clock, kept
+                cos_auth.time, cos_auth.filter_headers = clock, original
         return message.headers["Authorization"]
 
     def source(self, request):
-        """4.2: host form, and the bucket form."""
+        """COS, PUT Object - Copy, x-cos-copy-source: with the host, or with the bucket only."""
         path, version = self.split_version(self.own(request, "copy-source"))
         match = re.fullmatch(r"(?:([^/]+)\.cos\.([^./]+)\.[^/]+|/([^/]+))/(.+)", path, re.DOTALL)
         if not match:
@@ -202,11 +201,11 @@ class Cos(Vendor):
         return host_bucket or path_bucket, unquote(key), version
 
     def bucket_page(self, rows, page):
-        """3.4"""
+        """COS, GET Service (List Buckets)."""
         return rows + "".join(element(name, page[name]) for name in ("Marker", "NextMarker", "IsTruncated"))
 
     def bucket_row(self, bucket):
-        """3.4"""
+        """COS, GET Service (List Buckets)."""
         fields = element("Name", bucket.name) + element("Location", self.region)
         return f"<Bucket>{fields}{element('CreationDate', iso(bucket.created, 'Z'))}{element('BucketType', 'cos')}</Bucket>"
 
@@ -221,14 +220,14 @@ class Cos(Vendor):
             raise VendorError(400, "InvalidDelimiter", request.param("delimiter"))
 
     def op_complete(self, request):
-        """3.6: here the version "null" is told."""
+        """COS, PUT Object: x-cos-version-id is returned also for the version "null"."""
         response = super().op_complete(request)
         if self.bucket(request).versioning == "Suspended":
             response.headers["x-cos-version-id"] = "null"
         return response
 
     def form_signature(self, fields):
-        """2.10: of the policy before its Base64."""
+        """COS, POST Object: the signature of the policy before its Base64 encoding."""
         times = re.fullmatch(r"(\d+);(\d+)", fields["q-key-time"])
         if fields["q-sign-algorithm"] != "sha1" or not times:
             raise VendorError(403, "AccessDenied", "malformed signature fields")
@@ -246,7 +245,7 @@ class Cos(Vendor):
         return stored
 
     def put_setting(self, request, bucket, place, setting):
-        """3.2: the Go SDK deletes a referer list by an empty one."""
+        """The Go SDK deletes a referer list by putting an empty one."""
         empty = rb"(<\?[^>]*>)?\s*(<RefererConfiguration\s*/>|<RefererConfiguration>\s*</RefererConfiguration>)?"
         if place[0] == "referer" and re.fullmatch(empty, request.body.strip()):
             bucket.settings.pop(place, None)
@@ -256,15 +255,15 @@ class Cos(Vendor):
     def rename_fields(self, fields):
         return {"q-sign-time": fields["q-key-time"]}
 
-    def demanded_conditions(self, fields):
+    def required_conditions(self, fields):
         return ("q-sign-algorithm", "q-ak", "q-sign-time")
 
     def append_headers(self, request):
-        """3.6: the MD5, whatever the name says."""
+        """COS, APPEND Object: x-cos-content-sha1 contains the MD5."""
         return {"x-cos-content-sha1": hashlib.md5(request.body).hexdigest()}
 
     def object_policy(self, bucket, stored):
-        """3.6: what is inherited is told as such, with what it comes to."""
+        """COS, GET Object acl: an inherited ACL is `default`, with the grants that apply."""
         if stored.acl != "default" or stored.grants:
             return super().object_policy(bucket, stored)
         response = self.policy(bucket.acl, bucket.grants)
@@ -281,20 +280,20 @@ class Cos(Vendor):
         return headers | ({"x-cos-server-side-encryption-cos-kms-key-id": key} if word == "KMS" and key else {})
 
     def check_pairs(self, given):
-        """4.3"""
+        """COS, PUT Object - Copy: the pairs of conditions that are allowed."""
         positive = given["if-match"] or given["if-unmodified-since"]
         negative = given["if-none-match"] or given["if-modified-since"]
         if positive and negative:
             raise VendorError(400, "InvalidArgument", "conditions conflict")
 
     def onto_itself(self, request, replace, replace_tags):
-        """4.4"""
+        """COS, PUT Object - Copy: a copy of an object onto itself must replace its metadata."""
         if not (replace or replace_tags):
             raise VendorError(400, "InvalidRequest", "copy onto itself")
         return replace
 
     def copy_result(self, root, made, headers):
-        """4.7"""
+        """COS, PUT Object - Copy, response."""
         children = element("ETag", self.quote_etag(made.etag)) + element("CRC64", made.crc64())
         children += element("LastModified", self.copy_time(made.modified))
         children += element("VersionId", made.version) if made.version else ""

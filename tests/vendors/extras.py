@@ -1,4 +1,4 @@
-"""What objects have beside their data: tags, restored copies, appended data, locks; and the deletion of many at once."""
+"""Tags, restores, append and locks of objects, and deletion of multiple objects."""
 
 import re
 import time
@@ -20,16 +20,16 @@ class TagLimits:
     count: int
     key: int
     value: int
-    code: str  # of too many
+    code: str  # Error code for too many tags.
 
 
 class Extras:
     object_tags = TagLimits(10, 128, 256, "InvalidTag")
     bucket_tags = TagLimits(50, 128, 256, "InvalidTag")
     tag_form = r"[\w +\-=.:/@]*"
-    tag_bytes = False  # whether the sizes are of UTF-8
+    tag_bytes = False  # Whether sizes are in bytes of UTF-8.
     put_tagging = 200
-    missing_md5 = "InvalidRequest"  # code of a deletion of many without a digest
+    missing_md5 = "InvalidRequest"  # Error code for a DeleteObjects without a digest.
     deleted_order = ("Key", "VersionId", "DeleteMarker", "DeleteMarkerVersionId")
     restore_shape = None
     archives = ()
@@ -45,20 +45,20 @@ class Extras:
     def version_header(self, stored):
         return {self.prefix + "version-id": stored.version} if stored.version else {}
 
-    # -- deletion of many
+    # -- deletion of multiple objects
 
     def op_delete_many(self, request):
         bucket = self.bucket(request)
         if "content-md5" not in request.headers:
             raise VendorError(400, self.missing_md5, "Missing required header for this request: Content-MD5")
-        kept = self.body_of(request, DELETE)
-        if len(kept["Object"]) > 1000:
+        document = self.body_of(request, DELETE)
+        if len(document["Object"]) > 1000:
             raise VendorError(400, "MalformedXML", "more than 1000 keys")
-        for row in kept["Object"]:
+        for row in document["Object"]:
             if not only(row, "Key") or not re.fullmatch(r"[\w.-]*", only(row, "VersionId") or ""):
                 raise VendorError(400, "InvalidArgument", "Invalid version id specified" if only(row, "Key") else "an empty key")
-        quiet = only(kept, "Quiet") == "true"
-        return self.delete_result(request, self.delete_rows(request, bucket, kept["Object"], quiet), quiet)
+        quiet = only(document, "Quiet") == "true"
+        return self.delete_result(request, self.delete_rows(request, bucket, document["Object"], quiet), quiet)
 
     def delete_result(self, request, children, quiet):
         return self.document("DeleteResult", self.encoding(request) + children)
@@ -87,8 +87,8 @@ class Extras:
 
     # -- tags
 
-    def pairs(self, kept):
-        return [(only(tag, "Key"), only(tag, "Value")) for tag in only(kept, "TagSet").get("Tag", [])]
+    def pairs(self, document):
+        return [(only(tag, "Key"), only(tag, "Value")) for tag in only(document, "TagSet").get("Tag", [])]
 
     def check_tags(self, pairs, limits, repeated="InvalidTag"):
         if len(pairs) > limits.count:
@@ -128,7 +128,7 @@ class Extras:
     # -- archived objects
 
     def restore_state(self, stored):
-        """The header about the restored copy; empty without one."""
+        """Returns the value of the restore header; empty without a restored copy."""
         if not stored.restored:
             return ""
         ready, end = stored.restored
@@ -143,28 +143,28 @@ class Extras:
 
     def op_restore(self, request):
         stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
-        kept = self.restore_request(request, stored)
+        document = self.restore_request(request, stored)
         if stored.storage_class not in self.archives:
             raise VendorError(*self.unrestorable, "not of an archive class")
         state = self.restore_state(stored)
         if state == 'ongoing-request="true"':
             raise VendorError(409, "RestoreAlreadyInProgress", "The restore operation is in progress.")
-        days = int(only(kept, "Days") or 1)
+        days = int(only(document, "Days") or 1)
         if days < 1:
             raise VendorError(400, "InvalidArgument", "Days")
-        # One that is there already is only kept longer.
+        # An existing restored copy only gets a later expiry date.
         ready = stored.restored[0] if state else time.time() + self.restore_seconds
         stored.restored = ready, ready + days * 86400
-        headers = {**self.version_header(stored), **self.restore_headers(stored, kept)}
+        headers = {**self.version_header(stored), **self.restore_headers(stored, document)}
         return Response(self.restored_again if state else 202, headers)
 
     def restore_request(self, request, stored):
         return self.body_of(request, self.restore_shape)
 
-    def restore_headers(self, stored, kept):
+    def restore_headers(self, stored, document):
         return {}
 
-    # -- appended data
+    # -- append
 
     def op_append(self, request):
         bucket = self.bucket(request)
@@ -185,7 +185,7 @@ class Extras:
             stored.tags = self.header_tags(request)
             bucket.put(request.key, stored)
         stored.data += request.body
-        # Documented as opaque: not the digest of the data.
+        # Documented as opaque, so it is not the digest of the data.
         stored.etag, stored.modified = md5(b"appended " + stored.data), int(time.time())
         headers = {**self.object_headers(stored, new=True), **self.position_header(len(stored.data))}
         return Response(200, {**headers, **self.append_headers(request)})
@@ -201,7 +201,7 @@ class Extras:
     # -- locks
 
     def check_locked(self, request, bucket, key, version=None):
-        """Nothing of a locked object may be lost; a new version or a marker loses nothing."""
+        """Rejects the deletion or overwriting of a locked version. A new version or delete marker is allowed."""
         stored = bucket.current(key, version)
         if not stored or (not version and bucket.versioning == "Enabled"):
             return
@@ -218,7 +218,7 @@ class Extras:
         return {"Mode": only(rule, "Mode") or "COMPLIANCE", "RetainUntilDate": iso(time.time() + days * 86400)}
 
     def locks_of(self, request, bucket):
-        """The retention and the legal hold of a new object."""
+        """Sets the retention and the legal hold of a new object."""
         return self.default_retention(bucket), ""
 
     def lock_enabled(self, bucket):
@@ -228,16 +228,16 @@ class Extras:
         stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         if not stored.retention:
             raise VendorError(404, "NoSuchObjectLockConfiguration")
-        kept = {name: [value] for name, value in stored.retention.items()}
-        return self.document("Retention", documents.write_document(kept, self.retention_shape))
+        document = {name: [value] for name, value in stored.retention.items()}
+        return self.document("Retention", documents.write_document(document, self.retention_shape))
 
     def op_put_retention(self, request):
         bucket = self.bucket(request)
         stored = self.find_object(bucket, request.key, request.param("versionId"))
-        kept = self.body_of(request, self.retention_shape)
+        document = self.body_of(request, self.retention_shape)
         if not self.lock_enabled(bucket):
             raise VendorError(*self.no_lock)
-        new = {name: values[0] for name, values in kept.items()}
+        new = {name: values[0] for name, values in document.items()}
         until, old = timestamp(new["RetainUntilDate"]), timestamp(stored.retention.get("RetainUntilDate", "")) or 0
         if until is None or until <= time.time():
             raise VendorError(*self.bad_until, "The retain until date must be in the future!")

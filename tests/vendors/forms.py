@@ -1,4 +1,4 @@
-"""Uploads by a browser's form: its fields, its policy, its answer."""
+"""Form uploads: fields, policy and response."""
 
 import base64
 import json
@@ -14,14 +14,14 @@ from .server import Response, VendorError
 from .store import Object, md5
 from .text import timestamp
 
-#: Fields that say what becomes of the form, and are no headers of the object.
+#: Fields that control the form upload, and are not headers of the object.
 CONTROL = ("key", "policy", "file", "bucket", "success_action_status", "success_action_redirect", "redirect", "submit")
 
 
 class Forms:
-    signature_fields = ()  # all of them, in lower case
-    uncovered = ()  # fields that no condition has to name
-    covers_all = False  # every field has to be in the policy
+    signature_fields = ()  # In lower case.
+    uncovered = ()  # Fields that need no condition.
+    covers_all = False  # Whether every field must have a condition.
     acl_field = "acl"
     bad_files = "IncorrectNumberOfFilesInPostRequest"
     missing_key = "UserKeyMustBeSpecified"
@@ -47,8 +47,8 @@ class Forms:
         return self.form_answer(request, fields, made)
 
     def form_object(self, request, fields):
-        """As a PUT of these headers would make it."""
-        self.refuse_foreign(request)
+        """Creates the object as a PUT with these headers would."""
+        self.reject_foreign(request)
         self.check_md5(request)
         self.check_overwrite(request, self.bucket(request))
         made = self.describe_object(request, Object(request.body, md5(request.body)))
@@ -69,7 +69,7 @@ class Forms:
         return {**headers, "content-length": "0"}
 
     def form_fields(self, request):
-        """The fields, where `file` is the type of that part; the file; its name."""
+        """Returns the fields, where `file` is the type of that part, the file, and its name."""
         match = re.fullmatch(r'multipart/form-data;.*?boundary="?([^";]+)"?.*', request.headers.get("content-type", ""))
         if not match:
             raise VendorError(*self.bad_form_type, "Bucket POST must be of the enclosure-type multipart/form-data")
@@ -87,7 +87,7 @@ class Forms:
                 files.append((data, filename[1].rpartition("/")[2] if filename else ""))
                 kind = re.search(r"(?im)^content-type:\s*(\S+)", head.decode())
                 fields["file"] = kind[1] if kind else ""
-            elif not files:  # What comes after the file is ignored.
+            elif not files:  # Fields after the file are ignored.
                 fields[name[1].lower()] = data.decode()
         if len(files) != 1:
             raise VendorError(400, self.bad_files, "POST requires exactly one file upload per request.")
@@ -96,7 +96,7 @@ class Forms:
     # -- the policy
 
     def check_form(self, request, fields):
-        """The signature, and who made it."""
+        """Verifies the signature, and returns the identity."""
         missing = [name for name in (*self.needed_fields(fields), "policy") if name not in fields]
         if missing:
             raise VendorError(400, "InvalidArgument", f"Bucket POST must contain a field named '{missing[0]}'.  If it is specified, "
@@ -112,7 +112,7 @@ class Forms:
         return self.signature_fields
 
     def form_signature(self, fields):
-        """The key id, the signature sent, and the right one."""
+        """Returns the access key ID, the signature in the form, and the correct one."""
         raise NotImplementedError
 
     def check_policy(self, request, fields, size):
@@ -142,15 +142,15 @@ class Forms:
                 if not fits:
                     raise VendorError(403, "AccessDenied", f"Invalid according to Policy: Policy Condition failed: "
                                       f"{json.dumps(condition)}")
-        for name in self.demanded_conditions(fields):
+        for name in self.required_conditions(fields):
             if name not in named:
                 raise VendorError(403, "AccessDenied", f"Invalid according to Policy: Extra input fields: {name}")
 
     def rename_fields(self, fields):
-        """Fields that conditions call otherwise."""
+        """Renames fields that have another name in conditions."""
         return {}
 
-    def demanded_conditions(self, fields):
+    def required_conditions(self, fields):
         if not self.covers_all:
             return ()
         return [name for name in fields if name not in (*self.uncovered, "policy", "file") and not name.startswith("x-ignore-")]
@@ -165,7 +165,7 @@ class Forms:
             return [(condition[0], condition[1][1:].lower(), str(condition[2]))]
         raise VendorError(400, "InvalidPolicyDocument", f"Invalid Policy: {json.dumps(condition)}")
 
-    # -- the answer
+    # -- the response
 
     def form_answer(self, request, fields, made):
         place = f"http://{request.host}/{quote(fields['key'])}"

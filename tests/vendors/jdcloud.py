@@ -1,5 +1,4 @@
-"""A double of JD Cloud: S3 without conditions on copies. Section 10 of the S3 reference. Signatures are recomputed
-with botocore's own code."""
+"""A double of JD Cloud: S3 without conditions on copies. Signatures are recomputed with botocore's own code."""
 
 import hashlib
 import re
@@ -23,7 +22,7 @@ from .vendor import CONDITIONS, Vendor
 LATER = "STANDARD_IA|GLACIER"
 TAG = "Tag*(Key, Value)"
 
-#: 3.10: JD Cloud documents no other ones.
+#: The bucket settings that JD Cloud documents, with the shapes of their documents.
 SETTINGS = {
     "cors": Setting("BucketCors", "CORSConfiguration(CORSRule+(ID?, AllowedHeader*, AllowedMethod+=GET|PUT|HEAD|POST|DELETE, "
                     "AllowedOrigin+, ExposeHeader*, MaxAgeSeconds?=#))", "NoSuchCORSConfiguration",
@@ -56,7 +55,7 @@ SETTINGS = {
 
 
 class Signer(S3SigV4Auth):
-    """Signs only the headers that the request itself says are signed."""
+    """Signs only the headers in the request's SignedHeaders."""
 
     def __init__(self, credentials, region, names):
         super().__init__(credentials, "s3", region)
@@ -124,7 +123,7 @@ class Jdcloud(Vendor):
         return rf"^(.+\.)?s3\.{re.escape(self.region)}\."
 
     def verify(self, request):
-        """2.2"""
+        """Amazon S3, Authenticating Requests (AWS Signature Version 4), Authorization header."""
         line = request.headers.get("authorization", "")
         if not line.startswith("AWS4-HMAC-SHA256 "):
             raise VendorError(403, "AccessDenied", "only version 4 of the signature")
@@ -166,7 +165,7 @@ class Jdcloud(Vendor):
         return signer.signature(signer.string_to_sign(message, canonical), message)
 
     def form_signature(self, fields):
-        """2.8"""
+        """Amazon S3, Browser-Based Uploads Using POST, signature version 4."""
         key_id, day, region, service, end = self.scope_of(fields["x-amz-credential"])
         if fields["x-amz-algorithm"] != "AWS4-HMAC-SHA256" or (region, service, end) != (self.region, "s3", "aws4_request"):
             raise VendorError(400, "AuthorizationHeaderMalformed", fields["x-amz-credential"])
@@ -186,17 +185,17 @@ class Jdcloud(Vendor):
         if word != "UNSIGNED-PAYLOAD" and word != hashlib.sha256(request.body).hexdigest():
             raise VendorError(400, "XAmzContentSHA256Mismatch")
 
-    def refuse_foreign(self, request):
+    def reject_foreign(self, request):
         for name in CONDITIONS:
             if "x-amz-copy-source-" + name in request.headers:
                 raise VendorError(400, "UnsupportedHeader", name)
             if name in request.headers and request.method not in ("GET", "HEAD"):
-                raise VendorError(400, "UnsupportedHeader", name)  # JD documents no conditions of writes.
-        super().refuse_foreign(request)
+                raise VendorError(400, "UnsupportedHeader", name)  # JD Cloud documents no conditional writes.
+        super().reject_foreign(request)
 
     def source(self, request):
         path, version = self.split_version(self.own(request, "copy-source"))
-        # The document has the slash; boto3 sends none.
+        # The documents have a leading slash; boto3 sends none.
         bucket, _, key = unquote(path).removeprefix("/").partition("/")
         if not key:
             raise VendorError(400, "InvalidArgument", "Invalid copy source object key")
@@ -222,12 +221,12 @@ class Jdcloud(Vendor):
         return {"x-amz-server-side-encryption": only(found, "SSEAlgorithm")} if found else {}
 
     def copy_result(self, root, made, headers):
-        """Section 10: the time before the ETag."""
+        """JD Cloud, Put Object - Copy, response: LastModified is before ETag."""
         children = element("LastModified", self.copy_time(made.modified)) + element("ETag", self.quote_etag(made.etag))
         return self.document(root, children, headers)
 
     def onto_itself(self, request, replace, replace_tags):
-        """4.7"""
+        """Amazon S3, CopyObject: a copy of an object onto itself must change its metadata."""
         changes = ("storage-class", "server-side-encryption", "website-redirect-location")
         if not replace and not any(self.own(request, name) for name in changes):
             raise VendorError(400, "InvalidRequest", "This copy request is illegal because it is trying to copy an object to "

@@ -1,4 +1,4 @@
-"""Listings of objects, versions and uploads: one way of paging, and the elements in each vendor's order."""
+"""Listings of objects, versions and uploads: common paging, and the elements in each vendor's order."""
 
 import base64
 from urllib.parse import quote
@@ -11,14 +11,14 @@ from .text import iso
 class Listings:
     second_listing = False
     page = 1000
-    always_next = True  # a NextMarker without a delimiter too
+    always_next = True  # NextMarker also without a delimiter.
     prefixes_first = False
-    echoes_delimiter = False  # in the listings of versions and uploads, an empty one too
-    unversioned = "null"  # what a listing calls the version of an object in a bucket that never had any
-    next_markers = "truncated"  # when a listing of uploads tells the next markers: also "filled", "always"
+    echoes_delimiter = False  # In listings of versions and uploads, also an empty one.
+    unversioned = "null"  # The version ID of objects in an unversioned bucket.
+    next_markers = "truncated"  # When a listing of uploads has next markers: truncated, filled or always.
     upload_encoding = "EncodingType"
     upload_owners = True
-    pairs_markers = False  # no marker of a version without one of a key
+    pairs_markers = False  # A version ID marker requires a key marker.
     row_order = ("Key", "LastModified", "ETag", "Type", "Size", "Owner", "StorageClass", "RestoreInfo")
     version_row_order = ("Key", "VersionId", "IsLatest", "LastModified", "ETag", "Type", "Size", "Owner", "StorageClass")
     version_order = ("Name", "Prefix", "KeyMarker", "VersionIdMarker", "NextKeyMarker", "NextVersionIdMarker", "MaxKeys",
@@ -27,10 +27,10 @@ class Listings:
                     "EncodingType", "MaxUploads", "IsTruncated", "rows", "CommonPrefixes")
     owner = "1"
 
-    # -- what the listings have in common
+    # -- common parts of listings
 
     def cut_page(self, entries, request, marker, size):
-        """Of entries (key, what) in order: those of this page, their groups, whether there is more, and the last."""
+        """Returns the entries (key, value) of this page, their common prefixes, whether it is truncated, and the last name."""
         prefix, delimiter = request.param("prefix") or "", request.param("delimiter") or ""
         rows, prefixes, last = [], {}, ("", None)
         for key, what in entries:
@@ -87,7 +87,7 @@ class Listings:
         return ""
 
     def listed_fields(self, request, key, row):
-        """The elements of an object in any listing, by name."""
+        """Returns the elements of an object in a listing, by name."""
         return {
             "Key": element("Key", self.encode_name(request, key)), "LastModified": element("LastModified", iso(row.modified)),
             "ETag": element("ETag", self.quote_etag(row.etag)), "Type": self.listed_type(row),
@@ -172,7 +172,7 @@ class Listings:
         return row.version or ("null" if bucket.is_versioned else self.unversioned)
 
     def after_version(self, bucket, key_marker, version_marker):
-        """Every version after the markers, newest first; a key alone leaves out all of its versions."""
+        """Returns all versions after the markers, newest first. A key marker alone skips all versions of the key."""
         for key in sorted(bucket.objects, key=str.encode):
             if key.encode() < key_marker.encode():
                 continue
@@ -198,7 +198,7 @@ class Listings:
         bucket = self.bucket(request)
         self.check_listing(request)
         key_marker = request.param("key-marker") or ""
-        # The documents give the second marker a meaning beside the first only.
+        # According to the documents the upload ID marker is used only with a key marker.
         id_marker = request.param("upload-id-marker") or "" if key_marker else ""
         size = min(self.number_of(request, "max-uploads", 1000), 1000)
         place = key_marker.encode(), id_marker
@@ -207,14 +207,14 @@ class Listings:
         entries = [entry for entry in entries if not key_marker or entry[0].encode() > place[0]
                    or (id_marker and entry[0] == key_marker and entry[1][0] > id_marker)]
         rows, prefixes, truncated, (last, what) = self.cut_page(entries, request, key_marker.encode(), size)
-        tells = truncated or self.next_markers == "always" or (self.next_markers == "filled" and bool(last))
+        has_markers = truncated or self.next_markers == "always" or (self.next_markers == "filled" and bool(last))
         encoding = element(self.upload_encoding, "url") if request.param("encoding-type") == "url" else ""
         fields = {
             "Bucket": element("Bucket", bucket.name), "EncodingType": encoding,
             "KeyMarker": element("KeyMarker", self.encode_name(request, key_marker)),
             "UploadIdMarker": element("UploadIdMarker", request.param("upload-id-marker") or ""),
-            "NextKeyMarker": element("NextKeyMarker", self.encode_name(request, last)) if tells else "",
-            "NextUploadIdMarker": element("NextUploadIdMarker", what[0] if what else "") if tells else "",
+            "NextKeyMarker": element("NextKeyMarker", self.encode_name(request, last)) if has_markers else "",
+            "NextUploadIdMarker": element("NextUploadIdMarker", what[0] if what else "") if has_markers else "",
             "MaxUploads": element("MaxUploads", size), "Delimiter": self.delimiter_elements(request, self.echoes_delimiter),
             "Prefix": element("Prefix", self.encode_name(request, request.param("prefix") or "")),
             "IsTruncated": element("IsTruncated", str(truncated).lower()),

@@ -1,4 +1,4 @@
-"""The wider API of each double: what is put comes back in the vendor's form, and what the vendor does not know is refused."""
+"""Further operations of each double: values are returned in the vendor's format, and unknown values are rejected."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from .asking import list_rows, only
+from .signed_requests import list_rows, only
 
 ARCHIVE = {"cos": "ARCHIVE", "oss": "ColdArchive", "jdcloud": "GLACIER"}
 
@@ -19,7 +19,7 @@ def digest(body):
 
 
 def send(double, method, bucket, body, key="", headers=None, **params):
-    """A document, with its digest."""
+    """Sends a document with its digest."""
     body = body.encode()
     return double.ask(method, bucket, key, params, {**digest(body), **(headers or {})}, body)
 
@@ -29,7 +29,7 @@ def by_vendor(double, **values):
 
 
 def names(response, *path):
-    """The names of the children of an element."""
+    """Returns the names of the children of an element."""
     node = ElementTree.fromstring(response.body)
     for name in path:
         node = next(child for child in node if child.tag.rpartition("}")[2] == name)
@@ -37,15 +37,15 @@ def names(response, *path):
 
 
 def texts(response, row, name):
-    """The texts of one child of every such row, in order."""
+    """Returns the text of one child of every row, in order."""
     return [next((c.text or "" for c in node if c.tag.rpartition("}")[2] == name), None)
             for node in ElementTree.fromstring(response.body) if node.tag.rpartition("}")[2] == row]
 
 
-# -- deletion of many
+# -- deletion of multiple objects
 
 
-def test_deletes_many(double, bucket):
+def test_deletion_of_multiple_objects(double, bucket):
     for key in ("a", "b &", "c"):
         double.ask("PUT", bucket, key, body=b"x")
     document = "<Delete><Object><Key>a</Key></Object><Object><Key>b &amp;</Key></Object><Object><Key>none</Key></Object></Delete>"
@@ -57,18 +57,18 @@ def test_deletes_many(double, bucket):
     for bad in ("<Delete/>", document.replace("Delete>", "Remove>"), document.replace("</Delete>", "<Other/></Delete>"),
                 "<Delete>" + "<Object><Key>k</Key></Object>" * 1001 + "</Delete>"):
         assert send(double, "POST", bucket, bad, delete="").is_error(400, "MalformedXML"), bad[:60]
-    assert set(double.tell("GET", f"/objects/{bucket}")) == {"a", "b &", "c"}
+    assert set(double.control("GET", f"/objects/{bucket}")) == {"a", "b &", "c"}
     done = send(double, "POST", bucket, document, delete="", **({"encoding-type": "url"} if double.vendor == "oss" else {}))
     assert done.status == 200
     assert texts(done, "Deleted", "Key") == ["a", "b%20%26" if double.vendor == "oss" else "b &", "none"]
-    assert set(double.tell("GET", f"/objects/{bucket}")) == {"c"}
+    assert set(double.control("GET", f"/objects/{bucket}")) == {"c"}
     quiet = send(double, "POST", bucket, "<Delete><Quiet>true</Quiet><Object><Key>c</Key></Object></Delete>", delete="")
     assert quiet.status == 200 and (quiet.body == b"" if double.vendor == "oss" else names(quiet) == [])
-    assert double.tell("GET", f"/objects/{bucket}") == {}
-    assert double.tell("GET", "/requests")[-1]["op"] == "DeleteObjects"
+    assert double.control("GET", f"/objects/{bucket}") == {}
+    assert double.control("GET", "/requests")[-1]["op"] == "DeleteObjects"
 
 
-def test_deletes_many_versions(double, versions):
+def test_deletion_of_multiple_versions(double, versions):
     first = double.ask("PUT", versions, "k", body=b"1").headers[double.prefix + "version-id"]
     double.ask("PUT", versions, "k", body=b"2")
     marked = send(double, "POST", versions, "<Delete><Object><Key>k</Key></Object></Delete>", delete="")
@@ -135,7 +135,7 @@ def without_credential(double, method, bucket, key="", params=None):
     return double.ask(method, bucket, key, params, after={"authorization": ""}).status
 
 
-def test_acl_words(double, bucket):
+def test_canned_acls(double, bucket):
     double.ask("PUT", bucket, "k", body=b"x")
     name = "~object-acl" if double.vendor == "oss" else "~acl"
     assert without_credential(double, "GET", bucket, "k") == 403
@@ -221,9 +221,9 @@ def test_versioning(double, bucket):
     assert double.ask("GET", bucket, "k", {"versionId": first}).body == b"1"
     deleted = double.ask("DELETE", bucket, "k")
     assert (deleted.headers[version], deleted.headers[double.prefix + "delete-marker"]) == ("null", "true")
-    shown = double.ask("GET", bucket, params={"versions": ""})
-    assert [tag for tag in names(shown) if tag in ("Version", "DeleteMarker")] == ["DeleteMarker", "Version"]
-    assert texts(shown, "DeleteMarker", "VersionId") == ["null"] and texts(shown, "Version", "VersionId") == [first]
+    listing = double.ask("GET", bucket, params={"versions": ""})
+    assert [tag for tag in names(listing) if tag in ("Version", "DeleteMarker")] == ["DeleteMarker", "Version"]
+    assert texts(listing, "DeleteMarker", "VersionId") == ["null"] and texts(listing, "Version", "VersionId") == [first]
 
 
 def test_version_listing(double, bucket):
@@ -248,7 +248,7 @@ def test_version_listing(double, bucket):
     assert texts(grouped, "CommonPrefixes", "Prefix") == ["a/"]
     assert (grouped.text("NextKeyMarker"), grouped.text("NextVersionIdMarker")) == ("a/", "")
     alone = double.ask("GET", bucket, params={"versions": "", "delimiter": "/", "prefix": "a", "max-keys": "1"})
-    assert alone.text("IsTruncated") == "false", "the rest is in the same group"
+    assert alone.text("IsTruncated") == "false", "the other keys have the same common prefix"
     after = double.ask("GET", bucket, params={"versions": "", "key-marker": "b"})
     assert texts(after, "Version", "Key") == ["c +", "k"]
     unpaired = double.ask("GET", bucket, params={"versions": "", "version-id-marker": "v1"})
@@ -313,7 +313,7 @@ WEBSITE = ("<WebsiteConfiguration><IndexDocument><Suffix>i.html</Suffix></IndexD
 LOGGING = ("<BucketLoggingStatus><LoggingEnabled><TargetBucket>{}</TargetBucket><TargetPrefix>l/</TargetPrefix></LoggingEnabled>"
            "</BucketLoggingStatus>")
 
-#: Vendor, sub-resource, a document, what it must not be, status and code when there is none.
+#: Vendors, sub-resource, document, invalid document, status and error code while it is absent.
 SETTINGS = [
     *(("cos jdcloud oss", "cors", CORS, ("<MaxAgeSeconds>30<", "<MaxAgeSeconds>soon<"), (404, "NoSuchCORSConfiguration")),
       ("cos jdcloud oss", "cors", CORS, ("<AllowedMethod>GET<", "<AllowedMethod>PATCH<"), (404, "NoSuchCORSConfiguration")),
@@ -621,11 +621,11 @@ def test_retention_policy_of_a_bucket(double, bucket):
     assert double.ask("PUT", bucket, "k", body=b"z").is_error(409, "FileImmutable")
 
 
-# -- sums
+# -- checksums
 
 
-def test_sums(double, bucket):
-    """The CRC of the whole, and digests of requests."""
+def test_checksums(double, bucket):
+    """The CRC of the object, and digests of requests."""
     header = double.prefix + "hash-crc64ecma"
     upload = double.ask("POST", bucket, "m", {"uploads": ""}).text("UploadId")
     etag = double.ask("PUT", bucket, "m", {"partNumber": "1", "uploadId": upload}, body=b"123456789").headers["etag"]
@@ -642,7 +642,7 @@ def test_sums(double, bucket):
         assert double.ask("PUT", bucket, "k", headers=right, body=b"123456789").status == 200
 
 
-def test_referers_are_emptied(double, bucket):
+def test_referers_are_deleted_by_an_empty_list(double, bucket):
     only(double, "cos")
     document = SETTINGS[[row[1] for row in SETTINGS].index("referer")][2]
     assert send(double, "PUT", bucket, document, referer="").status == 200

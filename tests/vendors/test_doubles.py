@@ -1,4 +1,4 @@
-"""The doubles against the vendors' own SDKs, without the proxy between: a double that is wrong would prove nothing."""
+"""Tests the doubles with the vendors' own SDKs, without the proxy, because a wrong double would make other tests useless."""
 
 import http.client
 import uuid
@@ -13,7 +13,7 @@ import servers
 
 CLIENTS = {"cos": [cos_clients.CosPython], "oss": [oss_clients.Oss2V1, oss_clients.Oss2V4], "jdcloud": [s3_clients.Boto3JdDirect]}
 
-#: JD Cloud has no conditions on copies, and neither has its double; presigned URLs are for callers of the proxy only.
+#: JD Cloud has no conditions on copies, and neither has its double. The doubles reject presigned URLs.
 WITHOUT = {"jdcloud": ["copy_conditions", "copy_pairs", "multipart"]}
 
 
@@ -49,8 +49,8 @@ def test_jdcloud_has_no_conditions(doubles):
 
 
 @pytest.mark.parametrize("vendor", CLIENTS)
-def test_foreign_headers_and_changed_requests_are_refused(doubles, vendor):
-    """A signed request is taken as it is; with anything changed or of another vendor it is not."""
+def test_foreign_headers_and_changed_requests_are_rejected(doubles, vendor):
+    """A signed request is accepted; with a change, or with a header of another vendor, it is rejected."""
     client = CLIENTS[vendor][0](doubles[vendor].port, servers.TARGET_KEY, servers.TARGET_SECRET)
     bucket = f"f{vendor}-1250000000"
     client.create_bucket(bucket)

@@ -1,4 +1,4 @@
-"""Uploads by a browser's form, with policies signed as each vendor has it."""
+"""Form uploads, with policies signed by each vendor's rules."""
 
 import base64
 import hashlib
@@ -14,11 +14,11 @@ from botocore.config import Config
 from vendors.cos import Cos
 from vendors.oss import Oss
 
-from .asking import KEY, SECRET, Response, only
+from .signed_requests import KEY, SECRET, Response, only
 
 
 def sign_policy(double, bucket, conditions, secret=SECRET, lasts=600):
-    """The fields of a form, beside those that the caller adds."""
+    """Returns the fields of a form with a signed policy."""
     end = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + lasts))
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
 
@@ -81,12 +81,12 @@ def test_uploads(double, bucket):
     assert post(double, bucket, fields).status == 400, "no key"
     half = {name: value for name, value in fields.items() if "ignature" not in name or name == "x-oss-signature-version"}
     assert post(double, bucket, {"key": "k", **half}).status in (400, 403)
-    assert double.tell("GET", f"/objects/{bucket}") == {}
+    assert double.control("GET", f"/objects/{bucket}") == {}
     done = post(double, bucket, {"key": "d/${filename}", **fields})
     assert (done.status, done.body) == (204, b"") and done.headers["location"].endswith("/d/name.txt")
     assert done.headers["etag"].strip('"').lower() == hashlib.md5(b"hello").hexdigest()
     assert double.ask("GET", bucket, "d/name.txt").body == b"hello"
-    seen = double.tell("GET", "/requests")
+    seen = double.control("GET", "/requests")
     assert [row["op"] for row in seen].count("PostObject") > 1 and [seen[-2]["verified"], seen[1]["verified"]] == [True, False]
 
 
@@ -115,10 +115,10 @@ def test_fields_of_the_object(double, bucket):
     fields = sign_policy(double, bucket, [*KEYED, *({name: value} for name, value in given.items())])
     done = post(double, bucket, {"key": "k", **given, **fields})
     assert done.status == 303 and done.headers["location"].startswith(f"http://a.example/?x=1&bucket={bucket}&key=k&etag=%22")
-    kept = double.tell("GET", f"/objects/{bucket}")["k"]
-    # OSS prefers the type of the file's own part to the field.
+    stored = double.control("GET", f"/objects/{bucket}")["k"]
+    # For OSS the type of the file's part takes precedence over the field.
     kind = "text/plain" if double.vendor == "oss" else "a/b"
-    assert (kept["acl"], kept["metadata"], kept["headers"]["Content-Type"]) == ("public-read", {"a": "1"}, kind)
+    assert (stored["acl"], stored["metadata"], stored["headers"]["Content-Type"]) == ("public-read", {"a": "1"}, kind)
     foreign = "x-cos-meta-a" if double.vendor != "cos" else "x-oss-meta-a"
     fields = sign_policy(double, bucket, [*KEYED, {foreign: "1"}])
     assert post(double, bucket, {"key": "k", foreign: "1", **fields}).is_error(400, "ForeignHeader")
@@ -135,7 +135,7 @@ def vendor(make, key, secret):
 
 
 def test_vectors(double, monkeypatch):
-    """2.12 of the COS reference (V8) and 2.9.6 of the OSS one."""
+    """Test vectors of policy signatures, computed with the vendors' SDKs."""
     only(double, "cos", "oss")
     if double.vendor == "cos":
         monkeypatch.setattr(time, "time", lambda: 1700000001)

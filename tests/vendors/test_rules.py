@@ -1,4 +1,4 @@
-"""The vendors' own rules, asked of the doubles with requests that the vendors' own SDKs sign."""
+"""Tests each vendor's rules with requests that the vendors' own SDKs sign."""
 
 import base64
 import email.utils
@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 import requests
 
-from .asking import KEY, PLACES, SECRET, list_rows, only, start, stop
+from .signed_requests import KEY, PLACES, SECRET, list_rows, only, start, stop
 
 HOSTILE = ["a b", "100%", "what?", "中文/键", "a//b", "./a/../b", "a+b&c=d", "quote\"'<>", "~!*()", "%2F"]
 
@@ -22,7 +22,7 @@ HOSTILE = ["a b", "100%", "what?", "中文/键", "a//b", "./a/../b", "a+b&c=d", 
 # -- credentials and headers
 
 
-def test_refuses_wrong_credentials_and_changes(double, bucket):
+def test_rejects_wrong_credentials_and_changes(double, bucket):
     put = ("PUT", bucket, "k")
     assert double.ask(*put, body=b"x").status == 200
     assert double.ask(*put, body=b"x", secret="other").is_error(403, "SignatureDoesNotMatch")
@@ -31,29 +31,29 @@ def test_refuses_wrong_credentials_and_changes(double, bucket):
     signed = double.ask(*put, body=b"x", headers={"~meta-a": "1"}, after={double.prefix + "meta-a": "2"})
     assert signed.is_error(403, "SignatureDoesNotMatch")
     assert double.ask(*put, body=b"x", after={"authorization": ""}).status in (400, 403)
-    seen = double.tell("GET", "/requests")
+    seen = double.control("GET", "/requests")
     assert [row["verified"] for row in seen] == [True, True, False, False, False, False] and seen[1]["op"] == "PutObject"
 
 
-def test_refuses_an_unknown_key(double, bucket):
+def test_rejects_an_unknown_key(double, bucket):
     assert double.ask("GET", bucket, "k").is_error(404, "NoSuchKey")
-    line = double.tell("GET", "/requests")[-1]["headers"]["authorization"].replace(KEY, "AKIDNOBODY0001")
+    line = double.control("GET", "/requests")[-1]["headers"]["authorization"].replace(KEY, "AKIDNOBODY0001")
     assert double.ask("GET", bucket, "k", after={"authorization": line}).is_error(403, "InvalidAccessKeyId")
 
 
-def test_refuses_two_credentials(double, bucket):
+def test_rejects_two_credentials(double, bucket):
     name = {"cos": "q-signature", "oss": "Signature", "jdcloud": "X-Amz-Signature"}[double.vendor]
     assert double.ask("GET", bucket, "k", params={name: "1"}).is_error(400, "InvalidArgument")
 
 
-def test_refuses_an_old_request(double, bucket):
-    """The age is looked at before the signature, so it need not be signed again."""
+def test_rejects_an_old_request(double, bucket):
+    """The date is checked before the signature, so the request is not signed again."""
     hour = timedelta(hours=1)
     now = datetime.now(timezone.utc)
-    then = now - hour if now.hour else now + hour  # of the same day
+    then = now - hour if now.hour else now + hour  # On the same day.
     double.ask("GET", bucket, "k")
     if double.vendor == "cos":
-        line = double.tell("GET", "/requests")[-1]["headers"]["authorization"]
+        line = double.control("GET", "/requests")[-1]["headers"]["authorization"]
         start, end = (int(text) for text in re.search(r"q-sign-time=(\d+);(\d+)", line).groups())
         old = line.replace(f"{start};{end}", f"{start - 90000};{end - 90000}")
         assert double.ask("GET", bucket, "k", after={"authorization": old}).is_error(403, "AccessDenied")
@@ -67,7 +67,7 @@ def test_refuses_an_old_request(double, bucket):
     assert double.ask("GET", bucket, "k", after={name: value}).is_error(403, "RequestTimeTooSkewed")
 
 
-def test_refuses_foreign_and_unknown_headers(double, bucket):
+def test_rejects_foreign_and_unknown_headers(double, bucket):
     foreign = [p + "meta-a" for _, p in PLACES.values() if p != double.prefix] + ["x-blobfish-a"]
     for name in foreign:
         response = double.ask("PUT", bucket, "k", headers={name: "1"}, body=b"x")
@@ -75,13 +75,13 @@ def test_refuses_foreign_and_unknown_headers(double, bucket):
     assert double.ask("PUT", bucket, "k", headers={"~no-such-thing": "1"}, body=b"x").is_error(400, "UnknownHeader")
     chunked = {"content-encoding": "aws-chunked"}
     assert double.ask("PUT", bucket, "k", headers=chunked, body=b"x").is_error(400, "ForeignHeader")
-    assert "k" not in double.tell("GET", f"/objects/{bucket}")
+    assert "k" not in double.control("GET", f"/objects/{bucket}")
 
 
-def test_jdcloud_payload_words(double, bucket):
+def test_jdcloud_payload_hashes(double, bucket):
     only(double, "jdcloud")
     put = ("PUT", bucket, "k")
-    # botocore signs the body's own hash; another body is noticed after the signature.
+    # botocore signs the hash of the body, so a changed body is detected after the signature.
     wrong = "0" * 64
     assert double.ask(*put, body=b"x", after={"x-amz-content-sha256": wrong}).is_error(403, "SignatureDoesNotMatch")
     for word in ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"):
@@ -94,11 +94,11 @@ def test_oss_region_must_match(double, bucket):
     if double.scheme != "V4":
         pytest.skip("V1 has no region")
     double.ask("GET", bucket, "k")
-    line = double.tell("GET", "/requests")[-1]["headers"]["authorization"].replace("/cn-hangzhou/", "/cn-beijing/")
+    line = double.control("GET", "/requests")[-1]["headers"]["authorization"].replace("/cn-hangzhou/", "/cn-beijing/")
     assert double.ask("GET", bucket, "k", after={"authorization": line}).is_error(400, "InvalidArgument")
 
 
-def test_cos_wants_everything_signed(double, bucket):
+def test_cos_requires_signed_headers(double, bucket):
     only(double, "cos")
     assert double.ask("GET", bucket, "k", path="/k?versionId=1").is_error(403, "AccessDenied")
 
@@ -202,10 +202,10 @@ def test_hostile_keys(double, bucket):
         assert double.ask("GET", bucket, key).body == body
         assert double.copy(bucket, key, key + ".copy").status == 200, key
         assert double.ask("GET", bucket, key + ".copy").body == body
-    assert set(double.tell("GET", f"/objects/{bucket}")) == {key + end for key in HOSTILE for end in ("", ".copy")}
+    assert set(double.control("GET", f"/objects/{bucket}")) == {key + end for key in HOSTILE for end in ("", ".copy")}
 
 
-def test_what_an_object_says(double, bucket):
+def test_object_headers(double, bucket):
     body = b"123456789"
     put = double.ask("PUT", bucket, "k", body=body, headers={
         "content-type": "text/plain", "~meta-a": "1", "content-md5": base64.b64encode(hashlib.md5(body).digest()).decode()})
@@ -265,7 +265,7 @@ def test_conditional_reads(double, bucket):
 
 def test_forbidden_overwriting(double, bucket):
     if double.vendor == "jdcloud":
-        # Its documents have no conditions of writes.
+        # Its documents have no conditional writes.
         assert double.ask("PUT", bucket, "k", body=b"x", headers={"if-none-match": "*"}).status == 400
         assert double.ask("GET", bucket, "k").status == 404
         return
@@ -330,7 +330,7 @@ def test_directives(double, bucket):
     def copy_and_read(target, **headers):
         response = double.copy(bucket, "k", target, **headers)
         assert response.status == 200, response.body
-        row = double.tell("GET", f"/objects/{bucket}")[target]
+        row = double.control("GET", f"/objects/{bucket}")[target]
         return row["metadata"], row["headers"].get("Content-Type"), row["tags"]
 
     assert copy_and_read("1") == copy_and_read("2", metadata_directive=words[0], meta_b="2") == ({"a": "1"}, "a/b", "t=1")
@@ -348,12 +348,12 @@ def test_copy_onto_itself(double, bucket):
     plain = double.copy(bucket, "k", "k", meta_b="2")
     if double.vendor == "oss":
         assert plain.status == 200
-        assert double.tell("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
+        assert double.control("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
         return
     assert plain.is_error(400, "InvalidRequest")
     word = "Replaced" if double.vendor == "cos" else "REPLACE"
     assert double.copy(bucket, "k", "k", metadata_directive=word, meta_b="2").status == 200
-    assert double.tell("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
+    assert double.control("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
     ia = double.copy(bucket, "k", "k", storage_class="STANDARD_IA")
     assert ia.status == (400 if double.vendor == "cos" else 200)
 
@@ -427,7 +427,7 @@ def parts_document(rows):
 def test_uploads(double, bucket):
     size = {"cos": 1 << 20, "oss": 100 << 10, "jdcloud": 5 << 20}[double.vendor]
     upload = double.ask("POST", bucket, "m", params={"uploads": ""}, headers={"~meta-a": "1"}).text("UploadId")
-    assert double.tell("GET", f"/uploads/{bucket}") == {upload: "m"}
+    assert double.control("GET", f"/uploads/{bucket}") == {upload: "m"}
     double.ask("PUT", bucket, "s", body=b"0123456789")
     first = double.ask("PUT", bucket, "m", params={"partNumber": "1", "uploadId": upload}, body=bytes(size)).headers["etag"]
 
@@ -446,9 +446,9 @@ def test_uploads(double, bucket):
         else:
             assert response.status in (400, 416)
     third = part_copy(3).text("ETag")
-    shown = double.ask("GET", bucket, "m", params={"uploadId": upload, "max-parts": "1", "part-number-marker": "1"})
-    assert (shown.text("Part", "PartNumber"), shown.text("NextPartNumberMarker")) == ("2", "2")
-    assert shown.text("IsTruncated") == "true"
+    listing = double.ask("GET", bucket, "m", params={"uploadId": upload, "max-parts": "1", "part-number-marker": "1"})
+    assert (listing.text("Part", "PartNumber"), listing.text("NextPartNumberMarker")) == ("2", "2")
+    assert listing.text("IsTruncated") == "true"
     ids = {"uploadId": upload}
     post = ("POST", bucket, "m", ids)
     assert double.ask(*post, body=b"<broken").is_error(400, "MalformedXML")
@@ -467,7 +467,7 @@ def test_uploads(double, bucket):
     assert double.ask(*post, body=parts_document([(1, first)])).is_error(404, "NoSuchUpload")
     other = double.ask("POST", bucket, "m", params={"uploads": ""}).text("UploadId")
     assert double.ask("DELETE", bucket, "m", params={"uploadId": other}).status == 204
-    assert double.tell("GET", f"/uploads/{bucket}") == {}
+    assert double.control("GET", f"/uploads/{bucket}") == {}
 
 
 def test_oss_completes_all(double, bucket):
@@ -487,7 +487,7 @@ def test_faults(double, bucket):
 
     def fault(kind, op="CopyObject", **more):
         match = {"method": "PUT" if op == "CopyObject" else "GET", "op": op}
-        double.tell("POST", "/fault", {"match": match, "kind": kind, **more})
+        double.control("POST", "/fault", {"match": match, "kind": kind, **more})
         return double.copy(bucket, "k", "to") if op == "CopyObject" else double.ask("GET", bucket, "k")
 
     assert fault("error_in_200", code="SlowDown").is_error(200, "SlowDown")
@@ -503,19 +503,19 @@ def test_faults(double, bucket):
         fault("short_body", op="GetObject")
     with pytest.raises((ConnectionError, http.client.HTTPException)):
         fault("stall", seconds=0.2)
-    assert "to" not in double.tell("GET", f"/objects/{bucket}")
+    assert "to" not in double.control("GET", f"/objects/{bucket}")
     assert double.copy(bucket, "k", "to").status == 200, "times"
 
 
-# -- the wire
+# -- HTTP
 
 
-def test_wire(double, bucket):
+def test_http(double, bucket):
     """Chunked bodies, 100-continue, and many requests on one connection."""
     path = "/k"
     head = {"host": double.host(bucket), "transfer-encoding": "chunked"}
     if double.vendor == "jdcloud":
-        head["content-length"] = "5"  # botocore would sign the body
+        head["content-length"] = "5"  # botocore would sign the body.
         head.pop("transfer-encoding")
     signed = double.sign("PUT", bucket, "k", {}, head, b"hello", SECRET, path)
     connection = http.client.HTTPConnection("127.0.0.1", double.port, timeout=10)

@@ -1,4 +1,4 @@
-"""The wider API through each vendor's own SDK, straight: what it sends is taken, what it is told it can read."""
+"""Further operations with each vendor's own SDK, without the proxy: requests are accepted, responses can be parsed."""
 
 import uuid
 
@@ -11,12 +11,12 @@ from oss2 import models
 from qcloud_cos import CosConfig, CosS3Client
 from qcloud_cos.cos_exception import CosServiceError
 
-from .asking import KEY, SECRET, start, stop
+from .signed_requests import KEY, SECRET, start, stop
 
 
 @pytest.fixture(scope="module")
 def ports():
-    """A port for each vendor."""
+    """Starts a double of each vendor, and returns the ports."""
     children = {vendor: start(vendor) for vendor in ("cos", "oss", "jdcloud")}
     yield {vendor: result["port"] for vendor, (_, result) in children.items()}
     for child, _ in children.values():
@@ -82,8 +82,8 @@ def test_cos_listings(cos, name):
     rest = cos.list_objects_versions(Bucket=name, KeyMarker="k +", VersionIdMarker=page["NextVersionIdMarker"])
     assert rest["Version"][0]["VersionId"] == first
     upload = cos.create_multipart_upload(Bucket=name, Key="d/m")["UploadId"]
-    shown = cos.list_multipart_uploads(Bucket=name)
-    assert [(row["Key"], row["UploadId"]) for row in shown["Upload"]] == [("d/m", upload)]
+    listing = cos.list_multipart_uploads(Bucket=name)
+    assert [(row["Key"], row["UploadId"]) for row in listing["Upload"]] == [("d/m", upload)]
     assert cos.list_multipart_uploads(Bucket=name, Delimiter="/")["CommonPrefixes"][0]["Prefix"] == "d/"
 
 
@@ -179,8 +179,8 @@ def test_oss_listings(oss):
     assert page.is_truncated and [row.key for row in page.delete_marker] == ["k +"]
     rest = oss.list_object_versions(key_marker=page.next_key_marker, versionid_marker=page.next_versionid_marker)
     assert [row.versionid for row in rest.versions] == [first]
-    kept = models.BatchDeleteObjectVersionList([models.BatchDeleteObjectVersion("k +", first)])
-    assert oss.delete_object_versions(kept).delete_versions[0].versionid == first
+    versions = models.BatchDeleteObjectVersionList([models.BatchDeleteObjectVersion("k +", first)])
+    assert oss.delete_object_versions(versions).delete_versions[0].versionid == first
     upload = oss.init_multipart_upload("d/m").upload_id
     assert [(row.key, row.upload_id) for row in oss.list_multipart_uploads().upload_list] == [("d/m", upload)]
     assert oss.list_multipart_uploads(delimiter="/").prefix_list == ["d/"]
@@ -225,7 +225,7 @@ def test_oss_settings(oss, name):
 
 
 def test_oss_second_sdk(ports, name):
-    """alibabacloud-oss-v2, which reads by other ways."""
+    """alibabacloud-oss-v2, which has other parsers."""
     config = oss_v2.config.load_default()
     config.credentials_provider = oss_v2.credentials.StaticCredentialsProvider(KEY, SECRET)
     config.region, config.endpoint, config.use_path_style = "cn-hangzhou", f"http://127.0.0.1:{ports['oss']}", True

@@ -1,5 +1,5 @@
-"""What the three vendors have in common: routing, objects, copies, uploads. What differs is in their own modules: names,
-words, statuses, documents."""
+"""The common parts of the three vendors: routing, objects, copies, uploads. The vendors' modules have their own names,
+values, statuses and documents."""
 
 import base64
 import copy
@@ -26,7 +26,7 @@ from .text import http_date, iso, timestamp
 CONTENT = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires")
 CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
-#: Parameters that name something else than the object or the bucket itself, whether a double has it or not.
+#: Sub-resource parameters, including those that a double does not implement.
 SUBRESOURCES = (
     "uploads", "versions", "delete", "cors", "policy", "policyStatus", "tagging", "lifecycle", "acl", "restore", "append",
     "symlink", "versioning", "website", "logging", "referer", "encryption", "replication", "notification", "inventory",
@@ -38,7 +38,7 @@ SUBRESOURCES = (
     "bucketArchiveDirectRead", "metaQuery",
 )
 
-#: Sub-resources that every vendor has, with the operation of each method.
+#: Sub-resources of all vendors, with the operation of each method.
 OF_BUCKETS = {
     "location": {"GET": "location"}, "acl": {"GET": "bucket_acl", "PUT": "put_bucket_acl"},
     "versioning": {"GET": "versioning", "PUT": "put_versioning"}, "versions": {"GET": "versions"},
@@ -67,36 +67,36 @@ OFFICIAL = {
 
 
 class Vendor(Access, Settings, Listings, Extras, Forms):
-    """One vendor. Subclasses set the tables and the few functions below them."""
+    """One vendor. Subclasses set the tables, and override a few functions."""
 
     name = prefix = server = request_id = ""
     namespace = ""
-    upper = False  # ETags
-    buckets_usual = buckets_most = None  # Buckets of a page; S3 and JD Cloud give all
+    upper = False  # ETags in upper case.
+    buckets_usual = buckets_most = None  # Buckets per page: default and maximum; S3 and JD Cloud list all.
     buckets_by_prefix = False
     has_crc = True
     head_bucket = True
     classes = ()
-    standard = ""  # what a new object gets
+    standard = ""  # The default storage class.
     acls = ()
     default_acl = ""
     bucket_acls = ("private", "public-read", "public-read-write", "authenticated-read")
     metadata_words = {}
     tagging_words = {}
-    not_modified = 412  # status of the two "not" conditions of a copy
+    not_modified = 412  # Status for a failed If-None-Match or If-Modified-Since of a copy.
     lenient_range = False
-    default_type = None  # content type of a replacing copy and of a plain put
+    default_type = None  # Default Content-Type of a replacing copy and of a PUT.
     foreign = ()
-    known = ()  # headers of its own that its documents have
-    query_credentials = ()  # parameters of a presigned URL, lower case
+    known = ()  # The vendor's documented headers.
+    query_credentials = ()  # Parameters of a presigned URL, in lower case.
     messages = {}
-    unaddressed = "AccessDenied"  # code for a path at the service's own host
-    replies_etag = True  # a copy's ETag is in its head too
-    versioned_directive = False  # a copy onto itself obeys the directive where there are versions
+    unaddressed = "AccessDenied"  # Error code for a path at the service's host.
+    replies_etag = True  # The response head of a copy has the ETag too.
+    versioned_directive = False  # With versioning, a copy onto itself applies the directive.
     copy_time = staticmethod(iso)
     of_buckets, of_objects = OF_BUCKETS, OF_OBJECTS
     unknown_status = 501
-    returns_null = True  # the version "null" after a write
+    returns_null = True  # The response to a write has the version "null".
 
     def __init__(self, args):
         self.key_id, self.secret, self.region = args.access_key, args.secret_key, args.region
@@ -105,7 +105,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         self.requests, self.faults = [], []
         self.lock = threading.Lock()
 
-    # -- requests in, answers out
+    # -- requests and responses
 
     def serve(self, handler, request, query):
         operation = ""
@@ -116,7 +116,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
                 self.one_credential(request)
                 self.verify(request)
                 request.verified = True
-            self.refuse_foreign(request)
+            self.reject_foreign(request)
             operation = self.operation(request)
             fault = self.fault(request, operation)
             if fault and fault["kind"] in ("reset", "stall"):
@@ -132,15 +132,15 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             cut = max(0, len(response.body) // 2) if fault and fault["kind"] == "short_body" else None
         except VendorError as error:
             response, cut = self.failure(error, request), None
-        except Exception:  # A double that is wrong must not look like a broken line.
+        except Exception:  # An error in the double must not look like a connection error.
             traceback.print_exc()
-            response, cut = self.failure(VendorError(500, "InternalError", "the double itself failed"), request), None
+            response, cut = self.failure(VendorError(500, "InternalError", "the double failed"), request), None
         response.headers = {**self.common_headers(response), **response.headers}
         self.remember(handler, request.path, query, response.status, response.code, request.verified, operation)
         handler.write(response, request.method == "HEAD", cut)
 
     def is_unsigned(self, request):
-        """A pre-flight and a form have no credential in the head, and neither has a caller of what is public."""
+        """Whether a request has no credential in the head: preflights, form uploads and anonymous requests."""
         return request.method == "OPTIONS" or self.is_form(request) or self.anonymous(request)
 
     def common_headers(self, response):
@@ -177,7 +177,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         return {}
 
     def one_credential(self, request):
-        """One, and in the head: what the proxy sends has no other."""
+        """Requires one credential, in the head, because the proxy sends no others."""
         names = [name for name, _ in request.query]
         if len(names) != len(set(names)):
             raise VendorError(400, "InvalidArgument", "a parameter twice")
@@ -193,7 +193,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         return Response(200, headers or {}, body.encode())
 
     def handler(self, operation):
-        """The method that serves an operation; `cors:PUT` is one of a setting."""
+        """Returns the method for an operation; `cors:PUT` is an operation on a setting."""
         name, _, method = operation.partition(":")
         if method:
             return functools.partial(self.op_setting, step=Step(method, name))
@@ -216,7 +216,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
                 "op": self.official(operation, handler.command),
             })
 
-    def look(self, path):
+    def read_state(self, path):
         if path == "/requests":
             with self.lock:
                 return list(self.requests)
@@ -228,8 +228,8 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             if kind == "uploads":
                 return {upload_id: upload.key for upload_id, upload in bucket.uploads.items()}
             if kind == "settings":
-                return {"?".join(filter(None, place)): kept if isinstance(kept, dict) else kept.decode()
-                        for place, kept in bucket.settings.items()}
+                return {"?".join(filter(None, place)): document if isinstance(document, dict) else document.decode()
+                        for place, document in bucket.settings.items()}
             rows = {key: bucket.current(key) for key in bucket.keys()}
             return {
                 key: {"size": len(row.data), "md5": md5(row.data), "metadata": row.metadata, "headers": row.headers,
@@ -263,7 +263,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         return None
 
     def forced_response(self, fault):
-        """The answer that a fault puts in place of the real one."""
+        """Returns the response of an injected fault."""
         if not fault:
             return None
         code = fault.get("code", "InternalError")
@@ -286,26 +286,26 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     # -- reading requests
 
     def place(self, request):
-        """Bucket and key: labels before the vendor's service label, or the path on an IP."""
+        """Returns bucket and key: from the labels before the vendor's service label, or from the path for an IP address."""
         path = unquote(request.path)
         host = re.sub(r":\d+$", "", request.host.lower())
         match = re.match(self.host_form(), host)
         if match:
             request.bucket, request.key = (match.group(1) or "").rstrip("."), path[1:]
             if request.key and not request.bucket:
-                raise VendorError(403, self.unaddressed, "the bucket belongs into the host")
+                raise VendorError(403, self.unaddressed, "the bucket must be in the host")
         elif re.fullmatch(r"[0-9.]+|\[[0-9a-f:]+\]", host):
-            self.refuse_path_style()
+            self.reject_path_style()
             request.bucket, _, request.key = path[1:].partition("/")
         else:
             raise VendorError(403, self.bad_host, "not a host of this vendor")
 
     bad_host = "AccessDenied"
 
-    def refuse_path_style(self):
+    def reject_path_style(self):
         pass
 
-    def refuse_foreign(self, request):
+    def reject_foreign(self, request):
         for name in request.headers:
             if name.startswith(self.foreign) or name.startswith("x-blobfish-"):
                 raise VendorError(400, "ForeignHeader", name)
@@ -424,7 +424,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     # -- objects
 
     def describe_object(self, request, stored, content=True):
-        """Takes what the head says of a new object."""
+        """Sets the fields of a new object from the request head."""
         if content:
             stored.headers = {name: request.headers[name.lower()] for name in CONTENT if request.headers.get(name.lower())}
             if self.default_type:
@@ -473,7 +473,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             raise VendorError(409, "FileAlreadyExists")
 
     def object_headers(self, stored, new=False):
-        """Headers about an object."""
+        """Returns the response headers of an object."""
         headers = {"ETag": self.quote_etag(stored.etag)}
         if self.has_crc:
             headers[self.prefix + "hash-crc64ecma"] = stored.crc64()
@@ -524,11 +524,11 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             raise VendorError(404, "NoSuchVersion" if version else "NoSuchKey", headers={} if version else marked)
         return stored
 
-    #: A customer's key that is missing, and a wrong one.
+    #: Error codes for a missing customer key, and for a wrong one.
     bad_customer_key = (400, "InvalidRequest"), (403, "AccessDenied")
 
     def customer_key(self, request, where=""):
-        """The MD5 of a customer's key; the three headers have to fit each other."""
+        """Returns the MD5 of a customer key, after validation of the three headers."""
         name = where + "server-side-encryption-customer-"
         algorithm, key, digest = (self.own(request, name + last) for last in ("algorithm", "key", "key-md5"))
         if not (algorithm or key or digest):
@@ -583,7 +583,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         return VendorError(304, "NotModified", headers=headers)
 
     def evaluate_conditions(self, given, stored):
-        """What each condition comes to; None where it is not given."""
+        """Evaluates each condition; None if it is absent."""
         def same(text):
             return any(tag.strip().strip('"').lower() in (stored.etag.lower(), "*") for tag in text.split(","))
 
@@ -630,7 +630,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     # -- copies
 
     def source(self, request):
-        """Bucket, key and version of the source, by the vendor's grammar."""
+        """Returns bucket, key and version of the source, in the vendor's format."""
         raise NotImplementedError
 
     def split_version(self, value):
@@ -765,11 +765,11 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         part = self.part(request, upload, data)
         upload.parts[self.number(request)] = part
         headers = self.source_headers(source_bucket, source, part)
-        if span and self.tells_span:
+        if span and self.returns_range:
             headers["Content-Range"] = f"bytes {span[0]}-{span[1]}/{len(source.data)}"
         return self.copy_result("CopyPartResult", part, headers)
 
-    tells_span = False
+    returns_range = False
 
     def part(self, request, upload, data):
         sent = self.customer_key(request)
@@ -846,13 +846,13 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         upload = self.upload(request)
         marker, size = self.number_of(request, "part-number-marker", 0), self.number_of(request, "max-parts", 1000)
         after = [(number, part) for number, part in sorted(upload.parts.items()) if number > marker]
-        shown, owner = after[:min(size, 1000)], element("ID", self.owner) + element("DisplayName", self.owner)
+        rows, owner = after[:min(size, 1000)], element("ID", self.owner) + element("DisplayName", self.owner)
         children = element("Bucket", request.bucket) + element("Key", self.encode_name(request, request.key))
         children += self.encoding(request) + element("UploadId", request.param("uploadId"))
         children += f"<Initiator>{owner}</Initiator><Owner>{owner}</Owner>" if self.name != "oss" else ""
         children += element("StorageClass", upload.template.storage_class) + element("PartNumberMarker", marker)
-        children += element("NextPartNumberMarker", shown[-1][0] if shown else 0) + element("MaxParts", size)
-        children += element("IsTruncated", str(len(shown) < len(after)).lower())
-        for number, part in shown:
+        children += element("NextPartNumberMarker", rows[-1][0] if rows else 0) + element("MaxParts", size)
+        children += element("IsTruncated", str(len(rows) < len(after)).lower())
+        for number, part in rows:
             children += f"<Part>{element('PartNumber', number)}{self.listed_part(part)}</Part>"
         return self.document("ListPartsResult", children)

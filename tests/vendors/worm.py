@@ -1,4 +1,4 @@
-"""The retention policy of a bucket, as OSS has it: made, then locked within a day, then only longer."""
+"""Retention policies of OSS buckets: a policy must be locked within a day, and can then only be extended."""
 
 import secrets
 import time
@@ -18,11 +18,11 @@ EXTEND = documents.shape("ExtendWormConfiguration(RetentionPeriodInDays=#)")
 class Policy:
     days: int
     identity: str = field(default_factory=lambda: secrets.token_hex(16).upper())
-    state: str = "InProgress"  # or Locked
+    state: str = "InProgress"  # Or Locked.
     created: int = field(default_factory=lambda: int(time.time()))
 
     def holds(self):
-        """One that is not locked within a day is gone."""
+        """Returns the policy. A policy that is not locked within a day is deleted."""
         return self.state == "Locked" or time.time() < self.created + DAY
 
 

@@ -1,4 +1,4 @@
-"""Requests that the vendors' own SDKs sign, sent to a double; for the tests."""
+"""Sends requests that the vendors' own SDKs sign to a double, for the tests."""
 
 import http.client
 import json
@@ -29,7 +29,7 @@ class Double:
     vendor: str
     port: int
     control: int
-    scheme: str = ""  # V1 or V4, of OSS
+    scheme: str = ""  # V1 or V4 of OSS.
 
     @property
     def prefix(self):
@@ -39,7 +39,7 @@ class Double:
         return f"{bucket + '.' if bucket else ''}{PLACES[self.vendor][0]}.localhost:{self.port}"
 
     def sign(self, method, bucket, key, params, headers, body, secret, path):
-        """The headers with those that sign them."""
+        """Returns the headers with the signature."""
         url = f"http://{headers['host']}{path}"
         if self.vendor == "cos":
             message = SimpleNamespace(method=method, url=url, headers=dict(headers))
@@ -61,7 +61,7 @@ class Double:
 
     def ask(self, method, bucket="", key="", params=None, headers=None, body=b"", secret=SECRET, after=None, host=None,
             path=None):
-        """Sends a signed request; `after` changes headers once they are signed."""
+        """Sends a signed request; `after` changes the headers after signing."""
         params = params or {}
         path = path or "/" + quote(key, safe="/~")
         head = {"host": host or self.host(bucket), "content-length": str(len(body))}
@@ -76,7 +76,7 @@ class Double:
         response = connection.getresponse()
         return Response(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
 
-    def tell(self, method, path, body=None):
+    def control(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.control, timeout=10)
         connection.request(method, path, json.dumps(body) if body is not None else None)
         return json.loads(connection.getresponse().read())
@@ -97,7 +97,7 @@ class Response:
     body: bytes
 
     def text(self, *path):
-        """The text of an element, whatever its namespace."""
+        """Returns the text of an element in any namespace."""
         node = ElementTree.fromstring(self.body.strip())
         for name in path:
             node = next(child for child in node if child.tag.rpartition("}")[2] == name)
