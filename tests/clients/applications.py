@@ -295,7 +295,7 @@ class Obstore:
         return S3Store(bucket, **self.place, client_options={"allow_http": True}, retry_config={"max_retries": 0})
 
     @contextlib.contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
         except FileNotFoundError as error:
@@ -305,14 +305,14 @@ class Obstore:
         self.at(bucket).put(key, body, attributes={"Content-Type": content_type, **(metadata or {})})
 
     def head(self, bucket, key):
-        with self.refusals():
+        with self.translate_errors():
             meta = self.at(bucket).head(key)
             attributes = self.at(bucket).get(key).attributes
         return {"length": meta["size"], "etag": meta["e_tag"], "content_type": attributes.get("Content-Type"),
                 "metadata": {name: value for name, value in attributes.items() if name != "Content-Type"}}
 
     def get(self, bucket, key, range=None):
-        with self.refusals():
+        with self.translate_errors():
             if range:
                 first, last = map(int, range.removeprefix("bytes=").split("-"))
                 return {"body": bytes(self.at(bucket).get_range(key, start=first, end=last + 1))}
@@ -820,7 +820,7 @@ class Application:
 
 
 def of_sdk(make, missing=lambda: None):
-    return Application(make.name, sdk_job(make), make.dialect, getattr(make, "missing", missing))
+    return Application(make.name, sdk_job(make), make.dialect, getattr(make, "missing_dependency", missing))
 
 
 ALL = [Application("pyarrow", pyarrow_job), Application("duckdb", duckdb_job), Application("s3fs-fuse", s3fs_job, missing=s3fs_missing),

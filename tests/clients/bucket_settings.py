@@ -122,7 +122,7 @@ def of_s3(bucket):
 # ---- COS
 
 COS_INVENTORY = {"Destination": {"COSBucketDestination": {"AccountId": "100000000001", "Format": "CSV",
-                                                         "Bucket": "qcs::cos:ap-guangzhou::lists-1250000000"}},
+                                                          "Bucket": "qcs::cos:ap-guangzhou::lists-1250000000"}},
                  "IsEnabled": "true", "IncludedObjectVersions": "All", "Schedule": {"Frequency": "Daily"},
                  "OptionalFields": {"Field": ["Size"]}}
 
@@ -228,7 +228,7 @@ def of_oss(bucket):
         "acceleration": ("transfer_acceleration", "true", lambda result: result.enabled, "true",
                          "NoSuchTransferAccelerationConfiguration", False),
         "referer": ("referer", models.BucketReferer(False, ["http://app.example"]),
-                   lambda result: (result.allow_empty_referer, result.referers), (False, ["http://app.example"]), (True, []),
+                    lambda result: (result.allow_empty_referer, result.referers), (False, ["http://app.example"]), (True, []),
                     False),
         "policy": ("policy", json.dumps(policy), lambda result: json.loads(result.policy), policy, "NoSuchBucketPolicy", True),
         "inventory": ("inventory_configuration", inventory, lambda result: result.inventory_destination.bucket_destination.bucket,

@@ -381,11 +381,11 @@ def command_line(binary, running):
         (["blobfish", "completions", "f"], ["fish"]),
         (["blobfish", "nonsen"], []),
     ):
-        asked = (
+        script = (
             f"{scripts['bash']}\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}\n"
             f'_blobfish blobfish {words[-1]} {words[-2]}; echo "${{COMPREPLY[@]}}"'
         )
-        done = subprocess.run(["bash"], input=asked, capture_output=True, text=True, check=True)
+        done = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=True)
         assert done.stdout.split() == expected, (words, done)
     assert run(binary, "completions", "tcl")[0] == 2 and run(binary, "nonsense")[0] == 2
     assert re.fullmatch(r"blobfish \d+\.\d+\.\d+ \(([0-9a-f]{12}|unknown)\)\n", run(binary, "--version")[1])

@@ -55,7 +55,7 @@ class Pair:
         connection.close()
         return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.M))
 
-    def running(self):
+    def list_running(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.proxy.admin, timeout=10)
         connection.request("GET", "/api/copies")
         result = json.loads(connection.getresponse().read())["copies"]
@@ -309,11 +309,11 @@ def disconnected_clients(started, options, table):
             except ReadTimeoutError:
                 pass
             if word == "finish":
-                assert len(pair.running()) == 1
-                servers.wait_for(lambda: not pair.running(), 20, "the end of the copy")
+                assert len(pair.list_running()) == 1
+                servers.wait_for(lambda: not pair.list_running(), 20, "the end of the copy")
                 assert client.head(target, key)["length"] == size
             else:
-                servers.wait_for(lambda: not pair.running(), 3, "the copy to be aborted")
+                servers.wait_for(lambda: not pair.list_running(), 3, "the copy to be aborted")
                 expect_error(404, client.head, target, key)
         assert not pair.list_remaining(1, target)
 
@@ -389,14 +389,14 @@ def copy_limits(started, options, table):
         with ThreadPoolExecutor() as pool:
             begun = time.monotonic()
             copying = pool.submit(client.copy, source, "one", target, "two")
-            servers.wait_for(lambda: any(copy["bytes_done"] for copy in pair.running()), 10, "a running copy")
-            result = pair.running()
+            servers.wait_for(lambda: any(copy["bytes_done"] for copy in pair.list_running()), 10, "a running copy")
+            result = pair.list_running()
             assert [(copy["caller"], copy["plan"], copy["from"], copy["to"], copy["bytes"]) for copy in result] == [
                 ("app", "relay", "first", "second", len(body))], result
             assert expect_error(503, pair.client().copy, source, "one", target, "three").code == "SlowDown"
             copying.result()
             assert time.monotonic() - begun > 1.5, "the bandwidth limit had no effect"
-        assert client.get(target, "two")["body"] == body and pair.running() == []
+        assert client.get(target, "two")["body"] == body and pair.list_running() == []
         expect_error(404, client.head, target, "three")
         client.copy(source, "one", target, "three")
 

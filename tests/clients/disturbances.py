@@ -521,7 +521,7 @@ def headers_that_are_not_utf8(binary, running, options):
 
 def ambiguous_framing(binary, running, options):
     """Responses of targets with ambiguous framing are rejected; no URL of a target is sent to a client."""
-    def listing(handler, declaration):
+    def respond_with_listing(handler, declaration):
         handler.respond(200, declaration + b"<ListBucketResult><Name>" + BUCKET.encode() + b"</Name><Prefix/><MaxKeys>1000</MaxKeys>"
                         b"<IsTruncated>false</IsTruncated></ListBucketResult>", Content_Type="application/xml")
 
@@ -542,7 +542,7 @@ def ambiguous_framing(binary, running, options):
         current["respond"] = old
         assert d.request("GET", BUCKET, "k").status == 500
         for encoding, status in (("UTF-8", 200), ("UTF-7", 500), ("ISO-8859-1", 500)):
-            current["respond"] = lambda handler: listing(handler, f'<?xml version="1.0" encoding="{encoding}"?>'.encode())
+            current["respond"] = lambda handler: respond_with_listing(handler, f'<?xml version="1.0" encoding="{encoding}"?>'.encode())
             assert d.request("GET", BUCKET, "").status == status, encoding
         where = "http://secret-target.internal/b/k"
         current["respond"] = lambda handler: handler.respond(200, b"", ETag='"e"', Location=where, Content_Location=where)
@@ -558,11 +558,11 @@ def ambiguous_framing(binary, running, options):
 
 def http2_floods(binary, running, options):
     """A flood of empty frames gets GOAWAY with ENHANCE_YOUR_CALM; other connections of the same address are not affected."""
-    from tls import context, listening, own_authority
+    from tls import context, own_authority, start_https
 
     with own_authority() as ca:
         ca.issue("main", ["blobfish.internal"])
-        proxy = listening(binary, running, ca.pair("main"))
+        proxy = start_https(binary, running, ca.pair("main"))
 
         def connect():
             raw = socket.create_connection(("127.0.0.1", proxy.https), 10)

@@ -225,8 +225,8 @@ def keys(binary, running):
         wrong.only(credentials="problem").has("credentials", "problem", "secret", "SignatureDoesNotMatch")
         assert {"put", "copy", "bucket"} <= wrong.of("skipped") and wrong.has("clock", "ok")
         if kind in DOUBLES:
-            asked = back.ask("GET", "/requests")
-            assert asked and all(request["method"] == "GET" for request in asked), asked
+            received = back.ask("GET", "/requests")
+            assert received and all(request["method"] == "GET" for request in received), received
 
 
 def tokens(binary, running):
@@ -490,8 +490,8 @@ def read_only(binary, running):
     back.ask("POST", "/reset", {})
     found = examine(binary, servers.one_target("cos", back.port), more=["--read-only"]).only()
     assert {"put", "copy", "conditions", "tags"} <= found.of("skipped") and "versioning" in found.of("ok")
-    asked = back.ask("GET", "/requests")
-    assert asked and all(request["method"] == "GET" for request in asked), asked
+    received = back.ask("GET", "/requests")
+    assert received and all(request["method"] == "GET" for request in received), received
 
 
 def missing_bucket(binary, running):

@@ -278,8 +278,8 @@ def headers_with_an_effect(binary, running, options):
         s3.complete_multipart_upload(**done, MpuObjectSize=4)
         assert s3.get_object(**where)["Body"].read() == b"1234", target
         for algorithm, kind in (("SHA1", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE")):
-            asked = {"ChecksumAlgorithm": algorithm, "ChecksumType": kind}
-            assert expect_error(s3.create_multipart_upload, **where, **asked) == (400, "InvalidRequest"), (target, asked)
+            fields = {"ChecksumAlgorithm": algorithm, "ChecksumType": kind}
+            assert expect_error(s3.create_multipart_upload, **where, **fields) == (400, "InvalidRequest"), (target, fields)
         for algorithm, kind in (("CRC32", "FULL_OBJECT"), ("SHA1", "COMPOSITE")):
             s3.create_multipart_upload(**where, ChecksumAlgorithm=algorithm, ChecksumType=kind)
         wanted = {"Bucket": NAMES[0], "OptionalObjectAttributes": ["RestoreStatus"]}

@@ -27,7 +27,7 @@ class Minio:
                                http_client=pool)
 
     @contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
         except minio.error.S3Error as error:
@@ -38,7 +38,7 @@ class Minio:
             raise CallError(error._code, "", str(error)) from error
 
     def call(self, name, *arguments, **more):
-        with self.refusals():
+        with self.translate_errors():
             return getattr(self.sdk, name)(*arguments, **more)
 
     def create_bucket(self, bucket):
@@ -70,7 +70,7 @@ class Minio:
         self.call("remove_object", bucket, key)
 
     def rows(self, bucket, **more):
-        with self.refusals():
+        with self.translate_errors():
             return list(self.sdk.list_objects(bucket, **more))
 
     def listing(self, bucket, prefix="", delimiter=""):
@@ -92,7 +92,7 @@ class Minio:
         return True
 
     def delete_many(self, bucket, keys):
-        with self.refusals():
+        with self.translate_errors():
             errors = list(self.sdk.remove_objects(bucket, [DeleteObject(key) for key in keys]))
         assert not errors, errors
         return list(keys)  # It requests a quiet result, which has errors only.
@@ -127,7 +127,7 @@ class OpenDal:
         self.buckets.create_bucket(bucket)
 
     @contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
         except Exception as error:  # Its exceptions have no common base class.
@@ -138,7 +138,7 @@ class OpenDal:
             raise CallError(found.group(1) if found else 0, type(error).__name__, text[:600]) from error
 
     def call(self, bucket, name, *arguments, **more):
-        with self.refusals():
+        with self.translate_errors():
             return getattr(self.at(bucket), name)(*arguments, **more)
 
     def put(self, bucket, key, body, content_type=None, metadata=None):
@@ -162,7 +162,7 @@ class OpenDal:
         self.call(bucket, "delete", key)
 
     def listing(self, bucket, prefix="", delimiter=""):
-        with self.refusals():
+        with self.translate_errors():
             rows = [row.path for row in self.at(bucket).list(prefix or "/", recursive=not delimiter)]
         rows = [row for row in rows if row not in (prefix, "/")]
         return [row for row in rows if not row.endswith("/")], [row for row in rows if row.endswith("/")]
@@ -187,7 +187,7 @@ class OpenDal:
             operator = self.at(bucket).to_async_operator()
             return await {"GET": operator.presign_read, "PUT": operator.presign_write}[method](key, 60)
 
-        with self.refusals():
+        with self.translate_errors():
             signed = asyncio.run(sign())
         self.signed_headers = dict(signed.headers)
         return signed.url

@@ -464,8 +464,8 @@ class Cells:
     def put(self):
         key, body = self.key(), os.urandom(2000)
         result = yield lambda: self.client.put(BUCKET, key, body)
-        kept = self.truth.get(BUCKET, key)
-        yield kept["body"] == body and kept["etag"].strip('"').lower() == result["etag"].strip('"').lower()
+        stored = self.truth.get(BUCKET, key)
+        yield stored["body"] == body and stored["etag"].strip('"').lower() == result["etag"].strip('"').lower()
 
     def delete(self):
         key = self.key()

@@ -36,14 +36,14 @@ class Oss2V1:
         return oss2.Bucket(self.auth, self.endpoint, bucket, region="cn-hangzhou", enable_crc=True)
 
     @contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
         except oss2.exceptions.OssError as error:
             raise CallError(error.status, error.code, str(error)) from error
 
     def call(self, bucket, name, *arguments, **more):
-        with self.refusals():
+        with self.translate_errors():
             return getattr(self.at(bucket), name)(*arguments, **more)
 
     def create_bucket(self, bucket):
@@ -75,12 +75,12 @@ class Oss2V1:
         return f"http://{bucket}.oss-cn-hangzhou.localhost:{self.port}/", self.signed_form(*self.keys, conditions)
 
     def upload_file(self, bucket, key, path):
-        with self.refusals(), tempfile.TemporaryDirectory() as folder:
+        with self.translate_errors(), tempfile.TemporaryDirectory() as folder:
             oss2.resumable_upload(self.at(bucket), key, path, store=oss2.ResumableStore(root=folder),
                                   multipart_threshold=PART, part_size=PART, num_threads=3)
 
     def download_file(self, bucket, key, path):
-        with self.refusals(), tempfile.TemporaryDirectory() as folder:
+        with self.translate_errors(), tempfile.TemporaryDirectory() as folder:
             oss2.resumable_download(self.at(bucket), key, path, store=oss2.ResumableDownloadStore(root=folder),
                                     multiget_threshold=PART, part_size=PART, num_threads=3)
         return True
@@ -111,7 +111,7 @@ class Oss2V1:
         self.call(bucket, "delete_object", key)
 
     def list(self, bucket, prefix=""):
-        with self.refusals():
+        with self.translate_errors():
             second = [row.key for row in oss2.ObjectIteratorV2(self.at(bucket), prefix=prefix)]
             assert second == [row.key for row in oss2.ObjectIterator(self.at(bucket), prefix=prefix)]
         return second
@@ -120,14 +120,14 @@ class Oss2V1:
         result = []
         for rows in (oss2.ObjectIteratorV2(self.at(bucket), prefix=prefix, delimiter=delimiter, max_keys=1000),
                      oss2.ObjectIterator(self.at(bucket), prefix=prefix, delimiter=delimiter, max_keys=1000)):
-            with self.refusals():
+            with self.translate_errors():
                 rows = list(rows)
             result.append(([row.key for row in rows if not row.is_prefix()], [row.key for row in rows if row.is_prefix()]))
         assert result[0] == result[1], "both versions of listings return the same keys"
         return result[0]
 
     def list_sizes_and_etags(self, bucket):
-        with self.refusals():
+        with self.translate_errors():
             return {row.key: (row.size, row.etag) for row in oss2.ObjectIteratorV2(self.at(bucket))}
 
     def delete_many(self, bucket, keys):
@@ -211,7 +211,7 @@ class OssV2:
         self.sdk = v2.Client(config)
 
     @contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
         except v2.exceptions.OperationError as error:
@@ -221,7 +221,7 @@ class OssV2:
 
     def call(self, name, request, **fields):
         fields = {k: v for k, v in fields.items() if v is not None}
-        with self.refusals():
+        with self.translate_errors():
             return getattr(self.sdk, name)(getattr(v2, request)(**fields))
 
     def create_bucket(self, bucket):
@@ -238,11 +238,11 @@ class OssV2:
                                   content_type=content_type, metadata=metadata, storage_class=storage_class).etag}
 
     def upload_file(self, bucket, key, path):
-        with self.refusals():
+        with self.translate_errors():
             self.sdk.uploader(part_size=PART, parallel_num=3).upload_file(v2.PutObjectRequest(bucket=bucket, key=key), path)
 
     def download_file(self, bucket, key, path):
-        with self.refusals():
+        with self.translate_errors():
             downloader = self.sdk.downloader(part_size=PART, parallel_num=3)
             downloader.download_file(v2.GetObjectRequest(bucket=bucket, key=key), path)
         return True
@@ -271,12 +271,12 @@ class OssV2:
 
     def list(self, bucket, prefix=""):
         pages = self.sdk.list_objects_v2_paginator().iter_page(v2.ListObjectsV2Request(bucket=bucket, prefix=prefix))
-        with self.refusals():
+        with self.translate_errors():
             return [row.key for page in pages for row in page.contents or []]
 
     def pages(self, bucket, **more):
         pages = self.sdk.list_objects_v2_paginator().iter_page(v2.ListObjectsV2Request(bucket=bucket, max_keys=1000, **more))
-        with self.refusals():
+        with self.translate_errors():
             return list(pages)
 
     def listing(self, bucket, prefix="", delimiter=None):

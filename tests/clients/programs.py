@@ -29,7 +29,7 @@ class Program:
         self.lock, self.files = threading.Lock(), 0
 
     @classmethod
-    def missing(cls):
+    def missing_dependency(cls):
         """Returns why the SDK cannot run on this machine, or None."""
 
     def close(self):
@@ -118,7 +118,7 @@ class Go(Program):
     has_more = True
 
     @classmethod
-    def missing(cls):
+    def missing_dependency(cls):
         return None if (TOOLS / "go-sdks").exists() else "not built: see tests/setup.sh"
 
     def command(self):
@@ -145,7 +145,7 @@ class Ruby(Program):
     feature, has_more = "", True
 
     @classmethod
-    def missing(cls):
+    def missing_dependency(cls):
         ruby = shutil.which("ruby")
         if ruby and subprocess.run([ruby, "-e", f"require '{cls.feature}'"], capture_output=True).returncode == 0:
             return None
@@ -172,7 +172,7 @@ class Jets3t(Program):
     jars = ["jets3t", "commons-httpclient", "commons-logging", "commons-codec", "java-xmlbuilder"]
 
     @classmethod
-    def missing(cls):
+    def missing_dependency(cls):
         return None if (TOOLS / "java" / "Jets3t.class").exists() else "not built: see tests/setup.sh"
 
     def command(self):
@@ -185,7 +185,7 @@ class AmazonS3Perl(Program):
     name = "perl-amazon-s3"
 
     @classmethod
-    def missing(cls):
+    def missing_dependency(cls):
         perl = shutil.which("perl")
         if perl and subprocess.run([perl, "-MAmazon::S3", "-e", "1"], capture_output=True).returncode == 0:
             return None

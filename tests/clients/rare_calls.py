@@ -223,8 +223,8 @@ class AliOss(node_client.AliOssV4):
         result = self.ask("sdk", "getBucketVersions", bucket, {})
         rows = [(row, False) for row in result.get("objects") or []] + [(row, True) for row in result.get("deleteMarker") or []]
         # The SDK omits this field for a delete marker.
-        shown = {row["name"] for row, _ in rows if row.get("isLatest")}
-        rows = [(row["name"], row["versionId"], row.get("isLatest", row["name"] not in shown), marker) for row, marker in rows]
+        current = {row["name"] for row, _ in rows if row.get("isLatest")}
+        rows = [(row["name"], row["versionId"], row.get("isLatest", row["name"] not in current), marker) for row, marker in rows]
         return rows
 
     def copy_version(self, bucket, key, version, to):

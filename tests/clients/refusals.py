@@ -269,7 +269,7 @@ class Suite:
         for element in {"s3": (b"Message",), "cos": (b"Message", b"Resource", b"TraceId"), "oss": (b"Message", b"HostId")}[dialect.kind]:
             assert re.search(b"<%s>[^<]+</%s>" % (element, element), response.body), element
 
-    def stored(self, name, dialect, key, expected):
+    def check_stored(self, name, dialect, key, expected):
         """Checks whether an object exists."""
         there = key in self.back.ask("GET", f"/objects/{OPEN}")
         outcome = "object" if there else "no object"
@@ -311,8 +311,8 @@ def credentials(suite, d):
         "GET", OPEN, "hello", spoil=lambda t, h: h.update({"X-HTTP-Method-Override": "PUT"}) or "/hullo"))
     suite.row("a method override does nothing", d, (200, None), lambda: get(
         spoil=lambda t, h: h.update({"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "DELETE"})), sends=1)
-    suite.stored("a method override does nothing", d, "hello", True)
-    presigned(suite, d)
+    suite.check_stored("a method override does nothing", d, "hello", True)
+    presigned_urls(suite, d)
     suite.row("two credentials", d, (400, d.codes["several"]), lambda: get(spoil=lambda t, h: d.presigned("GET", OPEN, "hello", time.time())))
     foreign = "q-sign-algorithm=sha1&q-ak=x&q-sign-time=1;2&q-key-time=1;2&q-header-list=&q-url-param-list=&q-signature=x"
     foreign = foreign if d.kind == "oss" else "OSSAccessKeyId=x&Expires=9999999999&Signature=x"
@@ -335,7 +335,7 @@ def credentials(suite, d):
         suite.row("a header of the SDK's retries", d, (200, None), lambda: get(headers={"x-cos-sdk-retry": "true"}), sends=1)
 
 
-def presigned(suite, d):
+def presigned_urls(suite, d):
     host = {"Host": d.host(OPEN)}
     url = lambda age=0, method="GET", **more: d.presigned(method, OPEN, "hello", time.time() - age, **more)
     ask = lambda target, method="GET", **more: send(d.port, method, target, {**host, **more})
@@ -503,12 +503,12 @@ def bodies(suite, d):
     md5 = base64.b64encode(hashlib.md5(b"right").digest()).decode()
     put = lambda key, digest, body, **more: d.request("PUT", OPEN, key, {"Content-MD5": digest}, body, **more)
     suite.row("Content-MD5 control", d, (200, None), lambda: put("md5 right", md5, b"right"), sends=1)
-    suite.stored("Content-MD5 control", d, "md5 right", True)
+    suite.check_stored("Content-MD5 control", d, "md5 right", True)
     wrong = "InvalidDigest" if d.kind == "oss" else "BadDigest"
     suite.row("wrong Content-MD5", d, (400, wrong), lambda: put("md5 wrong", md5, b"wrong"), sends=None)
-    suite.stored("wrong Content-MD5", d, "md5 wrong", False)
+    suite.check_stored("wrong Content-MD5", d, "md5 wrong", False)
     suite.row("Content-MD5 that is not a digest", d, (400, "InvalidDigest"), lambda: put("md5 none", "right", b"right"), sends=None)
-    suite.stored("Content-MD5 that is not a digest", d, "md5 none", False)
+    suite.check_stored("Content-MD5 that is not a digest", d, "md5 none", False)
     cut_body(suite, d)
 
 
@@ -525,7 +525,7 @@ def cut_body(suite, d):
             if sent == len(body):
                 raw.recv(65_536)
         time.sleep(0.2)
-        suite.stored(name, d, name, expected)
+        suite.check_stored(name, d, name, expected)
 
 
 def chunk_signature(seed, stamp, data, what="PAYLOAD"):
@@ -539,7 +539,7 @@ def chunk_signature(seed, stamp, data, what="PAYLOAD"):
     return hmac.new(key, "\n".join(lines).encode(), hashlib.sha256).hexdigest()
 
 
-def chunked(suite, d):
+def chunked_bodies(suite, d):
     """Invalid aws-chunked bodies create no object."""
     data = b"chunked body " * 20_000
 
@@ -581,57 +581,57 @@ def chunked(suite, d):
 
     crc = base64.b64encode(zlib.crc32(data).to_bytes(4, "big"))
 
-    def unsigned(value=crc, name=b"x-amz-checksum-crc32"):
+    def unsigned_trailer(value=crc, name=b"x-amz-checksum-crc32"):
         return lambda seed, stamp: b"%x\r\n%s\r\n0\r\n%s:%s\r\n\r\n" % (len(data), data, name, value)
 
     word, plain, trailer = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-checksum-crc32"
     cases = [
         ("signed control", (200, None), word, sign_chunks(), {}),
-        ("unsigned control", (200, None), plain, unsigned(), {"trailer": trailer}),
+        ("unsigned control", (200, None), plain, unsigned_trailer(), {"trailer": trailer}),
         ("chunk signature", (403, "SignatureDoesNotMatch"), word, sign_chunks("chunk"), {}),
         ("last chunk signature", (403, "SignatureDoesNotMatch"), word, sign_chunks("last"), {}),
         ("chunk data", (403, "SignatureDoesNotMatch"), word, sign_chunks("data"), {}),
         ("decoded length", (400, "IncompleteBody"), word, sign_chunks(), {"length": len(data) + 1}),
-        ("trailer checksum", (400, "BadDigest"), plain, unsigned(b"AAAAAA=="), {"trailer": trailer}),
-        ("another trailer", (400, "MalformedTrailerError"), plain, unsigned(name=b"x-amz-checksum-crc32c"), {"trailer": trailer}),
+        ("trailer checksum", (400, "BadDigest"), plain, unsigned_trailer(b"AAAAAA=="), {"trailer": trailer}),
+        ("another trailer", (400, "MalformedTrailerError"), plain, unsigned_trailer(name=b"x-amz-checksum-crc32c"), {"trailer": trailer}),
         ("signed trailer control", (200, None), word + "-TRAILER", sign_chunks(trailer=True), {"trailer": trailer}),
         ("trailer signature", (403, "SignatureDoesNotMatch"), word + "-TRAILER", sign_chunks("trailer", True), {"trailer": trailer}),
         ("signed trailer omitted", ((400, 403), None), word + "-TRAILER", sign_chunks(), {"trailer": trailer}),
-        ("no trailer control", (200, None), plain, lambda *_: unsigned()("", "").split(b"x-amz")[0] + b"\r\n", {}),
+        ("no trailer control", (200, None), plain, lambda *_: unsigned_trailer()("", "").split(b"x-amz")[0] + b"\r\n", {}),
         ("trailer omitted", (400, "MalformedTrailerError"), plain,
-         lambda *_: unsigned()("", "").split(b"x-amz")[0] + b"\r\n", {"trailer": trailer}),
-        ("trailer without a checksum", (400, "InvalidRequest"), plain, unsigned(b"what"), {"trailer": trailer}),
-        ("trailer of another kind", (400, "InvalidRequest"), plain, unsigned(name=b"x-amz-meta-a"), {"trailer": "x-amz-meta-a"}),
-        ("checksum twice", (400, "InvalidRequest"), plain, unsigned(), {"trailer": trailer, "more": {trailer: crc.decode()}}),
-        ("another algorithm declared", (400, "InvalidRequest"), plain, unsigned(),
+         lambda *_: unsigned_trailer()("", "").split(b"x-amz")[0] + b"\r\n", {"trailer": trailer}),
+        ("trailer without a checksum", (400, "InvalidRequest"), plain, unsigned_trailer(b"what"), {"trailer": trailer}),
+        ("trailer of another kind", (400, "InvalidRequest"), plain, unsigned_trailer(name=b"x-amz-meta-a"), {"trailer": "x-amz-meta-a"}),
+        ("checksum twice", (400, "InvalidRequest"), plain, unsigned_trailer(), {"trailer": trailer, "more": {trailer: crc.decode()}}),
+        ("another algorithm declared", (400, "InvalidRequest"), plain, unsigned_trailer(),
          {"trailer": trailer, "more": {"x-amz-sdk-checksum-algorithm": "SHA256"}}),
-        ("no decoded length", (411, "MissingContentLength"), plain, unsigned(), {"trailer": trailer, "length": None}),
-        ("decoded length not a number", (411, "MissingContentLength"), plain, unsigned(), {"trailer": trailer, "length": "many"}),
-        ("decoded length short", (400, "IncompleteBody"), plain, unsigned(), {"trailer": trailer, "length": len(data) - 1}),
+        ("no decoded length", (411, "MissingContentLength"), plain, unsigned_trailer(), {"trailer": trailer, "length": None}),
+        ("decoded length not a number", (411, "MissingContentLength"), plain, unsigned_trailer(), {"trailer": trailer, "length": "many"}),
+        ("decoded length short", (400, "IncompleteBody"), plain, unsigned_trailer(), {"trailer": trailer, "length": len(data) - 1}),
         ("size not a number", (400, "IncompleteBody"), plain, lambda *_: b"zz\r\n" + data + b"\r\n0\r\n\r\n", {}),
-        ("size with a sign", (400, "IncompleteBody"), plain, lambda *_: b"+" + unsigned()("", ""), {"trailer": trailer}),
+        ("size with a sign", (400, "IncompleteBody"), plain, lambda *_: b"+" + unsigned_trailer()("", ""), {"trailer": trailer}),
         ("huge size", (400, "IncompleteBody"), plain, lambda *_: b"f" * 17 + b"\r\n" + data, {}),
         ("last line end missing", (400, "IncompleteBody"), plain, lambda *_: b"%x\r\n%s\r\n0\r\n" % (len(data), data), {}),
         ("no last chunk", (400, "IncompleteBody"), plain, lambda *_: b"%x\r\n%s\r\n" % (len(data), data), {}),
-        ("more after the end", (400, None), plain, lambda *_: unsigned()("", "") + b"more", {"trailer": trailer}),
-        ("in a request other than an upload", ((400, 403, 501), None), plain, unsigned(), {"trailer": trailer, "method": "DELETE"}),
-        ("a copy besides", ((400, 403, 501), None), plain, unsigned(),
+        ("more after the end", (400, None), plain, lambda *_: unsigned_trailer()("", "") + b"more", {"trailer": trailer}),
+        ("in a request other than an upload", ((400, 403, 501), None), plain, unsigned_trailer(), {"trailer": trailer, "method": "DELETE"}),
+        ("a copy besides", ((400, 403, 501), None), plain, unsigned_trailer(),
          {"trailer": trailer, "more": {"x-amz-copy-source": d.source(OPEN, "hello")}}),
-        ("cut body", (200, None), plain, unsigned(), {"trailer": trailer, "cut": 100_000}),
+        ("cut body", (200, None), plain, unsigned_trailer(), {"trailer": trailer, "cut": 100_000}),
     ]
     for name, expected, kind, frame, more in cases:
         suite.row(f"chunks: {name}", d, expected, lambda: upload(f"chunks {name}", kind, frame, **more), sends=None)
         time.sleep(0.2 if "cut" in name else 0)
-        suite.stored(f"chunks: {name}", d, f"chunks {name}", "control" in name)
+        suite.check_stored(f"chunks: {name}", d, f"chunks {name}", "control" in name)
     for name, value in (("crc32", crc), ("sha256", base64.b64encode(hashlib.sha256(data).digest())),
                         ("sha1", base64.b64encode(hashlib.sha1(data).digest()))):
         for key, body, expected in ((f"{name} right", data, (200, None)), (f"{name} wrong", data[1:], (400, "BadDigest"))):
             suite.row(f"checksum: {key}", d, expected, lambda: d.request(
                 "PUT", OPEN, key, {f"x-amz-checksum-{name}": value.decode()}, body), sends=None)
-            suite.stored(f"checksum: {key}", d, key, expected[0] == 200)
+            suite.check_stored(f"checksum: {key}", d, key, expected[0] == 200)
     suite.row("wrong payload hash", d, (400, "XAmzContentSHA256Mismatch"), lambda: d.request(
         "PUT", OPEN, "hash", {"x-amz-content-sha256": hashlib.sha256(b"other").hexdigest()}, b"this"), sends=None)
-    suite.stored("wrong payload hash", d, "hash", False)
+    suite.check_stored("wrong payload hash", d, "hash", False)
 
 
 def framing(suite, d):
@@ -718,7 +718,7 @@ def framing(suite, d):
                        "chunk size with a sign": "+3\r\nabc\r\n0\r\n\r\n", "chunk size of 0x": "0x3\r\nabc\r\n0\r\n\r\n",
                        "chunk too long": "3\r\nabcd\r\n0\r\n\r\n"}.items():
         suite.row(f"framing: {name}", d, ((400, 411), None), lambda: ask(text(coded, body, key="pieces")), sends=None)
-        suite.stored(f"framing: {name}", d, "pieces", False)
+        suite.check_stored(f"framing: {name}", d, "pieces", False)
     suite.row("framing: TRACE", d, ((405, 501), None), lambda: send(d.port, "TRACE", "/k", {"Host": host}))
     suite.row("framing: OPTIONS *", d, ((400, 403, 405, 501), None), lambda: send(d.port, "OPTIONS", "*", {"Host": host}))
 
@@ -758,7 +758,7 @@ def main():
                 requests(suite, d)
                 framing(suite, d)
         scopes(suite)
-        chunked(suite, S3(front.port))
+        chunked_bodies(suite, S3(front.port))
     print(suite.result())
     sys.exit(1 if suite.failures else 0)
 

@@ -31,7 +31,7 @@ class Boto3:
         return {}
 
     @contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
         except botocore.exceptions.ClientError as error:
@@ -39,7 +39,7 @@ class Boto3:
             raise CallError(result["ResponseMetadata"]["HTTPStatusCode"], result["Error"]["Code"], str(error)) from error
 
     def call(self, name, **arguments):
-        with self.refusals():
+        with self.translate_errors():
             return getattr(self.sdk, name)(**{k: v for k, v in arguments.items() if v is not None})
 
     def create_bucket(self, bucket):
@@ -80,7 +80,7 @@ class Boto3:
 
     def list(self, bucket, prefix=""):
         pages = self.sdk.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        with self.refusals():
+        with self.translate_errors():
             keys = [row["Key"] for page in pages for row in page.get("Contents", [])]
         first = [row["Key"] for row in self.call("list_objects", Bucket=bucket, Prefix=prefix).get("Contents", [])]
         assert first == keys, "both versions of listings return the same keys"
@@ -91,7 +91,7 @@ class Boto3:
         result = []
         for version in ("list_objects_v2", "list_objects"):
             pages = self.sdk.get_paginator(version).paginate(Bucket=bucket, Prefix=prefix, Delimiter=delimiter)
-            with self.refusals():
+            with self.translate_errors():
                 pages = list(pages)
             keys = [row["Key"] for page in pages for row in page.get("Contents", [])]
             result.append((keys, [row["Prefix"] for page in pages for row in page.get("CommonPrefixes", [])]))
@@ -100,7 +100,7 @@ class Boto3:
 
     def list_sizes_and_etags(self, bucket):
         """Returns key -> (size, ETag), for the synchronisation of a folder."""
-        with self.refusals():
+        with self.translate_errors():
             pages = list(self.sdk.get_paginator("list_objects_v2").paginate(Bucket=bucket))
         return {row["Key"]: (row["Size"], row["ETag"]) for page in pages for row in page.get("Contents", [])}
 
@@ -150,11 +150,11 @@ class Boto3:
         return result["url"], result["fields"]
 
     def upload_file(self, bucket, key, path):
-        with self.refusals():
+        with self.translate_errors():
             self.sdk.upload_file(path, bucket, key)
 
     def download_file(self, bucket, key, path):
-        with self.refusals():
+        with self.translate_errors():
             self.sdk.download_file(bucket, key, path)
         return True
 

@@ -101,7 +101,7 @@ class Judges:
         return tomllib.loads(text)
 
 
-def printed_is_published(judges):
+def generated_files_are_current(judges):
     assert (
         TREE / "docs/blobfish.schema.json"
     ).read_text() == judges.text, "run: blobfish schema > docs/blobfish.schema.json"
@@ -239,7 +239,7 @@ def judges_agree(judges):
     assert seen > 60, seen
 
 
-ALL = [printed_is_published, samples_pass, judges_agree]
+ALL = [generated_files_are_current, samples_pass, judges_agree]
 
 
 def main():

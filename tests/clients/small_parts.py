@@ -199,7 +199,7 @@ def parts_alternate_and_a_restart_loses_nothing(rig):
     rig.only(bucket, ["k"])
 
 
-def mixed(rig, bucket, key, sizes, order):
+def upload_mixed_parts(rig, bucket, key, sizes, order):
     parts = {number: DATA[number:][:size] for number, size in sizes.items()}
     upload, lines = upload_parts(rig, key, bucket, parts, order)
     listed = oss(rig.replicas[0].port, bucket).list_parts(key, upload).parts
@@ -214,17 +214,17 @@ def mixed(rig, bucket, key, sizes, order):
 def mixed_sizes_in_any_order(rig):
     bucket, sizes = rig.bucket(), {1: 100 * KIB, 2: 6 * MIB, 3: MIB, 5: 300_000, 8: 7}
     for order in ([3, 8, 1, 5, 2], [2, 1, 3, 5, 8], [8, 5, 3, 2, 1], [1, 2, 3, 5, 8]):
-        mixed(rig, bucket, "mixed", sizes, order)
+        upload_mixed_parts(rig, bucket, "mixed", sizes, order)
     for sizes in ({1: 6 * MIB, 2: 100 * KIB, 3: 6 * MIB, 4: 100 * KIB, 6: 5 * MIB},
                   {1: 5 * MIB, 2: 5 * MIB, 3: 10}, {1: 10}, {7: 5 * MIB}, {1: 200 * KIB, 2: 5 * MIB + 1}):
-        mixed(rig, bucket, "mixed", sizes, random.Random(len(sizes)).sample(list(sizes), len(sizes)))
+        upload_mixed_parts(rig, bucket, "mixed", sizes, random.Random(len(sizes)).sample(list(sizes), len(sizes)))
     if rig.options.long:
         chance = random.Random(11)
         for _ in range(25):
             numbers = sorted(chance.sample(range(1, 40), chance.randint(2, 9)))
             sizes = {n: chance.choice((100 * KIB, 300_000, MIB, 4 * MIB, 5 * MIB, 6 * MIB, 9 * MIB)) for n in numbers}
             sizes[numbers[-1]] = chance.choice((1, 50_000, MIB, 6 * MIB))
-            mixed(rig, bucket, "mixed", sizes, chance.sample(numbers, len(numbers)))
+            upload_mixed_parts(rig, bucket, "mixed", sizes, chance.sample(numbers, len(numbers)))
 
 
 def large_parts_go_to_the_target(rig):

@@ -222,15 +222,15 @@ def client_certificates(binary, running, options):
         [Path(files[1]).chmod(0o600) for files in (own, foreign)]
         back = running.double("oss", "--cert", cert, "--key", key, "--client-ca", client_ca)
 
-        def front(shown):
-            more = dict(zip(("client_cert", "client_key"), shown))
+        def front(certificate):
+            more = dict(zip(("client_cert", "client_key"), certificate))
             return servers.configuration([servers.one_target("oss", back.port, scheme="https", ca=ca, **more)])
 
         def bucket(proxy):
             return Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
 
-        for shown in ([], foreign):
-            assert expect_error(503, bucket, running.proxy(binary, front(shown))).code == "ServiceUnavailable", shown
+        for certificate in ([], foreign):
+            assert expect_error(503, bucket, running.proxy(binary, front(certificate))).code == "ServiceUnavailable", certificate
         assert back.ask("GET", "/requests") == [], "no request without a trusted client certificate"
         proxy = running.proxy(binary, front(own))
         bucket(proxy)
@@ -271,7 +271,7 @@ class Metadata(BaseHTTPRequestHandler):
 
     def do_GET(self):
         state, (path, name) = self.server.state, self.path.rsplit("/", 1)
-        state["asked"].append(self.path)
+        state["requested"].append(self.path)
         session = [self.headers[one] for one in self.headers if one.lower().endswith("metadata-token")]
         if state["failing"]:
             return self.respond(500, "no")
@@ -304,7 +304,7 @@ class Metadata(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def metadata():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
-    server.state = {"failing": False, "lasts": 3600, "secret": servers.TARGET_SECRET, "asked": []}
+    server.state = {"failing": False, "lasts": 3600, "secret": servers.TARGET_SECRET, "requested": []}
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server.state, f"http://127.0.0.1:{server.server_port}"
@@ -363,7 +363,7 @@ def issued_credentials(binary, running, options):
             ("cos", "tencent", {"TENCENTCLOUD_SECRET_ID": key, "TENCENTCLOUD_SECRET_KEY": secret}, None, False),
         ]
         for number, (kind, credentials, variables, place, asks) in enumerate(rows):
-            state["asked"].clear()
+            state["requested"].clear()
             more = {"metadata_endpoint": place} if place else {}
             with environment(**variables):
                 proxy, client = keyless(binary, running, kind, backs[kind], credentials, **more)
@@ -371,7 +371,7 @@ def issued_credentials(binary, running, options):
             servers.wait_for(lambda: log_lines(proxy, ": credentials for the target were issued"), 5, f"a key for {credentials}")
             client.create_bucket(bucket)
             assert works(client, bucket)(), (credentials, variables)
-            assert bool(state["asked"]) == asks, (credentials, state["asked"])
+            assert bool(state["requested"]) == asks, (credentials, state["requested"])
             rows_of = [row for row in backs[kind].ask("GET", "/requests") if bucket in row["host"] + row["path"]]
             sent = [row["headers"] for row in rows_of]
             tokens = {value for row in sent for name, value in row.items() if name.endswith("security-token")}
@@ -416,11 +416,11 @@ def credential_renewal(binary, running, options):
         servers.wait_for(works(client, BUCKET), 8, "a key again")
         assert len(log_lines(proxy, "no credentials for the target were issued")) == 2, "each once"
         # A reload does not fetch valid credentials again.
-        asked = len(state["asked"])
+        requested = len(state["requested"])
         live = Front.__new__(Front)
         live.proxy, live.file = proxy, Path(proxy.folder, "blobfish.toml")
         live.rewrite_and_wait(live.file.read_text() + "\n# the same\n")
-        assert works(client, BUCKET)() and len(state["asked"]) == asked
+        assert works(client, BUCKET)() and len(state["requested"]) == requested
         result = proxy.log.read_text()
         assert servers.TARGET_SECRET not in result and TOKEN not in result
 

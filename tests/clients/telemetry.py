@@ -95,10 +95,10 @@ def traces(collector, *more):
 
 def wait_for_spans(collector, count, kind="server"):
     """Waits for so many spans of a kind, and returns all spans."""
-    def received():
+    def received_spans():
         return [span for span in collector.spans() if span.kind == kind]
 
-    servers.wait_for(lambda: len(received()) >= count, 8, f"{count} spans, of {len(received())}")
+    servers.wait_for(lambda: len(received_spans()) >= count, 8, f"{count} spans, of {len(received_spans())}")
     return collector.spans()
 
 

@@ -102,7 +102,7 @@ def own_authority():
         yield Authority(folder)
 
 
-def listening(binary, running, default="", named=(), kind="oss", listen="", more="", back=None):
+def start_https(binary, running, default="", named=(), kind="oss", listen="", more="", back=None):
     """A proxy with one HTTPS listener on port `https`. `listen` has more lines for its table."""
     back = back or running.double(kind)
     port = servers.free_ports(1)[0]
@@ -153,7 +153,7 @@ def selection_by_sni(binary, running, options):
         default = authority.issue("default", ["blobfish.internal"])
         vendors = {kind: authority.issue(kind, NAMES[kind]) for kind in NAMES}
         pairs = [authority.pair(kind) for kind in NAMES]
-        proxy = listening(binary, running, authority.pair("default"), pairs)
+        proxy = start_https(binary, running, authority.pair("default"), pairs)
         for name, wanted in [("blobfish.internal", default), ("b.s3.us-east-1.amazonaws.com", vendors["s3"]),
                              ("S3.US-EAST-1.amazonaws.com", vendors["s3"]),
                              ("b.cos.ap-guangzhou.myqcloud.com", vendors["cos"]),
@@ -162,7 +162,7 @@ def selection_by_sni(binary, running, options):
         for name in ("example.com", "a.b.s3.us-east-1.amazonaws.com", "cos.ap-guangzhou.myqcloud.com", None):
             assert get_unverified_serial(proxy.https, name) == default, name
         fails(ssl.SSLCertVerificationError, get_serial, proxy.https, authority.ca, "example.com")
-        only = listening(binary, running, "", pairs, back=proxy.back)
+        only = start_https(binary, running, "", pairs, back=proxy.back)
         assert get_serial(only.https, authority.ca, "b.s3.us-east-1.amazonaws.com") == vendors["s3"]
         for name in ("example.com", None):
             fails(ssl.SSLError, get_unverified_serial, only.https, name)
@@ -215,7 +215,7 @@ def certificate_renewal(binary, running, options):
     with own_authority() as authority:
         default = authority.issue("default", ["blobfish.internal"])
         first = authority.issue("oss", NAMES["oss"])
-        proxy = listening(binary, running, authority.pair("default"), [authority.pair("oss")])
+        proxy = start_https(binary, running, authority.pair("default"), [authority.pair("oss")])
         crt, key = authority.folder / "oss.crt", authority.folder / "oss.key"
 
         def current_serial():
@@ -264,7 +264,7 @@ def certificate_renewal(binary, running, options):
 
 
 @contextmanager
-def resolved(port):
+def resolve_locally(port):
     """Connects port 443 of every host to this port, as a private DNS server would."""
     real = urllib3.util.connection.create_connection
     urllib3.util.connection.create_connection = lambda address, *more, **options: real(
@@ -280,14 +280,14 @@ def vendor_hosts(binary, running, options):
     with own_authority() as authority:
         for kind in NAMES:
             authority.issue(kind, NAMES[kind])
-        proxy = listening(binary, running, "", [authority.pair(kind) for kind in NAMES], kind="cos")
+        proxy = start_https(binary, running, "", [authority.pair(kind) for kind in NAMES], kind="cos")
 
         def s3(**more):
             config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "virtual"})
             return boto3.client("s3", region_name="us-east-1", aws_access_key_id=servers.KEY,
                                 aws_secret_access_key=servers.SECRET, config=config, **more)
 
-        with resolved(proxy.https):
+        with resolve_locally(proxy.https):
             fails(SSLError, s3().list_buckets)
             client = s3(verify=str(authority.ca))
             client.create_bucket(Bucket=BUCKET)
@@ -432,7 +432,7 @@ def start_with_http2(binary, running, more="", kind="oss", listen=""):
     """A proxy, an HTTP/2 client, and a function that creates more clients."""
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
-        proxy = listening(binary, running, authority.pair("default"), kind=kind, listen=listen, more=more)
+        proxy = start_https(binary, running, authority.pair("default"), kind=kind, listen=listen, more=more)
         Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
         proxy.authority = authority
         with Two(proxy.https, authority.ca) as client:
@@ -719,7 +719,7 @@ def proxy_protocol(binary, running, options):
     listed = 'trusted_proxies = ["127.0.0.0/8"]\nproxy_protocol = true'
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
-        proxy = listening(binary, running, authority.pair("default"), listen=listed)
+        proxy = start_https(binary, running, authority.pair("default"), listen=listed)
         count = 0
         for before, address in [(V1, "192.0.2.7"), (v2(), "192.0.2.7"), (v2("2001:db8::7"), "2001:db8::7"),
                                 (v2(more=b"\x04\x00\x02ab"), "192.0.2.7"), (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
@@ -770,7 +770,7 @@ def forwarded_addresses(binary, running, options):
                             ('trusted_proxies = ["10.0.0.0/8"]', "127.0.0.1")]:
         with own_authority() as authority:
             authority.issue("default", ["blobfish.internal"])
-            proxy = listening(binary, running, authority.pair("default"), listen=listed)
+            proxy = start_https(binary, running, authority.pair("default"), listen=listed)
             nothing = ("x-note", "signed")
             own = ("X-Forwarded-For", "198.51.100.1")
             for count, lines in enumerate([[nothing, ("X-Forwarded-For", "198.51.100.1, 192.0.2.7, 10.0.0.1")],
@@ -781,10 +781,10 @@ def forwarded_addresses(binary, running, options):
             # A load balancer that changes a signed header invalidates the signature, whether it is trusted or not.
             assert send_raw_request(proxy, lines=[own, own]) == 403
             for scheme, result in (("https", "https" if address != "127.0.0.1" else "http"), ("http", "http")):
-                assert posted(proxy, scheme).startswith(result + "://"), (listed, scheme)
+                assert post_form(proxy, scheme).startswith(result + "://"), (listed, scheme)
 
 
-def posted(proxy, scheme):
+def post_form(proxy, scheme):
     """The Location of an object from a form upload, behind a load balancer with these headers."""
     sdk = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{proxy.port}", region_name="us-east-1",
                        aws_access_key_id=servers.KEY, aws_secret_access_key=servers.SECRET,
@@ -813,7 +813,7 @@ def many_certificates(binary, running, options):
     limit = "\n[limits]\nconnections_per_address_max = 3\n"
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
-        proxy = listening(binary, running, authority.pair("default"), listen='trusted_proxies = ["127.0.0.9"]', more=limit)
+        proxy = start_https(binary, running, authority.pair("default"), listen='trusted_proxies = ["127.0.0.9"]', more=limit)
 
         def idle(source):
             return socket.create_connection(("127.0.0.1", proxy.port), 10, (source, 0))

@@ -361,16 +361,16 @@ def graceful_shutdown(binary, running, options):
         client.put(BUCKET, "large", body)
         with Loop(slow_download(client, "large", body, 5)) as loop:
             loop.done = True  # One round only.
-            kept = persistent_connection(proxy.port)
-            kept()
+            persistent = persistent_connection(proxy.port)
+            persistent()
             time.sleep(0.5)
             begun = time.monotonic()
             os.kill(proxy.pid, signal.SIGTERM)
             servers.wait_for(lambda: proxy.get("/readyz")[0] == 503, 1, "not to be ready")
             new_connection(proxy.port)()
-            assert kept.connection.sock is not None
-            kept()
-            assert kept.connection.sock is None, "the response has Connection: close"
+            assert persistent.connection.sock is not None
+            persistent()
+            assert persistent.connection.sock is None, "the response has Connection: close"
             servers.wait_for(lambda: not servers.connects(proxy.port), 4, "the listener to close")
             assert time.monotonic() - begun > 1.9
             assert loop.is_alive() and proxy.get("/readyz")[0] == 503

@@ -140,16 +140,16 @@ def checksums_at(target, proxy, back):
         assert s3.get_object(Bucket=BUCKET, Key=name, ChecksumMode="ENABLED").get(field) == value, name
         assert field not in s3.head_object(Bucket=BUCKET, Key=name), "returned without ChecksumMode"
         fails(lambda: s3.put_object(Bucket=BUCKET, Key="wrong", Body=HELLO, **{field: of(b"other")}), "BadDigest")
-        shown, there = (client.get_object_attributes(Bucket=BUCKET, Key=name, ObjectAttributes=["Checksum", "ObjectSize"])
+        found, there = (client.get_object_attributes(Bucket=BUCKET, Key=name, ObjectAttributes=["Checksum", "ObjectSize"])
                         for client in (s3, straight))
-        assert (shown.get("Checksum"), shown["ObjectSize"]) == (there.get("Checksum"), len(HELLO)), (shown, there)
-        assert back or shown["Checksum"][field] == value, shown
+        assert (found.get("Checksum"), found["ObjectSize"]) == (there.get("Checksum"), len(HELLO)), (found, there)
+        assert back or found["Checksum"][field] == value, found
     # The trailing checksum of a small object is sent to the target in the request head.
     trailing = b"b\r\nhello world\r\n0\r\nx-amz-checksum-sha256:" + SUMS["SHA256"](HELLO).encode() + b"\r\n\r\n"
     status = chunked_put(proxy.port, key, "trailing", trailing, len(HELLO), "x-amz-checksum-sha256")
     assert status == 200, status
-    kept = straight.head_object(Bucket=BUCKET, Key="trailing", ChecksumMode="ENABLED")
-    assert kept.get("ChecksumSHA256") == SUMS["SHA256"](HELLO), kept
+    stored = straight.head_object(Bucket=BUCKET, Key="trailing", ChecksumMode="ENABLED")
+    assert stored.get("ChecksumSHA256") == SUMS["SHA256"](HELLO), stored
     for algorithm, kind, whole in (("SHA256", "COMPOSITE", "zTBnwsNWVkdz0PwZObp0pDCxhYpP8sndExucneRKiO0=-2"),
                                    ("CRC32", "COMPOSITE", "meG8JQ==-2"), ("CRC32", "FULL_OBJECT", "1FimjA=="),
                                    ("CRC64NVME", "FULL_OBJECT", "om/L0dM0gF4=")):
@@ -167,8 +167,8 @@ def checksums_at(target, proxy, back):
         done = s3.complete_multipart_upload(**at, MultipartUpload={"Parts": parts}, ChecksumType=kind)
         assert done.get(field) == whole, done
         del at["UploadId"]
-        shown = s3.head_object(**at, ChecksumMode="ENABLED")
-        assert (shown.get(field), shown.get("ChecksumType")) == (whole, kind), shown
+        found = s3.head_object(**at, ChecksumMode="ENABLED")
+        assert (found.get(field), found.get("ChecksumType")) == (whole, kind), found
     copied = s3.copy_object(Bucket=BUCKET, Key="copy", CopySource=f"{BUCKET}/SHA256", ChecksumAlgorithm="SHA256")
     assert back or copied["CopyObjectResult"]["ChecksumSHA256"] == SUMS["SHA256"](HELLO), copied
 
@@ -211,8 +211,8 @@ def crc64_at_seaweedfs(binary, running, options):
         # A copy has the same bytes. Other bytes that are written directly with the old metadata have no CRC-64.
         s3_at(proxy.port).copy_object(Bucket=BUCKET, Key="c", CopySource=f"{BUCKET}/k")
         assert oss.head_object("c").headers.get("x-oss-hash-crc64ecma") == want
-        kept = straight.head_object(Bucket=BUCKET, Key="k")["Metadata"]
-        straight.put_object(Bucket=BUCKET, Key="k", Body=b"other", Metadata=kept)
+        stored = straight.head_object(Bucket=BUCKET, Key="k")["Metadata"]
+        straight.put_object(Bucket=BUCKET, Key="k", Body=b"other", Metadata=stored)
         assert head().get(name) is None, "a CRC-64 of other bytes"
     fails(lambda: s3_at(proxy.port).put_object(Bucket=BUCKET, Key="k", Body=b"x", Metadata={"blobfish-crc64": "1-2"}),
           "InvalidArgument")

@@ -128,12 +128,12 @@ def test_alerts_use_existing_metrics(scraped):
 
 
 def test_dashboard_uses_existing_metrics(scraped):
-    series, asked = known_series(scraped), set()
+    series, queried = known_series(scraped), set()
     for _, target in queries(DASHBOARD["panels"]):
         holds(plain(target["expr"]), series)
-        asked |= {name for name, _ in selectors(plain(target["expr"]))[0]}
-    shown = {re.sub("_bucket$", "", name) for name in asked}
-    assert {name for name in read_documented()} <= shown, "every metric has a panel"
+        queried |= {name for name, _ in selectors(plain(target["expr"]))[0]}
+    drawn = {re.sub("_bucket$", "", name) for name in queried}
+    assert {name for name in read_documented()} <= drawn, "every metric has a panel"
     for variable in DASHBOARD["templating"]["list"]:
         for name in re.findall(r"label_values\((\w+)", str(variable["query"])):
             assert name in series
@@ -256,10 +256,10 @@ def add_labels(series):
 def situation(minutes, series, firing):
     values = {add_labels(name): value for name, value in {**UP, **series}.items()}
     expected = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in firing]
-    asked = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": f"{minutes}m",
+    query = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": f"{minutes}m",
              "exp_samples": expected}
     return {"interval": "1m", "input_series": [{"series": name, "values": value} for name, value in values.items()],
-            "promql_expr_test": [asked]}
+            "promql_expr_test": [query]}
 
 
 def test_rules(tmp_path, tests):

@@ -196,16 +196,16 @@ class Access:
         if not request.headers.get("origin") or not method:
             raise VendorError(400, "BadRequest", "Insufficient information. Origin request header needed.")
         text = request.headers.get("access-control-request-headers", "")
-        asked = [name.strip().lower() for name in text.split(",") if name.strip()]
-        found = self.cors_rule(request, method, asked)
+        requested_headers = [name.strip().lower() for name in text.split(",") if name.strip()]
+        found = self.cors_rule(request, method, requested_headers)
         if not found:
             raise VendorError(403, "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the "
                               "evalution of Origin, request method / Access-Control-Request-Method or "
                               "Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
         headers = self.cors_headers(*found)
         headers["Access-Control-Allow-Methods"] = ", ".join(found[1]["AllowedMethod"])
-        if asked:
-            headers["Access-Control-Allow-Headers"] = ", ".join(asked)
+        if requested_headers:
+            headers["Access-Control-Allow-Headers"] = ", ".join(requested_headers)
         if only(found[1], "MaxAgeSeconds") is not None:
             headers["Access-Control-Max-Age"] = only(found[1], "MaxAgeSeconds")
         return Response(200, headers)

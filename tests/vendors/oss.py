@@ -239,8 +239,8 @@ class Oss(Worm, Vendor):
                 stamp[:8], self.region, "oss", "aliyun_v4_request"]:
             raise VendorError(400, "InvalidArgument", "x-oss-credential")
         auth = oss2.ProviderAuthV4(StaticCredentialsProvider(self.key_id, self.secret))
-        asked = SimpleNamespace(region=self.region, product="oss", cloudbox_id=None)
-        key = auth._ProviderAuthV4__get_signing_key(asked, auth.credentials_provider.get_credentials(), stamp)
+        signing_scope = SimpleNamespace(region=self.region, product="oss", cloudbox_id=None)
+        key = auth._ProviderAuthV4__get_signing_key(signing_scope, auth.credentials_provider.get_credentials(), stamp)
         return key_id, fields["x-oss-signature"], hmac.new(key, policy, hashlib.sha256).hexdigest()
 
     def form_headers(self, fields):

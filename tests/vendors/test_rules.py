@@ -120,8 +120,8 @@ def test_addressing(double, bucket):
 
 
 def test_everything_else_is_not_implemented(double, bucket):
-    for asked in ("GET replication", "PUT notification", "GET metrics", "POST process", "PUT style"):
-        method, name = asked.split()
+    for line in ("GET replication", "PUT notification", "GET metrics", "POST process", "PUT style"):
+        method, name = line.split()
         assert double.ask(method, bucket, params={name: ""}).text("Code") == "NotImplemented"
     assert double.ask("POST", bucket, params={"cors": ""}).is_error(405, "MethodNotAllowed")
     assert double.ask("GET", bucket, "k", params={"symlink": ""}).text("Code") == "NotImplemented"
