@@ -130,13 +130,13 @@ _OBJECTS_ONLY = "it has object operations only; the suite creates the bucket"
 _NO_MANY = "it has no call that deletes several keys"
 ABSENT = {
     "jets3t": {"many": "0.8.1 has no call that deletes several keys"},
-    "perl-amazon-s3": {"many": _NO_MANY, "range": "it reads whole objects",
+    "perl-amazon-s3": {"many": _NO_MANY, "range": "it has no range reads",
                        "read large": "it treats every ETag as an MD5, also with AWS; boto3 reads the object"},
     "fog-aliyun": {"many": _NO_MANY, "keys": "it does not escape keys", "metadata": "it sends none"},
     "opendal-s3": {"buckets": _OBJECTS_ONLY, "many": _NO_MANY}, "opendal-cos": {"buckets": _OBJECTS_ONLY, "many": _NO_MANY},
     "opendal-oss": {"buckets": _OBJECTS_ONLY, "many": _NO_MANY}, "obstore": {"buckets": _OBJECTS_ONLY},
-    "rclone-aws": {"many": "it deletes one key after another"}, "rclone-tencentcos": {"many": "it deletes one key after another"},
-    "rclone-alibaba": {"many": "it deletes one key after another"}, "rclone-minio": {"many": "it deletes one key after another"},
+    "rclone-aws": {"many": "it deletes keys one by one"}, "rclone-tencentcos": {"many": "it deletes keys one by one"},
+    "rclone-alibaba": {"many": "it deletes keys one by one"}, "rclone-minio": {"many": "it deletes keys one by one"},
 }
 #: Keys that SeaweedFS does not store.
 TARGET_CANNOT = {"seaweedfs": ["back\\slash"]}  # It stores this key as back/slash.

@@ -49,7 +49,7 @@ _NO_TAGS, _NO_ACL = "it has no calls for tags", "it has no calls for ACLs"
 _NO_PARTS = "it has no public calls for parts and uploads"
 _NO_CONDITIONS = "it has no conditional reads"
 _GET_ONLY = "it presigns downloads only"
-_NO_RANGE = "it reads whole objects"
+_NO_RANGE = "it has no range reads"
 
 _OPENDAL = {"create_bucket": _NO_BUCKETS, "delete_bucket": _NO_BUCKETS, "multi_delete": _NO_MULTI, "tags": _NO_TAGS,
             "acl": _NO_ACL, "multipart": _NO_PARTS}
@@ -58,7 +58,7 @@ ABSENT = {
     "s5cmd": {"tags": _NO_TAGS, "acl": _NO_ACL, "multipart": _NO_PARTS, "conditions": _NO_CONDITIONS, "presigned_put": _GET_ONLY,
               "range_read": _NO_RANGE},
     "rclone": {"tags": _NO_TAGS, "acl": "it sets ACLs with uploads only", "multipart": _NO_PARTS, "conditions": _NO_CONDITIONS,
-               "presigned_put": _GET_ONLY, "multi_delete": "it deletes one key after another"},
+               "presigned_put": _GET_ONLY, "multi_delete": "it deletes keys one by one"},
     "s3cmd": {"multipart": "it lists and aborts uploads, but has no call to create one", "conditions": _NO_CONDITIONS,
               "presigned_put": _GET_ONLY, "range_read": "it reads ranges only to resume a download"},
     "awscli": {"presigned_put": _GET_ONLY},

@@ -63,50 +63,50 @@ class Response:
         return head.encode("latin-1") + (body if self.cut is None else body[:self.cut]) + self.extra
 
 
-def nonsense(kinds={}):
+def register_change(kinds={}):
     """Registers a kind of change: a function that changes a response, or returns False if it cannot."""
-    return lambda spoil: kinds.setdefault(spoil.__name__, spoil)
+    return lambda change: kinds.setdefault(change.__name__, change)
 
 
-KINDS = nonsense.__defaults__[0]
+KINDS = register_change.__defaults__[0]
 PAGE = b"<!DOCTYPE html><html><head><title>Welcome</title></head><body><h1>It works!</h1></body></html>"
 ERROR = b'<?xml version="1.0"?><Error><Code>InternalError</Code><Message>We failed.</Message></Error>'
 
 
-@nonsense()
+@register_change()
 def without_etag(response):
     if not response.has("etag"):
         return False
     response.drop("etag")
 
 
-@nonsense()
+@register_change()
 def weak_etag(response):
     if not response.has("etag"):
         return False
     response.set("ETag", 'W/"5f2b-264"')
 
 
-@nonsense()
+@register_change()
 def empty_etag(response):
     if not response.has("etag"):
         return False
     response.set("ETag", '""')
 
 
-@nonsense()
+@register_change()
 def two_etags(response):
     if not response.has("etag"):
         return False
     response.headers.append(("ETag", '"0123456789abcdef0123456789abcdef"'))
 
 
-@nonsense()
+@register_change()
 def page(response):
     response.status, response.headers, response.body = 200, [("Content-Type", "text/html")], PAGE
 
 
-@nonsense()
+@register_change()
 def page_under_the_head(response):
     if response.method == "HEAD":
         return False  # Only the length would differ, which the proxy cannot detect.
@@ -114,18 +114,18 @@ def page_under_the_head(response):
     response.drop("content-length")
 
 
-@nonsense()
+@register_change()
 def xhtml_page(response):
     response.status, response.headers = 200, [("Content-Type", "text/html")]
     response.body = b"<html><body><p>fine</p></body></html>"
 
 
-@nonsense()
+@register_change()
 def error_document(response):
     response.status, response.headers, response.body = 200, [("Content-Type", "application/xml")], ERROR
 
 
-@nonsense()
+@register_change()
 def error_under_the_head(response):
     if response.method == "HEAD":
         return False
@@ -133,12 +133,12 @@ def error_under_the_head(response):
     response.drop("content-length")
 
 
-@nonsense()
+@register_change()
 def nothing(response):
     response.status, response.headers, response.body = 200, [], b""
 
 
-@nonsense()
+@register_change()
 def nothing_under_the_head(response):
     if not response.body:
         return False
@@ -146,21 +146,21 @@ def nothing_under_the_head(response):
     response.drop("content-length")
 
 
-@nonsense()
+@register_change()
 def fewer_bytes(response):
     if not response.body:
         return False
     response.cut = len(response.body) // 2
 
 
-@nonsense()
+@register_change()
 def one_byte_short(response):
     if not response.body:
         return False
     response.cut = len(response.body) - 1
 
 
-@nonsense()
+@register_change()
 def more_bytes(response):
     if not response.body:
         return False
@@ -168,7 +168,7 @@ def more_bytes(response):
     response.extra = b"more than the Content-Length"
 
 
-@nonsense()
+@register_change()
 def half_a_length(response):
     """The whole body, with half of its length as Content-Length."""
     if len(response.body) < 2:
@@ -176,7 +176,7 @@ def half_a_length(response):
     response.length = len(response.body) // 2
 
 
-@nonsense()
+@register_change()
 def truncated_document(response):
     """A truncated document with the matching Content-Length, so that the framing is valid."""
     if len(response.body) < 40:
@@ -184,7 +184,7 @@ def truncated_document(response):
     response.body = response.body[:-20]
 
 
-@nonsense()
+@register_change()
 def flip_byte(response):
     if not response.body or response.body.startswith(b"<"):
         return False  # The proxy cannot verify the content of a document.
@@ -192,28 +192,28 @@ def flip_byte(response):
     response.body = response.body[:at] + bytes([response.body[at] ^ 1]) + response.body[at + 1:]
 
 
-@nonsense()
+@register_change()
 def last_byte_flipped(response):
     if not response.body or response.body.startswith(b"<"):
         return False  # The proxy cannot verify the content of a document.
     response.body = response.body[:-1] + bytes([response.body[-1] ^ 1])
 
 
-@nonsense()
+@register_change()
 def wrong_root(response):
     if b"</" not in response.body:
         return False
     response.body = b"<Something><Else>true</Else></Something>"
 
 
-@nonsense()
+@register_change()
 def two_roots(response):
     if b"</" not in response.body:
         return False
     response.body += b"<More/>"
 
 
-@nonsense()
+@register_change()
 def no_end(response):
     """A truncated listing without a marker for the next page."""
     if b"IsTruncated>" not in response.body:
@@ -223,63 +223,63 @@ def no_end(response):
                            response.body, flags=re.S)
 
 
-@nonsense()
+@register_change()
 def missing_is_truncated(response):
     if b"IsTruncated>" not in response.body:
         return False
     response.body = re.sub(rb"<IsTruncated>\w+</IsTruncated>", b"", response.body)
 
 
-@nonsense()
+@register_change()
 def invalid_is_truncated(response):
     if b"IsTruncated>" not in response.body:
         return False
     response.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>maybe<", response.body)
 
 
-@nonsense()
+@register_change()
 def another_bucket(response):
     if BUCKET.encode() not in response.body:
         return False
     response.body = response.body.replace(BUCKET.encode(), OTHER.encode())
 
 
-@nonsense()
+@register_change()
 def another_key(response):
     if b"<Key>" not in response.body or b"<Tagging" in response.body:
         return False  # The proxy does not know the names of tags.
     response.body = re.sub(rb"<Key>[^<]*<", b"<Key>elsewhere<", response.body)
 
 
-@nonsense()
+@register_change()
 def missing_keys(response):
     if b"DeleteResult" not in response.body:
         return False
     response.body = re.sub(rb"<Deleted>.*?</Deleted>", b"", response.body, count=1, flags=re.S)
 
 
-@nonsense()
+@register_change()
 def no_keys(response):
     if b"DeleteResult" not in response.body:
         return False
     response.body = re.sub(rb"<Deleted>.*</Deleted>", b"", response.body, flags=re.S)
 
 
-@nonsense()
+@register_change()
 def another_range(response):
     if not response.has("content-range"):
         return False
     response.set("Content-Range", f"bytes 0-{len(response.body) - 1}/{len(BODY)}")
 
 
-@nonsense()
+@register_change()
 def another_total(response):
     if not response.has("content-range"):
         return False
     response.set("Content-Range", "bytes 100-299/250")
 
 
-@nonsense()
+@register_change()
 def whole_body_for_a_range(response):
     if not response.has("content-range"):
         return False
@@ -287,7 +287,7 @@ def whole_body_for_a_range(response):
     response.status, response.body = 200, BODY
 
 
-@nonsense()
+@register_change()
 def unrequested_range(response):
     if response.status != 200 or response.body != BODY:
         return False
@@ -295,13 +295,13 @@ def unrequested_range(response):
     response.set("Content-Range", f"bytes 0-99/{len(BODY)}")
 
 
-@nonsense()
+@register_change()
 def two_lengths(response):
     response.extra = b""
     response.headers.append(("X-Nothing", f"1\r\nContent-Length: {len(response.body) + 1}"))
 
 
-@nonsense()
+@register_change()
 def no_length(response):
     """A body that ends with the connection, so that truncation cannot be detected."""
     response.drop("content-length")
@@ -309,13 +309,13 @@ def no_length(response):
 
 
 def status(number, **more):
-    def spoil_responses(response):
+    def replace_status(response):
         response.status, response.body = number, b""
         response.drop("content-length")
         for name, value in more.items():
             response.set(name, value)
-    spoil_responses.__name__ = f"status_{number}"
-    KINDS[spoil_responses.__name__] = spoil_responses
+    replace_status.__name__ = f"status_{number}"
+    KINDS[replace_status.__name__] = replace_status
 
 
 for number in (201, 202, 203, 204, 205, 206, 226, 300, 304, 400, 401, 403, 404, 409, 411, 412, 416, 418, 429, 451, 500, 502,
@@ -325,24 +325,24 @@ for number in (301, 302, 303, 307, 308):
     status(number, Location="http://127.0.0.1:9/elsewhere")
 
 
-def words(name, raw):
+def register_raw_response(name, raw):
     KINDS[name] = raw
 
 
-words("endless_interim_responses", b"HTTP/1.1 100 Continue\r\n\r\n" * 40)
-words("switched_protocols", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tea\r\nConnection: upgrade\r\n\r\n")
-words("no_http", b"\x00\x01\x02 this is not HTTP\r\n\r\n")
-words("ssh", b"SSH-2.0-OpenSSH_9.6\r\n")
-words("silence", b"")
-words("half_a_head", b"HTTP/1.1 200 OK\r\nContent-Le")
-words("status_of_no_kind", b"HTTP/1.1 999 Huh\r\nContent-Length: 0\r\n\r\n")
-words("negative_length", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: -1\r\n\r\n")
-words("bad_chunk", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n")
-words("no_last_chunk", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-words("reset", None)
+register_raw_response("endless_interim_responses", b"HTTP/1.1 100 Continue\r\n\r\n" * 40)
+register_raw_response("switched_protocols", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tea\r\nConnection: upgrade\r\n\r\n")
+register_raw_response("no_http", b"\x00\x01\x02 this is not HTTP\r\n\r\n")
+register_raw_response("ssh", b"SSH-2.0-OpenSSH_9.6\r\n")
+register_raw_response("silence", b"")
+register_raw_response("half_a_head", b"HTTP/1.1 200 OK\r\nContent-Le")
+register_raw_response("status_of_no_kind", b"HTTP/1.1 999 Huh\r\nContent-Length: 0\r\n\r\n")
+register_raw_response("negative_length", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: -1\r\n\r\n")
+register_raw_response("bad_chunk", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n")
+register_raw_response("no_last_chunk", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+register_raw_response("reset", None)
 
 
-class Spoiler(socketserver.ThreadingTCPServer):
+class TamperingProxy(socketserver.ThreadingTCPServer):
     """Forwards requests to a double, and changes the responses while `kind` is set."""
 
     allow_reuse_address = daemon_threads = True
@@ -350,7 +350,7 @@ class Spoiler(socketserver.ThreadingTCPServer):
 
     def __init__(self, back):
         super().__init__(("127.0.0.1", 0), self.Handler)
-        self.back, self.kind, self.spoiled = back, None, 0
+        self.back, self.kind, self.tampered = back, None, 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -390,7 +390,7 @@ class Spoiler(socketserver.ThreadingTCPServer):
                     continue
                 if kind == "reset" or callable(KINDS[kind]):
                     if kind == "reset":
-                        self.server.spoiled += 1
+                        self.server.tampered += 1
                         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                         return
                     response = Response(raw, method)
@@ -400,7 +400,7 @@ class Spoiler(socketserver.ThreadingTCPServer):
                     raw = response.raw(method)
                 else:
                     raw = KINDS[kind]
-                self.server.spoiled += 1
+                self.server.tampered += 1
                 self.wfile.write(raw)
                 return
 
@@ -428,20 +428,20 @@ class Cells:
     """The operations of one caller at one target. Each creates its own state, sends one request while responses are
     changed, and compares the result with the state of the target."""
 
-    def __init__(self, client, truth, spoiler):
-        self.client, self.truth, self.spoiler, self.count = client, truth, spoiler, 0
+    def __init__(self, client, truth, tampering_proxy):
+        self.client, self.truth, self.tampering_proxy, self.count = client, truth, tampering_proxy, 0
 
     def key(self):
         self.count += 1
         return f"object-{self.count}"
 
     @contextlib.contextmanager
-    def spoil_response(self, kind):
-        self.spoiler.kind, self.spoiler.spoiled = kind, 0
+    def tamper(self, kind):
+        self.tampering_proxy.kind, self.tampering_proxy.tampered = kind, 0
         try:
             yield
         finally:
-            self.spoiler.kind = None
+            self.tampering_proxy.kind = None
 
     # Each operation is a generator: it creates its state and yields the call; it is sent the result of the call, and
     # yields whether that result is correct.
@@ -575,11 +575,11 @@ class Cells:
         steps = operation(self)
         call = next(steps)
         try:
-            with self.spoil_response(kind):
+            with self.tamper(kind):
                 result = call()
         except Exception:
-            return "error" if self.spoiler.spoiled else None
-        if not self.spoiler.spoiled:
+            return "error" if self.tampering_proxy.tampered else None
+        if not self.tampering_proxy.tampered:
             return None
         try:
             return "truth" if steps.send(result) else "wrong"
@@ -607,12 +607,12 @@ CLIENTS["s3"] = WithoutChecks
 
 def matrix(binary, running, caller, target):
     back = running.double(target)
-    spoiler = Spoiler(back.port)
+    tampering_proxy = TamperingProxy(back.port)
     fast = {"response_timeout_seconds": 2, "body_timeout_seconds": 2, "circuit_breaker_failures": 0}
-    proxy = running.proxy(binary, servers.configuration([servers.one_target(target, spoiler.port, **fast)], policy="report"))
+    proxy = running.proxy(binary, servers.configuration([servers.one_target(target, tampering_proxy.port, **fast)], policy="report"))
     honest = running.proxy(binary, servers.configuration([servers.one_target(target, back.port)], policy="report"))
     make = CLIENTS[caller]
-    cells = Cells(make(proxy.port, servers.KEY, servers.SECRET), make(honest.port, servers.KEY, servers.SECRET), spoiler)
+    cells = Cells(make(proxy.port, servers.KEY, servers.SECRET), make(honest.port, servers.KEY, servers.SECRET), tampering_proxy)
     cells.prepare()
     counts, wrong = {"error": 0, "truth": 0, "wrong": 0}, []
     for operation in Cells.OPERATIONS:
@@ -626,7 +626,7 @@ def matrix(binary, running, caller, target):
                 counts[result] += 1
             if result == "wrong":
                 wrong.append(f"{operation.__name__}: {kind}")
-    spoiler.shutdown()
+    tampering_proxy.shutdown()
     print(f"{caller} to {target}: {sum(counts.values())} cells, {counts['error']} errors, {counts['truth']} correct results, "
           f"{counts['wrong']} wrong results", flush=True)
     assert not wrong, wrong
@@ -659,7 +659,7 @@ class Source(Careless):
                                    x_amz_mp_parts_count=str(-(-len(found["body"]) // self.part)))
         handler.usual()
 
-    def spoil(self, key, body, at):
+    def send_changed(self, key, body, at):
         """Replaces the body of an object, with one byte changed at `at`. The ETag stays."""
         sent = bytearray(body)
         if at is not None:
@@ -687,7 +687,7 @@ def relays(binary, running):
         for name, content, part in whole:
             source.keep("one", content, part)
             for flip in (None, 0, len(content) // 2, len(content) - 1):
-                source.spoil("one", content, flip)
+                source.send_changed("one", content, flip)
                 try:
                     client.copy("src-1250000000", "one", "dst-1250000000", "copy")
                     assert flip is None, f"{name}: byte {flip} was changed, and it was copied"
@@ -704,7 +704,7 @@ def relays(binary, running):
             source.keep("one", content, part)
             upload = client.create_multipart("dst-1250000000", "copy")
             for flip in (None, 0, len(content) - 1):
-                source.spoil("one", content, flip)
+                source.send_changed("one", content, flip)
                 try:
                     client.upload_part_copy("src-1250000000", "one", "dst-1250000000", "copy", upload, 1)
                     assert flip is None, f"part copy: byte {flip} was changed"

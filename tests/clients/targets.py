@@ -183,7 +183,7 @@ def connection_limit(binary, running, options):
     [thread.join() for thread in held]
     busy = metric(front.proxy, 'blobfish_rejections_total{reason="TargetBusy"}')
     assert busy == 2 and metric(front.proxy, in_use) == 0, busy
-    assert front.state() == 1, "a busy target is a well one"
+    assert front.state() == 1, "a busy target is healthy"
     expect_error(404, front.client.head, BUCKET, "two")
     front.client.put(BUCKET, "two", b"x")
 
@@ -208,7 +208,7 @@ def copies_at_the_connection_limit(binary, running, options):
     assert sorted(run_in_parallel(len(ways), copy)) == list(range(len(ways)))
     for number, (_, target) in enumerate(ways):
         assert client.get(target, f"copy-{number}")["body"] == b"hello" * 1000
-    assert pair.metric("blobfish_copy_bytes_total") == 5000 * len(ways), "all were carried"
+    assert pair.metric("blobfish_copy_bytes_total") == 5000 * len(ways), "all copies succeeded"
     assert pair.metric("blobfish_target_connections") == 0
 
 
@@ -409,7 +409,7 @@ def credential_renewal(binary, running, options):
         state["failing"] = True
         renewed_at = time.monotonic()
         servers.wait_for(lambda: log_lines(proxy, "are used until they expire"), 6, "a failure in the log")
-        assert works(client, BUCKET)(), "the key from before"
+        assert works(client, BUCKET)(), "the previous key"
         time.sleep(max(0, 6.2 - (time.monotonic() - renewed_at)))
         assert expect_error(503, client.get, BUCKET, "one").code == "ServiceUnavailable"
         state.update(failing=False, lasts=3600)

@@ -391,7 +391,7 @@ class Two:
     def until(self, condition, seconds=15):
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, "not in time"
+            assert time.monotonic() < end, "timeout"
             if not self.read(max(end - time.monotonic(), 0.01)):
                 assert condition(), "the connection has ended"
 
@@ -757,7 +757,7 @@ def proxy_protocol(binary, running, options):
         # After the proxy is removed from the list, a PROXY header is invalid and connections without one are served.
         text = Path(proxy.folder, "blobfish.toml").read_text()
         Path(proxy.folder, "blobfish.toml").write_text(text.replace("127.0.0.0/8", "192.0.2.0/24"))
-        servers.wait_for(lambda: reloads(proxy, "success") >= 1, 4, "the other list")
+        servers.wait_for(lambda: reloads(proxy, "success") >= 1, 4, "the new list of proxies")
         for ca in (None, authority.ca):
             assert send_raw_request(proxy, ca=ca) == 404
             for header in (V1, v2()):
@@ -831,7 +831,7 @@ def many_certificates(binary, running, options):
             while client.read(3):
                 pass
             assert not client.streams[1].status, "a fourth connection was served"
-        assert status("127.0.0.2") == 403, "not signed, but listened to"
+        assert status("127.0.0.2") == 403, "not signed, but served"
         crowd = [idle("127.0.0.9") for _ in range(5)]
         assert status("127.0.0.9") == 403
         held.pop().close()
