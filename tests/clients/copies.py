@@ -42,7 +42,7 @@ class Pair:
     def client(self, dialect="s3"):
         return CALLERS[dialect](self.proxy.port, servers.KEY, servers.SECRET)
 
-    def start_copy(self):
+    def begin(self):
         client = self.client()
         for bucket in self.names:
             client.create_bucket(bucket)
@@ -194,7 +194,7 @@ def faults(started, options, table):
     """Each error during a copy in parts: the whole object is copied, or there is an error and nothing is left."""
     for dialect, (source_kind, target_kind) in (("s3", ("cos", "oss")), ("cos", ("oss", "jdcloud")), ("oss", ("jdcloud", "cos"))):
         pair = Pair(started, options.binary, source_kind, target_kind)
-        client, source, target = pair.start_copy()
+        client, source, target = pair.begin()
         caller = pair.client(dialect)
         body = bytes_of(64 * MIB + 3)
         client.put(source, "one", body)
@@ -226,7 +226,7 @@ def faults(started, options, table):
 def replaced_source(started, options, table):
     """A copy of an object that is replaced between HEAD and GET never mixes the two versions."""
     pair = Pair(started, options.binary, "cos", "oss")
-    client, source, target = pair.start_copy()
+    client, source, target = pair.begin()
     old, new = bytes_of(64 * MIB + 3), bytes_of(64 * MIB + 3)
 
     def one():
@@ -252,7 +252,7 @@ def limits(started, options, table):
     for kind in ("cos", "oss", "jdcloud"):
         def one():
             pair = Pair(started, options.binary, kind, kind, "--copy-limit", str(6 * MIB))
-            client, source, _ = pair.start_copy()
+            client, source, _ = pair.begin()
             body = bytes_of(40 * MIB + 17)
             client.put(source, "large", body, content_type="text/css", metadata={"owner": "me"}, tags="a=1")
             for dialect in CALLERS:
@@ -273,7 +273,7 @@ def claimed_sizes(started, options, table):
     for kind in ("cos", "oss", "jdcloud"):
         def one():
             pair = Pair(started, options.binary, kind, kind, "--copy-limit", str(gib))
-            client, source, _ = pair.start_copy()
+            client, source, _ = pair.begin()
             for key, size in (("most", 5 * gib), ("more", 6 * gib), ("vast", 5 * tib)):
                 pair.backs[0].ask("POST", "/claim", {"bucket": source, "key": key, "size": size})
             client.copy(source, "most", source, "copied")
@@ -298,7 +298,7 @@ def disconnected_clients(started, options, table):
     """If the client disconnects, the copy finishes or is aborted without a trace, as configured."""
     def one(word):
         pair = Pair(started, options.binary, "oss", "cos", limits=f'[limits]\ncopies_on_disconnect = "{word}"\n')
-        client, source, target = pair.start_copy()
+        client, source, target = pair.begin()
         for key, size in (("in parts", 65 * MIB), ("single", 1000)):
             client.put(source, key, bytes_of(size))
             pair.fault(0, "GetObject", "delay", seconds=6)
@@ -326,7 +326,7 @@ def shutdown(started, options, table):
     def one():
         limits = "[limits]\ncopy_bytes_per_second_per_caller = 1000000\n"
         pair = Pair(started, options.binary, "oss", "cos", limits=limits)
-        client, source, target = pair.start_copy()
+        client, source, target = pair.begin()
         client.put(source, "one", bytes_of(65 * MIB))
         with ThreadPoolExecutor() as pool:
             copying = pool.submit(pair.client().copy, source, "one", target, "two")
@@ -347,7 +347,7 @@ def keepalive(started, options, table):
     """During a long copy S3 clients get keep-alive bytes; OSS clients get only the final status."""
     def one():
         pair = Pair(started, options.binary, "oss", "cos")
-        client, source, target = pair.start_copy()
+        client, source, target = pair.begin()
         client.put(source, "slow", b"x" * 1000)
         # Long enough for three keep-alive bytes.
         for dialect in ("s3", "oss"):
@@ -367,7 +367,7 @@ def keepalive(started, options, table):
     def copy_by_the_target():
         """The same for a copy by the target: COS clients read an error in the body of a 200 too."""
         pair = Pair(started, options.binary, "jdcloud", "oss")
-        client, source, _ = pair.start_copy()
+        client, source, _ = pair.begin()
         client.put(source, "slow", b"x" * 1000)
         caller = pair.client("cos")
         pair.fault(0, "CopyObject", "delay", seconds=22)
@@ -383,7 +383,7 @@ def copy_limits(started, options, table):
     def one():
         limits = "[limits]\ncopies_max = 1\ncopy_bytes_per_second = 8388608\ncopy_multipart_threshold_bytes = 5242880\ncopy_part_bytes = 5242880\n"
         pair = Pair(started, options.binary, "oss", "cos", limits=limits)
-        client, source, target = pair.start_copy()
+        client, source, target = pair.begin()
         body = bytes_of(20 * MIB)
         client.put(source, "one", body)
         with ThreadPoolExecutor() as pool:
@@ -407,7 +407,7 @@ def lost_fields(started, options, table):
     """A copy of metadata that the destination cannot store is rejected, and the metadata is never dropped."""
     def one():
         pair = Pair(started, options.binary, "seaweedfs", "cos")
-        client, source, target = pair.start_copy()
+        client, source, target = pair.begin()
         client.sdk.put_object(Bucket=source, Key="odd", Body=b"x", Metadata={"under_score": "1"})
         expect_error(501, client.copy, source, "odd", target, "odd")
         expect_error(404, client.head, target, "odd")
@@ -422,7 +422,7 @@ def fallback_copies(started, options, table):
     def one():
         for bucket, passes in (("", False), ("relay = true\n", True)):
             pair = Pair(started, options.binary, "oss", "cos", bucket=bucket)
-            client, source, _ = pair.start_copy()
+            client, source, _ = pair.begin()
             client.put(source, "one", b"hello", content_type="text/css")
             pair.fault(0, "CopyObject", "status", status=400, code="OperationNotSupported")
             if passes:
@@ -440,7 +440,7 @@ def memory(started, options, table):
     """The memory for a copy does not grow with the size of the object."""
     def one():
         pair = Pair(started, options.binary, "oss", "cos")
-        client, source, target = pair.start_copy()
+        client, source, target = pair.begin()
 
         def peak(size):
             client.put(source, "one", bytes_of(size))
@@ -502,7 +502,7 @@ def main():
                     pair = Pair(started, options.binary, source, target)
                     # These two take seconds: without --long each target is tested once on each side.
                     short = [whole_objects, overwriting] if KINDS.index(target) == (KINDS.index(source) + 1) % len(KINDS) else []
-                    pair.start_copy()
+                    pair.begin()
                     for scenario in SCENARIOS if options.long else [each for each in SCENARIOS if each not in (whole_objects, overwriting)] + short:
                         table.run(scenario.__name__, f"{source}->{target}", lambda: scenario(pair, options))
     for name, work in ALONE.items():
