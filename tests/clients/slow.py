@@ -203,11 +203,11 @@ def connection_limit(binary, running, options):
         assert now == hard, now
         warned = log_lines(proxy, "open files")
         assert len(warned) == 1 and "client connections" in warned[0], warned
-        room = int(re.search(r"allows (\d+) client connections", warned[0])[1])
+        allowed = int(re.search(r"allows (\d+) client connections", warned[0])[1])
         client = Boto3(port, servers.KEY, servers.SECRET)
         client.put(BUCKET, "one", b"x")
         with contextlib.ExitStack() as stack:
-            held = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(room)]
+            held = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(allowed)]
             time.sleep(0.5)
             waits = []
             for _ in range(60):
@@ -221,7 +221,7 @@ def connection_limit(binary, running, options):
             in_use = len(os.listdir(f"/proc/{child.pid}/fd"))
         servers.wait_for(lambda: metric(proxy, "blobfish_client_connections") < 5, 5, "the clients to be gone")
         assert client.sdk.get_object(Bucket=BUCKET, Key="one")["Body"].read() == b"x"
-    print(f"  limit {soft} raised to {now}; {room} connections accepted, 60 more rejected within {max(waits) * 1000:.0f} ms; "
+    print(f"  limit {soft} raised to {now}; {allowed} connections accepted, 60 more rejected within {max(waits) * 1000:.0f} ms; "
           f"{in_use} files open at most")
     assert in_use < hard
 

@@ -138,9 +138,9 @@ def page_content(page):
 
 def upload_parts(rig, key, bucket, parts, order=None, upload=None):
     """Uploads parts with oss2, alternating between the replicas. Returns the upload ID and the parts for its completion."""
-    ways = itertools.cycle([oss(replica.port, bucket) for replica in rig.replicas])
-    upload = upload or next(ways).init_multipart_upload(key).upload_id
-    lines = {number: next(ways).upload_part(key, upload, number, parts[number]).etag for number in order or parts}
+    clients = itertools.cycle([oss(replica.port, bucket) for replica in rig.replicas])
+    upload = upload or next(clients).init_multipart_upload(key).upload_id
+    lines = {number: next(clients).upload_part(key, upload, number, parts[number]).etag for number in order or parts}
     return upload, [oss2.models.PartInfo(number, etag) for number, etag in sorted(lines.items())]
 
 
@@ -245,47 +245,47 @@ def the_last_part_of_a_number_counts(rig):
     for first, then in ((small, large), (large, small), (small, DATA[9:][:MIB]), (large, DATA[11:][:6 * MIB])):
         upload, old = upload_parts(rig, "k", bucket, {1: first})
         _, lines = upload_parts(rig, "k", bucket, {1: then, 2: b"end"}, upload=upload)
-        ways = [oss(replica.port, bucket) for replica in rig.replicas]
-        result = [(row.part_number, row.size) for row in ways[0].list_parts("k", upload).parts]
+        clients = [oss(replica.port, bucket) for replica in rig.replicas]
+        result = [(row.part_number, row.size) for row in clients[0].list_parts("k", upload).parts]
         assert result == [(1, len(then)), (2, 3)], (len(first), len(then), result)
         if MIB in (len(first), len(then)):  # Without small parts the target verifies the ETags.
-            expect_error(400, "InvalidPart", ways[0].complete_multipart_upload, "k", upload, old + lines[1:])
-        ways[1].complete_multipart_upload("k", upload, lines)
+            expect_error(400, "InvalidPart", clients[0].complete_multipart_upload, "k", upload, old + lines[1:])
+        clients[1].complete_multipart_upload("k", upload, lines)
         same(rig.read(bucket, "k"), then + b"end")
         rig.only(bucket, ["k"])
 
 
 def a_completion_checks_its_parts(rig):
     bucket = rig.bucket()
-    way = oss(rig.replicas[0].port, bucket)
+    client = oss(rig.replicas[0].port, bucket)
     upload, lines = upload_parts(rig, "k", bucket, {1: DATA[:MIB], 2: DATA[:MIB], 3: b"end"})
     line = oss2.models.PartInfo
-    expect_error(400, "InvalidPart", way.complete_multipart_upload, "k", upload, [lines[0], line(5, lines[1].etag)])
-    expect_error(400, "InvalidPart", way.complete_multipart_upload, "k", upload, [lines[0], line(2, "0" * 32)])
+    expect_error(400, "InvalidPart", client.complete_multipart_upload, "k", upload, [lines[0], line(5, lines[1].etag)])
+    expect_error(400, "InvalidPart", client.complete_multipart_upload, "k", upload, [lines[0], line(2, "0" * 32)])
     upload_tiny, tiny = upload_parts(rig, "k", bucket, {1: DATA[:50 * KIB], 2: b"end"})
-    expect_error(400, "EntityTooSmall", way.complete_multipart_upload, "k", upload_tiny, tiny)
+    expect_error(400, "EntityTooSmall", client.complete_multipart_upload, "k", upload_tiny, tiny)
     cos = rig.cos()
     upload_cos = cos.create_multipart(bucket, "k")
     tags = [(n, cos.upload_part(bucket, "k", upload_cos, n, DATA[:500 * KIB])) for n in (1, 2)]
     expect_error(400, "EntityTooSmall", cos.complete, bucket, "k", upload_cos, tags)
-    expect_error(400, "InvalidArgument", way.upload_part, "k", upload, 10_001, b"x")
+    expect_error(400, "InvalidArgument", client.upload_part, "k", upload, 10_001, b"x")
     # A part may be omitted, and earlier failures have no effect.
-    way.complete_multipart_upload("k", upload, [lines[0], lines[2]])
+    client.complete_multipart_upload("k", upload, [lines[0], lines[2]])
     same(rig.read(bucket, "k"), DATA[:MIB] + b"end")
 
 
 def an_abort_deletes_all_parts(rig):
     bucket = rig.bucket()
-    ways = [oss(replica.port, bucket) for replica in rig.replicas]
+    clients = [oss(replica.port, bucket) for replica in rig.replicas]
     upload, lines = upload_parts(rig, "gone", bucket, {1: DATA[:MIB], 2: DATA[:6 * MIB], 3: DATA[:MIB]})
     assert len(rig.list_target_keys(bucket)) >= 2
-    ways[1].abort_multipart_upload("gone", upload)
+    clients[1].abort_multipart_upload("gone", upload)
     rig.only(bucket, [])
     for at in (0, 1):
-        expect_error(404, "NoSuchUpload", ways[at].upload_part, "gone", upload, 4, DATA[:MIB])
-        expect_error(404, "NoSuchUpload", ways[at].complete_multipart_upload, "gone", upload, lines)
-        expect_error(404, "NoSuchUpload", ways[at].list_parts, "gone", upload)
-    expect_error(404, "NoSuchUpload", ways[0].upload_part, "never", "0" * 32, 1, DATA[:MIB])
+        expect_error(404, "NoSuchUpload", clients[at].upload_part, "gone", upload, 4, DATA[:MIB])
+        expect_error(404, "NoSuchUpload", clients[at].complete_multipart_upload, "gone", upload, lines)
+        expect_error(404, "NoSuchUpload", clients[at].list_parts, "gone", upload)
+    expect_error(404, "NoSuchUpload", clients[0].upload_part, "never", "0" * 32, 1, DATA[:MIB])
     rig.only(bucket, [])
 
 
@@ -325,7 +325,7 @@ def small_parts_are_not_listed(rig):
     stored = [key for key in rig.list_target_keys(bucket) if key.startswith(PREFIX)]
     assert len(stored) == 3, stored
     seen = ["!first", ".a", ".blobfish-parts", ".z", "a/b", "z"]
-    at, cos, way = s3(rig.replicas[0].port), rig.cos(1), oss(rig.replicas[1].port, bucket)
+    at, cos, client = s3(rig.replicas[0].port), rig.cos(1), oss(rig.replicas[1].port, bucket)
     for size in (1, 2, 3, 1000):
         for name in ("list_objects", "list_objects_v2"):
             found = []
@@ -345,7 +345,7 @@ def small_parts_are_not_listed(rig):
             found += [row["Key"] for row in page.get("Versions", [])]
         assert found == seen, (size, found)
         for second in (oss2.ObjectIterator, oss2.ObjectIteratorV2):
-            assert [row.key for row in second(way, max_keys=size)] == seen
+            assert [row.key for row in second(client, max_keys=size)] == seen
     assert cos.list(bucket) == seen
     for prefix in (PREFIX, stored[0], PREFIX[:-1]):
         wanted = [key for key in seen if key.startswith(prefix)]
@@ -353,14 +353,14 @@ def small_parts_are_not_listed(rig):
         assert cos.list(bucket, prefix) == wanted
     uploads = at.list_multipart_uploads(Bucket=bucket)["Uploads"]
     assert [row["Key"] for row in uploads] == ["open"], uploads
-    way.abort_multipart_upload("open", upload)
+    client.abort_multipart_upload("open", upload)
 
 
 def small_parts_cannot_be_addressed(rig):
     bucket = rig.bucket()
     rig.target.put_object(Bucket=bucket, Key="plain", Body=b"plain")
     upload, lines = upload_parts(rig, "open", bucket, {1: DATA[:MIB], 2: DATA[:MIB]})
-    stored, way = rig.list_target_keys(bucket)[0], oss(rig.replicas[0].port, bucket)
+    stored, client = rig.list_target_keys(bucket)[0], oss(rig.replicas[0].port, bucket)
     at, cos = s3(rig.replicas[1].port), rig.cos()
     for key in (stored, PREFIX, PREFIX + "own"):
         one, source = {"Bucket": bucket, "Key": key}, {"Bucket": bucket, "Key": key}
@@ -374,13 +374,13 @@ def small_parts_cannot_be_addressed(rig):
         expect_error(403, "AccessDenied", at.delete_objects, Bucket=bucket, Delete={"Objects": [{"Key": "plain"}, {"Key": key}]})
         expect_error(403, "AccessDenied", cos.get, bucket, key)
         expect_error(403, "AccessDenied", cos.copy, bucket, key, bucket, "to")
-        expect_error(403, "AccessDenied", way.get_object, key)
-        expect_error(403, "AccessDenied", way.batch_delete_objects, [key])
+        expect_error(403, "AccessDenied", client.get_object, key)
+        expect_error(403, "AccessDenied", client.batch_delete_objects, [key])
         url, fields = cos.form(bucket, key, [])
         response = requests.post(url, data={**fields, "key": key}, files={"file": b"x"})
         assert response.status_code == 403, response.text
     assert cos.get(bucket, "plain")["body"] == b"plain"
-    way.complete_multipart_upload("open", upload, lines)
+    client.complete_multipart_upload("open", upload, lines)
     same(rig.read(bucket, "open"), DATA[:MIB] * 2)
 
 
@@ -419,9 +419,9 @@ def no_versions_remain(rig):
 def parts_in_a_bucket_of_their_own(rig):
     bucket, own = rig.bucket(), rig.bucket()
     apart = rig.replica(small_parts_bucket=own)
-    way = oss(apart.port, bucket)
-    upload = way.init_multipart_upload("k").upload_id
-    lines = [oss2.models.PartInfo(n, way.upload_part("k", upload, n, DATA[n:][:MIB]).etag) for n in (1, 2, 3)]
+    client = oss(apart.port, bucket)
+    upload = client.init_multipart_upload("k").upload_id
+    lines = [oss2.models.PartInfo(n, client.upload_part("k", upload, n, DATA[n:][:MIB]).etag) for n in (1, 2, 3)]
     found = rig.list_target_keys(bucket), rig.list_target_keys(own)
     assert found[0] == [] and len(found[1]) == 3, found
     at = s3(apart.port)
@@ -431,7 +431,7 @@ def parts_in_a_bucket_of_their_own(rig):
     expect_error(404, "NoSuchBucket", at.copy_object, Bucket=bucket, Key="to",
                  CopySource={"Bucket": own, "Key": rig.list_target_keys(own)[0]})
     expect_error(404, "NoSuchBucket", at.delete_bucket, Bucket=own)
-    way.complete_multipart_upload("k", upload, lines)
+    client.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), b"".join(DATA[n:][:MIB] for n in (1, 2, 3)))
     rig.only(own, [])
     apart.stop()
@@ -458,19 +458,19 @@ def the_cleanup_deletes_leftover_parts(rig):
 def a_rejection_names_the_setting(rig):
     bucket = rig.bucket()
     strict = rig.replica(small_parts="reject")
-    cos, way = CosPython(strict.port, KEY, SECRET), oss(strict.port, bucket)
+    cos, client = CosPython(strict.port, KEY, SECRET), oss(strict.port, bucket)
     upload = cos.create_multipart(bucket, "k")
     tags = [(1, cos.upload_part(bucket, "k", upload, 1, DATA[:MIB]))]
     message = expect_error(400, "EntityTooSmall", cos.upload_part, bucket, "k", upload, 2, DATA[:MIB])
     assert "PartSize" in message and "5242880" in message, message
     cos.complete(bucket, "k", upload, tags)
     same(rig.read(bucket, "k"), DATA[:MIB], "a single small part")
-    upload = way.init_multipart_upload("k").upload_id
-    lines = [oss2.models.PartInfo(n, way.upload_part("k", upload, n, body).etag)
+    upload = client.init_multipart_upload("k").upload_id
+    lines = [oss2.models.PartInfo(n, client.upload_part("k", upload, n, body).etag)
              for n, body in ((1, DATA[:5 * MIB]), (3, DATA[:6 * MIB]), (4, b"end"))]
-    message = expect_error(400, "EntityTooSmall", way.upload_part, "k", upload, 2, DATA[:MIB])
+    message = expect_error(400, "EntityTooSmall", client.upload_part, "k", upload, 2, DATA[:MIB])
     assert "part_size" in message, message
-    way.complete_multipart_upload("k", upload, lines)
+    client.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), DATA[:5 * MIB] + DATA[:6 * MIB] + b"end")
     assert rig.list_target_keys(bucket) == ["k"]
     strict.stop()
@@ -486,10 +486,10 @@ def an_interrupted_completion_can_be_repeated(rig):
     wait_for(lambda: "Parts" in rig.target.list_parts(Bucket=bucket, Key="k", UploadId=upload), 20, "a combined part")
     victim.child.send_signal(signal.SIGKILL)
     cut.join()
-    way = oss(rig.replicas[0].port, bucket)
-    result = way.list_parts("k", upload).parts
+    client = oss(rig.replicas[0].port, bucket)
+    result = client.list_parts("k", upload).parts
     assert [(row.part_number, row.size) for row in result] == [(n, len(body)) for n, body in parts.items()], result
-    way.complete_multipart_upload("k", upload, lines)
+    client.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), combine(parts))
     rig.only(bucket, ["k"])
     victim.stop()
@@ -532,20 +532,20 @@ def chunked_v1(port, bucket, key, body, query="", cut=False):
 
 def objects_of_unknown_length(rig):
     bucket = rig.bucket()
-    way = oss(rig.replicas[0].port, bucket)
+    client = oss(rig.replicas[0].port, bucket)
     headers = {"x-oss-meta-owner": "me", "Content-Type": "text/x", "x-oss-tagging": "a=b", "x-oss-object-acl": "public-read"}
     for size in (0, 1, 300 * KIB, 16 * MIB + 1, 33 * MIB):
-        done = way.put_object("k", pieces(size), headers=headers)
+        done = client.put_object("k", pieces(size), headers=headers)
         body = b"".join(pieces(size))
         same(rig.read(bucket, "k"), body)
         head = s3(rig.replicas[1].port).head_object(Bucket=bucket, Key="k")
         assert (head["Metadata"], head["ContentType"]) == ({"owner": "me"}, "text/x"), head
-        assert way.head_object("k").etag == done.etag
+        assert client.head_object("k").etag == done.etag
         checked = oss2.utils.Crc64()
         checked.update(body)
         assert done.crc == checked.crc, (done.crc, checked.crc)
         assert rig.target.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "a", "Value": "b"}]
-    expect_error(409, "FileAlreadyExists", way.put_object, "k", pieces(20 * MIB), headers={"x-oss-forbid-overwrite": "true"})
+    expect_error(409, "FileAlreadyExists", client.put_object, "k", pieces(20 * MIB), headers={"x-oss-forbid-overwrite": "true"})
     chunked_v1(rig.replicas[0].port, bucket, "cut", DATA + DATA, cut=True)
     time.sleep(1)
     wait_for(lambda: "Uploads" not in rig.target.list_multipart_uploads(Bucket=bucket), 20, "no upload is left")
@@ -560,14 +560,14 @@ def objects_of_unknown_length(rig):
 
 def parts_of_unknown_length(rig):
     bucket, parts = rig.bucket(), {1: DATA[:300 * KIB], 2: DATA[:6 * MIB], 3: DATA[:MIB]}
-    way, lines = oss(rig.replicas[0].port, bucket), []
-    upload = way.init_multipart_upload("k").upload_id
+    client, lines = oss(rig.replicas[0].port, bucket), []
+    upload = client.init_multipart_upload("k").upload_id
     for number, body in parts.items():
         response = chunked_v1(rig.replicas[number % 2].port, bucket, "k", body, f"partNumber={number}&uploadId={upload}")
         assert response.startswith("HTTP/1.1 200"), response
         etag = next(line for line in response.split("\r\n") if line.lower().startswith("etag")).split('"')[1]
         lines.append(oss2.models.PartInfo(number, etag))
-    way.complete_multipart_upload("k", upload, lines)
+    client.complete_multipart_upload("k", upload, lines)
     same(rig.read(bucket, "k"), combine(parts))
 
 
@@ -603,18 +603,18 @@ def spool_files_are_bounded(rig):
 def memory_does_not_grow(rig):
     """256 parts of 1 MiB, and a body of 256 MiB of unknown length."""
     bucket, proxy = rig.bucket(), rig.replica()
-    way = oss(proxy.port, bucket)
+    client = oss(proxy.port, bucket)
     peak = lambda: int(next(line for line in Path(f"/proc/{proxy.child.pid}/status").read_text().splitlines()
                             if line.startswith("VmHWM")).split()[1]) // KIB
-    way.put_object("warm", DATA[:MIB])
+    client.put_object("warm", DATA[:MIB])
     before = peak()
-    upload = way.init_multipart_upload("k").upload_id
-    lines = [oss2.models.PartInfo(n, way.upload_part("k", upload, n, DATA[n:][:MIB]).etag) for n in range(1, 257)]
+    upload = client.init_multipart_upload("k").upload_id
+    lines = [oss2.models.PartInfo(n, client.upload_part("k", upload, n, DATA[n:][:MIB]).etag) for n in range(1, 257)]
     began = time.monotonic()
-    way.complete_multipart_upload("k", upload, lines)
+    client.complete_multipart_upload("k", upload, lines)
     took, combined = time.monotonic() - began, peak()
     same(rig.read(bucket, "k"), b"".join(DATA[n:][:MIB] for n in range(1, 257)))
-    way.put_object("stream", pieces(256 * MIB))
+    client.put_object("stream", pieces(256 * MIB))
     print(f"  peak RSS: {before} MiB before, {combined} MiB after 256 x 1 MiB combined in {took:.1f} s, "
           f"{peak()} MiB after 256 MiB of unknown length")
     assert peak() - before < 64, (before, combined, peak())

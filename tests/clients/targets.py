@@ -197,18 +197,18 @@ def copies_at_the_connection_limit(binary, running, options):
         client.put(bucket, "one", b"hello" * 1000)
     pair.backs[0].ask("POST", "/fault", {"match": {"op": "CopyObject"}, "kind": "status", "status": 400,
                                          "code": "OperationNotSupported", "times": 1000})
-    ways = [(first, second), (second, first), (first, first)] * 6
-    left = list(enumerate(ways))
+    directions = [(first, second), (second, first), (first, first)] * 6
+    left = list(enumerate(directions))
 
     def copy():
         number, (source, target) = left.pop()
         client.copy(source, "one", target, f"copy-{number}")
         return number
 
-    assert sorted(run_in_parallel(len(ways), copy)) == list(range(len(ways)))
-    for number, (_, target) in enumerate(ways):
+    assert sorted(run_in_parallel(len(directions), copy)) == list(range(len(directions)))
+    for number, (_, target) in enumerate(directions):
         assert client.get(target, f"copy-{number}")["body"] == b"hello" * 1000
-    assert pair.metric("blobfish_copy_bytes_total") == 5000 * len(ways), "all copies succeeded"
+    assert pair.metric("blobfish_copy_bytes_total") == 5000 * len(directions), "all copies succeeded"
     assert pair.metric("blobfish_target_connections") == 0
 
 

@@ -402,14 +402,14 @@ class Two:
 
     def send(self, number, body, ended=True):
         while body:
-            room = min(self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size, len(body))
-            if not room:
+            limit = min(self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size, len(body))
+            if not limit:
                 if self.streams[number].reset is not None or self.streams[number].status:
                     return False
                 self.read()
                 continue
-            self.h2.send_data(number, body[:room])
-            body = body[room:]
+            self.h2.send_data(number, body[:limit])
+            body = body[limit:]
             self.flush()
         if ended:
             self.h2.end_stream(number)
