@@ -38,7 +38,7 @@ def read_registered():
 
 
 @pytest.fixture(scope="module")
-def scrape(binary):
+def scraped(binary):
     """The metrics of a demo after a few requests."""
     with servers.Servers() as running:
         front = running.demo(binary, "--memory")
@@ -262,7 +262,7 @@ def situation(minutes, series, firing):
             "promql_expr_test": [query]}
 
 
-def test_rules(tmp_path, tests):
+def run_rule_tests(tmp_path, tests):
     path = tmp_path / "tests.yaml"
     path.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests}))
     return promtool("test", "rules", str(path))
@@ -274,9 +274,9 @@ def test_each_alert_fires_only_in_its_cases(tmp_path):
     tests = []
     for name, (minutes, fires, quiet) in CASES.items():
         tests += [situation(minutes, fires, [name]), situation(minutes, quiet, [])]
-    done = test_rules(tmp_path, tests)
+    done = run_rule_tests(tmp_path, tests)
     assert done.returncode == 0, done.stdout + done.stderr
-    done = test_rules(tmp_path, [situation(5, UP, ["BlobfishAbsent"])])
+    done = run_rule_tests(tmp_path, [situation(5, UP, ["BlobfishAbsent"])])
     assert done.returncode != 0, "a wrong expectation is noticed"
 
 

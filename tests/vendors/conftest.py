@@ -22,7 +22,7 @@ def double(request):
 
 @pytest.fixture
 def bucket(double, request):
-    double.control("POST", "/reset", {})
+    double.send_control("POST", "/reset", {})
     name = f"b{hashlib.md5(request.node.name.encode()).hexdigest()[:10]}-1250000000"
     assert double.ask("PUT", name).status == 200
     return name

@@ -76,7 +76,7 @@ class Double:
         response = connection.getresponse()
         return Response(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
 
-    def control(self, method, path, body=None):
+    def send_control(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.control, timeout=10)
         connection.request(method, path, json.dumps(body) if body is not None else None)
         return json.loads(connection.getresponse().read())

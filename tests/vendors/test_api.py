@@ -57,15 +57,15 @@ def test_deletion_of_multiple_objects(double, bucket):
     for bad in ("<Delete/>", document.replace("Delete>", "Remove>"), document.replace("</Delete>", "<Other/></Delete>"),
                 "<Delete>" + "<Object><Key>k</Key></Object>" * 1001 + "</Delete>"):
         assert send(double, "POST", bucket, bad, delete="").is_error(400, "MalformedXML"), bad[:60]
-    assert set(double.control("GET", f"/objects/{bucket}")) == {"a", "b &", "c"}
+    assert set(double.send_control("GET", f"/objects/{bucket}")) == {"a", "b &", "c"}
     done = send(double, "POST", bucket, document, delete="", **({"encoding-type": "url"} if double.vendor == "oss" else {}))
     assert done.status == 200
     assert texts(done, "Deleted", "Key") == ["a", "b%20%26" if double.vendor == "oss" else "b &", "none"]
-    assert set(double.control("GET", f"/objects/{bucket}")) == {"c"}
+    assert set(double.send_control("GET", f"/objects/{bucket}")) == {"c"}
     quiet = send(double, "POST", bucket, "<Delete><Quiet>true</Quiet><Object><Key>c</Key></Object></Delete>", delete="")
     assert quiet.status == 200 and (quiet.body == b"" if double.vendor == "oss" else names(quiet) == [])
-    assert double.control("GET", f"/objects/{bucket}") == {}
-    assert double.control("GET", "/requests")[-1]["op"] == "DeleteObjects"
+    assert double.send_control("GET", f"/objects/{bucket}") == {}
+    assert double.send_control("GET", "/requests")[-1]["op"] == "DeleteObjects"
 
 
 def test_deletion_of_multiple_versions(double, versions):

@@ -31,13 +31,13 @@ def test_rejects_wrong_credentials_and_changes(double, bucket):
     signed = double.ask(*put, body=b"x", headers={"~meta-a": "1"}, after={double.prefix + "meta-a": "2"})
     assert signed.is_error(403, "SignatureDoesNotMatch")
     assert double.ask(*put, body=b"x", after={"authorization": ""}).status in (400, 403)
-    seen = double.control("GET", "/requests")
+    seen = double.send_control("GET", "/requests")
     assert [row["verified"] for row in seen] == [True, True, False, False, False, False] and seen[1]["op"] == "PutObject"
 
 
 def test_rejects_an_unknown_key(double, bucket):
     assert double.ask("GET", bucket, "k").is_error(404, "NoSuchKey")
-    line = double.control("GET", "/requests")[-1]["headers"]["authorization"].replace(KEY, "AKIDNOBODY0001")
+    line = double.send_control("GET", "/requests")[-1]["headers"]["authorization"].replace(KEY, "AKIDNOBODY0001")
     assert double.ask("GET", bucket, "k", after={"authorization": line}).is_error(403, "InvalidAccessKeyId")
 
 
@@ -53,7 +53,7 @@ def test_rejects_an_old_request(double, bucket):
     then = now - hour if now.hour else now + hour  # On the same day.
     double.ask("GET", bucket, "k")
     if double.vendor == "cos":
-        line = double.control("GET", "/requests")[-1]["headers"]["authorization"]
+        line = double.send_control("GET", "/requests")[-1]["headers"]["authorization"]
         start, end = (int(text) for text in re.search(r"q-sign-time=(\d+);(\d+)", line).groups())
         old = line.replace(f"{start};{end}", f"{start - 90000};{end - 90000}")
         assert double.ask("GET", bucket, "k", after={"authorization": old}).is_error(403, "AccessDenied")
@@ -75,7 +75,7 @@ def test_rejects_foreign_and_unknown_headers(double, bucket):
     assert double.ask("PUT", bucket, "k", headers={"~no-such-thing": "1"}, body=b"x").is_error(400, "UnknownHeader")
     chunked = {"content-encoding": "aws-chunked"}
     assert double.ask("PUT", bucket, "k", headers=chunked, body=b"x").is_error(400, "ForeignHeader")
-    assert "k" not in double.control("GET", f"/objects/{bucket}")
+    assert "k" not in double.send_control("GET", f"/objects/{bucket}")
 
 
 def test_jdcloud_payload_hashes(double, bucket):
@@ -94,7 +94,7 @@ def test_oss_region_must_match(double, bucket):
     if double.scheme != "V4":
         pytest.skip("V1 has no region")
     double.ask("GET", bucket, "k")
-    line = double.control("GET", "/requests")[-1]["headers"]["authorization"].replace("/cn-hangzhou/", "/cn-beijing/")
+    line = double.send_control("GET", "/requests")[-1]["headers"]["authorization"].replace("/cn-hangzhou/", "/cn-beijing/")
     assert double.ask("GET", bucket, "k", after={"authorization": line}).is_error(400, "InvalidArgument")
 
 
@@ -202,7 +202,7 @@ def test_hostile_keys(double, bucket):
         assert double.ask("GET", bucket, key).body == body
         assert double.copy(bucket, key, key + ".copy").status == 200, key
         assert double.ask("GET", bucket, key + ".copy").body == body
-    assert set(double.control("GET", f"/objects/{bucket}")) == {key + end for key in HOSTILE for end in ("", ".copy")}
+    assert set(double.send_control("GET", f"/objects/{bucket}")) == {key + end for key in HOSTILE for end in ("", ".copy")}
 
 
 def test_object_headers(double, bucket):
@@ -330,7 +330,7 @@ def test_directives(double, bucket):
     def copy_and_read(target, **headers):
         response = double.copy(bucket, "k", target, **headers)
         assert response.status == 200, response.body
-        row = double.control("GET", f"/objects/{bucket}")[target]
+        row = double.send_control("GET", f"/objects/{bucket}")[target]
         return row["metadata"], row["headers"].get("Content-Type"), row["tags"]
 
     assert copy_and_read("1") == copy_and_read("2", metadata_directive=words[0], meta_b="2") == ({"a": "1"}, "a/b", "t=1")
@@ -348,12 +348,12 @@ def test_copy_onto_itself(double, bucket):
     plain = double.copy(bucket, "k", "k", meta_b="2")
     if double.vendor == "oss":
         assert plain.status == 200
-        assert double.control("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
+        assert double.send_control("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
         return
     assert plain.is_error(400, "InvalidRequest")
     word = "Replaced" if double.vendor == "cos" else "REPLACE"
     assert double.copy(bucket, "k", "k", metadata_directive=word, meta_b="2").status == 200
-    assert double.control("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
+    assert double.send_control("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
     ia = double.copy(bucket, "k", "k", storage_class="STANDARD_IA")
     assert ia.status == (400 if double.vendor == "cos" else 200)
 
@@ -427,7 +427,7 @@ def parts_document(rows):
 def test_uploads(double, bucket):
     size = {"cos": 1 << 20, "oss": 100 << 10, "jdcloud": 5 << 20}[double.vendor]
     upload = double.ask("POST", bucket, "m", params={"uploads": ""}, headers={"~meta-a": "1"}).text("UploadId")
-    assert double.control("GET", f"/uploads/{bucket}") == {upload: "m"}
+    assert double.send_control("GET", f"/uploads/{bucket}") == {upload: "m"}
     double.ask("PUT", bucket, "s", body=b"0123456789")
     first = double.ask("PUT", bucket, "m", params={"partNumber": "1", "uploadId": upload}, body=bytes(size)).headers["etag"]
 
@@ -467,7 +467,7 @@ def test_uploads(double, bucket):
     assert double.ask(*post, body=parts_document([(1, first)])).is_error(404, "NoSuchUpload")
     other = double.ask("POST", bucket, "m", params={"uploads": ""}).text("UploadId")
     assert double.ask("DELETE", bucket, "m", params={"uploadId": other}).status == 204
-    assert double.control("GET", f"/uploads/{bucket}") == {}
+    assert double.send_control("GET", f"/uploads/{bucket}") == {}
 
 
 def test_oss_completes_all(double, bucket):
@@ -487,7 +487,7 @@ def test_faults(double, bucket):
 
     def fault(kind, op="CopyObject", **more):
         match = {"method": "PUT" if op == "CopyObject" else "GET", "op": op}
-        double.control("POST", "/fault", {"match": match, "kind": kind, **more})
+        double.send_control("POST", "/fault", {"match": match, "kind": kind, **more})
         return double.copy(bucket, "k", "to") if op == "CopyObject" else double.ask("GET", bucket, "k")
 
     assert fault("error_in_200", code="SlowDown").is_error(200, "SlowDown")
@@ -503,7 +503,7 @@ def test_faults(double, bucket):
         fault("short_body", op="GetObject")
     with pytest.raises((ConnectionError, http.client.HTTPException)):
         fault("stall", seconds=0.2)
-    assert "to" not in double.control("GET", f"/objects/{bucket}")
+    assert "to" not in double.send_control("GET", f"/objects/{bucket}")
     assert double.copy(bucket, "k", "to").status == 200, "times"
 
 
