@@ -508,11 +508,11 @@ def duckdb_job(work):
             ask(f"COPY (SELECT 42 AS id) TO '{place}/rides.parquet'")
             assert ask(f"SELECT id FROM '{place}/rides.parquet'") == [(42,)]
         with work.step("database"):
-            database = work.folder / "copied.db"
-            ask(f"ATTACH '{database}' AS copied")
+            source = work.folder / "copied.db"
+            ask(f"ATTACH '{source}' AS copied")
             ask("CREATE TABLE copied.rides AS FROM rides")
             ask("DETACH copied")
-            work.boto3.upload_file(str(database), work.bucket, "copied.db")
+            work.boto3.upload_file(str(source), work.bucket, "copied.db")
             ask(f"ATTACH '{place}/copied.db' AS far (READ_ONLY)")
             assert ask("SELECT count(*), sum(id), sum(value), min(text), max(text) FROM far.rides") == sums
         with work.step("absent"):
