@@ -6,7 +6,11 @@ cd "$(dirname "$0")/.."
 passed=0
 failed=0
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+setup_log=$(mktemp)
+# The SDKs are installed while the compiler runs, because the installation mostly waits for the network.
+bash tests/setup.sh >"$setup_log" 2>&1 &
+setup=$!
+trap 'wait; rm -f "$log" "$setup_log"' EXIT
 
 # Adds the counts in a suite's closing lines. A suite that exits with an error and counts no failure is one failure.
 count() {
@@ -26,15 +30,17 @@ suite() {
   count "${PIPESTATUS[0]}"
 }
 
-bash tests/setup.sh || exit 1
-cargo build --bin blobfish || exit 1
+# With the tests, because their features differ: a build of the program alone would compile its dependencies twice.
+cargo build --workspace --bins --tests || exit 1
 binary=target/debug/blobfish
 python=tests/.venv/bin/python
 
 suite "Rust: unit, vectors, cases, properties, tidy, store" cargo test --workspace --quiet
+wait "$setup" || { cat "$setup_log"; exit 1; }
 suite "Vendor doubles with the vendors' own SDKs, without the proxy" "$python" -m pytest -q tests/vendors
 suite "Front door: the right bucket for every host, and empty uploads" "$python" tests/clients/front_door.py --binary "$binary"
 suite "Values arrive as sent: checksums, CRC-64, metadata, digests" "$python" tests/clients/values.py --binary "$binary"
+suite "Explain: what it prints is what the proxy does" "$python" tests/clients/explained.py --binary "$binary"
 suite "Rejections: error codes, and no request to a target" "$python" tests/clients/refusals.py --binary "$binary"
 suite "Matrix: 4 caller dialects x 4 targets x 2 copy operations" "$python" tests/clients/matrix.py --binary "$binary"
 suite "Clients: unmodified SDKs against demo, SeaweedFS and the doubles" "$python" tests/clients/run.py --binary "$binary"

@@ -17,7 +17,7 @@ use blobfish_dialects::dialect::signature::Auth;
 use blobfish_dialects::model::{
     Credentials, ErrorKind, Operation, OutgoingRequest, PayloadHash, RawHead, RequestScope, Timestamp,
 };
-use blobfish_dialects::translator::explain::parse_request_head;
+use blobfish_dialects::translator::request_text::parse_request_head;
 use blobfish_dialects::{DIALECTS, cos, oss, s3};
 use secrecy::SecretString;
 

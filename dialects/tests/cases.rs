@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::dialect::response_context::ResponseContext;
+use blobfish_dialects::engine::plan::PlanKind;
 use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::engine::{read_response, write_response};
 use blobfish_dialects::model::{OutgoingRequest, Timestamp, Value};
@@ -53,10 +54,11 @@ fn every_example_of_the_documents() {
 
 /// What was written means to its own dialect what the original meant, where nothing was lost.
 fn check_round_trip(case: &Path, explained: &Explanation, target: &'static Dialect) {
-    if explained.rejection.is_some() {
+    // What the proxy copies itself is a write at the target, and no copy in its dialect.
+    if explained.rejection.is_some() || explained.plan.kind == PlanKind::Relay {
         return;
     }
-    let again = explain(&render_request(&explained.outgoing), target, target);
+    let again = explain(&render_request(explained.outgoing.as_ref().unwrap()), target, target);
     let again = again.unwrap_or_else(|refusal| panic!("{case:?} to {}: {refusal:?}", target.name)).request;
     let asked = &explained.request;
     assert_eq!(
@@ -111,9 +113,9 @@ fn render_explained(explained: &Explanation) -> String {
     }
     match &explained.rejection {
         Some(refusal) => {
-            out.push_str(&format!("# refused: {}\n", refusal.message.as_deref().unwrap_or_default()))
+            out.push_str(&format!("# rejected: {}\n", refusal.message.as_deref().unwrap_or_default()))
         }
-        None => out.push_str(&render_request(&explained.outgoing)),
+        None => out.push_str(&render_request(explained.outgoing.as_ref().unwrap())),
     }
     out
 }

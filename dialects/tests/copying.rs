@@ -15,7 +15,8 @@ use blobfish_dialects::engine::{loss, write_response};
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, Operation, OutgoingRequest, Rejection, Request, Response, Timestamp, Value,
 };
-use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};
+use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, read_pasted_request};
+use blobfish_dialects::translator::request_text::parse_pasted_request;
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
@@ -47,7 +48,7 @@ fn build_copy_between(
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\n"));
     }
-    explain(&text, caller, caller).map(|explained| explained.request)
+    read_pasted_request(&parse_pasted_request(&text)?, caller, None)
 }
 
 /// Plays a target: the answers it gives, in order. Returns what was sent and the end.
@@ -565,7 +566,7 @@ fn the_range_of_a_part_follows_the_caller() {
             "PUT /b?partNumber=1&uploadId=U HTTP/1.1\nHost: dst.{}\n{}: {source}\n{}copy-source-range: {range}\n",
             caller.sample_endpoint, caller.copy.source_header, caller.header_prefix
         );
-        explain(&text, caller, caller).map(|explained| explained.request)
+        read_pasted_request(&parse_pasted_request(&text)?, caller, None)
     };
     let made = build_response(200, &[], &format!("<CopyPartResult><ETag>\"{ETAG}\"</ETag></CopyPartResult>"));
     for range in ["bytes=5-", "bytes=-5", "0-9", "bytes=9-0", "bytes=0-1,3-4"] {

@@ -55,7 +55,13 @@ fn what_a_target_does_not_have_is_reported_by_name() {
     // S3 is sent what it has.
     let outgoing =
         explain_s3(LIST, "x-amz-optional-object-attributes: RestoreStatus\n", &S3).unwrap().outgoing;
-    let sent = outgoing.headers.iter().find(|row| row.0 == "x-amz-optional-object-attributes").unwrap();
+    let sent = outgoing
+        .as_ref()
+        .unwrap()
+        .headers
+        .iter()
+        .find(|row| row.0 == "x-amz-optional-object-attributes")
+        .unwrap();
     assert_eq!(sent.1, b"RestoreStatus");
 }
 

@@ -93,12 +93,12 @@ fn what_is_added_and_what_is_passed_over_say_why() {
     let explained = explain(copy, &COS, &JDCLOUD).unwrap();
     let added = find_line(&explained.target_lines, "x-amz-storage-class");
     assert!(
-        added.handling == Some(Handling::Emulated) && added.reason.contains("without a word"),
+        added.handling == Some(Handling::Emulated) && added.reason.contains("default of COS"),
         "{added:?}"
     );
     // Without the directive a copy keeps the source's type.
     let kept = find_line(&explained.caller_lines, "content-type");
-    assert!(kept.handling.is_none() && kept.reason.contains("rules of cos"), "{kept:?}");
+    assert!(kept.handling.is_none() && kept.reason.contains("rules of COS"), "{kept:?}");
     assert!(explained.target_lines.iter().all(|line| !line.text.starts_with("content-type")));
 }
 
@@ -142,21 +142,21 @@ fn lines_show_the_rules_of_both_documents() {
     let check = |lines: &[Line], begins: &str, rule: &str| {
         assert_eq!(find_line(lines, begins).rule, rule, "{begins}")
     };
-    check(&explained.caller_lines, "PUT", "At most 5 GiB at once. Onto itself only with Replaced.");
+    check(&explained.caller_lines, "PUT", "At most 5 GiB per request. A copy onto itself needs Replaced.");
     check(
         &explained.target_lines,
         "PUT",
-        "At most 5 GiB at once. Onto itself it takes the request's metadata.",
+        "At most 5 GiB per request. A copy onto itself takes the metadata of the request.",
     );
-    check(&explained.caller_lines, "x-cos-metadata-directive", "One of Copy, Replaced. Without it Copy.");
-    check(&explained.target_lines, "x-oss-metadata-directive", "One of COPY, REPLACE. Without it COPY.");
-    let pairs = "Together only match with unmodified-since, and none-match with modified-since.";
+    check(&explained.caller_lines, "x-cos-metadata-directive", "One of Copy, Replaced. Default: Copy.");
+    check(&explained.target_lines, "x-oss-metadata-directive", "One of COPY, REPLACE. Default: COPY.");
+    let pairs = "Only match with unmodified-since, and none-match with modified-since, may be combined.";
     check(
         &explained.caller_lines,
         "x-cos-copy-source-if-none-match",
-        &format!("412 where it does not hold. {pairs}"),
+        &format!("412 if it does not hold. {pairs}"),
     );
-    let all = "304 where it does not hold. Each that is said must hold.";
+    let all = "304 if it does not hold. Each condition must hold.";
     check(&explained.target_lines, "x-oss-copy-source-if-none-match", all);
     check(
         &explained.caller_lines,
@@ -164,14 +164,12 @@ fn lines_show_the_rules_of_both_documents() {
         "Letters, digits and - in names. At most 2048 bytes of metadata in all.",
     );
     assert!(
-        find_line(&explained.target_lines, "x-oss-object-acl")
-            .rule
-            .ends_with("Without it as the bucket says.")
+        find_line(&explained.target_lines, "x-oss-object-acl").rule.ends_with("Default: that of the bucket.")
     );
     let list = "GET /?list-type=2&max-keys=3 HTTP/1.1\nHost: box.s3.us-east-1.amazonaws.com\n";
     let explained = explain(list, &S3, &COS).unwrap();
     assert_eq!(explained.documents.1, "Tencent Cloud COS, GET Bucket (List Objects)");
-    check(&explained.caller_lines, "&max-keys", "Without it 1000.");
+    check(&explained.caller_lines, "&max-keys", "Default: 1000.");
 }
 
 #[test]

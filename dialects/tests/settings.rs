@@ -565,7 +565,7 @@ fn preflight_responses_follow_the_rules() {
     use blobfish_dialects::encoding::xml;
     use blobfish_dialects::engine::cors::Preflight;
     use blobfish_dialects::model::ResponseField;
-    use blobfish_dialects::translator::explain::parse_request_head;
+    use blobfish_dialects::translator::request_text::parse_request_head;
     let rules = xml::parse(b"<C><CORSRule><AllowedOrigin>http://*.example.com</AllowedOrigin><AllowedMethod>PUT</AllowedMethod><AllowedMethod>GET</AllowedMethod><AllowedHeader>x-amz-*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>60</MaxAgeSeconds></CORSRule><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>HEAD</AllowedMethod></CORSRule></C>").unwrap();
     let ask = |origin: &str, method: &str, headers: &str| {
         let mut text = "OPTIONS /k HTTP/1.1\nHost: b.localhost\n".to_owned();

@@ -16,7 +16,7 @@ use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::dialect::addressing;
 use blobfish_dialects::dialect::signature::VerifyOptions;
 use blobfish_dialects::model::{RawHead, Rejection, Timestamp};
-use blobfish_dialects::translator::explain::parse_request_head;
+use blobfish_dialects::translator::request_text::parse_request_head;
 use blobfish_dialects::{find_dialect, list_configurable_dialects};
 use secrecy::SecretString;
 

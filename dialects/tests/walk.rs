@@ -27,9 +27,10 @@ use blobfish_dialects::model::{
     ResponseField, Timestamp, UploadListing, Value, ValueKind, VersionListing,
 };
 use blobfish_dialects::translator::explain::{
-    FieldHandling, build_matrix, build_sample_route, build_sample_target, parse_request_head,
+    FieldHandling, build_matrix, build_sample_route, build_sample_target,
 };
 use blobfish_dialects::translator::handling::Handling;
+use blobfish_dialects::translator::request_text::parse_request_head;
 use blobfish_dialects::{DIALECTS, PROFILES};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
@@ -498,9 +499,9 @@ fn every_field_of_every_operation_is_sent_emulated_or_reported() {
             for row in build_matrix(caller, dialect) {
                 // A standard range is what this target answers by nature; where no parts are told, none are paged: see below.
                 // What is not sent because it means nothing there is in the matrix with its reason.
-                if row.note == "by nature"
+                if row.note == "the target's default"
                     || row.note.starts_with("not sent: ")
-                    || row.note.starts_with("there is nothing to page")
+                    || row.note.starts_with("no pages: ")
                     || HANDLED_HERE.contains(&row.field) && row.handling == Handling::Emulated
                 {
                     continue;

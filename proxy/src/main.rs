@@ -50,7 +50,14 @@ fn main() -> ExitCode {
             }),
         Command::Explain(args) => {
             let config = args.config.as_deref().map(config_file::load_active_config).transpose();
-            config.map_err(Into::into).and_then(|config| explain::run_explain(&args, config.as_ref()))
+            // 1 says that the request would be rejected, so that a configuration with mistakes is wrong usage.
+            config
+                .map_err(|error| UsageError(format!("{:#}", anyhow::Error::from(error))).into())
+                .and_then(|config| explain::run_explain(&args, config.as_ref()))
+                .map(|(text, is_accepted)| {
+                    succeeded = is_accepted;
+                    text
+                })
         }
         Command::Losses { json } => Ok(losses::run_losses(json)),
         Command::Schema { markdown } => {

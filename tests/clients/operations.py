@@ -319,8 +319,10 @@ def command_line(binary, running, options):
     assert code == 0 and "x-oss-metadata-directive: REPLACE" in out and "operation: CopyObject" in out, out
     code, out, _ = run("explain", "--from", "cos", "--to", "s3", "--json", text=case.read_text())
     assert code == 0 and json.loads(out)["operation"] == "CopyObject"
-    assert run("explain", "--from", "cos", "--to", "nowhere", str(case))[0] == 1
-    assert run("explain", "--from", "cos", "--to", "s3", text="nonsense")[0] == 1
+    assert run("explain", "--from", "cos", "--to", "nowhere", str(case))[0] == 2
+    assert run("explain", "--from", "cos", str(case))[0] == 2
+    code, out, _ = run("explain", "--from", "cos", "--to", "s3", text="nonsense")
+    assert code == 1 and out.startswith("rejected: 400 "), out
     code, out, _ = run("losses")
     assert code == 0 and out == (servers.TESTS.parent / "docs" / "losses.md").read_text(), "docs/losses.md is what is printed"
     assert len(json.loads(run("losses", "--json")[1])) == 16

@@ -1,5 +1,4 @@
-//! Signatures of COS. Source: Tencent Cloud COS, "Request Signature" (436/7778); sections 2.1 to 2.8 of the COS
-//! reference.
+//! Signatures of COS: COS, Request Signature (436/7778).
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -13,17 +12,18 @@ use crate::encoding::hash::{constant_time_eq, encode_hex, hmac_sha1, sha1_hex};
 use crate::encoding::percent;
 use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, RequestScope, Timestamp};
 
-/// The one way of signing, in its header and query forms.
+/// The signature of COS, in the Authorization header or in the query.
 pub struct CosAuth;
 
 /// The signatures of COS.
 pub static AUTH: CosAuth = CosAuth;
 
-/// How long our own signatures hold, seconds, and how far back they begin.
+/// The lifetime of the signatures that the proxy creates, in seconds, and how far in the past it starts.
+// A start in the past is required, because the clock of COS may be behind and it rejects a signature before its start.
 const SIGNATURE_SECONDS: i64 = 900;
 const SIGNATURE_BACKDATE_SECONDS: i64 = 60;
 
-/// 2.1: the fields of a credential, in the order in which they are written.
+/// COS, Request Signature, Signature content: the fields of a credential, in the order in which they are written.
 const CREDENTIAL_FIELDS: [&str; 7] = [
     "q-sign-algorithm",
     "q-ak",
@@ -46,7 +46,7 @@ const CREDENTIAL_PARAMETERS: &[&str] = &[
     "x-cos-security-token",
 ];
 
-/// Its signature in configuration.
+/// The name of the signature in the configuration.
 pub const SCHEME: &str = "cos";
 
 impl Auth for CosAuth {
@@ -79,8 +79,8 @@ impl Auth for CosAuth {
             return Err(credential.build_mismatch_rejection(&parsed_head, head));
         }
         let unsigned_names = find_unsigned_names(&credential, &parsed_head, head);
-        // 2.4: COS asks for no header to be signed. Without its host a URL fits every bucket, of which its caller's
-        // grants open some; what else was added to it by somebody is refused.
+        // COS does not require that any header is signed. In a presigned URL only `host` may be unsigned; anything else
+        // that is unsigned is rejected, because whoever receives the URL could have added it.
         let is_forbidden =
             |name: &&String| terms.requires_all_signed || (claim.scheme.presigned && name.as_str() != "host");
         if let Some(name) = unsigned_names.iter().find(is_forbidden) {
@@ -101,7 +101,7 @@ impl Auth for CosAuth {
         &["q-sign-algorithm", "q-ak", "q-key-time", "q-sign-time", "q-signature", "x-cos-security-token"]
     }
 
-    /// 2.10: the policy calls the key's time that of the signature.
+    /// COS, POST Object, signature: the condition on the field `q-key-time` has the name `q-sign-time`.
     fn form_alias(&self, name: &str) -> Option<&'static str> {
         (name == "q-sign-time").then_some("q-key-time")
     }
@@ -130,6 +130,7 @@ impl Auth for CosAuth {
         let key_time = form.require_field("q-key-time")?;
         check_window(key_time, now)?;
         let sign_key = encode_hex(&hmac_sha1(secret.expose_secret().as_bytes(), key_time.as_bytes()));
+        // Unlike S3 and OSS, COS signs the policy before it is encoded in base64, so it must be decoded first.
         let string_to_sign = sha1_hex(&crate::dialect::post_form::decode_policy(policy)?);
         let computed = encode_hex(&hmac_sha1(sign_key.as_bytes(), string_to_sign.as_bytes()));
         match constant_time_eq(computed.as_bytes(), form.require_field("q-signature")?.as_bytes()) {
@@ -151,6 +152,7 @@ impl Auth for CosAuth {
             .map(|(name, value)| new_pair(name, value.as_deref().unwrap_or_default().as_bytes()))
             .collect();
         let (headers, parameters) = (sort_pairs(headers), sort_pairs(parameters));
+        // COS signs the decoded path. It does not contain the bucket, because that is always in the host.
         let path = match &request.scope {
             RequestScope::Service | RequestScope::Bucket(_) => "/".to_owned(),
             RequestScope::Object { key, .. } => format!("/{key}"),
@@ -187,8 +189,9 @@ impl Auth for CosAuth {
 /// An encoded lower-case name and an encoded value.
 type CosPair = (String, String);
 
-/// 2.2: names are escaped first and lower-cased afterwards.
+/// COS, Request Signature, UrlEncode.
 fn new_pair(name: &str, value: &[u8]) -> CosPair {
+    // The order matters: COS converts to lower case after the encoding, so the hex digits of a name are in lower case.
     (percent::encode(name).to_ascii_lowercase(), percent::encode_bytes(value))
 }
 
@@ -197,17 +200,17 @@ fn sort_pairs(mut pairs: Vec<CosPair>) -> Vec<CosPair> {
     pairs
 }
 
-/// What a signature covers.
+/// The parts of a request that a signature covers.
 struct CosSignedContent<'a> {
     method: &'a str,
-    /// Decoded, with its leading slash.
+    /// Decoded path with its leading slash.
     path: &'a str,
     parameters: &'a [CosPair],
     headers: &'a [CosPair],
 }
 
 impl CosSignedContent<'_> {
-    /// 2.3
+    /// COS, Request Signature, Signature steps.
     fn compute_signature(&self, secret: &str, key_time: &str, sign_time: &str) -> String {
         let sign_key = encode_hex(&hmac_sha1(secret.as_bytes(), key_time.as_bytes()));
         encode_hex(&hmac_sha1(sign_key.as_bytes(), self.build_string_to_sign(sign_time).as_bytes()))
@@ -233,20 +236,22 @@ impl CosSignedContent<'_> {
     }
 }
 
-/// A credential as sent.
+/// A credential as received.
 struct CosCredential {
     presigned: bool,
     access_key: String,
     sign_time: String,
     key_time: String,
-    /// Decoded, lower-case names.
+    /// Names of the signed headers, decoded and in lower case.
     headers: Vec<String>,
+    /// Names of the signed query parameters, decoded and in lower case.
     parameters: Vec<String>,
     signature: String,
 }
 
 impl CosCredential {
-    /// 2.4, 2.6: the header form, the query form, or the merged one.
+    /// Parses the credential from the Authorization header, from separate query parameters, or from the parameter
+    /// `sign` with which the Java SDK creates presigned URLs.
     fn from_head(head: &RawHead) -> Result<Option<Self>, Rejection> {
         let lines = collect_authorization_lines(head);
         let header = lines.iter().find(|value| value.trim_start().starts_with("q-sign-algorithm="));
@@ -279,6 +284,7 @@ impl CosCredential {
             let (name, value) = field.split_once('=').ok_or_else(build_rejection)?;
             let at = CREDENTIAL_FIELDS.iter().position(|own| *own == name).ok_or_else(build_rejection)?;
             let slot = values.get_mut(at).ok_or_else(build_rejection)?;
+            // The fields may be in any order, but none may be repeated, because the values could contradict each other.
             if slot.replace(value.to_owned()).is_some() {
                 return Err(ErrorKind::SeveralCredentials.into());
             }
@@ -298,15 +304,16 @@ impl CosCredential {
         })
     }
 
-    /// 2.8: end after start, not over, and not beginning later than clocks may differ.
+    /// COS, Request Signature, KeyTime: checks the validity periods of the signature and of the key.
     fn check_times(&self, now: Timestamp) -> Result<(), Rejection> {
         check_window(&self.sign_time, now)?;
         check_window(&self.key_time, now)
     }
 
-    /// 2.11: what should have been signed is told, unless a token or a customer's key is part of it.
+    /// The error for a wrong signature. It contains the string to sign, which shows users what differs.
     fn build_mismatch_rejection(&self, parsed_head: &CosParsedHead<'_>, head: &RawHead) -> Rejection {
         let rejection = Rejection::new(ErrorKind::SignatureDoesNotMatch);
+        // The string to sign would contain a token or a customer's key, and error documents are often logged.
         let is_secret = |name: &str| name.contains("security-token") || name.ends_with("customer-key");
         let names = parsed_head.headers.iter().map(|row| row.0);
         if names.chain(parsed_head.parameters.iter().map(|row| row.0.as_str())).any(is_secret) {
@@ -328,14 +335,14 @@ impl CosCredential {
             .with_detail("FormatString", content.build_http_string())
     }
 
-    /// Compares with what the caller may have signed: Python signs the host without its port, and Node builds its
-    /// pairs in the order of the names before they were escaped.
+    /// Whether the signature matches one of the forms in which SDKs sign the request.
     fn matches_signature(
         &self,
         parsed_head: &CosParsedHead<'_>,
         head: &RawHead,
         secret: &SecretString,
     ) -> bool {
+        // cos-python-sdk-v5 signs the host without its port, although it sends the port.
         let hosts = [head.host(), strip_port(head.host())];
         let parameters = self.select_pairs(&self.parameters, |name| parsed_head.parameter_values(name));
         hosts.into_iter().any(|host| {
@@ -350,6 +357,7 @@ impl CosCredential {
                 parameters: &sort_pairs(parameters.clone()),
                 headers: &sort_pairs(headers.clone()),
             };
+            // cos-nodejs-sdk-v5 sorts the pairs by their names before the encoding, so the order can differ.
             let named_content = CosSignedContent {
                 method,
                 path: &parsed_head.path,
@@ -364,10 +372,11 @@ impl CosCredential {
         })
     }
 
-    /// The pairs of the listed names; a listed name that is absent counts with an empty value.
+    /// The pairs of the listed names. A listed name that is missing in the request has an empty value.
     fn select_pairs<'v>(&self, names: &[String], values: impl Fn(&str) -> Vec<&'v [u8]>) -> Vec<CosPair> {
         let mut pairs = Vec::new();
         let mut names_done: Vec<&str> = Vec::new();
+        // cos-go-sdk-v5 lists a repeated header once per value, so each name must be evaluated only once.
         for name in names {
             if names_done.contains(&name.as_str()) {
                 continue;
@@ -383,7 +392,8 @@ impl CosCredential {
     }
 }
 
-/// 2.8: `start;end`, in seconds since 1970.
+/// Checks a period `start;end` in Unix seconds.
+// COS does not limit its length, so a long period is not rejected.
 fn check_window(window: &str, now: Timestamp) -> Result<(), Rejection> {
     let (start, end) = window.split_once(';').ok_or(ErrorKind::AuthorizationMalformed)?;
     let parse_time = |text: &str| parse_seconds(text).ok_or(ErrorKind::AuthorizationMalformed);
@@ -406,8 +416,9 @@ fn sort_by_name(pairs: &[CosPair]) -> Vec<CosPair> {
     pairs
 }
 
-/// The names of a list; Node's helper escapes it twice.
+/// Parses the names of a list.
 fn parse_names(list: &str) -> Result<Vec<String>, Rejection> {
+    // A helper of cos-nodejs-sdk-v5 encodes the list twice, so an encoded separator is decoded here.
     let list = if list.contains("%3B") || list.contains("%3b") {
         percent::decode(list).map_err(|_| ErrorKind::AuthorizationMalformed)?
     } else {
@@ -424,7 +435,7 @@ fn find_sign_parameter(head: &RawHead) -> Result<Option<String>, Rejection> {
     let mut found = None;
     for (name, value) in head.raw_query() {
         if name == "sign" {
-            // What does not decode is no credential of ours.
+            // A value that does not decode is ignored, because a client may use the parameter name for other purposes.
             let Ok(value) = percent::decode(value.unwrap_or_default()) else { continue };
             if value.starts_with("q-sign-algorithm=") && found.replace(value).is_some() {
                 return Err(ErrorKind::SeveralCredentials.into());
@@ -434,15 +445,16 @@ fn find_sign_parameter(head: &RawHead) -> Result<Option<String>, Rejection> {
     Ok(found)
 }
 
-/// 2.7: the header, else the parameter; Node leaves a `+` in that one unescaped.
+/// The session token in the header or, without the header, in the query.
 fn find_session_token(head: &RawHead) -> Option<String> {
+    // cos-nodejs-sdk-v5 does not encode a `+` in the parameter, so it must not be decoded as a space.
     let header = head.header_text("x-cos-security-token").filter(|token| !token.is_empty());
     let parameter =
         || head.raw_query().find(|(name, _)| *name == "x-cos-security-token").and_then(|row| row.1);
     header.map(str::to_owned).or_else(|| parameter().and_then(|token| percent::decode(token).ok()))
 }
 
-/// What the request says, decoded once.
+/// The decoded parts of a request head.
 struct CosParsedHead<'a> {
     path: String,
     headers: Vec<(&'a str, &'a [u8])>,
@@ -480,7 +492,7 @@ impl<'a> CosParsedHead<'a> {
     }
 }
 
-/// What has meaning and is not covered. An appended content disposition on a GET is the one exception.
+/// The headers and parameters that affect the result and are not signed.
 fn find_unsigned_names(
     credential: &CosCredential,
     parsed_head: &CosParsedHead<'_>,
@@ -494,9 +506,10 @@ fn find_unsigned_names(
             || name.starts_with("if-")
     };
     let headers = parsed_head.headers.iter().filter(|(name, value)| {
-        // An empty value says nothing: Node sends such lines and leaves them out.
+        // An empty value has no effect. cos-nodejs-sdk-v5 sends such headers without signing them.
         has_meaning(name) && !value.is_empty() && !credential.headers.iter().any(|own| own == name)
     });
+    // Applications append this parameter to a presigned URL for downloads. It only sets the file name, so it is valid.
     let is_allowed_appendix = |name: &str, value: &str| {
         head.method == "GET" && name == "response-content-disposition" && !value.chars().any(char::is_control)
     };

@@ -1,16 +1,18 @@
-//! Copying in COS (section 4).
+//! Copies in COS.
 
 use crate::dialect::addressing;
 use crate::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
 use crate::encoding::percent;
 use crate::model::{CopySource, ErrorKind, Rejection};
 
-/// 4.3 to 4.6
+/// COS, PUT Object - Copy and Upload Part - Copy.
 pub const RULES: CopyRules = CopyRules {
     source_header: "x-cos-copy-source",
     source_grammar: "bucket-appid.cos.region.myqcloud.com/key[?versionId=id], the key percent-encoded.",
     parse_source,
     write_source,
+    // COS, Upload Part - Copy, request headers: two conditions are only valid in the listed pairs, so others are
+    // rejected before a target with other rules evaluates them.
     combination: ConditionCombination::Pairs,
     repeats_conditions: false,
     uses_not_modified_status: false,
@@ -22,8 +24,10 @@ pub const RULES: CopyRules = CopyRules {
     needs_metadata_check: false,
 };
 
-/// 4.2: `host/key[?versionId=]`, and the bucket form that OpenDAL sends. `+` is a plus.
+/// COS, PUT Object - Copy, x-cos-copy-source: `host/key[?versionId=id]`. The form `[/]bucket/key` that OpenDAL sends is
+/// accepted too.
 fn parse_source(value: &str, endpoint: Option<&str>) -> Result<CopySource, Rejection> {
+    // A scheme and a leading `/` are not part of the documented form, but are accepted because clients send them.
     let value = value.strip_prefix("https://").or(value.strip_prefix("http://")).unwrap_or(value);
     let value = value.strip_prefix('/').unwrap_or(value);
     let (path, tail) = value.split_once('?').map_or((value, None), |(path, tail)| (path, Some(tail)));
@@ -34,9 +38,11 @@ fn parse_source(value: &str, endpoint: Option<&str>) -> Result<CopySource, Rejec
     let bucket = match (bucket_or_host.contains(['.', ':']), known_bucket) {
         (_, Some(bucket)) => bucket,
         (false, None) => percent::decode(bucket_or_host).map_err(|_| ErrorKind::InvalidCopySource)?,
-        // A host that is none of COS' forms, nor of the endpoint that is spoken to, names no bucket of ours.
+        // A host that is neither a COS host nor at the endpoint of the request is rejected, because a bucket of that
+        // name here would be another one.
         (true, None) => return Err(ErrorKind::InvalidCopySource.into()),
     };
+    // Unlike in S3 and OSS, `+` is a plus sign, so the key must not be decoded as a form value.
     let key = percent::decode(key).map_err(|_| ErrorKind::InvalidCopySource)?;
     if key.is_empty() {
         return Err(ErrorKind::InvalidCopySource.into());
@@ -44,25 +50,26 @@ fn parse_source(value: &str, endpoint: Option<&str>) -> Result<CopySource, Rejec
     Ok(CopySource { bucket, key, version })
 }
 
-/// The bucket of a host at an endpoint. SDKs that are given an endpoint of one's own write their sources with it.
+/// The bucket in a host at the endpoint of the request. SDKs with a configured endpoint write copy sources with it.
 fn find_bucket_at_endpoint(host: &str, endpoint: &str) -> Option<String> {
     let host = addressing::strip_port(host).to_ascii_lowercase();
     let bucket = host.strip_suffix(&endpoint.to_ascii_lowercase())?.strip_suffix('.')?;
     (!bucket.is_empty() && !bucket.contains('.')).then(|| bucket.to_owned())
 }
 
-/// The name in any letter case; nothing else may follow. Empty, as the PHP SDK sends it, it names no version.
+/// Parses `versionId=id`. The name is not case-sensitive, and nothing else may follow.
 fn parse_version(tail: &str) -> Result<Option<String>, Rejection> {
     let (name, id) = tail.split_once('=').ok_or(ErrorKind::InvalidCopySource)?;
     let id = percent::decode(id).map_err(|_| ErrorKind::InvalidCopySource)?;
     if name.eq_ignore_ascii_case("versionId") && !id.contains('&') {
+        // cos-php-sdk-v5 sends an empty version ID for the current version, so it must not be rejected.
         Ok(Some(id).filter(|id| !id.is_empty()))
     } else {
         Err(ErrorKind::InvalidCopySource.into())
     }
 }
 
-/// The documented form: the source's host, whatever its region.
+/// Writes the documented form, with the host of the source. Its region may be another one than that of the target.
 fn write_source(at: &TargetCopySource<'_>) -> String {
     let version = at.version.map(|id| format!("?versionId={}", percent::encode(id))).unwrap_or_default();
     format!("{}.{}/{}{version}", at.bucket, at.authority, percent::encode_path(at.key))

@@ -1,4 +1,4 @@
-//! What COS means when nothing is said (4.5), and what it can hold (1.3).
+//! The default values and the limits of COS.
 
 use crate::dialect::{Defaults, Limits};
 use crate::model::{CannedAcl, StorageClass};
@@ -8,10 +8,10 @@ pub const DEFAULTS: Defaults = Defaults {
     class: Some(StorageClass::Standard),
     class_always_explicit: false,
     acl: CannedAcl::Inherit,
-    // 5.6: what its service chooses where a key says nothing.
+    // COS derives the type from the extension of the key. This is its choice for a key without one.
     content_type: Some("application/octet-stream"),
     max_keys: 1000,
-    // 3.4
+    // COS, GET Service, max-keys.
     max_buckets: Some(2000),
     lenient_range: false,
 };
@@ -26,7 +26,7 @@ pub const LIMITS: Limits = Limits {
     metadata_bytes_max: 2048,
     metadata_any_name: false,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
-    // 1.3
+    // COS, Upload Part, restrictions: 1 MB, without a minimum for the last part.
     part_bytes_min: 1024 * 1024,
     buckets_page_max: Some(2000),
 };

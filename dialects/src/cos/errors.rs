@@ -1,10 +1,10 @@
-//! The errors of COS (section 6). Of several rows with one code the first is what the code means when a target
-//! says it.
+//! The errors of COS: COS, Error codes. If several rows have the same code, the first one is the meaning of the code in
+//! a target's response.
 
 use crate::dialect::{ErrorRow, ErrorSentence};
 use crate::model::ErrorKind;
 
-/// Codes, statuses and words.
+/// Codes, statuses and messages.
 #[rustfmt::skip]
 pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::AccessDenied, "AccessDenied", 403, "Access Denied."),
@@ -15,8 +15,8 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::AuthorizationQueryMalformed, "AccessDenied", 403, "The credential of the request is malformed."),
     ErrorRow::new(ErrorKind::HeadersNotSigned, "AccessDenied", 403, "Strict signature missing."),
     ErrorRow::new(ErrorKind::MissingDate, "AccessDenied", 403, "The credential of the request is malformed."),
-    ErrorRow::new(ErrorKind::UnsupportedSignature, "AccessDenied", 403, "This way of signing is not accepted here."),
-    ErrorRow::new(ErrorKind::UnknownAuthorization, "AccessDenied", 403, "This way of signing is not known here."),
+    ErrorRow::new(ErrorKind::UnsupportedSignature, "AccessDenied", 403, "The signature version is not supported."),
+    ErrorRow::new(ErrorKind::UnknownAuthorization, "AccessDenied", 403, "The authorization scheme is unknown."),
     ErrorRow::new(ErrorKind::InvalidToken, "AccessDenied", 403, "The security token is not valid."),
     ErrorRow::new(ErrorKind::ExpiredToken, "ExpiredToken", 400, "The provided token has expired."),
     ErrorRow::new(ErrorKind::InvalidAccessKeyId, "InvalidAccessKeyId", 403, "The Access Key Id you provided does not exist in our records."),
@@ -24,7 +24,7 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::RequestTimeTooSkewed, "RequestTimeTooSkewed", 403, "The difference between the request time and the current time is too large."),
     ErrorRow::new(ErrorKind::RequestNotYetValid, "RequestTimeTooSkewed", 403, "The difference between the request time and the current time is too large."),
     ErrorRow::new(ErrorKind::InvalidArgument, "InvalidArgument", 400, "Invalid Argument"),
-    ErrorRow::new(ErrorKind::SeveralCredentials, "InvalidArgument", 400, "Only one way of signing may be used in a request."),
+    ErrorRow::new(ErrorKind::SeveralCredentials, "InvalidArgument", 400, "Only one signature is allowed in a request."),
     ErrorRow::new(ErrorKind::InvalidRequest, "InvalidRequest", 400, "Invalid Request"),
     ErrorRow::new(ErrorKind::InvalidRequest, "BadRequest", 400, "Bad Request"),
     ErrorRow::new(ErrorKind::InvalidUri, "InvalidURI", 400, "Could not parse the specified URI."),
@@ -33,7 +33,7 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::InvalidObjectName, "InvalidObjectName", 400, "The specified object name is not valid."),
     ErrorRow::new(ErrorKind::KeyTooLong, "KeyTooLong", 400, "Your key is too long."),
     ErrorRow::new(ErrorKind::MetadataTooLarge, "MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size."),
-    ErrorRow::new(ErrorKind::UnknownHost, "InvalidRequest", 400, "The host of the request is not known here."),
+    ErrorRow::new(ErrorKind::UnknownHost, "InvalidRequest", 400, "The host of the request is unknown."),
     ErrorRow::new(ErrorKind::PathStyleForbidden, "PathStyleDomainForbidden", 403, "The bucket you are attempting to access must be addressed using COS virtual-styled domain."),
     ErrorRow::new(ErrorKind::HeaderTooLarge, "InvalidRequest", 400, "The head of the request is too large."),
     ErrorRow::new(ErrorKind::InvalidStorageClass, "NotSupportedStorageClass", 400, "The storage class you specified is not supported."),
@@ -50,7 +50,7 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::MissingContentLength, "MissingContentLength", 411, "You must provide the Content-Length HTTP header."),
     ErrorRow::new(ErrorKind::MissingPayloadHash, "InvalidRequest", 400, "A header of the request is missing."),
     ErrorRow::new(ErrorKind::IncompleteBody, "IncompleteBody", 400, "You did not provide the number of bytes specified by the Content-Length HTTP header."),
-    ErrorRow::new(ErrorKind::IncompleteBody, "EntitySizeNotMatch", 400, "The body is not as long as the Content-Length HTTP header says."),
+    ErrorRow::new(ErrorKind::IncompleteBody, "EntitySizeNotMatch", 400, "The length of the body does not match the Content-Length HTTP header."),
     ErrorRow::new(ErrorKind::EntityTooLarge, "EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed size."),
     ErrorRow::new(ErrorKind::CopySourceTooLarge, "EntityTooLarge", 400, "The source is larger than the maximum allowable size for a copy."),
     ErrorRow::new(ErrorKind::EntityTooSmall, "EntityTooSmall", 400, "Your proposed upload is smaller than the minimum allowed size."),
@@ -58,7 +58,7 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::BadSha1, "InvalidSHA1Digest", 400, "The SHA-1 you specified did not match what we received."),
     ErrorRow::new(ErrorKind::BadDigest, "BadDigest", 400, "The Content-MD5 you specified did not match what we received."),
     ErrorRow::new(ErrorKind::PayloadHashMismatch, "InvalidSHA1Digest", 400, "The digest you specified did not match what we received."),
-    ErrorRow::new(ErrorKind::MalformedTrailer, "InvalidRequest", 400, "What follows the body is not well-formed."),
+    ErrorRow::new(ErrorKind::MalformedTrailer, "InvalidRequest", 400, "The trailer of the request is not well-formed."),
     ErrorRow::new(ErrorKind::MalformedXml, "MalformedXML", 400, "The XML you provided was not well-formed or did not validate against our published schema."),
     ErrorRow::new(ErrorKind::InvalidPart, "InvalidPart", 400, "One or more of the specified parts could not be found."),
     ErrorRow::new(ErrorKind::InvalidPartOrder, "InvalidPartOrder", 400, "The list of parts was not in ascending order."),
@@ -92,7 +92,7 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::NoOrigin, "BadRequest", 400, "Insufficient information. Origin request header needed."),
     ErrorRow::new(ErrorKind::MalformedAcl, "MalformedACLError", 400, "The access control list is not well-formed."),
     ErrorRow::new(ErrorKind::MalformedPolicy, "MalformedPolicy", 400, "The policy is not well-formed."),
-    ErrorRow::new(ErrorKind::MissingAcl, "MissingSecurityHeader", 400, "The request names no access control list."),
+    ErrorRow::new(ErrorKind::MissingAcl, "MissingSecurityHeader", 400, "The request does not contain an access control list."),
     ErrorRow::new(ErrorKind::NoSuchUpload, "UploadIdNotSupported", 405, "The specified multipart upload does not exist."),
     ErrorRow::new(ErrorKind::BucketAlreadyExists, "BucketAlreadyExists", 409, "The requested bucket name is not available."),
     ErrorRow::new(ErrorKind::BucketAlreadyOwnedByYou, "BucketAlreadyOwnedByYou", 409, "Your previous request to create the named bucket succeeded and you already own it."),
@@ -108,22 +108,23 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::CustomerKeyRequired, "SsecDecryptHeaderInvalid", 400, "The key of the encrypted source is missing or wrong."),
     ErrorRow::new(ErrorKind::NotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     ErrorRow::new(ErrorKind::ConditionNotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
-    ErrorRow::new(ErrorKind::TargetCopyLimit, "NotImplemented", 501, "The source is larger than the storage behind this service copies at once."),
-    // COS, GET Bucket accelerate: an unset one is an empty document, so a client gets the general code of a setting.
+    ErrorRow::new(ErrorKind::TargetCopyLimit, "NotImplemented", 501, "The source exceeds the size that the storage behind this service can copy in one request."),
+    // COS, GET Bucket accelerate: an unset configuration is an empty document, so there is no specific code and a
+    // client receives the general code of a setting.
     ErrorRow::new(ErrorKind::NoSuchAcceleration, "NoSuchConfiguration", 404, "The specified configuration does not exist."),
-    // COS has no ownership controls, so no client of it can ask for them: what a vendor does not have is not implemented.
+    // COS has no ownership controls, so that no COS client can request them. The row completes the table.
     ErrorRow::new(ErrorKind::NoSuchOwnership, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     ErrorRow::new(ErrorKind::InvalidBucketState, "OperationAborted", 409, "The request is not valid for the current state of the bucket."),
     ErrorRow::new(ErrorKind::InternalError, "InternalError", 500, "We encountered an internal error."),
     ErrorRow::new(ErrorKind::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     ErrorRow::new(ErrorKind::TargetUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     ErrorRow::new(ErrorKind::TargetBusy, "ServiceUnavailable", 503, "The service is not available."),
-    // The vendor has no error for it; the status is that of RFC 4918.
+    // COS has no error for a full storage, so the status is that of RFC 4918.
     ErrorRow::new(ErrorKind::StorageFull, "InsufficientStorage", 507, "The storage behind this service is full."),
     ErrorRow::new(ErrorKind::SlowDown, "SlowDown", 503, "Please reduce your request rate."),
 ];
 
-/// COS, PUT Object - Copy: the code is that of any upload that is too large.
+/// COS, PUT Object - Copy: too large a source has the code of too large an upload, so the message distinguishes them.
 pub const SENTENCES: &[ErrorSentence] = &[
     ErrorSentence {
         code_kind: ErrorKind::EntityTooLarge,

@@ -1,10 +1,10 @@
-//! The headers and parameters of COS, both ways.
+//! The headers and query parameters of COS, in requests and responses.
 
 use crate::dialect::FieldName::{Header, Parameter};
 use crate::dialect::{FieldName, IgnoreReason, IgnoredHeader};
 use crate::model::{ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField};
 
-/// What a request says (3.5, 3.6, 4.1, 5).
+/// The header or parameter of a field: COS, the request parameters and headers of each operation.
 pub fn field_name(field: Field) -> Option<FieldName> {
     Some(match field {
         Field::IfMatch => Header("if-match"),
@@ -81,7 +81,7 @@ pub fn field_name(field: Field) -> Option<FieldName> {
         Field::CreatedRange => Parameter("range"),
         Field::BucketTagKey => Parameter("tagkey"),
         Field::BucketTagValue => Parameter("tagvalue"),
-        // 3.6: no conditions on writes, 4.1: no owner that can be checked, 7.6: no per-object hold.
+        // COS has no conditions on writes, no header for the expected bucket owner, and no legal hold of an object.
         Field::OverwriteIfMatch
         | Field::ExpectedOwner
         | Field::SourceExpectedOwner
@@ -110,14 +110,18 @@ pub fn field_name(field: Field) -> Option<FieldName> {
     })
 }
 
-/// 5.4: a customer's key belongs to the parts, not to what completes or lists them; nor does access (3.6). 3.2: parts of an object are not read one by one. 3.5: keys are encoded in pages only.
+/// Fields that these operations do not have.
 pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
+    // COS cannot read a single part of an object.
     (Operation::GetObject, Field::PartNumber),
     (Operation::HeadObject, Field::PartNumber),
+    // Only listings encode keys.
     (Operation::CreateMultipartUpload, Field::EncodingType),
     (Operation::CompleteMultipartUpload, Field::EncodingType),
     (Operation::DeleteObjects, Field::EncodingType),
+    // The ACL is set by Initiate Multipart Upload.
     (Operation::CompleteMultipartUpload, Field::Acl),
+    // COS, Server-side encryption headers, SSE-C: only requests that send or read data contain the key.
     (Operation::CompleteMultipartUpload, Field::CustomerAlgorithm),
     (Operation::CompleteMultipartUpload, Field::CustomerKey),
     (Operation::CompleteMultipartUpload, Field::CustomerKeyMd5),
@@ -126,10 +130,10 @@ pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
     (Operation::ListParts, Field::CustomerKeyMd5),
 ];
 
-/// 3.4: the two say one thing together.
+/// COS, GET Service, create-time and range: both parameters must be present or absent.
 ///
 /// # Errors
-/// One without the other, or another word.
+/// `InvalidArgument` if one is missing, or if the value of `range` is invalid.
 pub fn check_request(request: &Request) -> Result<(), Rejection> {
     let range = request.fields.text(Field::CreatedRange);
     let is_paired = request.fields.has(Field::CreatedTime) == range.is_some();
@@ -138,26 +142,28 @@ pub fn check_request(request: &Request) -> Result<(), Rejection> {
     }
     Err(Rejection::with_message(
         ErrorKind::InvalidArgument,
-        "create-time and range are given together; range is lt, lte, gt or gte.",
+        "create-time and range must be used together; range must be lt, lte, gt or gte.",
     )
     .with_detail("ArgumentName", "range"))
 }
 
-/// What makes a vendor call, fetch or write elsewhere is never asked of a target.
+/// Fields that are never sent to a target.
+// They make the vendor call a URL or write further objects, which the grants of the caller do not cover.
 pub const UNSUPPORTED_FIELDS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
 
-/// The headers that no field is read from.
+/// The headers that are not read as fields.
 pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     IgnoredHeader::for_all_operations(
         "x-cos-security-token",
         IgnoreReason::Signature,
         "COS, Request Signature",
     ),
-    // Compared with the body, see `digest_headers`.
+    // It is compared with the body, see `digest_headers`.
     IgnoredHeader::for_all_operations("x-cos-content-sha1", IgnoreReason::Transport, "older COS SDKs"),
-    // The client's name, version and number of attempts.
+    // Name, version and retry count of the client.
     IgnoredHeader::new("x-cos-sdk-*", |_| true, "cos-java-sdk-v5: every call; others with a retry"),
-    // Clients send headers of a response with their next request.
+    // COS defines these for responses. Some clients repeat the headers of a response in their next request, where they
+    // must not cause a rejection.
     IgnoredHeader::response_only("x-cos-request-id", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-cos-trace-id", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-cos-bucket-region", RESPONSE_HEADER),
@@ -170,7 +176,7 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     IgnoredHeader::response_only("x-cos-restore", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-cos-tagging-count", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-cos-version-id", RESPONSE_HEADER),
-    // A request without a copy source has nothing to take over or to compare.
+    // Without a copy source these headers have no effect, because there is nothing to copy or to compare.
     IgnoredHeader::new("x-cos-metadata-directive", Operation::writes_without_source, "cosfs"),
     IgnoredHeader::new("x-cos-tagging-directive", Operation::writes_without_source, "cosfs"),
     IgnoredHeader::new(
@@ -183,9 +189,10 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
         Operation::creates_without_source,
         "cos-python-sdk-v5: copy() in parts",
     ),
-    // It limits the transfer of a body, and these operations have none.
+    // The header limits the bandwidth of a body, so it has no effect in operations without one.
     IgnoredHeader::new("x-cos-traffic-limit", Operation::has_no_payload, "cos-python-sdk-v5: upload_file()"),
-    // An upload is encrypted as Initiate Multipart Upload asked; cos-nodejs-sdk-v5 repeats the headers with each part.
+    // Initiate Multipart Upload defines the encryption, so the headers have no effect here; cos-nodejs-sdk-v5 repeats
+    // them with each part.
     IgnoredHeader::new("x-cos-server-side-encryption", Operation::is_multipart_step, "cos-nodejs-sdk-v5"),
     IgnoredHeader::new(
         "x-cos-server-side-encryption-context",
@@ -201,12 +208,12 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
 
 const RESPONSE_HEADER: &str = "COS, Common response headers, and the operations' response headers";
 
-/// Whether a header says nothing of any request, so that nobody need sign it.
+/// Whether a header only describes the client, so that it need not be signed.
 pub fn is_client_header(name: &str) -> bool {
     name.starts_with("x-cos-sdk-")
 }
 
-/// What an answer says (3.3, 3.6, 4.7).
+/// The header of a response field: COS, the response headers of each operation.
 pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
     Some(match field {
         ResponseField::ContentType => "Content-Type",
@@ -237,7 +244,7 @@ pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
         ResponseField::BucketRegion => "x-cos-bucket-region",
         ResponseField::Location => "Location",
         ResponseField::NextAppendPosition => "x-cos-next-append-position",
-        // 3.6: despite its name.
+        // Despite the name of the header, cos-go-sdk-v5 expects an MD5 here and rejects a response with another value.
         ResponseField::PieceMd5 => "x-cos-content-sha1",
         ResponseField::ContentMd5
         | ResponseField::PartsCount
@@ -259,9 +266,11 @@ pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
     })
 }
 
-/// 3.6: the standard class is not told, and a location only of what a form has posted.
+/// Adds and removes headers as COS clients expect them.
 pub fn complete_response(operation: Operation, response: &mut Response) {
+    // COS only returns Location after POST Object, so that of another vendor's response is removed.
     response.remove(ResponseField::Location);
+    // COS, HEAD Object, x-cos-storage-class: the header is returned for all classes except STANDARD.
     if response.text(ResponseField::StorageClass) == Some("STANDARD") {
         response.remove(ResponseField::StorageClass);
     }

@@ -1,4 +1,4 @@
-//! The dialect of Tencent Cloud Object Storage. Section numbers are those of the COS reference.
+//! The dialect of Tencent Cloud Object Storage (COS), as documented in its API documentation.
 //!
 //! Uses: `model`, `encoding`, `dialect`, `documents`.
 
@@ -32,11 +32,12 @@ pub static COS: Dialect = Dialect {
     auth: &auth::AUTH,
     signatures: &[auth::SCHEME],
     signing_versions: &[],
-    // Clients list the headers and parameters that they sign, and may list none.
+    // Clients choose which headers and parameters they sign, and may sign none, so the configuration can require all.
     strict_signing_key: Some("cos_signing"),
     hosts: route::HOSTS,
-    // 8. 1.6: forbidden for every bucket since 2024.
+    // COS serves S3 clients on the same hosts.
     serves_families: &["s3"],
+    // COS, error PathStyleDomainForbidden: path style is rejected for every bucket created since 2024.
     path_style: false,
     routes: route::ROUTES,
     settings: settings::SCHEMAS,
@@ -48,12 +49,12 @@ pub static COS: Dialect = Dialect {
     metadata_prefix: "x-cos-meta-",
     ignored_headers: headers::IGNORED_HEADERS,
     metadata_kept_prefixes: &[],
-    // 5.6
+    // COS returns metadata as it was sent, so it must not be encoded for its clients.
     metadata_encoded_words: false,
-    // 3.6: the traffic limit of a presigned URL, and nothing else.
+    // COS, GET Object, request parameters: x-cos-traffic-limit is the only header that is also valid as a parameter.
     is_header_parameter: |name| name == "x-cos-traffic-limit",
     checksum_headers: &[("x-cos-hash-crc64ecma", ChecksumAlgorithm::Crc64Ecma)],
-    // 5.8
+    // Older SDKs send this SHA-1, and COS rejects a body that does not match it (InvalidSHA1Digest).
     digest_headers: &[StatedDigest {
         header: "x-cos-content-sha1",
         algorithm: ChecksumAlgorithm::Sha1,
@@ -73,7 +74,7 @@ pub static COS: Dialect = Dialect {
     needs_lock_digest: false,
     absent_fields_by_operation: headers::ABSENT_FIELDS_BY_OPERATION,
     unsupported_fields_by_operation: &[],
-    // An empty version is none.
+    // An empty version ID is valid, because SDKs send it for the current version.
     non_empty_fields: &[],
     number_bounds: &[],
     check_request: headers::check_request,
@@ -103,7 +104,7 @@ pub static COS: Dialect = Dialect {
     complete_response: headers::complete_response,
     part_size_setting: "PartSize (Python, MiB), ChunkSize or SliceSize (Node.js, browsers), MinimumUploadPartSize (Java), part_size (coscmd)",
     bucket_probe_parameter: None,
-    // 3.2
+    // COS, DELETE Bucket: unfinished multipart uploads also prevent the deletion.
     uploads_fill_bucket: true,
     part_bytes_min_header: None,
     supports_chunked_uploads: true,
@@ -116,7 +117,7 @@ pub static COS: Dialect = Dialect {
     bucket_settings: BucketSettings::NONE,
 };
 
-/// 5.9: base64 of hex time and hex fields.
+/// A request ID in the form of COS: base64 of the time and further fields in hex.
 fn format_request_id(random: u128, now: Timestamp) -> String {
     let low = random & u128::from(u64::MAX);
     STANDARD_NO_PAD.encode(format!(

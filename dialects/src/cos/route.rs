@@ -1,9 +1,10 @@
-//! Hosts (1.1) and operations (3.2) of COS.
+//! The hosts and operations of COS.
 
 use crate::dialect::{HostForm, OperationRoute, ResourceLevel};
 use crate::model::Operation as Op;
 
-/// Old and new domain; default, internal, dedicated and accelerated hosts.
+/// COS, Regions and access endpoints: the hosts of both domains. Hosts that do not serve the object API, such as
+/// websites and data processing, are recognized so that their requests are rejected.
 #[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
     HostForm::new_api(MYQCLOUD, &["*", "cos"]),
@@ -21,6 +22,7 @@ pub const HOSTS: &[HostForm] = &[
     HostForm::new_other(MYQCLOUD, &["*", "cos-control"]),
     HostForm::new_other(MYQCLOUD, &["*", "ci"]),
     HostForm::new_other(MYQCLOUD, &["*", "pic"]),
+    // Hosts of the earlier API. They are only recognized, because older clients and copy sources still contain them.
     HostForm::new_api(MYQCLOUD, &["cn-north"]),
     HostForm::new_api(MYQCLOUD, &["cn-south"]),
     HostForm::new_api(MYQCLOUD, &["cn-south-2"]),
@@ -32,7 +34,7 @@ pub const HOSTS: &[HostForm] = &[
 const MYQCLOUD: &[&str] = &["com", "myqcloud"];
 const TENCENTCOS: &[&str] = &["cn", "tencentcos"];
 
-/// What is asked for, by method, level and parameters.
+/// The operation of a request by its method, resource level and query parameters. The first row that matches decides.
 pub const ROUTES: &[OperationRoute] = &[
     OperationRoute::new("GET", ResourceLevel::Service, Op::ListBuckets),
     OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["versions"], Op::ListObjectVersions),
@@ -75,7 +77,7 @@ pub const ROUTES: &[OperationRoute] = &[
     ),
 ];
 
-/// 3.2: what its pages are called.
+/// The titles of the operations in the COS API documentation.
 pub const TITLES: &[(Op, &str)] = &[
     (Op::ListBuckets, "GET Service"),
     (Op::CreateBucket, "PUT Bucket"),
@@ -101,7 +103,9 @@ pub const TITLES: &[(Op, &str)] = &[
     (Op::ListParts, "List Parts"),
 ];
 
-/// 3.2: each of these selects another operation. A second version of listings is not part of the dialect.
+/// Query parameters that select another operation.
+// A request with a sub-resource that is not translated must be rejected; without it, it would be a PUT or DELETE of the
+// object or bucket itself. `list-type` is one of them, because COS has no second version of listings.
 pub const SUB_RESOURCES: &[&str] = &[
     "accelerate",
     "acl",

@@ -1,4 +1,4 @@
-//! The documents beside objects (3.6) and buckets (3.7) of COS.
+//! The settings documents of COS.
 
 use crate::dialect::AclStyle;
 use crate::dialect::common_settings::{
@@ -14,7 +14,7 @@ use crate::documents::settings_documents::{flatten_filters, nest_filters};
 use crate::encoding::xml::{Node, text_node};
 use crate::model::{ErrorKind, Group, Setting};
 
-/// 5.2, and the object ACL of 3.6
+/// COS, PUT Bucket acl, PUT Object acl and Access control basics.
 pub const ACL_STYLE: AclStyle = AclStyle {
     group_element: "URI",
     has_grantee_type: true,
@@ -25,11 +25,11 @@ pub const ACL_STYLE: AclStyle = AclStyle {
         (Group::Authenticated, "http://cam.qcloud.com/groups/global/AuthenticatedUsers"),
     ],
     group_ids: &[(Group::Everyone, "qcs::cam::anyone:anyone")],
-    // coscmd names whom it grants something to, and not the owner.
+    // coscmd sends a document with the new grants only, so the owner's full control must be implied.
     implies_owner_control: true,
 };
 
-/// 3.2, 3.7
+/// COS, the request and response bodies of each operation on a setting.
 pub const SCHEMAS: &[SettingSchema] = &[
     SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
         .without_delete(),
@@ -126,7 +126,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
             "Rule",
             &[
                 group_element("ApplyServerSideEncryptionByDefault", ENCRYPTION),
-                // As the vendor's SDKs for Python and Node call it.
+                // The SDKs for Python and Node.js send this name, and COS accepts it.
                 with_name(
                     "ApplySideEncryptionConfiguration",
                     group_element("ApplyServerSideEncryptionByDefault", ENCRYPTION),
@@ -156,9 +156,9 @@ pub const SCHEMAS: &[SettingSchema] = &[
         ],
         UnsetResponse::Error(ErrorKind::NoSuchReferer),
     )
-    // 3.2: SDKs remove it by an empty PUT.
+    // cos-go-sdk-v5 has no other request to remove the configuration.
     .with_delete_by_empty_put(),
-    // The destination's accounts and names are a vendor's own: it stays within the family.
+    // The destination contains account IDs and resource names, so the document must not be sent to other vendors.
     SettingSchema::new(
         Setting::Inventory,
         &["inventory", "id"],
@@ -191,13 +191,14 @@ pub const SCHEMAS: &[SettingSchema] = &[
     .with_conversion(remove_type, add_type),
 ];
 
-/// 3.7: acceleration has a type, of which there is one.
+/// COS, PUT Bucket accelerate, Type: the only value is `COS`, so it is not part of the canonical tree.
 fn remove_type(mut tree: Node) -> Node {
     tree.children.retain(|child| child.name != "Type");
     tree
 }
 
 fn add_type(mut tree: Node) -> Node {
+    // An unset configuration is an empty document, so it must not get a type.
     if !tree.children.is_empty() {
         tree.children.push(text_node("Type", "COS"));
     }
@@ -231,7 +232,7 @@ const LIFECYCLE: &[ElementSchema] = &[group_element(
                 ),
             ],
         ),
-        // The old form; SDKs still send it.
+        // The earlier form without a filter, which SDKs still send.
         text_element("Prefix"),
         LIFECYCLE_STATUS,
         group_element(
@@ -308,7 +309,7 @@ const INVENTORY: &[ElementSchema] = &[
     group_element("OptionalFields", &[text_element("Field")]),
 ];
 
-/// Settings that the vendor does not have.
+/// Settings that COS does not have.
 pub const ABSENT_SETTINGS: &[Setting] = &[
     Setting::LegalHold,
     Setting::PublicAccessBlock,

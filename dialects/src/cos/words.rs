@@ -1,9 +1,9 @@
-//! The words of COS.
+//! The values of headers and elements in COS.
 
 use crate::dialect::{WordTables, Words};
 use crate::model::{CannedAcl, Directive, Encryption, StorageClass};
 
-/// 4.4 (the Java SDK really sends `REPLACE`), 5.1, 5.2, 5.4
+/// COS, Storage class overview; Access control basics; Server-side encryption headers; PUT Object - Copy.
 pub static WORDS: WordTables = WordTables {
     metadata: DIRECTIVE,
     tagging: DIRECTIVE,
@@ -13,6 +13,8 @@ pub static WORDS: WordTables = WordTables {
             (StorageClass::StandardIa, "STANDARD_IA"),
             (StorageClass::IntelligentTiering, "INTELLIGENT_TIERING"),
             (StorageClass::Archive, "ARCHIVE"),
+            // Two archive classes of OSS have one counterpart. The first row is the meaning of the value when it is
+            // read, because DEEP_ARCHIVE must not become a class with faster restores.
             (StorageClass::DeepArchive, "DEEP_ARCHIVE"),
             (StorageClass::ColdArchive, "DEEP_ARCHIVE"),
             (StorageClass::MultiAzStandard, "MAZ_STANDARD"),
@@ -40,6 +42,7 @@ pub static WORDS: WordTables = WordTables {
     flag_word: |_| "true",
 };
 
+// `Replaced` is the documented value and is written. `Replace` is only read, because the SDK for Java sends it.
 const DIRECTIVE: Words<Directive> = Words(
     &[(Directive::Copy, "Copy"), (Directive::Replace, "Replaced"), (Directive::Replace, "Replace")],
     &[],

@@ -1,13 +1,13 @@
-//! The documents of COS (3.4, 3.5, 3.6, 4.7, 6.1): no namespace, but for one.
+//! The documents of COS. Only the result of Complete Multipart Upload has a namespace.
 
 use crate::dialect::{DocumentRoots, XmlStyle};
 use crate::encoding::percent;
 
-/// Orders as in the vendor's samples.
+/// The elements of each document, in the order of the samples in the COS API documentation.
 pub const STYLE: XmlStyle = XmlStyle {
     roots: DocumentRoots::COMMON,
     bucket_info: None,
-    // ListParts and ListMultipartUploads each have a spelling of their own.
+    // List Parts and List Multipart Uploads spell the element differently, so all three spellings must be read.
     encoding_type_elements: &["EncodingType", "Encoding-type", "Encoding-Type"],
     error_identity: &["Code", "Message", "RequestId", "TraceId", "Resource"],
     endpoint_elements: &[],
@@ -82,7 +82,7 @@ pub const STYLE: XmlStyle = XmlStyle {
     multipart_initiated: &["Bucket", "Key", "UploadId"],
     multipart_completed: &["Location", "Bucket", "Key", "ETag"],
     encodes_continuation_token: false,
-    // 3.4
+    // COS, GET Service, response body: Marker, NextMarker and IsTruncated are newer elements.
     buckets: &["Owner", "Buckets", "Marker", "NextMarker", "IsTruncated"],
     buckets_paging_when_truncated: false,
     bucket: &["Name", "Location", "CreationDate"],
@@ -92,6 +92,6 @@ pub const STYLE: XmlStyle = XmlStyle {
     plus_is_space: false,
     bucket_milliseconds: false,
     format_location: str::to_owned,
-    // 3.4: some documents have the service in front.
+    // COS, GET Bucket location: some documents prefix the region with the service, which must be removed.
     parse_location: |text| text.strip_prefix("cos.").unwrap_or(text).to_owned(),
 };

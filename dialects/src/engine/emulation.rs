@@ -63,10 +63,10 @@ pub fn select_target_operation(target: &Dialect, operation: Operation) -> Option
 /// How a target's operations stand in for one that it does not have, for the printed matrix.
 pub fn describe_substitute(target: &Dialect, operation: Operation) -> Option<&'static str> {
     let description = match operation {
-        Operation::ListObjectsV2 => "by the first version",
+        Operation::ListObjectsV2 => "by version 1",
         Operation::GetObjectAttributes => "by a HEAD",
-        Operation::GetBucketInfo => "by its ACL, versioning and place in the list of buckets",
-        Operation::Delete(_) => "by an empty one",
+        Operation::GetBucketInfo => "by its ACL, versioning and entry in the list of buckets",
+        Operation::Delete(_) => "by an empty setting",
         _ => return None,
     };
     select_target_operation(target, operation).map(|_| description)

@@ -101,6 +101,14 @@ impl<'a> Exchange<'a> {
     /// What is refused before any target is contacted.
     pub fn new(route: Route<'a>, mut request: Request, body: &[u8]) -> Result<Self, Rejection> {
         request_documents::read_request_body(&route, &mut request, body)?;
+        Self::from_request(route, request)
+    }
+
+    /// The same for a request that has its document, or of which only the head is known.
+    ///
+    /// # Errors
+    /// As [`Exchange::new`].
+    pub fn from_request(route: Route<'a>, request: Request) -> Result<Self, Rejection> {
         let parts_size = request.operation == Operation::CompleteMultipartUpload
             && request.fields.has(Field::ObjectSize)
             && route.target.dialect.target_field_name(Field::ObjectSize, request.operation).is_none();
@@ -136,7 +144,12 @@ impl<'a> Exchange<'a> {
         })
     }
 
-    /// What the target cannot be told, of the request as it is sent.
+    /// The request as the target gets it, before a lookup adds to it.
+    pub fn target_request(&self) -> &Request {
+        &self.target_request
+    }
+
+    /// The fields that the target does not support, of the request as it is sent.
     pub fn losses(&self) -> &[Loss] {
         &self.losses
     }
@@ -273,11 +286,20 @@ impl<'a> Exchange<'a> {
         Some(write_request::sign_request(&self.route, (**unsigned).clone(), now))
     }
 
-    /// Sends the request itself.
-    fn send_request(&mut self, now: Timestamp) -> Result<Step, Rejection> {
+    /// The request itself, unsigned, as far as it is known before the lookups.
+    ///
+    /// # Errors
+    /// As [`Exchange::new`].
+    pub fn build_main_request(&self) -> Result<OutgoingRequest, Rejection> {
         let (mut outgoing, _) = write_request::write_request(&self.route, &self.target_request)?;
         outgoing.body = request_documents::write_request_body(&self.route, &self.target_request);
         outgoing.headers.extend(request_documents::build_bucket_headers(&self.route, &self.target_request));
+        Ok(outgoing)
+    }
+
+    /// Sends the request itself.
+    fn send_request(&mut self, now: Timestamp) -> Result<Step, Rejection> {
+        let outgoing = self.build_main_request()?;
         self.state = ExchangeState::AwaitingResponse;
         Ok(self.sign_and_send(outgoing, now))
     }
@@ -887,6 +909,29 @@ fn check_self_copy(route: &Route<'_>, request: &Request) -> Result<(), Rejection
         }
     };
     if is_allowed { Ok(()) } else { Err(ErrorKind::SelfCopy.into()) }
+}
+
+/// When the source of a copy is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceLookup {
+    /// Not at all: the target does everything.
+    None,
+    /// Before the copy.
+    Before,
+    /// Also after it, since the target's own conditions cannot be relied on.
+    BeforeAndAfter,
+}
+
+/// When the source of this copy has to be looked at.
+pub fn find_source_lookup(route: &Route<'_>, request: &Request) -> SourceLookup {
+    let checks = find_source_checks(route, request);
+    if checks.conditions && route.check_conditions {
+        SourceLookup::BeforeAndAfter
+    } else if checks.conditions || checks.metadata || checks.kept_metadata || checks.length {
+        SourceLookup::Before
+    } else {
+        SourceLookup::None
+    }
 }
 
 fn find_source_checks(route: &Route<'_>, request: &Request) -> SourceChecks {

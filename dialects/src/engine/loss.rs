@@ -1,15 +1,15 @@
-//! What cannot be said is returned, never swallowed; what a loss means is decided here and nowhere else.
+//! Fields that a target does not support: what a lost field means is decided here and nowhere else.
 
-use crate::dialect::Dialect;
 use crate::dialect::route::LossPolicy;
+use crate::dialect::{Dialect, Target};
 use crate::model::{ErrorKind, Field, Rejection};
 
-/// Something of a request that a target cannot be told.
+/// A field of a request that a target does not support, with or without this value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     /// What is lost.
     pub item: LostItem,
-    /// Why, for logs and `explain`.
+    /// Why, as a sentence: for the client, logs and `explain`.
     pub reason: String,
 }
 
@@ -44,7 +44,7 @@ impl Loss {
         }
     }
 
-    /// What the caller calls it.
+    /// Its name in the caller's dialect.
     pub fn name_for_caller(&self, caller: &Dialect) -> String {
         match &self.item {
             LostItem::Field(field) => {
@@ -55,7 +55,7 @@ impl Loss {
     }
 }
 
-/// Decides. Whatever guards data or access is refused whatever the policy.
+/// Rejects lost fields by the policy. A field that guards data or access is rejected under every policy.
 ///
 /// # Errors
 /// `NotImplemented`, naming the field in the caller's words.
@@ -65,11 +65,31 @@ pub fn check_losses(losses: &[Loss], policy: LossPolicy, caller: &Dialect) -> Re
         None => Ok(()),
         Some(loss) => {
             let name = loss.name_for_caller(caller);
-            Err(Rejection::with_message(
-                ErrorKind::NotImplemented,
-                format!("{name} cannot be carried out here: {}", loss.reason),
-            )
-            .with_detail("Header", name))
+            Err(Rejection::with_message(ErrorKind::NotImplemented, loss.reason.clone())
+                .with_detail("Header", name))
         }
     }
+}
+
+/// A target in sentences: by its configured name, and by its dialect where the name does not say it.
+pub fn describe_target(target: &Target) -> String {
+    let dialect = display_name(target.dialect);
+    if target.name.eq_ignore_ascii_case(target.dialect.name) {
+        return dialect;
+    }
+    format!("Target {} ({dialect})", target.name)
+}
+
+/// A dialect in sentences: S3, COS, OSS, and longer names as they are.
+pub fn display_name(dialect: &Dialect) -> String {
+    const ABBREVIATION_LETTERS_MAX: usize = 3;
+    match dialect.name {
+        name if name.len() <= ABBREVIATION_LETTERS_MAX => name.to_uppercase(),
+        name => name.to_owned(),
+    }
+}
+
+/// A target that does not support something of the caller's dialect.
+pub fn describe_unsupported(target: &Target, what: &str) -> String {
+    format!("{} does not support {what}.", describe_target(target))
 }

@@ -12,6 +12,7 @@ pub mod emulation;
 pub mod encoded_words;
 pub mod exchange;
 pub mod loss;
+pub mod plan;
 pub mod read_request;
 pub mod read_response;
 pub mod relay;

@@ -14,11 +14,13 @@ use crate::engine::copy_source::{
     CUSTOMER_KEY_FIELDS, build_copy_range_rejection, build_source_head_request, build_source_request,
     keep_metadata,
 };
+use crate::engine::loss::Loss;
 use crate::engine::target_response::TargetResponse;
-use crate::engine::{read_response, target_response, validate_response};
+use crate::engine::{read_response, target_response, validate_response, write_request};
 use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Checksums, CopyResult, Directive, Document, ErrorKind, Field,
-    Fields, Operation, Part, Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,
+    Fields, Operation, OutgoingRequest, Part, Rejection, Request, Response, ResponseField, Setting,
+    Timestamp, Value,
 };
 
 /// No vendor takes more parts.
@@ -51,6 +53,29 @@ pub struct RelaySource {
     pub has_opaque_etag: bool,
     /// Whether it has tags that are to be copied.
     pub has_tags: bool,
+}
+
+/// The head of the write at the destination, without the values that only the source has, and the fields that are lost on
+/// either side.
+///
+/// # Errors
+/// What is rejected before any target is contacted.
+pub fn write_copy_draft(
+    source_route: &Route<'_>,
+    destination_route: &Route<'_>,
+    client_request: &Request,
+) -> Result<(OutgoingRequest, Vec<Loss>), Rejection> {
+    conditions::check_combination(destination_route.caller, &client_request.fields)?;
+    let operation = match client_request.operation {
+        Operation::UploadPartCopy => Operation::UploadPart,
+        _ => Operation::PutObject,
+    };
+    let bare = Request { source: None, operation, ..client_request.clone() };
+    let mut bare = remove_copy_fields(bare);
+    bare.fields = keep_applicable_fields(bare.fields, operation);
+    let (outgoing, mut losses) = write_request::write_request(destination_route, &bare)?;
+    losses.extend(write_request::write_request(source_route, &build_source_head_request(client_request)?)?.1);
+    Ok((outgoing, losses))
 }
 
 /// The request for its tags.

@@ -6,7 +6,7 @@ use crate::dialect::{BucketSettingLocation, Dialect};
 use crate::documents::{acl_documents, delete_objects, response_documents, settings_documents};
 use crate::encoding::xml;
 use crate::encoding::xml::{Node, XmlWriter, text_node};
-use crate::engine::{cors, crc64, small_parts};
+use crate::engine::{cors, crc64, loss, small_parts};
 use crate::model::{ErrorKind, Field, Operation, Rejection, Request, Setting, Value};
 
 /// Reads a request's whole body into the request.
@@ -110,11 +110,8 @@ fn read_setting_body(
 ) -> Result<(), Rejection> {
     let target = route.target.dialect;
     let reject_unsupported = |what: &str| {
-        Rejection::with_message(
-            ErrorKind::NotImplemented,
-            format!("{what} cannot be carried out here: {} has no such thing", target.name),
-        )
-        .with_detail("Header", what)
+        Rejection::with_message(ErrorKind::NotImplemented, loss::describe_unsupported(route.target, what))
+            .with_detail("Header", what)
     };
     let form = route.caller.setting_schema(setting).ok_or(ErrorKind::MethodNotAllowed)?;
     let target_form =
@@ -153,7 +150,7 @@ fn read_setting_body(
     {
         return Err(Rejection::with_message(
             ErrorKind::NotImplemented,
-            format!("{} is not configured with the key {key}", target.name),
+            format!("{} is not configured with the key {key}.", loss::describe_target(route.target)),
         ));
     }
     request.document = Some(tree);

@@ -60,6 +60,15 @@ pub fn involves_small_parts(route: &Route<'_>, request: &Request) -> bool {
     is_upload_call && !has_own_key && has_smaller_parts(route.caller, route.target.dialect)
 }
 
+/// Whether a part that is copied is kept as an object for sure. Without a range only the source tells its size.
+pub fn copies_small_range(route: &Route<'_>, request: &Request) -> bool {
+    let Some(Value::ByteRange(ByteRange::Span(first, last))) = request.fields.get(Field::SourceRange) else {
+        return false;
+    };
+    let bytes = last.saturating_sub(*first).saturating_add(1);
+    route.target.staging.is_combining && bytes < route.target.dialect.limits.part_bytes_min
+}
+
 /// What keys begin with in this target's buckets that are not for callers.
 pub fn reserved_prefix(target: &Target) -> Option<&str> {
     (target.staging.bucket.is_none() && is_staging_needed(target)).then_some(target.staging.prefix.as_str())

@@ -26,6 +26,25 @@ pub fn build_target_request(
     length: Option<u64>,
     now: Timestamp,
 ) -> Result<(OutgoingRequest, Vec<Loss>), Rejection> {
+    let (mut outgoing, losses) = write_target_request(route, request, length)?;
+    route.target.auth.sign(
+        &mut outgoing,
+        &route.target.credentials.current(),
+        &route.target.region,
+        route.target.clock.to_target_time(now),
+    );
+    Ok((outgoing, losses))
+}
+
+/// The same head, unsigned.
+///
+/// # Errors
+/// As [`build_target_request`].
+pub fn write_target_request(
+    route: &Route<'_>,
+    request: &Request,
+    length: Option<u64>,
+) -> Result<(OutgoingRequest, Vec<Loss>), Rejection> {
     let (mut outgoing, losses) = write_request::write_request(route, request)?;
     if request.operation.is_upload() {
         match length {
@@ -44,12 +63,6 @@ pub fn build_target_request(
         }
     }
     outgoing.payload_hash = PayloadHash::Unsigned;
-    route.target.auth.sign(
-        &mut outgoing,
-        &route.target.credentials.current(),
-        &route.target.region,
-        route.target.clock.to_target_time(now),
-    );
     Ok((outgoing, losses))
 }
 

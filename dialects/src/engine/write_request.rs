@@ -1,4 +1,4 @@
-//! From the canonical request to a head in the target's dialect, with what could not be said.
+//! From the canonical request to a head in the target's dialect, with the fields that are lost.
 
 use crate::dialect::route::Route;
 use crate::dialect::{Dialect, FieldName, TargetCopySource, etag, limits};
@@ -6,7 +6,7 @@ use crate::documents::acl_documents;
 use crate::encoding::{date, percent};
 use crate::engine::body_verifier::compute_composite_checksum;
 use crate::engine::encoded_words;
-use crate::engine::loss::Loss;
+use crate::engine::loss::{self, Loss};
 use crate::model::{
     ByteRange, CannedAcl, ChecksumAlgorithm, Directive, ErrorKind, Field, Fields, Operation, OutgoingRequest,
     PayloadHash, Rejection, Request, RequestScope, Timestamp, Value,
@@ -81,7 +81,7 @@ pub fn build_head(
     let operation_route = target.dialect.find_route(operation).ok_or_else(|| {
         Rejection::with_message(
             ErrorKind::NotImplemented,
-            format!("{} cannot be carried out here.", operation.name()),
+            loss::describe_unsupported(target, operation.name()),
         )
     })?;
     let probe = target.dialect.bucket_probe_parameter.filter(|_| operation == Operation::HeadBucket);
@@ -137,7 +137,7 @@ fn check_selectors(target: &Dialect, request: &Request, outgoing: &OutgoingReque
     ))
 }
 
-/// The signed request that tells whether a bucket of the target is there.
+/// The signed request that asks whether a bucket of the target exists.
 ///
 /// # Errors
 /// As [`build_head`].
@@ -151,11 +151,11 @@ pub fn build_signed_bucket_head(
     Ok(sign_request(&route, build_head(&route, Operation::HeadBucket, &scope)?, now))
 }
 
-/// What absence means to the caller is said where it means something else to the target.
+/// Expresses the caller's defaults where the target has other ones.
 fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
     let (caller, target) = (&route.caller.defaults, &route.target.dialect.defaults);
     let mut fields = request.fields.clone();
-    // Compared here, with what the answer says.
+    // The proxy compares it with the response.
     fields.remove(Field::IfRange);
     if route.caller.family != route.target.dialect.family {
         replace_grants_with_acl(route.caller, request.operation, &mut fields);
@@ -172,7 +172,7 @@ fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
         if !has_acl && caller.acl == CannedAcl::Private && target.acl != CannedAcl::Private {
             fields.set(Field::Acl, Value::Acl(CannedAcl::Private));
         }
-        // To say nothing may mean the bucket's class; a target whose buckets have none is told its own default.
+        // Without a class the target may take the bucket's; a target without classes of buckets gets its own default.
         let class_to_express = caller.class.filter(|class| target.class != Some(*class));
         let class =
             if target.class_always_explicit { caller.class.or(target.class) } else { class_to_express };
@@ -200,7 +200,7 @@ fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
     fields
 }
 
-/// The checksums of a body or of a completed object that the caller says in the head, for a target that compares them.
+/// The checksums of a body or of a completed object in the caller's head, for a target that verifies them.
 ///
 /// # Errors
 /// `BadDigest`: that of a completed object, where it is not that of the parts that the call names. `NotImplemented`: one
@@ -223,7 +223,7 @@ fn write_checksum_headers(route: &Route<'_>, request: &Request) -> Result<Vec<(S
                 let name = route.caller.checksum_header(checksum.algorithm).unwrap_or_default();
                 return Err(Rejection::with_message(
                     ErrorKind::NotImplemented,
-                    format!("{name} cannot be carried out here: {} does not compare it", target.name),
+                    format!("{} does not verify {name}.", loss::describe_target(route.target)),
                 )
                 .with_detail("Header", name));
             }
@@ -237,7 +237,7 @@ fn write_checksum_headers(route: &Route<'_>, request: &Request) -> Result<Vec<(S
 /// was compared with its bytes when it came.
 ///
 /// # Errors
-/// `BadDigest`: it says to be, and is another.
+/// `BadDigest`: it claims to be one, and differs.
 fn is_composite_of_parts(
     request: &Request,
     algorithm: ChecksumAlgorithm,
@@ -253,7 +253,7 @@ fn is_composite_of_parts(
     }
 }
 
-/// Accounts are a vendor's own, but everybody is everybody: grants that mean a canned list are said by its word.
+/// Accounts differ between vendors, everybody does not: grants that mean a canned ACL are written as one.
 fn replace_grants_with_acl(caller: &Dialect, operation: Operation, fields: &mut Fields) {
     let Some(acl) = acl_documents::canned_from_grant_fields(caller, fields) else { return };
     let field = if Field::Acl.applies_to(operation) { Field::Acl } else { Field::BucketAcl };
@@ -268,7 +268,7 @@ fn replace_grants_with_acl(caller: &Dialect, operation: Operation, fields: &mut 
 enum UnwrittenField {
     /// The target does by itself what the field asks for.
     Unnecessary,
-    /// It cannot be said.
+    /// The target does not support it, or this value: a sentence.
     Unsupported(String),
 }
 
@@ -279,31 +279,46 @@ fn write_field(
     value: &Value,
 ) -> Result<(FieldName, Vec<u8>), UnwrittenField> {
     let target = route.target.dialect;
-    let reject = |reason: &str| UnwrittenField::Unsupported(format!("{} {reason}", target.name));
+    let reject = |reason: String| UnwrittenField::Unsupported(reason);
     if matches!(value, Value::Acl(CannedAcl::Inherit)) && target.words.acl.word(CannedAcl::Inherit).is_none()
     {
-        // There the bucket decides when nothing is said.
+        // There the bucket decides if the header is absent.
         return Err(UnwrittenField::Unnecessary);
     }
     if field.is_checksum_option() && !target.keeps_checksums() {
-        // What the caller says of the bytes is compared here.
+        // The proxy verifies the checksums of the caller.
         return Err(UnwrittenField::Unnecessary);
     }
     let name = target.target_field_name(field, operation);
     if name.is_none() && (field.is_safe_to_omit() || field.is_repeated_in(operation)) {
         return Err(UnwrittenField::Unnecessary);
     }
-    let name = name.ok_or_else(|| reject("has no such field"))?;
+    let caller_name = || {
+        route
+            .caller
+            .field_name_in(field, operation)
+            .map_or_else(|| field.name(), |name| name.as_str().to_owned())
+    };
+    let name = name.ok_or_else(|| reject(loss::describe_unsupported(route.target, &caller_name())))?;
     if field.has_account_ids() && route.caller.family != target.family {
-        return Err(reject("has other accounts"));
+        return Err(reject(format!(
+            "{} names accounts of {}, which {} does not have.",
+            caller_name(),
+            loss::display_name(route.caller),
+            loss::describe_target(route.target)
+        )));
     }
     let words = target.words;
     let require_word = |word: Option<&'static str>| {
-        word.map(str::to_owned).ok_or_else(|| reject("has no word for this value"))
+        word.map(str::to_owned)
+            .ok_or_else(|| reject(describe_missing_word(route.caller, target, value, &caller_name())))
     };
     let text = match value {
         Value::Text(text) if field == Field::EncryptionKeyId && !route.target.kms_keys.contains(text) => {
-            return Err(reject(&format!("is not configured with the key {text}")));
+            return Err(reject(format!(
+                "{} is not configured with the key {text}.",
+                loss::describe_target(route.target)
+            )));
         }
         Value::Text(text) => text.clone(),
         Value::Raw(bytes) => return Ok((name, bytes.clone())),
@@ -323,6 +338,22 @@ fn write_field(
         Value::Secret(key) => key.expose().to_owned(),
     };
     Ok((name, text.into_bytes()))
+}
+
+/// The sentence for a value of a closed set that the target does not have.
+fn describe_missing_word(caller: &Dialect, target: &Dialect, value: &Value, field_name: &str) -> String {
+    let words = caller.words;
+    let (kind, word) = match value {
+        Value::StorageClass(class) => ("storage class", words.class.word(*class)),
+        Value::Acl(acl) => ("canned ACL", words.acl.word(*acl)),
+        Value::Encryption(encryption) => ("encryption", words.encryption.word(*encryption)),
+        _ => ("value", None),
+    };
+    format!(
+        "{} has no {kind} that corresponds to {}.",
+        loss::display_name(target),
+        word.unwrap_or(field_name)
+    )
 }
 
 fn format_etags(target: &Dialect, tags: &[String]) -> String {
@@ -359,25 +390,33 @@ fn write_metadata(
         } else {
             losses.push(Loss {
                 item: crate::engine::loss::LostItem::Metadata(name.clone()),
-                reason: format!("{} allows only letters, digits and - in names of metadata", target.name),
+                reason: format!(
+                    "{} allows only letters, digits and - in metadata names, not {name}.",
+                    loss::describe_target(route.target)
+                ),
             });
         }
     }
 }
 
-/// Signs a request whose body is at hand.
-pub fn sign_request(route: &Route<'_>, mut outgoing: OutgoingRequest, now: Timestamp) -> OutgoingRequest {
+/// Describes the document of a request in its head.
+pub fn add_document_headers(outgoing: &mut OutgoingRequest) {
     let body = &outgoing.body;
-    if !body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
-        outgoing.headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
+    if body.is_empty() {
+        return;
     }
-    if !body.is_empty() {
-        let kind: &[u8] = if body.starts_with(b"<") { b"application/xml" } else { b"application/json" };
-        outgoing.headers.push(("content-type".to_owned(), kind.to_vec()));
-        outgoing
-            .headers
-            .push(("content-md5".to_owned(), crate::encoding::hash::md5_base64(body).into_bytes()));
+    let kind: &[u8] = if body.starts_with(b"<") { b"application/xml" } else { b"application/json" };
+    let digest = crate::encoding::hash::md5_base64(body).into_bytes();
+    outgoing.headers.push(("content-type".to_owned(), kind.to_vec()));
+    outgoing.headers.push(("content-md5".to_owned(), digest));
+}
+
+/// Signs a request that has its whole body.
+pub fn sign_request(route: &Route<'_>, mut outgoing: OutgoingRequest, now: Timestamp) -> OutgoingRequest {
+    if !outgoing.body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
+        outgoing.headers.push(("content-length".to_owned(), outgoing.body.len().to_string().into_bytes()));
     }
+    add_document_headers(&mut outgoing);
     outgoing.payload_hash = PayloadHash::Sha256(crate::encoding::hash::sha256_hex(&outgoing.body));
     let now = route.target.clock.to_target_time(now);
     route.target.auth.sign(&mut outgoing, &route.target.credentials.current(), &route.target.region, now);

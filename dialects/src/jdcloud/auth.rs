@@ -1,6 +1,7 @@
-//! Signatures: those of S3, unchanged.
+//! Signatures of JD Cloud: those of S3.
 
 use crate::dialect::signature::Auth;
 
-/// Signature version 4 out; 4 and 2 in.
+/// Signs with version 4, and verifies versions 4 and 2.
+// Version 2 is still verified, since presigned URLs of older JD Cloud clients use it.
 pub const AUTH: &dyn Auth = &crate::s3::auth::AUTH;

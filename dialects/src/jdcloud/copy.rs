@@ -1,7 +1,9 @@
-//! Copying in JD Cloud: S3's grammar and rules, with a metadata directive that its page does not mention.
+//! Copies in JD Cloud: the grammar and the rules of S3.
 
 use crate::dialect::CopyRules;
 use crate::s3;
 
-/// A replaced metadata is looked at after the copy: a server that does not know the directive says nothing.
+/// The rules of S3.
+// JD Cloud OSS, Put Object-Copy does not mention the metadata directive. A server that does not know it would ignore it
+// without an error, so the metadata is checked after the copy.
 pub const RULES: CopyRules = CopyRules { needs_metadata_check: true, ..s3::copy::RULES };

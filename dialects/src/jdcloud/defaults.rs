@@ -1,10 +1,12 @@
-//! Absence and limits: those of S3, with the class said always: its pages do not promise the default of a copy.
+//! The default values and the limits of JD Cloud.
 
 use crate::dialect::{Defaults, Limits};
 use crate::s3;
 
-/// As S3, but for the class.
+/// The default values of S3.
+// JD Cloud OSS, Put Object-Copy does not define the storage class of a copy without the header, so the header is always
+// sent.
 pub const DEFAULTS: Defaults = Defaults { class_always_explicit: true, ..s3::defaults::DEFAULTS };
 
-/// As S3, but for dots in the names of buckets.
+/// The limits of S3, except that bucket names must not contain dots.
 pub const LIMITS: Limits = Limits { bucket_dots: false, ..s3::defaults::LIMITS };

@@ -1,6 +1,6 @@
-//! Errors: those of S3.
+//! Errors of JD Cloud: those of S3.
 
 use crate::dialect::ErrorRow;
 
-/// As S3.
+/// The error table of S3.
 pub const ERRORS: &[ErrorRow] = crate::s3::errors::ERRORS;

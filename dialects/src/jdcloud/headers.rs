@@ -1,17 +1,18 @@
-//! Headers: those of S3 when callers say them; as a target JD documents fewer, and may pass over the rest without
-//! a word.
+//! Headers of JD Cloud. As a caller dialect it has those of S3; as a target it documents fewer.
 
 use crate::model::{Field, Operation};
 use crate::s3::headers::COMPLETED_OBJECT_SIZE;
 
-/// Whether JD tells the parts of an object apart is not known: it is asked for the whole.
+/// Fields that are not sent in these operations.
+// JD Cloud does not document reads of a single part. If it ignored the parameter, it would return the whole object.
 pub const UNSUPPORTED_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
     (Operation::GetObject, Field::PartNumber),
     (Operation::HeadObject, Field::PartNumber),
     COMPLETED_OBJECT_SIZE,
 ];
 
-/// Not documented by JD: never relied on.
+/// Fields that JD Cloud does not document.
+// It might ignore their headers without an error, so a request that needs one is rejected or the loss is reported.
 pub const UNSUPPORTED_FIELDS: &[Field] = &[
     Field::SourceIfMatch,
     Field::SourceIfNoneMatch,

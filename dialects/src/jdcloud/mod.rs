@@ -1,4 +1,4 @@
-//! JD Cloud: the S3 dialect with stated differences. Section 10 of the S3 reference, and JD's page of the copy.
+//! The dialect of JD Cloud Object Storage: S3 with a few differences (JD Cloud OSS, Put Object-Copy).
 //!
 //! Uses: `model`, `dialect`, `s3`.
 

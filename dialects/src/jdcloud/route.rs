@@ -1,9 +1,9 @@
-//! Hosts of JD Cloud; its operations are those of S3.
+//! The hosts of JD Cloud. Its operations are those of S3.
 
 use crate::dialect::HostForm;
 use crate::model::{Operation, Setting};
 
-/// Today's domain, and the older one of the copy's page.
+/// The current domain, and the earlier one that JD Cloud OSS, Put Object-Copy still shows.
 #[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
     HostForm::new_api(&["com", "jdcloud-oss"], &["*", "s3"]),
@@ -12,10 +12,11 @@ pub const HOSTS: &[HostForm] = &[
     HostForm::new_api(&["com", "jcloudcs"], &["s3"]),
 ];
 
-/// Not documented by JD: never relied on.
+/// Operations that JD Cloud does not document.
 pub const UNSUPPORTED_OPERATIONS: &[Operation] = &[Operation::GetObjectAttributes];
 
-/// As `LACKS_CALLS`.
+/// Settings that JD Cloud does not document.
+// A server that ignores an unknown sub-resource would apply the request to the bucket itself, so none of them is sent.
 pub const UNSUPPORTED_SETTINGS: &[Setting] = &[
     Setting::Retention,
     Setting::LegalHold,

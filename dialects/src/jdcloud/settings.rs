@@ -1,5 +1,8 @@
-//! The documents of JD Cloud: those of S3.
+//! Settings documents of JD Cloud: those of S3.
+
 use crate::dialect::settings_schema::SettingSchema;
 
-/// As S3. What JD does not have it refuses itself: an answer that is another document is no success.
+/// The schemas of S3.
+// A setting that JD Cloud does not support is rejected by JD Cloud itself, because a response with another document is
+// an error.
 pub const SCHEMAS: &[SettingSchema] = crate::s3::settings::SCHEMAS;

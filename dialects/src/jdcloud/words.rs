@@ -1,10 +1,10 @@
-//! The words of JD Cloud: those of S3, with fewer classes.
+//! The values of headers and elements in JD Cloud: those of S3, with fewer storage classes.
 
 use crate::dialect::{WordTables, Words};
 use crate::model::StorageClass;
 use crate::s3;
 
-/// The copy's page has the first two classes, newer pages the others.
+/// JD Cloud OSS, Put Object-Copy lists the first two storage classes; newer documents list the others.
 pub static WORDS: WordTables = WordTables {
     class: Words(
         &[

@@ -1,8 +1,9 @@
-//! Documents: those of S3. JD's sample of a copy's time has neither fraction nor zone; what its callers read is
-//! the standard form, which parsers of S3 take.
+//! Documents of JD Cloud: those of S3.
 
 use crate::dialect::XmlStyle;
 use crate::s3;
 
-/// As S3.
+/// The style of S3.
+// The sample in JD Cloud OSS, Put Object-Copy has a time without fraction and zone. Clients receive the form of S3
+// instead, because parsers for S3 expect it.
 pub const STYLE: XmlStyle = s3::xml::STYLE;

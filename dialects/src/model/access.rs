@@ -1,50 +1,53 @@
-//! Who may do what with a bucket or an object.
+//! Access control lists of buckets and objects.
 
 use crate::model::field::CannedAcl;
 
 /// An access control list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessControlList {
-    /// Whether the bucket decides; the grants are those of the bucket then, where they are known.
+    /// Whether the object inherits the list of its bucket. The grants are then those of the bucket, where they are
+    /// known.
     pub inherits: bool,
-    /// What is allowed.
+    /// The entries of the list.
     pub grants: Vec<Grant>,
 }
 
-/// One line of it.
+/// One entry of an access control list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// To whom.
+    /// Who receives the permission.
     pub grantee: Grantee,
-    /// What.
+    /// What the grantee may do.
     pub permission: Permission,
 }
 
-/// To whom something is granted.
+/// Who receives a permission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grantee {
-    /// Whoever owns the bucket or the object.
+    /// The owner of the bucket or the object.
     Owner,
-    /// Many at once.
+    /// A predefined group of users.
     Group(Group),
-    /// An account of one vendor, by its id.
+    /// An account of one vendor, by its ID.
+    // Account IDs differ from vendor to vendor, so a grant to an account must not be sent to a target of another
+    // vendor.
     Account(String),
 }
 
-/// Many at once.
+/// A predefined group of users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
-    /// Everybody.
+    /// Everyone, anonymous clients included.
     Everyone,
-    /// Everybody with an account of the vendor.
+    /// Every user with an account of the vendor.
     Authenticated,
-    /// The vendor's delivery of logs.
+    /// The vendor's log delivery service.
     LogDelivery,
 }
 
-/// What is granted.
+/// What a grant allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the vendors' own words")]
+#[allow(missing_docs, reason = "the names are the vendors' own")]
 pub enum Permission {
     FullControl,
     Read,
@@ -54,7 +57,7 @@ pub enum Permission {
 }
 
 impl Permission {
-    /// Every permission with its word, which is the same everywhere.
+    /// Every permission with its value in documents, which is the same in all dialects.
     pub const ALL: [(Self, &'static str); 5] = [
         (Self::FullControl, "FULL_CONTROL"),
         (Self::Read, "READ"),
@@ -63,13 +66,14 @@ impl Permission {
         (Self::WriteAcp, "WRITE_ACP"),
     ];
 
-    /// Its word.
+    /// The value in documents.
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|row| row.0 == self).map_or("", |row| row.1)
     }
 }
 
-/// The canned lists that grants can be told by, and what each grants beside the owner's full control.
+/// The canned ACLs that can be expressed as grants, and what each grants besides the owner's full control.
+// The lists that name the bucket's owner are missing here, since that owner's account is not known.
 const CANNED_ACLS: [(CannedAcl, &[(Group, Permission)]); 5] = [
     (CannedAcl::Private, &[]),
     (CannedAcl::PublicRead, &[(Group::Everyone, Permission::Read)]),
@@ -85,7 +89,7 @@ const CANNED_ACLS: [(CannedAcl, &[(Group, Permission)]); 5] = [
 ];
 
 impl AccessControlList {
-    /// What a canned list means. `None` for one that names an account.
+    /// The grants of a canned ACL. `None` for a canned ACL that names an account.
     pub fn from_canned(acl: CannedAcl) -> Option<Self> {
         if acl == CannedAcl::Inherit {
             return Some(Self { inherits: true, grants: Vec::new() });
@@ -98,11 +102,12 @@ impl AccessControlList {
         Some(Self { inherits: false, grants: std::iter::once(owner).chain(groups).collect() })
     }
 
-    /// The canned list that means the same, if there is one.
+    /// The canned ACL with the same grants, if there is one.
     pub fn to_canned(&self) -> Option<CannedAcl> {
         if self.inherits {
             return Some(CannedAcl::Inherit);
         }
+        // Both directions are compared, because the order of grants has no meaning and a vendor may repeat a grant.
         let is_same = |acl: CannedAcl| {
             let canned = Self::from_canned(acl).unwrap_or_default().grants;
             canned.iter().all(|grant| self.grants.contains(grant))

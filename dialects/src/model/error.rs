@@ -1,11 +1,11 @@
-//! What can go wrong, as any dialect can tell it.
+//! Errors and rejections, independent of any dialect.
 
-/// One canonical list of faults; each dialect has a table of its codes, statuses and words for them.
+/// The canonical list of errors. Each dialect has a table with its code, status and message for each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the names are the vendors' own words")]
+#[allow(missing_docs, reason = "the names are the vendors' own")]
 pub enum ErrorKind {
-    // Who asks
+    // Authentication and authorization.
     AccessDenied,
     AnonymousDenied,
     RequestExpired,
@@ -14,23 +14,23 @@ pub enum ErrorKind {
     SignatureDoesNotMatch,
     RequestTimeTooSkewed,
     MissingDate,
-    /// The header form of a credential cannot be read.
+    /// The credential in the Authorization header is malformed.
     AuthorizationMalformed,
-    /// The query form of a credential cannot be read or is incomplete.
+    /// The credential in the query is malformed or incomplete.
     AuthorizationQueryMalformed,
     /// More than one credential in one request.
     SeveralCredentials,
     UnsupportedSignature,
-    /// An Authorization header of no scheme that is known here.
+    /// An Authorization header with an unknown scheme.
     UnknownAuthorization,
-    /// Something with meaning is not covered by the signature.
+    /// The signature does not cover a header or parameter that affects the result.
     HeadersNotSigned,
     InvalidToken,
     ExpiredToken,
-    // What is asked
-    /// A host that is neither a vendor's, a configured base name nor an address.
+    // The request.
+    /// A host that is neither a vendor's host, a configured base name nor an IP address.
     UnknownHost,
-    /// The bucket in the path where it must be in the host.
+    /// The bucket is in the path, but must be in the host.
     PathStyleForbidden,
     InvalidArgument,
     InvalidRequest,
@@ -44,18 +44,18 @@ pub enum ErrorKind {
     InvalidEncryption,
     InvalidTag,
     InvalidRange,
-    /// A part of an object that it does not have.
+    /// A read of a part that the object does not have.
     InvalidPartNumber,
     InvalidCopySource,
     InvalidCopyRange,
-    /// The range of a part copy begins behind the end of its source.
+    /// The range of a part copy starts beyond the end of the source.
     CopyRangeBeyond,
     CopySourceTooLarge,
-    /// The source is larger than the target copies at once.
+    /// The source exceeds the size that the target can copy in one request.
     TargetCopyLimit,
     /// A copy of an object onto itself that changes nothing.
     SelfCopy,
-    /// Conditions that the caller's vendor does not allow together.
+    /// Conditions that the caller's vendor does not allow in one request.
     ConditionConflict,
     MethodNotAllowed,
     MissingContentLength,
@@ -65,27 +65,27 @@ pub enum ErrorKind {
     EntityTooSmall,
     InvalidDigest,
     BadDigest,
-    /// A SHA-1 that is stated is another body's.
+    /// The SHA-1 in the request does not match the body.
     BadSha1,
     PayloadHashMismatch,
     MalformedTrailer,
     MalformedXml,
     MalformedAcl,
     MalformedPolicy,
-    /// A form that cannot be read.
+    /// A form upload that is malformed.
     MalformedForm,
-    /// Too much in front of a form's file.
+    /// The fields before the file of a form upload exceed the maximum size.
     FormTooLarge,
     FormFieldMissing,
-    /// A form without a file.
+    /// A form upload without a file, or with several.
     NotOneFile,
     InvalidPolicyDocument,
-    /// A request to set an access control list without one.
+    /// A request to set an access control list that contains none.
     MissingAcl,
     InvalidPart,
     InvalidPartOrder,
     RequestTimeout,
-    // What is there
+    // The state of buckets and objects.
     NoSuchBucket,
     NoSuchKey,
     NoSuchVersion,
@@ -106,64 +106,66 @@ pub enum ErrorKind {
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,
-    /// Overwrite protection held.
+    /// The object exists and the request forbids to overwrite it.
     ObjectExists,
     PreconditionFailed,
-    /// Between the look at a copy's source and the end of the copy the source was changed.
+    /// The source of a copy was changed while it was copied.
     SourceChanged,
     NotModified,
     InvalidObjectState,
     ObjectLocked,
-    /// An object that can be read already is asked to be restored.
+    /// A request to restore an object that is not archived.
     NotArchived,
     RestoreInProgress,
-    /// An appended piece does not begin where the object ends.
+    /// The position of an append is not the length of the object.
     AppendPosition,
     NotAppendable,
-    /// The bucket is not in the state that a request needs: without versions, for one.
+    /// The bucket is not in the state that the request requires, for example because versioning is not enabled.
     InvalidBucketState,
-    /// The rules of a bucket do not allow what a browser asked for.
+    /// The CORS rules of the bucket do not allow the request.
     CorsDenied,
-    /// A question of a browser without its origin.
+    /// A CORS preflight without an Origin header.
     NoOrigin,
     Conflict,
     CustomerKeyRequired,
-    // What cannot be done
+    // The service.
     NotImplemented,
-    /// A condition that writes do not have.
+    /// A condition that the vendor does not support on writes.
     ConditionNotImplemented,
     InternalError,
     ServiceUnavailable,
-    /// The target failed too often of late, and is left alone for a while.
+    /// The circuit breaker of the target is open, because the target failed too often.
     TargetUnavailable,
-    /// All connections that the target may have are in use.
+    /// The target's connection limit is reached.
     TargetBusy,
     SlowDown,
-    /// No room is left for what is to be stored.
+    /// The storage is full.
     StorageFull,
 }
 
-/// A request that ends here, with what to tell the caller. Holds no secret and no signature.
+/// The error response to a request that is rejected. It contains no secret and no signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind:?}")]
 pub struct Rejection {
-    /// What went wrong.
+    /// The error.
     pub kind: ErrorKind,
-    /// Text for the caller; the dialect's own standard text where absent.
+    /// Message for the client. Where it is absent, the standard message of the caller dialect is used.
     pub message: Option<String>,
-    /// Extra elements of the error document in the vendor's words, such as `ArgumentName`.
+    /// Further elements of the error document under the vendor's names, such as `ArgumentName`.
     pub details: Vec<(&'static str, String)>,
-    /// Code and status of the caller's own dialect, where no fault means as much.
+    /// Code and status in the caller dialect, for an error that has no kind.
+    // A target of the client's own family may return a code that is not in the tables. The client knows it, so that a
+    // general error instead would lose its meaning.
     pub code_and_status: Option<(String, u16)>,
 }
 
 impl Rejection {
-    /// A refusal in the dialect's standard words.
+    /// A rejection with the dialect's standard message.
     pub fn new(kind: ErrorKind) -> Self {
         Self { kind, message: None, details: Vec::new(), code_and_status: None }
     }
 
-    /// A refusal with a text of its own.
+    /// A rejection with a message of its own.
     pub fn with_message(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: Some(message.into()), details: Vec::new(), code_and_status: None }
     }

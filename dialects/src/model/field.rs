@@ -1,4 +1,4 @@
-//! The fields of requests: what a header or parameter means, whatever its name.
+//! The fields of requests: the meaning of a header or parameter, independent of its name.
 
 use zeroize::Zeroizing;
 
@@ -9,15 +9,16 @@ use crate::model::setting::Setting;
 /// How a field's value is read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueKind {
-    /// As it stands.
+    /// Text, unchanged.
     Text,
     /// An HTTP date.
     Time,
-    /// An entity tag, or several, or `*`.
+    /// One or more entity tags, or `*`.
     Etag,
-    /// COPY or REPLACE, as the metadata directive spells it.
+    /// COPY or REPLACE, in the spelling of the metadata directive.
+    // Two kinds, because OSS spells the values of its two directives differently.
     MetadataDirective,
-    /// COPY or REPLACE, as the tagging directive spells it.
+    /// COPY or REPLACE, in the spelling of the tagging directive.
     TaggingDirective,
     /// A storage class.
     StorageClass,
@@ -25,7 +26,7 @@ pub enum ValueKind {
     Acl,
     /// A server-side encryption.
     Encryption,
-    /// A mark that is present or not, with the dialect's word for "yes".
+    /// A flag that is present or absent; the dialect defines the value that stands for "yes".
     Flag,
     /// Decimal digits.
     Number,
@@ -33,7 +34,7 @@ pub enum ValueKind {
     ByteRange,
     /// `k=v&k2=v2`, form-encoded.
     Tags,
-    /// A customer's own key.
+    /// An encryption key that the customer provides.
     Secret,
 }
 
@@ -44,14 +45,14 @@ pub enum ValueKind {
 /// Name: value kind, protection, [properties], the operations in which a request may have it;
 /// ```
 ///
-/// The kind is one of [`ValueKind`]. `Guards` means that losing the field could overwrite, expose or copy what the caller
-/// meant to keep; `Harmless` that it could not. The operations are a predicate on [`Operation`]. A new field is one row here
-/// and one in each dialect's `field_name`, which is an exhaustive match.
+/// The kind is one of [`ValueKind`]. `Guards` means that the loss of the field could overwrite, expose or copy data against
+/// the caller's intention; `Harmless` means that it could not. The operations are a predicate on [`Operation`]. A new field
+/// is one row here and one in each dialect's `field_name`, which is an exhaustive match.
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident: $kind:ident, $protection:ident, [$($property:ident),*], $operations:expr;)*) => {
-        /// One thing that a request can contain. Each dialect names its header or parameter for it, or has none.
+        /// A field of a request. Each dialect has a header or a query parameter for it, or does not support it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[allow(missing_docs, reason = "the names are the vendors' own words")]
+        #[allow(missing_docs, reason = "the names are the vendors' own")]
         pub enum Field {
             $($(#[$doc])* $name,)*
         }
@@ -60,14 +61,14 @@ macro_rules! fields {
             /// Every field, in the order in which they are read, written and printed.
             pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
 
-            /// How its value is read and written.
+            /// How the value is read and written.
             pub fn kind(self) -> ValueKind {
                 match self {
                     $(Self::$name => ValueKind::$kind,)*
                 }
             }
 
-            /// Whether a request of this kind may have it. Where it does not apply, the request is rejected.
+            /// Whether the field is valid in an operation. A request with a field that is not valid is rejected.
             pub fn applies_to(self, operation: Operation) -> bool {
                 let is_allowed_in: fn(Operation) -> bool = match self {
                     $(Self::$name => $operations,)*
@@ -91,14 +92,14 @@ macro_rules! fields {
     };
 }
 
-/// What the loss of a field can do to data.
+/// Whether the loss of a field can harm data.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FieldProtection {
     Guards,
     Harmless,
 }
 
-/// What is true of a few fields only.
+/// Properties that only some fields have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FieldProperty {
     /// See [`Field::is_list`].
@@ -123,11 +124,11 @@ fields! {
     IfModifiedSince: Time, Guards, [], Operation::is_object_read;
     IfUnmodifiedSince: Time, Guards, [], Operation::is_object_read;
     Range: ByteRange, Guards, [], Operation::is_object_read;
-    /// Return the range only of the object that has this ETag or date, else the whole object.
+    /// Return the range only if the object has this ETag or date, otherwise the whole object.
     IfRange: Text, Guards, [], Operation::is_object_read;
-    /// Return 416 for an unsatisfiable range, as HTTP defines it, instead of the whole object.
+    /// Respond to an unsatisfiable range with 416, as HTTP defines, instead of the whole object.
     StandardRange: Flag, Harmless, [], Operation::is_object_read;
-    /// The origin of the page from which a browser sends the request.
+    /// The origin of the web page that sends the request.
     Origin: Text, Harmless, [], |op| op.is_on_object() || op.is_listing();
     SourceIfMatch: Etag, Guards, [List], Operation::is_copy;
     SourceIfNoneMatch: Etag, Guards, [List], Operation::is_copy;
@@ -147,9 +148,9 @@ fields! {
     Acl: Acl, Guards, [], accepts_acl;
     /// The canned ACL of a bucket.
     BucketAcl: Acl, Guards, [], |op| matches!(op, Op::CreateBucket | Op::Put(Setting::BucketAcl));
-    /// Whether objects of a new bucket can be locked.
+    /// Whether object lock is enabled for a new bucket.
     BucketLock: Flag, Guards, [], |op| op == Op::CreateBucket;
-    /// Which account owns the objects of a new bucket.
+    /// The object ownership setting of a new bucket.
     BucketOwnership: Text, Guards, [], |op| op == Op::CreateBucket;
     GrantRead: Text, Guards, [List, AccountIds], accepts_grants;
     GrantWrite: Text, Guards, [List, AccountIds], |op| op == Op::CreateBucket || op.is_acl_write();
@@ -170,7 +171,7 @@ fields! {
     SourceCustomerKey: Secret, Guards, [], Operation::is_copy;
     SourceCustomerKeyMd5: Text, Guards, [], Operation::is_copy;
     ForbidOverwrite: Flag, Guards, [], accepts_forbid_overwrite;
-    /// Write only over the object that has this ETag.
+    /// Overwrite the object only if it has this ETag.
     OverwriteIfMatch: Etag, Guards, [List], accepts_overwrite_condition;
     ExpectedOwner: Text, Guards, [AccountIds], |op| op != Op::ListBuckets;
     SourceExpectedOwner: Text, Guards, [AccountIds], Operation::is_copy;
@@ -185,23 +186,23 @@ fields! {
     CallbackVariables: Text, Guards, [], accepts_processing;
     Process: Text, Guards, [], accepts_processing;
     ChecksumAlgorithm: Text, Harmless, [ChecksumOption, SafeToOmit], accepts_checksum_algorithm;
-    /// Whether a checksum is computed over the object or over the checksums of its parts.
+    /// Whether a checksum covers the object (`FULL_OBJECT`) or the checksums of its parts (`COMPOSITE`).
     ChecksumType: Text, Harmless, [ChecksumOption], accepts_checksum_type;
     /// Whether a read returns the checksums.
     ChecksumMode: Text, Harmless, [ChecksumOption], Operation::is_object_read;
-    /// The bytes of all parts of a completing call.
+    /// The size of the object that CompleteMultipartUpload creates.
     ObjectSize: Number, Harmless, [ChecksumOption], |op| op == Op::CompleteMultipartUpload;
     CompleteAll: Flag, Guards, [], |op| op == Op::CompleteMultipartUpload;
-    /// The offset at which an appended piece begins.
+    /// The offset at which data is appended.
     Position: Number, Guards, [], |op| op == Op::AppendObject;
-    /// Which of several documents of one kind.
+    /// The ID of one of several settings documents of one kind.
     ConfigurationId: Text, Guards, [], accepts_configuration_id;
     ConfigurationsAfter: Text, Guards, [], |op| matches!(op, Op::Get(of) if of.is_list());
-    /// Which attributes of an object are returned.
+    /// The attributes of an object that are returned.
     Attributes: Text, Guards, [List], |op| op == Op::GetObjectAttributes;
-    /// Which attributes of objects a listing returns besides those that it always has.
+    /// The optional attributes of objects that a listing returns.
     ListedAttributes: Text, Harmless, [List], |op| op.is_listing() && op != Op::ListMultipartUploads;
-    /// Confirms that a bucket policy may take the right to change it away from its author.
+    /// Confirms a bucket policy that denies its own author the permission to change it.
     ConfirmPolicyLockout: Text, Harmless, [SafeToOmit], |op| op == Op::Put(Setting::Policy);
     VersionId: Text, Guards, [], accepts_version_id;
     UploadId: Text, Guards, [], Operation::is_multipart_step;
@@ -220,15 +221,15 @@ fields! {
     FetchOwner: Flag, Harmless, [], |op| op == Op::ListObjectsV2;
     MaxParts: Number, Guards, [], lists_parts;
     PartNumberMarker: Number, Guards, [], lists_parts;
-    /// Only buckets of this region.
+    /// List only buckets of this region.
     BucketRegion: Text, Guards, [], |op| op == Op::ListBuckets;
-    /// Only buckets created before or after this time, Unix seconds.
+    /// List only buckets created before or after this time, in Unix seconds.
     CreatedTime: Number, Guards, [], |op| op == Op::ListBuckets;
     /// How `CreatedTime` is compared: `lt`, `lte`, `gt` or `gte`.
     CreatedRange: Text, Guards, [], |op| op == Op::ListBuckets;
-    /// Only buckets with this tag.
+    /// List only buckets with a tag of this key.
     BucketTagKey: Text, Guards, [], |op| op == Op::ListBuckets;
-    /// The value of that tag.
+    /// The value that the tag must have.
     BucketTagValue: Text, Guards, [], |op| op == Op::ListBuckets;
     ResponseContentType: Text, Harmless, [ResponseHeaderOverride], Operation::is_object_read;
     ResponseContentLanguage: Text, Harmless, [ResponseHeaderOverride], Operation::is_object_read;
@@ -261,13 +262,13 @@ fn accepts_customer_key(operation: Operation) -> bool {
         || repeats_upload_fields(operation)
 }
 
-/// S3's SDKs send the customer's key again where the upload's parts are listed and completed.
+/// The AWS SDKs repeat the customer's key in ListParts and CompleteMultipartUpload.
 fn repeats_upload_fields(operation: Operation) -> bool {
     matches!(operation, Op::CompleteMultipartUpload | Op::ListParts)
 }
 
 fn accepts_forbid_overwrite(operation: Operation) -> bool {
-    // An appended piece always changes an object that exists.
+    // AppendObject changes an existing object by definition, so it must not be combined with overwrite protection.
     (operation.creates_object() && operation != Op::AppendObject) || operation == Op::CompleteMultipartUpload
 }
 
@@ -275,7 +276,7 @@ fn accepts_overwrite_condition(operation: Operation) -> bool {
     matches!(operation, Op::PutObject | Op::CopyObject | Op::CompleteMultipartUpload | Op::DeleteObject)
 }
 
-/// A vendor that calls, fetches or transforms at the caller's request.
+/// Operations in which a vendor calls a URL or processes the object as the client requests.
 fn accepts_processing(operation: Operation) -> bool {
     matches!(operation, Op::PutObject | Op::CompleteMultipartUpload | Op::GetObject)
 }
@@ -307,52 +308,53 @@ fn accepts_version_id(operation: Operation) -> bool {
 }
 
 fn accepts_max_keys(operation: Operation) -> bool {
-    // Pages of uploads have `MaxUploads`.
+    // ListMultipartUploads is excluded, because the size of its pages is `MaxUploads`.
     (operation.is_listing() && operation != Op::ListMultipartUploads) || operation == Op::ListBuckets
 }
 
 impl Field {
-    /// Whether losing it could overwrite, expose or copy what the caller meant to keep. Such a request is rejected whatever
-    /// the route's setting is; the loss of a storage class only costs money.
+    /// Whether the loss of the field could overwrite, expose or copy data against the caller's intention. Such a
+    /// request is rejected regardless of the route's loss policy.
     pub fn guards_data(self) -> bool {
         self.protection() == FieldProtection::Guards
     }
 
-    /// Whether it only selects which checksums a target keeps, compares and returns. It is not sent to a target that keeps
-    /// none.
+    /// Whether the field only selects which checksums a target stores, verifies and returns. It is not sent to a target
+    /// that does not store checksums.
     pub fn is_checksum_option(self) -> bool {
         self.has_property(FieldProperty::ChecksumOption)
     }
 
-    /// Whether a request of this kind only repeats what the upload began with, so that nothing is lost where a target does
-    /// not accept it there.
+    /// Whether the field only repeats the value of CreateMultipartUpload in this operation, so that nothing is lost if
+    /// a target does not accept it there.
     pub fn is_repeated_in(self, operation: Operation) -> bool {
         self.has_property(FieldProperty::RepeatedInUpload) && repeats_upload_fields(operation)
     }
 
-    /// Whether a target that does not know it does no more than it was allowed to: it makes no other checksum, it deletes
-    /// nothing that is locked, and it accepts a policy that locks its author out or rejects it.
+    /// Whether the field can be omitted for a target that does not support it, because it only widens what the target
+    /// may do: without it a target computes no additional checksum, does not delete a locked object, and decides by
+    /// itself about a policy that locks its author out.
     pub fn is_safe_to_omit(self) -> bool {
         self.has_property(FieldProperty::SafeToOmit)
     }
 
-    /// Whether its header is a list of values, so that several lines are one (RFC 9110, 5.3 and 8.4, 8.5, 13.1, the
-    /// vendors' pages of grants and attributes).
+    /// Whether the header is a list of values, so that several header lines are one value (RFC 9110, 5.3, 8.4, 8.5 and
+    /// 13.1; for grants and attributes the vendors' documents).
     pub fn is_list(self) -> bool {
         self.has_property(FieldProperty::List)
     }
 
-    /// Whether its value names accounts, which differ from vendor to vendor.
+    /// Whether the value contains account IDs, which differ from vendor to vendor.
     pub fn has_account_ids(self) -> bool {
         self.has_property(FieldProperty::AccountIds)
     }
 
-    /// Whether its value is returned as a header of the response.
+    /// Whether the value is returned as a header of the response.
     pub fn is_response_header_override(self) -> bool {
         self.has_property(FieldProperty::ResponseHeaderOverride)
     }
 
-    /// The content headers that a metadata directive governs.
+    /// The content headers to which a metadata directive applies.
     pub const CONTENT_HEADERS: [Self; 6] = [
         Self::ContentType,
         Self::CacheControl,
@@ -376,31 +378,31 @@ impl Field {
     }
 }
 
-/// Take the source's, or the request's.
+/// Whether a copy takes metadata or tags from its source or from the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Directive {
-    /// The source's.
+    /// From the source.
     Copy,
-    /// The request's.
+    /// From the request.
     Replace,
 }
 
-/// Where and how dearly an object is kept.
+/// The storage class of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the vendors' own words")]
+#[allow(missing_docs, reason = "the names are the vendors' own")]
 pub enum StorageClass {
     Standard,
     ReducedRedundancy,
     StandardIa,
     OneZoneIa,
     IntelligentTiering,
-    /// Archived, read at once.
+    /// Archive class that is readable without a restore.
     ArchiveInstant,
-    /// Restored within minutes to hours.
+    /// Archive class that is restored within minutes or hours.
     Archive,
-    /// Restored within a day or so.
+    /// Archive class that is restored within about a day.
     ColdArchive,
-    /// Restored within days.
+    /// Archive class that is restored within days.
     DeepArchive,
     MultiAzStandard,
     MultiAzStandardIa,
@@ -409,9 +411,9 @@ pub enum StorageClass {
 
 /// A canned access control list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the vendors' own words")]
+#[allow(missing_docs, reason = "the names are the vendors' own")]
 pub enum CannedAcl {
-    /// As the bucket says.
+    /// The object inherits the ACL of its bucket.
     Inherit,
     Private,
     PublicRead,
@@ -423,9 +425,9 @@ pub enum CannedAcl {
     LogDeliveryWrite,
 }
 
-/// Encryption with keys that the target keeps.
+/// Server-side encryption with keys that the target manages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the vendors' own words")]
+#[allow(missing_docs, reason = "the names are the vendors' own")]
 pub enum Encryption {
     Aes256,
     Sm4,
@@ -433,7 +435,7 @@ pub enum Encryption {
     KmsDualLayer,
 }
 
-/// A range of bytes, both ends counted.
+/// A range of bytes; both ends are inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteRange {
     /// `first-last`.
@@ -444,15 +446,17 @@ pub enum ByteRange {
     Last(u64),
 }
 
-/// A field's value, understood.
+/// The parsed value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the value of the kind of that name")]
 pub enum Value {
     Text(String),
-    /// What is stored as it was sent, where that is no text: Latin-1.
+    /// A stored header value that is not UTF-8 text.
+    // SDKs send metadata and content headers in Latin-1 too. The bytes are copied, since a conversion would change
+    // them.
     Raw(Vec<u8>),
     Time(Timestamp),
-    /// Tags without quotes as sent; `*` stands alone.
+    /// Entity tags without their quotes; `*` is the only element of its list.
     Etags(Vec<String>),
     Directive(Directive),
     StorageClass(StorageClass),
@@ -466,17 +470,17 @@ pub enum Value {
     Secret(SecretText),
 }
 
-/// A text that is carried but never shown.
+/// A secret that is sent to a target but never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {
-    /// Hides a text.
+    /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text, to be sent and nothing else.
+    /// The secret, for the request to the target only.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -484,11 +488,13 @@ impl SecretText {
 
 impl std::fmt::Debug for SecretText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // `Request` derives `Debug`, so a derived implementation here would print the key wherever a request is
+        // printed.
         f.write_str("(hidden)")
     }
 }
 
-/// What a request says, in the order of [`Field::ALL`].
+/// The fields of a request, in the order of [`Field::ALL`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields(std::collections::BTreeMap<Field, Value>);
 
@@ -498,22 +504,22 @@ impl Fields {
         self.0.get(&field)
     }
 
-    /// Whether the field is said.
+    /// Whether the request has the field.
     pub fn has(&self, field: Field) -> bool {
         self.0.contains_key(&field)
     }
 
-    /// Says it.
+    /// Sets a field.
     pub fn set(&mut self, field: Field, value: Value) {
         self.0.insert(field, value);
     }
 
-    /// Unsays it.
+    /// Removes a field and returns its value.
     pub fn remove(&mut self, field: Field) -> Option<Value> {
         self.0.remove(&field)
     }
 
-    /// All that is said.
+    /// All fields with their values.
     pub fn iter(&self) -> impl Iterator<Item = (Field, &Value)> {
         self.0.iter().map(|(field, value)| (*field, value))
     }

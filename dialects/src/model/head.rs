@@ -1,4 +1,4 @@
-//! Request heads as they arrive and as they are sent.
+//! Request heads, as received from a client and as sent to a target.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -7,19 +7,21 @@ use secrecy::SecretString;
 use crate::encoding::percent;
 use crate::model::request::RequestScope;
 
-/// One request head exactly as it arrived, before anything was decoded. Signatures are verified on this.
+/// A request head as received, without any decoding.
+// Signatures are verified on the received bytes, because clients encode the same key in different forms and a decoded
+// and re-encoded path would no longer match what they signed.
 #[derive(Debug, Clone)]
 pub struct RawHead {
-    /// Method as sent, upper case.
+    /// Method as received, in upper case.
     pub method: String,
-    /// Path as sent (still percent-encoded), beginning with `/`, without query. Scheme and authority of an
-    /// absolute-form target are removed; they equal `Host`, which the shell has checked.
+    /// Path as received (percent-encoded), with its leading `/` and without the query. Scheme and authority of a
+    /// request target in absolute form are removed; the proxy has verified that they match `Host`.
     pub path: String,
-    /// What follows the first `?`, as sent.
+    /// The query as received: the text after the first `?`.
     pub query: Option<String>,
-    /// Lower-case names and values without surrounding white space, in order of arrival.
+    /// Lower-case names and values without surrounding white space, in the order received.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Whether the request came over TLS.
+    /// Whether the request was received over TLS.
     pub over_tls: bool,
 }
 
@@ -29,17 +31,17 @@ impl RawHead {
         self.headers.iter().find(|row| row.0 == name).map(|row| row.1.as_slice())
     }
 
-    /// The first value of a header where it is UTF-8 text.
+    /// The first value of a header, if it is UTF-8 text.
     pub fn header_text(&self, name: &str) -> Option<&str> {
         self.header(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The authority the request was sent to: host, and port where the caller named one.
+    /// The authority to which the request was sent: the host, and the port if the client sent one.
     pub fn host(&self) -> &str {
         self.header_text("host").unwrap_or_default()
     }
 
-    /// The same head, sent to another authority.
+    /// A copy of the head with another authority.
     #[must_use]
     pub fn with_host(&self, authority: String) -> Self {
         let mut head = self.clone();
@@ -49,7 +51,7 @@ impl RawHead {
         head
     }
 
-    /// The query parameters in order of arrival: names and values as sent, `None` for a name without `=`.
+    /// The query parameters in the order received: names and values without decoding, `None` for a name without `=`.
     pub fn raw_query(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.query.as_deref().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             match pair.split_once('=') {
@@ -60,40 +62,44 @@ impl RawHead {
     }
 }
 
-/// What the payload hash of a signed request covers.
+/// The payload hash of a signed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PayloadHash {
-    /// SHA-256 of the body, lower-case hex.
+    /// SHA-256 of the body in lower-case hex.
     Sha256(String),
-    /// The body is not part of the signature.
+    /// The signature does not cover the body.
+    // A streamed body is sent before its last byte is received, so that its hash cannot be in the head.
     Unsigned,
 }
 
-/// A request to a target, built from the canonical request and not yet, or already, signed.
+/// A request to a target, built from the canonical request, before or after it is signed.
 #[derive(Debug, Clone)]
 pub struct OutgoingRequest {
-    /// Method, upper case.
+    /// Method in upper case.
     pub method: &'static str,
-    /// Value of `Host`: the target's authority, with the bucket label in virtual-host style.
+    /// Value of `Host`: the target's authority, with the bucket as its first label in virtual-hosted style.
     pub host: String,
-    /// Bucket at the target and decoded key: some schemes sign these, whatever the URL is.
+    /// Bucket at the target and decoded key.
+    // OSS and COS sign the decoded bucket and key, so they cannot be derived from the URL of every addressing style.
     pub scope: RequestScope,
-    /// Path as it goes on the wire: percent-encoded, with the bucket in path style.
+    /// Path as it is sent: percent-encoded, with the bucket in path style.
     pub path: String,
-    /// Decoded query parameters; `None` writes the bare name. Sub-resources come first.
+    /// Decoded query parameters; `None` writes a name without `=`. Sub-resources are first.
+    // COS may select the operation by the first query parameter, so the order must not be changed.
     pub query: Vec<(String, Option<String>)>,
-    /// Headers to send, lower-case names. `host` and `content-length` are among them once signed.
+    /// Headers to send, with lower-case names. A signed request contains `host` and `content-length`.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Body of a small exchange; empty for a streamed payload.
+    /// The body of a request that is not streamed; otherwise empty.
     pub body: Vec<u8>,
-    /// What a signature may say of the body.
+    /// The payload hash for the signature.
     pub payload_hash: PayloadHash,
-    /// Whether the target works before it answers, as long as the objects are large: a copy, a completing call.
+    /// Whether the target may respond late, because it processes data first: a copy or CompleteMultipartUpload.
+    // Such a request has a longer timeout, since the time that the target needs grows with the size of the object.
     pub is_long_running: bool,
 }
 
 impl OutgoingRequest {
-    /// Path and query as they go on the wire.
+    /// Path and query as they are sent.
     pub fn request_target(&self) -> String {
         let pairs = self.query.iter().map(|(name, value)| match value {
             Some(value) => format!("{}={}", percent::encode(name), percent::encode(value)),
@@ -104,39 +110,41 @@ impl OutgoingRequest {
     }
 }
 
-/// A key pair of ours at a target.
+/// The proxy's credentials at a target.
 #[derive(Clone)]
 pub struct Credentials {
-    /// Access key id.
+    /// Access key ID.
     pub access_key_id: String,
-    /// Secret access key.
+    /// Secret key.
     pub secret_key: SecretString,
     /// Session token of temporary credentials.
     pub session_token: Option<SecretString>,
 }
 
-/// Where our key at a target is. It may be replaced while requests run: each is signed with the one of its moment.
+/// The current credentials at a target, shared by all requests. A credential provider can replace them at any time.
+// The inner `Arc` lets a request sign with the credentials that it read, so that the lock is not held while it signs.
 #[derive(Clone)]
 pub struct SharedCredentials(Arc<RwLock<Arc<Credentials>>>);
 
 impl SharedCredentials {
-    /// A place with a key in it.
+    /// Shares credentials.
     pub fn new(credentials: Credentials) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(credentials))))
     }
 
-    /// A place that waits for its key.
+    /// Empty credentials, until a credential provider supplies the first ones.
     pub fn empty() -> Self {
         let secret_key = SecretString::from(String::new());
         Self::new(Credentials { access_key_id: String::new(), secret_key, session_token: None })
     }
 
-    /// The key as it is now.
+    /// The current credentials.
     pub fn current(&self) -> Arc<Credentials> {
+        // A poisoned lock is ignored, because a writer only assigns one value and cannot leave it half written.
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts another in its place.
+    /// Replaces the credentials.
     pub fn replace(&self, credentials: Credentials) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(credentials);
     }

@@ -1,4 +1,4 @@
-//! The canonical types: what requests and responses mean, independent of dialect.
+//! The canonical types: the meaning of requests and responses, independent of any dialect.
 //!
 //! Uses: `encoding`.
 

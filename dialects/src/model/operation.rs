@@ -1,31 +1,31 @@
-//! What a request asks for.
+//! The operations that requests perform.
 
 use crate::model::setting::Setting;
 
 /// Generates [`Operation`] and its tables from one row per operation, in the order in which they are printed:
 ///
 /// ```text
-/// Name: access that the caller needs, what is addressed, [properties];
+/// Name: access that the caller needs, level that is addressed, [properties];
 /// ```
 ///
-/// The operations on settings have no rows here: three follow from each row of [`Setting`].
+/// The operations on settings have no rows here, because three of them follow from each row of [`Setting`].
 macro_rules! operations {
     ($($name:ident: $access:ident, $level:ident, [$($property:ident),*];)*) => {
-        /// The operations that are translated between dialects, under S3's names.
+        /// The operations that are translated between dialects, under their names in S3.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[allow(missing_docs, reason = "the names are the vendors' own words")]
+        #[allow(missing_docs, reason = "the names are the vendors' own")]
         pub enum Operation {
             $($name,)*
             /// Reads a settings document of a bucket or an object.
             Get(Setting),
-            /// Replaces it.
+            /// Replaces a settings document.
             Put(Setting),
-            /// Removes it.
+            /// Removes a settings document.
             Delete(Setting),
         }
 
         impl Operation {
-            /// Every operation with a name of its own, in the order in which they are printed.
+            /// Every operation that is not on a setting, in the order in which they are printed.
             pub const PLAIN: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
 
             /// The name in metrics, logs and messages.
@@ -38,9 +38,11 @@ macro_rules! operations {
                 }
             }
 
-            /// What the caller must be granted on the request's bucket. A copy needs [`RequiredAccess::Read`] on its
-            /// source besides.
+            /// The access that the caller must be granted on the bucket. A copy also requires [`RequiredAccess::Read`]
+            /// on the bucket of its source.
             pub fn required_access(self) -> RequiredAccess {
+                // A settings document of an object only affects that object, so that `Write` is sufficient for it. One
+                // of a bucket affects every object and every caller.
                 match self {
                     $(Self::$name => RequiredAccess::$access,)*
                     Self::Get(_) => RequiredAccess::Read,
@@ -49,7 +51,7 @@ macro_rules! operations {
                 }
             }
 
-            /// Whether it addresses an object, not a bucket or the account.
+            /// Whether the operation addresses an object, not a bucket or the account.
             pub fn is_on_object(self) -> bool {
                 match self {
                     $(Self::$name => matches!(OperationLevel::$level, OperationLevel::Object),)*
@@ -69,14 +71,14 @@ macro_rules! operations {
     };
 }
 
-/// What an operation addresses.
+/// The level that an operation addresses.
 enum OperationLevel {
     Account,
     Bucket,
     Object,
 }
 
-/// What is true of some operations only; each has a method of [`Operation`] that explains it.
+/// Properties that only some operations have. The method of [`Operation`] for each property explains it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OperationProperty {
     ObjectRead,
@@ -118,7 +120,7 @@ operations! {
     ListObjectVersions: Read, Bucket, [Listing];
 }
 
-/// The access that a caller needs on a bucket.
+/// The access that an operation requires on a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequiredAccess {
     /// Reading objects and listings.
@@ -127,12 +129,12 @@ pub enum RequiredAccess {
     Write,
     /// Creating and deleting buckets.
     Admin,
-    /// None on a bucket: the response is filtered by the caller's grants.
+    /// None, because the response only contains the buckets for which the caller has a grant.
     None,
 }
 
 impl Operation {
-    /// Every operation there is: the plain ones, and the three of each setting.
+    /// Every operation: [`Self::PLAIN`], and three for each setting.
     pub fn all() -> impl Iterator<Item = Self> {
         let settings = Setting::ALL.into_iter();
         let settings =
@@ -140,78 +142,79 @@ impl Operation {
         Self::PLAIN.into_iter().chain(settings)
     }
 
-    /// Whether the operation changes something at the target, so that it must never be sent twice.
+    /// Whether the operation changes data at the target, so that it must not be retried.
     pub fn is_write(self) -> bool {
         matches!(self.required_access(), RequiredAccess::Write | RequiredAccess::Admin)
     }
 
-    /// Whether it reads an object or its head.
+    /// Whether the operation reads an object or its head.
     pub fn is_object_read(self) -> bool {
         self.has_property(OperationProperty::ObjectRead)
     }
 
-    /// Whether the object's bytes travel through the proxy: these are streamed, everything else is a small exchange.
+    /// Whether the data of an object passes through the proxy. Such an operation is streamed; the bodies of all others
+    /// are small and are read completely.
     pub fn is_streamed(self) -> bool {
         self.is_upload() || self.is_object_read()
     }
 
-    /// Whether the request carries the object's bytes.
+    /// Whether the request body is the data of an object or a part.
     pub fn is_upload(self) -> bool {
         self.has_property(OperationProperty::Upload)
     }
 
-    /// Whether it copies on the target's side.
+    /// Whether the target copies an object or a part of it.
     pub fn is_copy(self) -> bool {
         self.has_property(OperationProperty::Copy)
     }
 
-    /// Whether it deletes objects.
+    /// Whether the operation deletes objects.
     pub fn is_delete(self) -> bool {
         self.has_property(OperationProperty::Delete)
     }
 
-    /// Whether the request's body is a document of the operation's own. CompleteMultipartUpload is not among them, because
-    /// its checksums are those of the object, not of its document.
+    /// Whether the request body is a document that the checksums of the request cover. CompleteMultipartUpload is not
+    /// one of these operations, because its checksums cover the object, not the document.
     pub fn has_document(self) -> bool {
         self.has_property(OperationProperty::Document)
     }
 
-    /// Whether it sets an access control list.
+    /// Whether the operation sets an access control list.
     pub fn is_acl_write(self) -> bool {
         matches!(self, Self::Put(setting) if setting.is_acl())
     }
 
-    /// Whether it is a step of a multipart upload after its beginning.
+    /// Whether the operation is a step of a multipart upload after CreateMultipartUpload.
     pub fn is_multipart_step(self) -> bool {
         self.has_property(OperationProperty::MultipartStep)
     }
 
-    /// Whether it returns a page of a bucket's keys.
+    /// Whether the operation returns a page of the keys of a bucket.
     pub fn is_listing(self) -> bool {
         self.has_property(OperationProperty::Listing)
     }
 
-    /// Whether its response has keys without being a page of a bucket.
+    /// Whether the response contains keys although the operation is not a listing.
     pub fn has_keys_in_response(self) -> bool {
         self.has_property(OperationProperty::KeysInResponse)
     }
 
-    /// Whether the operation makes an object that did not exist, with its metadata, class and access.
+    /// Whether the operation creates an object, so that the request contains its metadata, storage class and ACL.
     pub fn creates_object(self) -> bool {
         self.has_property(OperationProperty::CreatesObject)
     }
 
-    /// Whether the operation creates an object, but not by a copy.
+    /// Whether the operation creates an object without a copy source.
     pub fn creates_without_source(self) -> bool {
         self != Self::CopyObject && self.creates_object()
     }
 
-    /// The same, and every step of a multipart upload.
+    /// Whether the operation creates an object without a copy source, or is a step of a multipart upload.
     pub fn writes_without_source(self) -> bool {
         self != Self::CopyObject && (self.creates_object() || self.is_multipart_step())
     }
 
-    /// Whether no bytes of an object pass, in either direction or by a copy.
+    /// Whether the operation transfers no data of an object, neither through the proxy nor by a copy.
     pub fn has_no_payload(self) -> bool {
         !self.is_streamed() && !self.is_copy()
     }

@@ -5,7 +5,8 @@ use crate::model::error::{ErrorKind, Rejection};
 use crate::model::field::Fields;
 use crate::model::operation::Operation;
 
-/// What a request is about. An operation on an object always has a bucket and a key.
+/// What a request addresses.
+// An enum instead of two optional names, so that an operation on an object cannot exist without its bucket and key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestScope {
     /// The account: only [`Operation::ListBuckets`].
@@ -22,7 +23,7 @@ pub enum RequestScope {
 }
 
 impl RequestScope {
-    /// The bucket, unless the request is about the account.
+    /// The bucket, unless the request addresses the account.
     pub fn bucket(&self) -> Option<&str> {
         match self {
             Self::Service => None,
@@ -30,7 +31,7 @@ impl RequestScope {
         }
     }
 
-    /// The key, where the request is about an object.
+    /// The key, if the request addresses an object.
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::Service | Self::Bucket(_) => None,
@@ -38,25 +39,25 @@ impl RequestScope {
         }
     }
 
-    /// The bucket of a request that cannot do without one.
+    /// The bucket of a request that requires one.
     ///
     /// # Errors
-    /// `InvalidRequest`.
+    /// `InvalidRequest` if there is none.
     pub fn require_bucket(&self) -> Result<&str, Rejection> {
         self.bucket()
             .ok_or_else(|| Rejection::with_message(ErrorKind::InvalidRequest, "The request has no bucket."))
     }
 
-    /// The key of a request that cannot do without one.
+    /// The key of a request that requires one.
     ///
     /// # Errors
-    /// `InvalidRequest`.
+    /// `InvalidRequest` if there is none.
     pub fn require_key(&self) -> Result<&str, Rejection> {
         self.key()
             .ok_or_else(|| Rejection::with_message(ErrorKind::InvalidRequest, "The request has no key."))
     }
 
-    /// The same with another key.
+    /// The same bucket with another key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
         match self.bucket() {
@@ -65,7 +66,7 @@ impl RequestScope {
         }
     }
 
-    /// Whether an operation can be about this.
+    /// Whether an operation can address this scope.
     pub fn is_valid_for(&self, operation: Operation) -> bool {
         match self {
             Self::Service => operation == Operation::ListBuckets,
@@ -75,37 +76,39 @@ impl RequestScope {
     }
 }
 
-/// What a caller wants, in no dialect.
+/// A request, independent of any dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// What to do.
+    /// The operation.
     pub operation: Operation,
-    /// What it is about, by the caller's names.
+    /// What the request addresses, with the bucket and key as the client sent them.
     pub scope: RequestScope,
     /// The source of a copy.
     pub source: Option<CopySource>,
-    /// What headers and parameters say.
+    /// The values of headers and query parameters.
     pub fields: Fields,
     /// User metadata: lower-case names without prefix, values as bytes.
+    // Bytes, because SDKs send UTF-8 or Latin-1 without a declaration, and a conversion would change what is stored.
     pub metadata: Vec<(String, Vec<u8>)>,
-    /// Checksums of the body that the caller vouches for, besides Content-MD5.
+    /// Checksums of the body that the request states, besides Content-MD5.
     pub checksums: Vec<Checksum>,
-    /// Further digests of the body that are stated: algorithm, value in base64, what is wrong where they differ.
+    /// Further digests of the body that the request states: algorithm, value in base64, and the error if it does not
+    /// match.
     pub digests: Vec<(ChecksumAlgorithm, String, ErrorKind)>,
-    /// Length of the body in bytes, decoded; absent where the caller did not say.
+    /// Length of the decoded body in bytes, if the request states it.
     pub body_length: Option<u64>,
-    /// The parts of a completing call, in the order given. Filled by the body, after the head.
+    /// The parts of CompleteMultipartUpload, in the order of the request. Read from the body.
     pub parts: Vec<Part>,
-    /// The objects of a deleting call, in the order given. Filled by the body.
+    /// The objects of DeleteObjects, in the order of the request. Read from the body.
     pub objects_to_delete: Vec<ObjectToDelete>,
-    /// Whether a deleting call wants to hear of failures only. Filled by the body.
+    /// Whether the response to DeleteObjects contains failures only. Read from the body.
     pub quiet: bool,
-    /// The document of a setting or of a restoring call, in canonical words. Filled by the body.
+    /// The document of a setting or of RestoreObject, in canonical form. Read from the body.
     pub document: Option<Node>,
 }
 
 impl Request {
-    /// A request with nothing but its operation and what that is about.
+    /// A request with an operation and a scope only.
     pub fn new(operation: Operation, scope: RequestScope) -> Self {
         Self {
             operation,
@@ -126,50 +129,51 @@ impl Request {
     /// The source of a copy.
     ///
     /// # Errors
-    /// `InvalidRequest`: it is no copy.
+    /// `InvalidRequest` if the request is not a copy.
     pub fn require_source(&self) -> Result<&CopySource, Rejection> {
         self.source.as_ref().ok_or_else(|| {
             Rejection::with_message(ErrorKind::InvalidRequest, "The request has no copy source.")
         })
     }
 
-    /// A request of ours for the buckets of an account.
+    /// A request of the proxy that lists the buckets of an account.
     pub fn for_bucket_list() -> Self {
         Self::new(Operation::ListBuckets, RequestScope::Service)
     }
 
-    /// A request of ours about a bucket.
+    /// A request of the proxy that addresses a bucket.
     pub fn for_bucket(operation: Operation, bucket: impl Into<String>) -> Self {
         Self::new(operation, RequestScope::Bucket(bucket.into()))
     }
 
-    /// A request of ours about an object, with nothing but these fields.
+    /// A request of the proxy that addresses an object, with these fields only.
     pub fn for_object(operation: Operation, bucket: String, key: String, fields: Fields) -> Self {
         Self { fields, ..Self::new(operation, RequestScope::Object { bucket, key }) }
     }
 }
 
-/// Where a copy comes from.
+/// The source of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopySource {
-    /// Bucket as the caller says it.
+    /// Bucket as the client sent it.
     pub bucket: String,
     /// Decoded key.
     pub key: String,
-    /// Version, where one is named.
+    /// Version ID, if the request contains one.
     pub version: Option<String>,
 }
 
-/// One line of a completing call.
+/// A part in CompleteMultipartUpload and ListParts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// 1 to 10,000.
     pub number: u64,
     /// ETag without quotes.
     pub etag: String,
-    /// Its checksums, where they are told.
+    /// Its checksums, if they are known.
     pub checksums: Checksums,
-    /// What it comes to, where that came back with the ETag.
+    /// CRC-64 and length, if the target returned them with the ETag.
+    // The CRC-64 values of parts can be combined, so that the whole object is verified without reading it again.
     pub crc64: Option<PartCrc64>,
 }
 
@@ -178,7 +182,7 @@ pub struct Part {
 pub struct PartCrc64 {
     /// CRC-64/XZ.
     pub crc64: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub bytes: u64,
 }
 
@@ -189,14 +193,14 @@ impl Part {
     }
 }
 
-/// Checksums of an object or a part as answers and completing calls tell them.
+/// Checksums of an object or a part, in responses and in CompleteMultipartUpload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checksums {
-    /// Base64 of the big-endian values; with `-N` behind it that of N parts' checksums.
+    /// Base64 of the big-endian values. A value with the suffix `-N` is the checksum of the checksums of N parts.
     pub values: Vec<(ChecksumAlgorithm, String)>,
-    /// `FULL_OBJECT` or `COMPOSITE`, where it is told.
+    /// `FULL_OBJECT` or `COMPOSITE`, if known.
     pub kind: Option<String>,
-    /// Name of the algorithm of an upload, where it is told.
+    /// Name of the algorithm of a multipart upload, if known.
     pub algorithm: Option<String>,
 }
 
@@ -207,25 +211,26 @@ impl Checksums {
     }
 }
 
-/// One line of a deleting call.
+/// An object in DeleteObjects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectToDelete {
     /// Key.
     pub key: String,
-    /// Version, where one is named.
+    /// Version ID, if the request contains one.
     pub version: Option<String>,
-    /// The ETag that it must have, where one is named.
+    /// The ETag that the object must have, if the request contains one.
     pub etag: Option<String>,
 }
 
-/// An algorithm that callers use to vouch for a body.
+/// A checksum algorithm for the body of a request or response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the vendors' own words")]
+#[allow(missing_docs, reason = "the names are the vendors' own")]
 pub enum ChecksumAlgorithm {
     Crc32,
     Crc32c,
+    /// The CRC-64 of S3. Its polynomial is not that of `Crc64Ecma`, so that one cannot be sent instead of the other.
     Crc64Nvme,
-    /// CRC-64/XZ, written in decimal.
+    /// CRC-64/XZ, written in decimal: the checksum of COS and OSS.
     Crc64Ecma,
     Sha1,
     Sha256,
@@ -282,12 +287,12 @@ impl ChecksumAlgorithm {
     }
 }
 
-/// What a caller says that the body's checksum is.
+/// A checksum of the body that the request states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checksum {
-    /// How it is computed.
+    /// The algorithm.
     pub algorithm: ChecksumAlgorithm,
-    /// Base64 of the big-endian value (decimal for `Algorithm::Crc64Ecma`); `None` where it was announced to
-    /// come behind the body.
+    /// Base64 of the big-endian value (decimal for `ChecksumAlgorithm::Crc64Ecma`). `None` if the request announces it
+    /// as a trailer.
     pub value: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The canonical answer.
+//! The canonical response.
 
 use crate::encoding::date::Timestamp;
 use crate::encoding::xml::Node;
@@ -8,14 +8,14 @@ use crate::model::field::Value;
 use crate::model::request::{ChecksumAlgorithm, Checksums, Part};
 use crate::model::setting::Setting;
 
-/// Generates [`ResponseField`] and its tables from one row per field, in the order in which they are written: a name, and the
-/// header where that is the same in every dialect because browsers read it. A new field is one row here and one in each
-/// dialect's `response_field_name`, which is an exhaustive match.
+/// Generates [`ResponseField`] and its tables from one row per field, in the order in which they are written: a name,
+/// and the header if it is the same in every dialect, because browsers read it. A new field is one row here and one in
+/// each dialect's `response_field_name`, which is an exhaustive match.
 macro_rules! response_fields {
     ($($(#[$doc:meta])* $name:ident $(= $header:literal)?;)*) => {
-        /// One thing that a response head can contain.
+        /// A field of a response head.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[allow(missing_docs, reason = "the names are the vendors' own words")]
+        #[allow(missing_docs, reason = "the names are the vendors' own")]
         pub enum ResponseField {
             $($(#[$doc])* $name,)*
         }
@@ -24,7 +24,7 @@ macro_rules! response_fields {
             /// Every field, in the order in which they are written.
             pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
 
-            /// Its header where that is the same in every dialect.
+            /// The header, if it is the same in every dialect.
             pub fn http_name(self) -> Option<&'static str> {
                 let header: &[&'static str] = match self {
                     $(Self::$name => &[$($header)?],)*
@@ -59,11 +59,11 @@ response_fields! {
     CustomerKeyMd5;
     Expiration;
     Restore;
-    /// The canned list of an object, where it is returned beside its grants.
+    /// The canned ACL of an object, if it is returned besides its grants.
     Acl;
     TaggingCount;
     PartsCount;
-    /// Of an upload: which checksum it keeps.
+    /// The checksum algorithm of a multipart upload.
     ChecksumAlgorithm;
     /// `FULL_OBJECT` or `COMPOSITE`.
     ChecksumType;
@@ -72,7 +72,7 @@ response_fields! {
     Location;
     Allow;
     NextAppendPosition;
-    /// MD5 of an appended piece, lower-case hex.
+    /// MD5 of the appended data in lower-case hex.
     PieceMd5;
     ObjectType;
     LockMode;
@@ -88,51 +88,51 @@ response_fields! {
     Vary = "Vary";
 }
 
-/// An answer in no dialect.
+/// A response, independent of any dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// HTTP status, as the caller's dialect numbers it once translated.
+    /// HTTP status; after the translation that of the caller dialect.
     pub status: u16,
-    /// What the head says. Values of classes, encryption and ETags are canonical words (S3's), quoted ETags.
+    /// The fields of the head. Storage classes and encryption have their values in S3; ETags are quoted.
     pub fields: Vec<(ResponseField, Vec<u8>)>,
     /// Checksums of the object or part, base64.
     pub checksums: Vec<(ChecksumAlgorithm, String)>,
     /// User metadata: lower-case names without prefix.
     pub metadata: Vec<(String, Vec<u8>)>,
-    /// The document, where there is one.
+    /// The document in the body, if there is one.
     pub document: Option<Document>,
 }
 
 impl Response {
-    /// An answer without anything but its status.
+    /// A response with a status only.
     pub fn with_status(status: u16) -> Self {
         Self { status, fields: Vec::new(), checksums: Vec::new(), metadata: Vec::new(), document: None }
     }
 
-    /// The value of a field where it is text.
+    /// The value of a field, if it is UTF-8 text.
     pub fn text(&self, field: ResponseField) -> Option<&str> {
         self.fields.iter().find(|row| row.0 == field).and_then(|row| std::str::from_utf8(&row.1).ok())
     }
 
-    /// The value of a field that is stored as it was sent, for a request.
+    /// The stored value of a field, for a request that stores it again.
     pub fn to_request_value(&self, field: ResponseField) -> Option<Value> {
         let value = self.fields.iter().find(|row| row.0 == field).map(|row| row.1.clone())?;
         Some(String::from_utf8(value).map_or_else(|raw| Value::Raw(raw.into_bytes()), Value::Text))
     }
 
-    /// Sets a field, replacing what was there.
+    /// Sets a field and replaces its previous value.
     pub fn set(&mut self, field: ResponseField, value: impl Into<Vec<u8>>) {
         self.fields.retain(|row| row.0 != field);
         self.fields.push((field, value.into()));
     }
 
-    /// Takes a field away.
+    /// Removes a field.
     pub fn remove(&mut self, field: ResponseField) {
         self.fields.retain(|row| row.0 != field);
     }
 }
 
-/// The documents of answers.
+/// The documents in the bodies of responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document {
     /// CopyObjectResult.
@@ -141,26 +141,26 @@ pub enum Document {
     CopyPart(CopyResult),
     /// InitiateMultipartUploadResult.
     Initiated {
-        /// Bucket as the caller says it.
+        /// Bucket as the client sent it.
         bucket: String,
         /// Key.
         key: String,
-        /// Opaque id.
+        /// Opaque upload ID.
         upload_id: String,
-        /// Whether the key is to be written percent-encoded.
+        /// Whether the key is percent-encoded in the document.
         encoded: bool,
     },
     /// CompleteMultipartUploadResult.
     Completed {
-        /// Bucket as the caller says it.
+        /// Bucket as the client sent it.
         bucket: String,
         /// Key.
         key: String,
-        /// Without quotes.
+        /// ETag without quotes.
         etag: String,
-        /// Those of the object.
+        /// Checksums of the object.
         checksums: Checksums,
-        /// Whether the key is to be written percent-encoded.
+        /// Whether the key is percent-encoded in the document.
         encoded: bool,
     },
     /// ListPartsResult.
@@ -175,16 +175,16 @@ pub enum Document {
     Uploads(UploadListing),
     /// DeleteResult.
     Deleted {
-        /// Line by line, as asked for.
+        /// One result per object, in the order of the request.
         results: Vec<DeletedObject>,
-        /// Whether only failures are told.
+        /// Whether the document contains failures only.
         quiet: bool,
-        /// Whether keys are to be written percent-encoded.
+        /// Whether keys are percent-encoded in the document.
         encoded: bool,
     },
-    /// The document of a setting, in canonical words.
+    /// The document of a setting, in canonical form.
     Setting(Setting, Node),
-    /// A document that is handed on as it is, with its content type.
+    /// A document that is not translated, with its content type.
     Verbatim(&'static str, Vec<u8>),
     /// AccessControlPolicy.
     AccessControlPolicy(AccessControlList),
@@ -194,37 +194,37 @@ pub enum Document {
     BucketInfo(BucketInfo),
     /// PostResponse.
     PostResponse {
-        /// Where the object is.
+        /// URL of the object.
         location: String,
-        /// Bucket as the caller says it.
+        /// Bucket as the client sent it.
         bucket: String,
         /// Key.
         key: String,
-        /// With quotes.
+        /// ETag with quotes.
         etag: String,
     },
-    /// GetObjectAttributesResponse, in canonical words.
+    /// GetObjectAttributesResponse, in canonical form.
     Attributes(Node),
     /// Error.
     Error(ErrorDocument),
 }
 
-/// What a copy made.
+/// The result of a copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CopyResult {
-    /// Without quotes.
+    /// ETag without quotes.
     pub etag: String,
-    /// When the copy was made.
+    /// Time of the copy.
     pub modified: Option<Timestamp>,
     /// CRC-64/XZ in decimal.
     pub crc64: Option<String>,
-    /// Version made, where the document tells it.
+    /// Version ID of the new object, if the document contains it.
     pub version: Option<String>,
-    /// Those of what was made.
+    /// Checksums of the new object or part.
     pub checksums: Checksums,
 }
 
-/// The parts of an upload.
+/// A page of the parts of a multipart upload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
 pub struct PartListing {
@@ -237,17 +237,17 @@ pub struct PartListing {
     pub truncated: bool,
     pub class: Option<String>,
     pub encoded: bool,
-    /// Algorithm and type of the upload.
+    /// Checksum algorithm and type of the upload.
     pub checksums: Checksums,
     pub parts: Vec<(Part, Option<Timestamp>, u64)>,
 }
 
-/// A page of a bucket.
+/// A page of the objects of a bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
 pub struct ObjectListing {
     pub bucket: String,
-    /// Whether it is of the second version.
+    /// Whether it is the response to ListObjectsV2.
     pub is_v2: bool,
     pub prefix: String,
     pub delimiter: Option<String>,
@@ -258,9 +258,9 @@ pub struct ObjectListing {
     pub next_continuation_token: Option<String>,
     pub max_keys: u64,
     pub truncated: bool,
-    /// Whether keys are to be written percent-encoded.
+    /// Whether keys are percent-encoded in the document.
     pub encoded: bool,
-    /// Whether owners are to be written.
+    /// Whether the document contains owners.
     pub include_owners: bool,
     pub objects: Vec<ListedObject>,
     pub prefixes: Vec<String>,
@@ -274,22 +274,22 @@ pub struct ListedObject {
     pub modified: Option<Timestamp>,
     pub etag: String,
     pub size: u64,
-    /// Canonical word.
+    /// Storage class, as S3 writes it.
     pub class: Option<String>,
-    /// Whether an archived object is readable for a while; returned only to those who ask for it.
+    /// The restore status of an archived object, if the request selects this attribute.
     pub restore: Option<RestoreStatus>,
 }
 
 /// The state of a restored object in a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestoreStatus {
-    /// Whether the object is not readable yet.
+    /// Whether the restore is still in progress, so that the object is not readable.
     pub is_in_progress: bool,
-    /// When the restored copy is removed.
+    /// When the restored copy expires.
     pub expires: Option<Timestamp>,
 }
 
-/// A page of versions.
+/// A page of object versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
 pub struct VersionListing {
@@ -303,25 +303,26 @@ pub struct VersionListing {
     pub max_keys: u64,
     pub truncated: bool,
     pub encoded: bool,
-    /// Versions and delete markers, in the order told.
+    /// Versions and delete markers, in the order of the target.
+    // One list, because the dialects interleave both in key order and a page must not be sorted again.
     pub versions: Vec<ListedVersion>,
     pub prefixes: Vec<String>,
 }
 
-/// One version of a page.
+/// One version or delete marker of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListedVersion {
-    /// Key, date, ETag, size and class; a delete marker has the first two.
+    /// Key, date, ETag, size and class; a delete marker has key and date only.
     pub object: ListedObject,
-    /// Id; `null` for an object of a time without versions.
+    /// Version ID; `null` for an object that was written without versioning.
     pub id: String,
-    /// Whether it is the one that a plain GET reads.
+    /// Whether it is the current version.
     pub latest: bool,
-    /// Whether it stands for a deletion.
+    /// Whether it is a delete marker.
     pub delete_marker: bool,
 }
 
-/// A page of multipart uploads that are under way.
+/// A page of multipart uploads in progress.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
 pub struct UploadListing {
@@ -344,79 +345,82 @@ pub struct UploadListing {
 pub struct ListedUpload {
     /// Key.
     pub key: String,
-    /// Opaque id.
+    /// Opaque upload ID.
     pub id: String,
-    /// Canonical word.
+    /// Storage class, as S3 writes it.
     pub class: Option<String>,
-    /// When it was begun.
+    /// When the upload was created.
     pub initiated: Option<Timestamp>,
 }
 
-/// What became of one object of a deleting call.
+/// The result of one object of DeleteObjects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeletedObject {
     /// Key.
     pub key: String,
-    /// Version that was named.
+    /// Version ID of the request.
     pub version: Option<String>,
-    /// Version of a delete marker that was made or removed.
+    /// Version ID of a delete marker that was created or removed.
     pub delete_marker: Option<String>,
-    /// Whether a delete marker was made or removed.
+    /// Whether a delete marker was created or removed.
+    // A field of its own, since a target may return the flag without the version ID of the marker.
     pub made_or_removed_marker: bool,
-    /// What failed, where it failed.
+    /// The error, if the deletion failed.
     pub error: Option<ErrorKind>,
 }
 
-/// What a bucket's overview tells.
+/// The response to GetBucketInfo.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BucketInfo {
-    /// Bucket as the caller says it.
+    /// Bucket as the client sent it.
     pub bucket: String,
-    /// When it was made, where the target tells it.
+    /// Creation time, if the target returns it.
     pub created: Option<Timestamp>,
-    /// Region as the target's documents say it.
+    /// Region, as the target writes it in documents.
     pub region: String,
-    /// `Enabled`, `Suspended`, or nothing where it was never set.
+    /// `Enabled` or `Suspended`; `None` if versioning was never configured.
     pub versioning: Option<String>,
-    /// Its access control list.
+    /// The access control list of the bucket.
     pub access: AccessControlList,
-    /// The canonical class of its objects, where the target tells it.
+    /// The default storage class of the bucket as S3 writes it, if the target returns it.
     pub class: Option<String>,
-    /// `LRS` or `ZRS`, where the target tells it.
+    /// `LRS` or `ZRS`, if the target returns it.
     pub redundancy: Option<String>,
-    /// Whether all that can be known is there.
+    /// Whether no further request to the target is needed.
+    // Only OSS has this operation. For other targets it is emulated by several requests, each of which adds one field.
     pub is_complete: bool,
 }
 
-/// The buckets that a caller may see.
+/// The buckets for which a caller has a grant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BucketListing {
-    /// Owner's id as shown.
+    /// Owner ID in the document.
     pub owner: String,
-    /// Name, creation, region.
+    /// Name, creation time and region.
     pub buckets: Vec<(String, Timestamp, String)>,
-    /// Host to name as each bucket's end point, where the dialect names one.
+    /// The endpoint of the buckets, if the dialect's document contains one.
     pub host: String,
-    /// The beginning of the names that was asked for.
+    /// The prefix of bucket names in the request.
     pub prefix: Option<String>,
-    /// The name after which the page begins.
+    /// The name after which the page starts.
     pub marker: Option<String>,
-    /// Buckets of a page.
+    /// The maximum number of buckets in a page.
     pub max_keys: u64,
-    /// What a request for the next page has to say: a marker, or a token of the dialect. `None`: this is the last.
+    /// The marker or continuation token for the next page. `None` on the last page.
     pub next_page: Option<String>,
-    /// Whether the caller asked for a part of its buckets.
+    /// Whether the request contains a filter or a page size.
+    // S3 and COS only return the elements for paging then, because older clients do not expect them.
     pub is_paged: bool,
 }
 
-/// What went wrong, ready to be said.
+/// An error document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorDocument {
-    /// The canonical fault, where known.
+    /// The canonical error, if the code is known.
     pub kind: Option<ErrorKind>,
-    /// The vendor's code: of the caller's dialect once translated.
+    /// The vendor's code; after the translation that of the caller dialect.
     pub code: String,
-    /// Text.
+    /// Message.
     pub message: String,
     /// Further elements by name.
     pub details: Vec<(String, String)>,

@@ -1,17 +1,19 @@
-//! Settings documents of a bucket or an object, each with operations to get, put and delete it.
+//! Settings documents of a bucket or an object, each with operations that get, put and delete it.
 
 /// Generates [`Setting`] and its tables from one row per kind of document, in the order in which they are printed:
 ///
 /// ```text
-/// Name: verb of the reading operation "the rest of its operations' names", what has it, [properties];
+/// Name: verb of the operation that reads it "the rest of the operations' names", its level, [properties];
 /// ```
 ///
-/// The other two operations begin with `Put` and `Delete`.
+/// The names of the other two operations begin with `Put` and `Delete`.
 macro_rules! settings {
     ($($name:ident: $verb:ident $operations:literal, $level:ident, [$($property:ident),*];)*) => {
-        /// One kind of document.
+        /// A kind of settings document.
+        // Most follow one schema in all dialects, so that a table row per dialect is sufficient instead of code per
+        // kind.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[allow(missing_docs, reason = "the names are the vendors' own words")]
+        #[allow(missing_docs, reason = "the names are the vendors' own")]
         pub enum Setting {
             $($name,)*
         }
@@ -20,14 +22,14 @@ macro_rules! settings {
             /// Every kind, in the order in which they are printed.
             pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
 
-            /// Whether an object has it, not a bucket.
+            /// Whether it belongs to an object, not to a bucket.
             pub fn is_on_object(self) -> bool {
                 match self {
                     $(Self::$name => matches!(SettingLevel::$level, SettingLevel::Object),)*
                 }
             }
 
-            /// The names of its operations: to get, put and delete it.
+            /// The names of the operations that get, put and delete it.
             pub(super) fn operation_names(self) -> [&'static str; 3] {
                 match self {
                     $(Self::$name => [
@@ -48,13 +50,13 @@ macro_rules! settings {
     };
 }
 
-/// What has a document.
+/// What a document belongs to.
 enum SettingLevel {
     Bucket,
     Object,
 }
 
-/// What is true of some documents only; each has a method of [`Setting`] that explains it.
+/// Properties that only some documents have. The method of [`Setting`] for each property explains it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SettingProperty {
     Id,
@@ -102,12 +104,12 @@ impl Setting {
         format!("{self:?}")
     }
 
-    /// Whether a bucket has several, each with an ID.
+    /// Whether a bucket can have several of them, each with an ID.
     pub fn has_id(self) -> bool {
         self.has_property(SettingProperty::Id)
     }
 
-    /// Whether it lists those that have IDs, page by page.
+    /// Whether it is a page of the documents of a kind that has IDs.
     pub fn is_list(self) -> bool {
         self.has_property(SettingProperty::List)
     }

@@ -1,4 +1,5 @@
-//! Signatures of OSS, version 1 and 4. Sections 2.1 to 2.8 of the OSS reference.
+//! Signature versions 1 and 4 of OSS: OSS, Include signatures in the Authorization header (V1, V4); Include signatures
+//! in a URL (V1, V4).
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -17,20 +18,21 @@ use crate::encoding::hash::{constant_time_eq, encode_base64, hmac_sha1};
 use crate::encoding::{date, percent};
 use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, RequestScope, Timestamp};
 
-/// Both versions in; the one given out.
+/// Verifies versions 1 and 4, and signs with one of them.
 pub struct OssAuth {
     signs_with_v1: bool,
 }
 
-/// The signatures of OSS: version 4 out.
+/// The signatures of OSS; requests are signed with version 4.
 pub static AUTH: OssAuth = OssAuth { signs_with_v1: false };
 
-/// The same with version 1 out, for targets configured so.
+/// The signatures of OSS; requests are signed with version 1, for targets that are configured for it.
+// Version 1 remains selectable, because a server that is compatible with OSS may not support version 4.
 pub static AUTH_V1: OssAuth = OssAuth { signs_with_v1: true };
 
-/// Version 1 in configuration.
+/// The name of version 1 in the configuration.
 pub const SCHEME_V1: &str = "ossv1";
-/// Version 4 in configuration.
+/// The name of version 4 in the configuration.
 pub const SCHEME_V4: &str = "ossv4";
 const ALGORITHM: V4Algorithm =
     V4Algorithm { name: "OSS4-HMAC-SHA256", key_prefix: "aliyun_v4", scope_end: "aliyun_v4_request" };
@@ -51,7 +53,10 @@ const CREDENTIAL_PARAMETERS: &[&str] = &[
     "x-oss-signature",
 ];
 
-/// 2.2.1: what a version 1 signature covers of the query, besides every `x-oss-*`.
+/// The query parameters that a version 1 signature covers, besides every `x-oss-*`: OSS, Include signatures in the
+/// Authorization header (V1), CanonicalizedResource.
+// The documentation lists only some of them. The others are signed by the official SDKs, so their signatures would not
+// match without them.
 const SIGNED_PARAMETERS_V1: &[&str] = &[
     "acl",
     "append",
@@ -140,7 +145,7 @@ const SIGNED_PARAMETERS_V1: &[&str] = &[
     "objectInfo",
 ];
 
-/// What version 1 leaves unsigned and only filters a page: harmless to append.
+/// Query parameters that version 1 does not cover. They only select a page of a listing, so they are harmless.
 const FILTER_PARAMETERS_V1: &[&str] = &[
     "prefix",
     "marker",
@@ -192,7 +197,8 @@ impl Auth for OssAuth {
             signed_key: key,
         };
         let outcome = credential.verify(head, place, secret, terms.now);
-        // 1.3: a `+` is a plus to most SDKs and a space to some; the decoded key is signed.
+        // Most SDKs send a `+` in a path as a plus sign, but the Ruby SDK and older Go SDKs send it as a space. The
+        // decoded key is signed, so the signature shows which of them is meant.
         match (outcome, addressing::decode_key_plus_as_space(head, place)) {
             (Ok(()), _) => Ok(new_verified(None)),
             (Err(rejection), Some(key)) if rejection.kind == ErrorKind::SignatureDoesNotMatch => {
@@ -216,7 +222,7 @@ impl Auth for OssAuth {
         ]
     }
 
-    /// 2.7
+    /// OSS, PostObject, form fields.
     fn parse_form_claim(&self, form: &PostForm) -> Result<Option<Claim>, Rejection> {
         let token = form.get("x-oss-security-token").map(str::to_owned);
         let build_claim = |name: &'static str, access_key: String| {
@@ -305,6 +311,7 @@ fn sign_v4(request: &mut OutgoingRequest, key: &Credentials, region: &str, now: 
     request.headers.push(("x-oss-content-sha256".to_owned(), UNSIGNED_PAYLOAD.into()));
     let scope = V4Scope::new(ALGORITHM, &stamp, region, PRODUCT);
     let query = collect_query_pairs(request);
+    // Version 4 does not cover `host` by default. It is added, so that the request is not valid for another host.
     let additional_headers = vec!["host".to_owned()];
     let canonical = V4CanonicalRequest {
         method: request.method,
@@ -331,7 +338,7 @@ enum OssCredential {
 struct OssSignatureV1 {
     access_key: String,
     signature: String,
-    /// Of the URL form: seconds since 1970.
+    /// Expiration of a presigned URL in Unix seconds.
     expires: Option<String>,
 }
 
@@ -341,18 +348,19 @@ struct OssSignatureV4 {
     scope: V4Scope,
     additional_headers: Vec<String>,
     signature: String,
-    /// Of the URL form: seconds.
+    /// Lifetime of a presigned URL in seconds.
     expires: Option<String>,
 }
 
 impl OssCredential {
-    /// 2.1
+    /// Parses the credential of a request, from the Authorization header or the query.
     fn from_head(head: &RawHead) -> Result<Option<Self>, Rejection> {
         let lines = collect_authorization_lines(head);
         let header = lines
             .iter()
             .find(|line| line.starts_with("OSS ") || line.starts_with("OSS4-") || line.starts_with("OSS2 "));
         let find_parameter = |name: &str| -> Result<Option<String>, Rejection> {
+            // A repeated parameter is ambiguous, so that another value could be verified than is used afterwards.
             let mut matches = head.raw_query().filter(|row| row.0 == name);
             let first = matches.next().and_then(|row| row.1);
             match matches.next() {
@@ -392,7 +400,7 @@ impl OssCredential {
                 expires: Some(expires),
             })));
         }
-        // Others have parameters of the names of the rest.
+        // Only OSSAccessKeyId identifies version 1, because S3 also has the parameters Expires and Signature.
         let Some(access_key) = id else { return Ok(None) };
         match (find_parameter("Signature")?, find_parameter("Expires")?) {
             (Some(signature), Some(expires)) => {
@@ -451,12 +459,13 @@ impl OssCredential {
     }
 }
 
-/// Names separated by `;`, none of them empty. SDKs list them in any order; they are signed sorted.
+/// Parses AdditionalHeaders: names separated by `;`, none of them empty.
 fn parse_additional_headers(list: &str) -> Result<Vec<String>, Rejection> {
     if list.is_empty() {
         return Ok(Vec::new());
     }
     let mut names: Vec<String> = list.split(';').map(|name| name.trim().to_ascii_lowercase()).collect();
+    // SDKs list the names in any order, but sign them sorted.
     names.sort();
     names.dedup();
     if names.iter().any(String::is_empty) {
@@ -465,8 +474,9 @@ fn parse_additional_headers(list: &str) -> Result<Vec<String>, Rejection> {
     Ok(names)
 }
 
-/// 2.8: header, or parameter of either version; Python's second SDK sends a bare name with version 1.
+/// The session token in a header or in the query parameter of either version.
 fn find_session_token(head: &RawHead) -> Result<Option<String>, Rejection> {
+    // alibabacloud-oss-v2 for Python sends the header without its prefix in version 1, so both names are accepted.
     let header =
         head.header_text("x-oss-security-token").or(head.header_text("security-token")).map(str::to_owned);
     let mut parameters = head
@@ -491,7 +501,7 @@ fn decode_query(head: &RawHead) -> Result<Vec<(String, String)>, Rejection> {
 }
 
 impl OssSignatureV1 {
-    /// 2.2, 2.3
+    /// OSS, Include signatures in the Authorization header (V1); Include signatures in a URL (V1).
     fn verify(
         &self,
         head: &RawHead,
@@ -501,7 +511,7 @@ impl OssSignatureV1 {
     ) -> Result<(), Rejection> {
         let date = self.find_date(head, now)?;
         let query = decode_query(head)?;
-        // What selects an operation must be covered; anybody could have appended the rest.
+        // A parameter that selects an operation must be signed, because anyone can append it to a presigned URL.
         let unsigned_parameter = query
             .iter()
             .find(|(name, _)| super::route::SUB_RESOURCES.contains(&name.as_str()) && !is_signed_by_v1(name));
@@ -510,7 +520,7 @@ impl OssSignatureV1 {
                 Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", name.clone())
             );
         }
-        // An empty value is signed as `name` by most and as `name=` by Java.
+        // Most SDKs sign a parameter with an empty value as `name`, but the Java SDK signs `name=`.
         let strings = ["", "="].map(|empty| {
             let resource = build_v1_resource(&place.scope, &query, empty);
             build_v1_string_to_sign(&head.method, &head.headers, &date, &resource)
@@ -542,6 +552,7 @@ impl OssSignatureV1 {
             if now.0 > at {
                 return Err(build_expired_rejection(at, now));
             }
+            // Version 1 has no limit. That of version 4 applies, so that a URL that leaks is not valid for years.
             if at > now.0.saturating_add(PRESIGNED_SECONDS_MAX) {
                 return Err(Rejection::with_message(
                     ErrorKind::AuthorizationQueryMalformed,
@@ -563,7 +574,7 @@ fn is_signed_by_v1(name: &str) -> bool {
         || (name.starts_with("x-oss-") && !FILTER_PARAMETERS_V1.contains(&name))
 }
 
-/// 2.2: CanonicalizedResource, from the decoded key.
+/// CanonicalizedResource, with the decoded key.
 fn build_v1_resource(scope: &RequestScope, query: &[(String, String)], empty_value_suffix: &str) -> String {
     let mut signed_parameters: Vec<&(String, String)> =
         query.iter().filter(|row| is_signed_by_v1(&row.0)).collect();
@@ -581,7 +592,7 @@ fn build_v1_resource(scope: &RequestScope, query: &[(String, String)], empty_val
     if pairs.is_empty() { path } else { format!("{path}?{pairs}") }
 }
 
-/// 2.2: StringToSign.
+/// StringToSign of version 1.
 fn build_v1_string_to_sign(
     method: &str,
     headers: &[(String, Vec<u8>)],
@@ -598,13 +609,13 @@ fn build_v1_string_to_sign(
     string
 }
 
-/// CanonicalizedOSSHeaders, and the headers of version 4.
+/// CanonicalizedOSSHeaders of version 1, and CanonicalHeaders of version 4.
 fn write_canonical_headers(headers: &[(String, Vec<u8>)], is_wanted: impl Fn(&str) -> bool) -> Vec<u8> {
     let covered_headers = headers.iter().filter(|row| is_wanted(&row.0));
     format_header_lines(covered_headers.map(|(name, value)| (name.as_str(), value.trim_ascii())))
 }
 
-/// Reads `ID/DATE/REGION/PRODUCT/aliyun_v4_request`.
+/// Parses `ID/DATE/REGION/PRODUCT/aliyun_v4_request`.
 fn parse_credential(credential: &str) -> Result<(String, V4Scope), Rejection> {
     let parts = V4CredentialParts::split(credential).ok_or(ErrorKind::AuthorizationMalformed)?;
     let is_complete = parts.date.len() == 8 && !parts.access_key.is_empty() && !parts.region.is_empty();
@@ -620,7 +631,7 @@ fn parse_credential(credential: &str) -> Result<(String, V4Scope), Rejection> {
     Ok((parts.access_key.to_owned(), V4Scope::from_parts(ALGORITHM, &parts)))
 }
 
-/// CanonicalURI: the bucket is part of it also where it stands in the host.
+/// CanonicalURI. It contains the bucket even if the request has the bucket in the host.
 fn build_v4_uri(scope: &RequestScope) -> String {
     match scope {
         RequestScope::Service => "/".to_owned(),
@@ -631,7 +642,7 @@ fn build_v4_uri(scope: &RequestScope) -> String {
     }
 }
 
-/// CanonicalHeaders: headers of the vendor and of the content, listed or not, and the other headers of the list.
+/// CanonicalHeaders: the content type, the content MD5, all `x-oss-*` headers, and the additional headers.
 fn write_v4_headers(headers: &[(String, Vec<u8>)], additional_headers: &[String]) -> Vec<u8> {
     let is_covered = |name: &str| {
         matches!(name, "content-type" | "content-md5")
@@ -642,7 +653,7 @@ fn write_v4_headers(headers: &[(String, Vec<u8>)], additional_headers: &[String]
 }
 
 impl OssSignatureV4 {
-    /// 2.5, 2.6
+    /// OSS, Include signatures in the Authorization header (V4); Include signatures in a URL (V4).
     fn verify(
         &self,
         head: &RawHead,
@@ -654,6 +665,7 @@ impl OssSignatureV4 {
         let mut query = decode_query(head)?;
         query.retain(|row| row.0 != "x-oss-signature");
         let headers = &head.headers;
+        // A listed header that is missing is rejected, because it would otherwise count as signed with an empty value.
         if let Some(name) =
             self.additional_headers.iter().find(|name| !headers.iter().any(|row| row.0 == **name))
         {
@@ -677,7 +689,7 @@ impl OssSignatureV4 {
             };
             canonical.to_bytes()
         };
-        // The vendor's page has a bare name for an empty value; ali-oss signs `name=`.
+        // The documentation signs a parameter with an empty value as `name`, but ali-oss signs `name=`.
         let is_match = [false, true].into_iter().any(|keeps_equals_sign| {
             let canonical = canonical(keeps_equals_sign);
             self.scope.is_signature(&self.signature, secret.expose_secret(), &stamp, &canonical)
@@ -689,7 +701,7 @@ impl OssSignatureV4 {
         Err(build_mismatch_rejection(&self.access_key, &self.signature, &string, head))
     }
 
-    /// The time stamp line. The first Go SDK sends no `x-oss-date` and signs the text of `Date`.
+    /// The time stamp of the string to sign.
     fn find_timestamp(&self, head: &RawHead, now: Timestamp) -> Result<String, Rejection> {
         if let Some(expires) = &self.expires {
             let stamp = head.raw_query().find(|row| row.0 == "x-oss-date").and_then(|row| row.1);
@@ -709,6 +721,7 @@ impl OssSignatureV4 {
         }
         let (text, at) = match head.header_text("x-oss-date") {
             Some(text) => (text, date::parse_basic(text)),
+            // aliyun-oss-go-sdk does not send x-oss-date and signs the value of Date unchanged.
             None => {
                 let text = head.header_text("date").ok_or(ErrorKind::MissingDate)?;
                 (text, date::parse_http(text))
@@ -747,7 +760,7 @@ fn build_expired_rejection(at: i64, now: Timestamp) -> Rejection {
         .with_detail("ServerTime", date::format_iso(now))
 }
 
-/// 6.3. What was signed is told, unless a token was part of it.
+/// The error for a wrong signature. Like that of OSS it contains the string to sign, which shows users what differs.
 fn build_mismatch_rejection(
     access_key: &str,
     signature: &str,
@@ -757,6 +770,7 @@ fn build_mismatch_rejection(
     let rejection = Rejection::new(ErrorKind::SignatureDoesNotMatch)
         .with_detail("OSSAccessKeyId", access_key)
         .with_detail("SignatureProvided", signature);
+    // The string to sign would contain the token, and error documents are often logged.
     let has_secrets = head.headers.iter().any(|row| row.0.contains("security-token"))
         || head.raw_query().any(|row| row.0.contains("security-token"));
     if has_secrets { rejection } else { rejection.with_detail("StringToSign", string_to_sign) }

@@ -1,18 +1,19 @@
-//! What OSS means when nothing is said (3.3, 4.3), and what it can hold (1.3, 5.4).
+//! The default values and the limits of OSS.
 
 use crate::dialect::{Defaults, Limits};
 use crate::model::CannedAcl;
 
 /// Defaults of new objects and of listings.
 pub const DEFAULTS: Defaults = Defaults {
-    // The bucket's class.
+    // A new object has the storage class of its bucket.
     class: None,
     class_always_explicit: false,
     acl: CannedAcl::Inherit,
     content_type: Some("application/octet-stream"),
     max_keys: 100,
-    // 3.2
+    // OSS, ListBuckets (GetService), max-keys.
     max_buckets: Some(100),
+    // OSS, GetObject, Range: an invalid range returns the whole object with 200 instead of an error.
     lenient_range: true,
 };
 
@@ -26,7 +27,7 @@ pub const LIMITS: Limits = Limits {
     metadata_bytes_max: 8192,
     metadata_any_name: false,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
-    // 3.5
+    // OSS, CompleteMultipartUpload, error EntityTooSmall: 100 KB, without a minimum for the last part.
     part_bytes_min: 100 * 1024,
     buckets_page_max: Some(1000),
 };

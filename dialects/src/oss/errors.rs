@@ -1,10 +1,10 @@
-//! The errors of OSS (section 6). Of several rows with one code the first is what the code means when a target
-//! says it.
+//! The errors of OSS: OSS, Error codes. If several rows have the same code, the first one is the meaning of the code in
+//! a target's response.
 
 use crate::dialect::{ErrorRow, ErrorSentence};
 use crate::model::ErrorKind;
 
-/// Codes, statuses and words.
+/// Codes, statuses and messages.
 #[rustfmt::skip]
 pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::AccessDenied, "AccessDenied", 403, "You have no right to access this object."),
@@ -19,13 +19,13 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::RequestTimeTooSkewed, "RequestTimeTooSkewed", 403, "The difference between the request time and the current time is too large."),
     ErrorRow::new(ErrorKind::InvalidArgument, "InvalidArgument", 400, "Invalid Argument."),
     ErrorRow::new(ErrorKind::AuthorizationMalformed, "InvalidArgument", 400, "Authorization header is invalid."),
-    ErrorRow::new(ErrorKind::SeveralCredentials, "InvalidArgument", 400, "Only one way of signing may be used in a request."),
+    ErrorRow::new(ErrorKind::SeveralCredentials, "InvalidArgument", 400, "Only one signature is allowed in a request."),
     ErrorRow::new(ErrorKind::UnsupportedSignature, "InvalidArgument", 400, "Unsupported Authorization Type"),
     ErrorRow::new(ErrorKind::UnknownAuthorization, "InvalidArgument", 400, "Unsupported Authorization Type"),
     ErrorRow::new(ErrorKind::InvalidToken, "InvalidSecurityToken", 403, "The security token you provided is invalid."),
     ErrorRow::new(ErrorKind::ExpiredToken, "SecurityTokenExpired", 403, "The security token you provided has expired."),
     ErrorRow::new(ErrorKind::InvalidRequest, "InvalidRequest", 400, "Invalid Request."),
-    ErrorRow::new(ErrorKind::UnknownHost, "InvalidRequest", 400, "The host of the request is not known here."),
+    ErrorRow::new(ErrorKind::UnknownHost, "InvalidRequest", 400, "The host of the request is unknown."),
     ErrorRow::new(ErrorKind::PathStyleForbidden, "SecondLevelDomainForbidden", 403, "The bucket you are attempting to access must be addressed using OSS third level domain."),
     ErrorRow::new(ErrorKind::InvalidUri, "InvalidArgument", 400, "The path of the request is not valid."),
     ErrorRow::new(ErrorKind::InvalidBucketName, "InvalidBucketName", 400, "The specified bucket is not valid."),
@@ -42,7 +42,7 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::CopyRangeBeyond, "InvalidArgument", 400, "The range of the copy source is not valid."),
     ErrorRow::new(ErrorKind::InvalidCopyRange, "InvalidArgument", 400, "The range of the copy source is not valid."),
     ErrorRow::new(ErrorKind::SelfCopy, "InvalidArgument", 400, "The copy would not change the object."),
-    ErrorRow::new(ErrorKind::ConditionConflict, "InvalidArgument", 400, "These conditions cannot be given together."),
+    ErrorRow::new(ErrorKind::ConditionConflict, "InvalidArgument", 400, "These conditions cannot be combined."),
     ErrorRow::new(ErrorKind::MethodNotAllowed, "MethodNotAllowed", 405, "The specified method is not allowed against this resource."),
     ErrorRow::new(ErrorKind::MissingContentLength, "MissingContentLength", 411, "You must provide the Content-Length HTTP header."),
     ErrorRow::new(ErrorKind::MissingPayloadHash, "InvalidArgument", 400, "A header of the request is missing."),
@@ -55,7 +55,7 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::BadDigest, "InvalidCRC64", 400, "The x-oss-hash-crc64ecma you specified does not match what we calculated."),
     ErrorRow::new(ErrorKind::BadSha1, "InvalidDigest", 400, "The SHA-1 you specified did not match what we received."),
     ErrorRow::new(ErrorKind::PayloadHashMismatch, "InvalidDigest", 400, "The digest you specified did not match what we received."),
-    ErrorRow::new(ErrorKind::MalformedTrailer, "InvalidArgument", 400, "What follows the body is not well-formed."),
+    ErrorRow::new(ErrorKind::MalformedTrailer, "InvalidArgument", 400, "The trailer of the request is not well-formed."),
     ErrorRow::new(ErrorKind::MalformedXml, "MalformedXML", 400, "The XML you provided was not well-formed or did not validate against our published schema."),
     ErrorRow::new(ErrorKind::MalformedXml, "InvalidXMLFormat", 400, "The XML you provided was not well-formed."),
     ErrorRow::new(ErrorKind::InvalidPart, "InvalidPart", 400, "One or more of the specified parts could not be found or the specified entity tag might not have matched the part's entity tag."),
@@ -100,14 +100,14 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::NotModified, "NotModified", 304, "Not Modified"),
     ErrorRow::new(ErrorKind::InvalidObjectState, "InvalidObjectState", 403, "The operation is not valid for the object's state."),
     ErrorRow::new(ErrorKind::ObjectLocked, "FileImmutable", 409, "The object you specified is immutable."),
-    // 6.4: a code that makes clients try again.
+    // OSS has no error for a conflict, so a code that SDKs retry is used.
     ErrorRow::new(ErrorKind::InternalError, "InternalError", 500, "Please contact the server administrator, oss@service.aliyun.com."),
     ErrorRow::new(ErrorKind::Conflict, "InternalError", 500, "Please contact the server administrator, oss@service.aliyun.com."),
     ErrorRow::new(ErrorKind::CustomerKeyRequired, "InvalidArgument", 400, "The key of the encrypted object is missing or wrong."),
     ErrorRow::new(ErrorKind::NotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     ErrorRow::new(ErrorKind::ConditionNotImplemented, "NotImplemented", 400, "A header you provided implies functionality that is not implemented."),
-    ErrorRow::new(ErrorKind::TargetCopyLimit, "NotImplemented", 501, "The source is larger than the storage behind this service copies at once."),
-    // OSS has no ownership controls, so no client of it can ask for them: what a vendor does not have is not implemented.
+    ErrorRow::new(ErrorKind::TargetCopyLimit, "NotImplemented", 501, "The source exceeds the size that the storage behind this service can copy in one request."),
+    // OSS has no ownership controls, so that no OSS client can request them. The row completes the table.
     ErrorRow::new(ErrorKind::NoSuchOwnership, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     ErrorRow::new(ErrorKind::NotImplemented, "OperationNotSupported", 400, "The operation is not supported for this resource."),
     ErrorRow::new(ErrorKind::NotArchived, "OperationNotSupported", 400, "The operation is not supported for this resource."),
@@ -115,7 +115,7 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     ErrorRow::new(ErrorKind::TargetUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     ErrorRow::new(ErrorKind::TargetBusy, "ServiceUnavailable", 503, "The service is not available."),
-    // The vendor has no error for it; the status is that of RFC 4918.
+    // OSS has no error for a full storage, so the status is that of RFC 4918.
     ErrorRow::new(ErrorKind::StorageFull, "InsufficientStorage", 507, "The storage behind this service is full."),
     ErrorRow::new(ErrorKind::SlowDown, "TotalQpsLimitExceeded", 503, "Please reduce your request rate."),
     ErrorRow::new(ErrorKind::SlowDown, "DownloadTrafficRateLimitExceeded", 503, "Please reduce your request rate."),
@@ -125,7 +125,7 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::SlowDown, "CpuLimitExceeded", 503, "Please reduce your request rate."),
 ];
 
-/// OSS, CopyObject: the code is that of any upload that is too large.
+/// OSS, CopyObject: too large a source has the code of too large an upload, so the message distinguishes them.
 pub const SENTENCES: &[ErrorSentence] = &[ErrorSentence {
     code_kind: ErrorKind::EntityTooLarge,
     contains: "Source object Length exceeds",

@@ -1,10 +1,10 @@
-//! The headers and parameters of OSS, both ways.
+//! The headers and query parameters of OSS, in requests and responses.
 
 use crate::dialect::FieldName::{Header, Parameter};
 use crate::dialect::{FieldName, IgnoreReason, IgnoredHeader};
 use crate::model::{Document, ErrorKind, Field, Operation, Response, ResponseField};
 
-/// What a request says (3.3, 3.5, 3.6, 4.2, 5).
+/// The header or parameter of a field: OSS, the request parameters and headers of each operation.
 pub fn field_name(field: Field) -> Option<FieldName> {
     Some(match field {
         Field::IfMatch => Header("if-match"),
@@ -71,12 +71,12 @@ pub fn field_name(field: Field) -> Option<FieldName> {
         Field::ResponseContentEncoding => Parameter("response-content-encoding"),
         Field::BucketTagKey => Parameter("tag-key"),
         Field::BucketTagValue => Parameter("tag-value"),
-        // Those of objects are in the SDKs alone (alibabacloud-oss-v2 1.4.1).
+        // The documentation does not list these headers of objects; the names are those of alibabacloud-oss-v2 1.4.1.
         Field::LockMode => Header("x-oss-object-worm-mode"),
         Field::LockUntil => Header("x-oss-object-worm-retain-until-date"),
         Field::LegalHold => Header("x-oss-object-worm-legal-hold"),
         Field::BypassLock => Header("x-oss-bypass-governance-retention"),
-        // 3.3: no conditions on writes; 5.2: one word of access; 5.3: customer keys in no SDK.
+        // OSS has no conditions on writes and no grants to accounts, and no SDK of OSS sends a customer's key.
         Field::OverwriteIfMatch
         | Field::GrantRead
         | Field::GrantWrite
@@ -110,18 +110,22 @@ pub fn field_name(field: Field) -> Option<FieldName> {
     })
 }
 
-/// 3.2: buckets have markers. 3.3: parts of an object are not read one by one.
+/// Fields that these operations do not have.
 pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
+    // ListBuckets has a marker instead of a continuation token.
     (Operation::ListBuckets, Field::ContinuationToken),
+    // OSS cannot read a single part of an object.
     (Operation::GetObject, Field::PartNumber),
     (Operation::HeadObject, Field::PartNumber),
 ];
 
-/// 4.2 says it of a copy's source.
+/// Fields that must not be empty, with the error.
+// OSS, CopyObject documents the error for the version ID of a copy source. It applies to all operations here, because
+// an empty version ID in a DELETE would otherwise delete the current version.
 pub const NON_EMPTY_FIELDS: &[(Field, ErrorKind, &str)] =
     &[(Field::VersionId, ErrorKind::InvalidArgument, "Version id can not be the empty string.")];
 
-/// 3.2, 3.6: what is larger is refused, not cut.
+/// OSS, ListBuckets (GetService) and ListObjects, max-keys: a larger value is rejected, not reduced.
 pub const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
     (Operation::ListBuckets, Field::MaxKeys, 1, 1000),
     (Operation::ListObjects, Field::MaxKeys, 0, 1000),
@@ -129,17 +133,19 @@ pub const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
     (Operation::ListObjectVersions, Field::MaxKeys, 0, 1000),
 ];
 
-/// What makes a vendor call, fetch or write elsewhere is never asked of a target.
+/// Fields that are never sent to a target.
+// They make the vendor call a URL or write further objects, which the grants of the caller do not cover.
 pub const UNSUPPORTED_FIELDS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
 
-/// The headers that no field is read from.
+/// The headers that are not read as fields.
 pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     IgnoredHeader::for_all_operations("x-oss-date", IgnoreReason::Signature, SIGNATURE),
     IgnoredHeader::for_all_operations("x-oss-content-sha256", IgnoreReason::Signature, SIGNATURE),
     IgnoredHeader::for_all_operations("x-oss-security-token", IgnoreReason::Signature, SIGNATURE),
-    // The client's name and version.
+    // Name and version of the client.
     IgnoredHeader::new("x-oss-user-agent", |_| true, "ali-oss in browsers"),
-    // Clients send headers of a response with their next request.
+    // OSS defines these for responses. Some clients repeat the headers of a response in their next request, where they
+    // must not cause a rejection.
     IgnoredHeader::response_only("x-oss-request-id", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-oss-server-time", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-oss-ec", RESPONSE_HEADER),
@@ -159,14 +165,15 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     IgnoredHeader::response_only("x-oss-tagging-count", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-oss-transition-time", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-oss-version-id", RESPONSE_HEADER),
-    // ali-oss sends each header of its user a second time under this prefix. The header itself is in the request, too, and is
-    // read; OSS defines conditions and a range under the prefix, which are fields.
+    // ali-oss repeats each header of the application with this prefix. The header without the prefix is in the request
+    // and is read, so that nothing is lost; the conditions and the range that OSS defines with the prefix are fields.
     IgnoredHeader::new("x-oss-copy-source-*", Operation::is_copy, "ali-oss copy()"),
-    // A request without a copy source has nothing to take over or to compare.
+    // Without a copy source these headers have no effect, because there is nothing to copy or to compare.
     IgnoredHeader::new("x-oss-metadata-directive", Operation::writes_without_source, "ossfs"),
     IgnoredHeader::new("x-oss-tagging-directive", Operation::writes_without_source, "ossfs"),
     IgnoredHeader::new("x-oss-copy-source-if-*", Operation::creates_without_source, "ossfs: copies in parts"),
-    // OSS reads these where an upload begins or is completed, where they are fields. SDKs repeat them with every step.
+    // OSS reads these when an upload is created or completed, where they are fields. SDKs repeat them in every step,
+    // where they have no effect.
     IgnoredHeader::new("x-oss-storage-class", Operation::is_multipart_step, "oss2 resumable_upload()"),
     IgnoredHeader::new("x-oss-tagging", Operation::is_multipart_step, "oss2 resumable_upload(), ali-oss"),
     IgnoredHeader::new("x-oss-object-acl", Operation::is_multipart_step, "oss2 resumable_upload(), ali-oss"),
@@ -183,7 +190,7 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
         Operation::is_multipart_step,
         "oss2 resumable_upload(), ali-oss",
     ),
-    // It limits the transfer of a body, and these operations have none.
+    // The header limits the bandwidth of a body, so it has no effect in operations without one.
     IgnoredHeader::new("x-oss-traffic-limit", Operation::has_no_payload, "oss2 resumable_upload()"),
 ];
 
@@ -195,7 +202,7 @@ fn precedes_completion(operation: Operation) -> bool {
     operation.is_multipart_step() && operation != Operation::CompleteMultipartUpload
 }
 
-/// What an answer says (1.4, 3.3, 4.9, 5.8).
+/// The header of a response field: OSS, Common response headers, and the response headers of each operation.
 pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
     Some(match field {
         ResponseField::ContentType => "Content-Type",
@@ -247,9 +254,9 @@ pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
     })
 }
 
-/// 5.1: the class is always told. 3.5, 4.9: SDKs read the ETag of a copy and of a completed upload from the head.
-/// 3.3: a marker that says anything says yes.
+/// Adds and removes headers as OSS clients expect them.
 pub fn complete_response(operation: Operation, response: &mut Response) {
+    // oss2 and ali-oss read the ETag of a copy and of a completed upload from the header, not from the body, so it is set.
     let etag = match &response.document {
         Some(Document::CopyObject(result) | Document::CopyPart(result)) => Some(result.etag.clone()),
         Some(Document::Completed { etag, .. }) => Some(etag.clone()),
@@ -258,6 +265,7 @@ pub fn complete_response(operation: Operation, response: &mut Response) {
     if let Some(etag) = etag {
         response.set(ResponseField::Etag, format!("\"{}\"", etag.to_ascii_uppercase()));
     }
+    // oss2 takes any value of the header as true, so that `false` must be removed.
     if response.text(ResponseField::DeleteMarker).is_some_and(|text| !text.eq_ignore_ascii_case("true")) {
         response.remove(ResponseField::DeleteMarker);
     }
@@ -267,6 +275,7 @@ pub fn complete_response(operation: Operation, response: &mut Response) {
 }
 
 fn complete_object(response: &mut Response) {
+    // Unlike S3 and COS, OSS returns the storage class of every object, so clients may require the header.
     if response.text(ResponseField::StorageClass).is_none() {
         response.set(ResponseField::StorageClass, "Standard");
     }

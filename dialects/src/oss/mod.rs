@@ -1,4 +1,4 @@
-//! The dialect of Alibaba Cloud Object Storage Service. Section numbers are those of the OSS reference.
+//! The dialect of Alibaba Cloud Object Storage Service (OSS), as documented in its API reference.
 //!
 //! Uses: `model`, `encoding`, `dialect`, `documents`.
 
@@ -33,8 +33,10 @@ pub static OSS: Dialect = Dialect {
     signing_versions: &[("v4", &auth::AUTH), ("v1", &auth::AUTH_V1)],
     strict_signing_key: None,
     hosts: route::HOSTS,
-    // 8; 1.2: forbidden at the vendor, but what its SDKs send to an IP address, and the signature covers the bucket.
+    // OSS serves S3 clients on the same hosts.
     serves_families: &["s3"],
+    // OSS itself rejects path style (SecondLevelDomainForbidden). It is accepted from clients, because the SDKs use it
+    // for an IP address, and it is safe because the signature covers the bucket.
     path_style: true,
     routes: route::ROUTES,
     settings: settings::SCHEMAS,
@@ -45,16 +47,17 @@ pub static OSS: Dialect = Dialect {
     header_prefix: "x-oss-",
     metadata_prefix: "x-oss-meta-",
     ignored_headers: headers::IGNORED_HEADERS,
-    // What opens an object that its SDKs have encrypted: their own suites copy so, and read the copy.
+    // The SDKs for client-side encryption store the encrypted data key in this metadata. A copy that replaced it could
+    // not be decrypted, so it is copied from the source.
     metadata_kept_prefixes: &["client-side-encryption-"],
-    // 5.5
+    // OSS returns metadata as it was sent, so it must not be encoded for its clients.
     metadata_encoded_words: false,
-    // 3.4, 5.6: what the documents have as parameters too.
+    // OSS documents these headers as parameters of presigned URLs, too.
     is_header_parameter: |name| {
         matches!(name, "x-oss-traffic-limit" | "x-oss-process" | "x-oss-request-payer")
     },
     checksum_headers: &[("x-oss-hash-crc64ecma", ChecksumAlgorithm::Crc64Ecma)],
-    // 2.5, 5.6
+    // The signature covers the value of the header but not the body, so the body is compared with the value here.
     digest_headers: &[StatedDigest {
         header: "x-oss-content-sha256",
         algorithm: ChecksumAlgorithm::Sha256,
@@ -65,7 +68,7 @@ pub static OSS: Dialect = Dialect {
     checksum_algorithm_header: None,
     field_name: headers::field_name,
     field_names_by_operation: &[],
-    // 3.5, of older documents.
+    // Earlier versions of OSS, DeleteMultipleObjects have the parameter as a header, and some clients still send it.
     additional_field_names: &[(
         Operation::DeleteObjects,
         Field::EncodingType,
@@ -106,10 +109,10 @@ pub static OSS: Dialect = Dialect {
         head_error_header: Some("x-oss-err"),
     },
     complete_response: headers::complete_response,
-    // 3.1: HEAD of a bucket is not a documented call.
     part_size_setting: "part_size (Python), partSize (Node.js, Java), PartSize (Go)",
+    // OSS does not document HEAD of a bucket, so its location is read instead.
     bucket_probe_parameter: Some("location"),
-    // DeleteBucket: unfinished uploads also block.
+    // OSS, DeleteBucket: unfinished multipart uploads also prevent the deletion.
     uploads_fill_bucket: true,
     part_bytes_min_header: None,
     supports_chunked_uploads: true,
@@ -119,14 +122,14 @@ pub static OSS: Dialect = Dialect {
     sample_endpoint: "oss-cn-hangzhou.aliyuncs.com",
     endpoint: Some(|region| format!("oss-{region}.aliyuncs.com")),
     write_create_bucket_body: xml::write_create_bucket_body,
-    // 3.7
+    // OSS, PutBucket, request elements StorageClass and DataRedundancyType.
     bucket_settings: BucketSettings {
         class: Some(BucketSettingLocation::Document),
         redundancy: Some(xml::REDUNDANCY),
     },
 };
 
-/// 1.4: 24 upper-case hex digits.
+/// OSS, Common response headers, x-oss-request-id: 24 upper-case hex digits.
 fn format_request_id(random: u128, _now: Timestamp) -> String {
     format!("{:024X}", random & ((1 << 96) - 1))
 }

@@ -1,9 +1,11 @@
-//! Hosts (1.1) and operations (3.1) of OSS.
+//! The hosts and operations of OSS.
 
 use crate::dialect::{HostForm, OperationRoute, ResourceLevel};
 use crate::model::Operation as Op;
 
-/// Public, internal and accelerated hosts, and those of dual stacks with their inverted labels.
+/// OSS, Regions and endpoints: public, internal, accelerated and dual-stack hosts. Hosts that do not serve the object
+/// API are recognized so that their requests are rejected.
+// The order matters, because the first form that matches decides. Dual-stack hosts have their labels in reverse order.
 #[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
     HostForm::new_other(ALIYUN, &["oss-accesspoint"]),
@@ -18,7 +20,7 @@ pub const HOSTS: &[HostForm] = &[
 
 const ALIYUN: &[&str] = &["com", "aliyuncs"];
 
-/// What is asked for, by method, level and parameters.
+/// The operation of a request by its method, resource level and query parameters. The first row that matches decides.
 pub const ROUTES: &[OperationRoute] = &[
     OperationRoute::new("GET", ResourceLevel::Service, Op::ListBuckets),
     OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["versions"], Op::ListObjectVersions),
@@ -51,7 +53,7 @@ pub const ROUTES: &[OperationRoute] = &[
     OperationRoute::new("PUT", ResourceLevel::Object, Op::PutObject).with_source(false),
     OperationRoute::with_parameters("GET", ResourceLevel::Object, &["uploadId"], Op::ListParts),
     OperationRoute::new("GET", ResourceLevel::Object, Op::GetObject),
-    // 3.3: the short form of HEAD is served by HEAD.
+    // OSS, GetObjectMeta returns a part of the headers of HeadObject, so a HeadObject request is sufficient for it.
     OperationRoute::new("HEAD", ResourceLevel::Object, Op::HeadObject),
     OperationRoute::with_parameters("HEAD", ResourceLevel::Object, &["objectMeta"], Op::HeadObject),
     OperationRoute::with_parameters("DELETE", ResourceLevel::Object, &["uploadId"], Op::AbortMultipartUpload),
@@ -65,7 +67,9 @@ pub const ROUTES: &[OperationRoute] = &[
     ),
 ];
 
-/// 2.2.1, 3.1: each of these selects another operation.
+/// Query parameters that select another operation.
+// A request with a sub-resource that is not translated must be rejected; without it, it would be a PUT or DELETE of the
+// object or bucket itself.
 pub const SUB_RESOURCES: &[&str] = &[
     "accessmonitor",
     "acl",

@@ -1,4 +1,4 @@
-//! The documents beside objects (3.4) and buckets (3.7) of OSS.
+//! The settings documents of OSS.
 
 use crate::dialect::AclStyle;
 use crate::dialect::common_settings::{
@@ -13,7 +13,7 @@ use crate::dialect::settings_schema::{
 use crate::encoding::xml::{Node, text_node};
 use crate::model::{ErrorKind, Setting};
 
-/// 3.4, 5.2: one word.
+/// OSS, PutBucketAcl and GetObjectACL: an ACL document contains a canned ACL, not a list of grants.
 pub const ACL_STYLE: AclStyle = AclStyle {
     group_element: "URI",
     has_grantee_type: false,
@@ -24,7 +24,7 @@ pub const ACL_STYLE: AclStyle = AclStyle {
     implies_owner_control: false,
 };
 
-/// 3.4, 3.7
+/// OSS, the request and response elements of each operation on a setting.
 pub const SCHEMAS: &[SettingSchema] = &[
     SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
         .without_delete(),
@@ -44,7 +44,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         TAGGING,
         UnsetResponse::Children(&[("TagSet", "")]),
     ),
-    // 3.7, and the models of alibabacloud-oss-v2.
+    // The schemas of these three follow the models of alibabacloud-oss-v2.
     SettingSchema::new(
         Setting::Retention,
         &["retention"],
@@ -168,7 +168,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         UnsetResponse::Children(&[("AllowEmptyReferer", "true"), ("RefererList", "")]),
     )
     .without_delete(),
-    // The destination's accounts and names are a vendor's own: it stays within the family.
+    // The destination contains account IDs and resource names, so the document must not be sent to other vendors.
     SettingSchema::new(
         Setting::Inventory,
         &["inventory", "inventoryId"],
@@ -246,10 +246,11 @@ pub const SCHEMAS: &[SettingSchema] = &[
     SettingSchema::new(Setting::Stat, &["stat"], "BucketStat", STAT, UnsetResponse::Empty).without_put(),
 ];
 
+// The first spelling of a value is written. Both are read, because SDKs write boolean values in different letter case.
 const ENABLED_WORDS: &[(&str, &str)] =
     &[("Enabled", "true"), ("Suspended", "false"), ("Enabled", "True"), ("Suspended", "False")];
 
-/// Bytes and counts; one time in seconds.
+/// OSS, GetBucketStat: sizes in bytes, counts, and one time in Unix seconds.
 const STAT: &[ElementSchema] = &[
     number_element("Storage"),
     number_element("ObjectCount"),
@@ -371,7 +372,7 @@ fn iter_rules(tree: &mut Node) -> impl Iterator<Item = &mut Node> {
     tree.children.iter_mut().filter(|rule| rule.name == "Rule")
 }
 
-/// 3.7: only the bounds of sizes, and exceptions, stand in a filter.
+/// OSS, PutBucketLifecycle, Filter: only size limits and exceptions are in the filter; prefix and tags are in the rule.
 fn move_sizes_to_rules(mut tree: Node) -> Node {
     for rule in iter_rules(&mut tree) {
         let children = std::mem::take(&mut rule.children).into_iter();
@@ -395,13 +396,14 @@ fn move_sizes_to_filters(mut tree: Node) -> Node {
     tree
 }
 
-/// 3.7: one rule, without an element around it.
+/// OSS, PutBucketEncryption: the document has one rule without an element for it.
 fn wrap_in_rule(tree: Node) -> Node {
     let rule = Node { name: "Rule".to_owned(), ..tree };
     Node { children: vec![rule], ..Node::default() }
 }
 
 fn unwrap_rule(tree: Node) -> Node {
+    // A document with several rules is left unchanged, so that the schema rejects it instead of losing all but one.
     match <[Node; 1]>::try_from(tree.children) {
         Ok([rule]) => Node { name: String::new(), ..rule },
         Err(children) => Node { children, ..Node::default() },
@@ -411,7 +413,7 @@ fn unwrap_rule(tree: Node) -> Node {
 const PUBLIC_ACCESS_ELEMENTS: [&str; 4] =
     ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
 
-/// 3.7: one switch where others have four.
+/// OSS, PutBucketPublicAccessBlock, BlockPublicAccess: one flag where S3 has four.
 fn expand_public_access_block(tree: Node) -> Node {
     let Some(switch) = tree.child_text("BlockPublicAccess").map(str::to_owned) else { return tree };
     Node {
@@ -421,6 +423,7 @@ fn expand_public_access_block(tree: Node) -> Node {
 }
 
 fn collapse_public_access_block(tree: Node) -> Node {
+    // Flags that differ cannot be expressed, so the document is left unchanged and the schema rejects it.
     let switches = PUBLIC_ACCESS_ELEMENTS.map(|name| tree.child_text(name).unwrap_or("false").to_owned());
     match switches.iter().all(|switch| Some(switch) == switches.first()) {
         true => {
@@ -436,11 +439,12 @@ fn iter_routing_rules(tree: &mut Node) -> impl Iterator<Item = &mut Node> {
     rules.flat_map(|rules| rules.children.iter_mut())
 }
 
-/// 3.7: rules are numbered, and a redirect says that it is one.
+/// OSS, PutBucketWebsite, RuleNumber and RedirectType: both are required in OSS and follow from the document of S3.
 fn remove_rule_numbers(mut tree: Node) -> Node {
     for rule in iter_routing_rules(&mut tree) {
         rule.children.retain(|child| child.name != "RuleNumber");
         for redirect in rule.children.iter_mut().filter(|child| child.name == "Redirect") {
+            // The other redirect types have no counterpart in S3, so that they remain and are rejected as unsupported.
             redirect.children.retain(|child| child.name != "RedirectType" || child.text != "External");
         }
     }
@@ -495,7 +499,7 @@ const INVENTORY: &[ElementSchema] = &[
     group_element("OptionalFields", &[text_element("Field")]),
 ];
 
-/// Settings that the vendor does not have.
+/// Settings that OSS does not have.
 pub const ABSENT_SETTINGS: &[Setting] = &[
     Setting::Ownership,
     Setting::IntelligentTiering,

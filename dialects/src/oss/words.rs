@@ -1,10 +1,11 @@
-//! The words of OSS.
+//! The values of headers and elements in OSS.
 
 use crate::dialect::{WordTables, Words};
 use crate::model::{CannedAcl, Directive, Encryption, Field, StorageClass};
 
-/// 4.2, 5.1, 5.2, 5.3
+/// OSS, CopyObject, request headers; PutBucket and PutObject, request headers.
 pub static WORDS: WordTables = WordTables {
+    // The two directives have different spellings in OSS, CopyObject, which is why they have tables of their own.
     metadata: Words(&[(Directive::Copy, "COPY"), (Directive::Replace, "REPLACE")], &[]),
     tagging: Words(&[(Directive::Copy, "Copy"), (Directive::Replace, "Replace")], &[]),
     class: Words(

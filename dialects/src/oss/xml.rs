@@ -1,10 +1,10 @@
-//! The documents of OSS (3.0, 3.2, 3.5, 3.6, 4.9, 6.1): a namespace breaks its clients.
+//! The documents of OSS.
 
 use crate::dialect::{BucketInfoDocument, BucketSettingLocation, DocumentRoots, RedundancySetting, XmlStyle};
 use crate::encoding::percent;
 use crate::encoding::xml::{Node, XmlWriter};
 
-/// Orders as the service sends them.
+/// The elements of each document, in the order in which OSS sends them.
 pub const STYLE: XmlStyle = XmlStyle {
     roots: DocumentRoots::COMMON,
     bucket_info: Some(&BUCKET_INFO),
@@ -13,6 +13,7 @@ pub const STYLE: XmlStyle = XmlStyle {
     endpoint_elements: ENDPOINT_ELEMENTS,
     error_repeat_element: None,
     object_type: |etag| if etag.contains('-') { "Multipart" } else { "Normal" },
+    // oss2 and the Java SDK find no elements in a document with a namespace.
     namespace: None,
     multipart_completed_namespace: None,
     copy: &["ETag", "LastModified"],
@@ -98,13 +99,13 @@ pub const STYLE: XmlStyle = XmlStyle {
     restore_parameters: "JobParameters",
     restore_days: Some("1"),
     upload: &["Key", "UploadId", "StorageClass", "Initiated"],
-    // 3.5
+    // OSS, DeleteMultipleObjects, Quiet: the response has no body.
     omits_deleted_document: true,
-    // 3.5
+    // InitiateMultipartUpload and CompleteMultipartUpload also encode the key on request, unlike those of S3 and COS.
     multipart_initiated: &["EncodingType", "Bucket", "Key", "UploadId"],
     multipart_completed: &["EncodingType", "Location", "Bucket", "Key", "ETag"],
     encodes_continuation_token: true,
-    // 3.2: the first five only where a page follows.
+    // OSS, ListBuckets (GetService), response elements: the first five are only returned if another page follows.
     buckets: &["Prefix", "Marker", "MaxKeys", "IsTruncated", "NextMarker", "Owner", "Buckets"],
     buckets_paging_when_truncated: true,
     bucket: &[
@@ -118,6 +119,7 @@ pub const STYLE: XmlStyle = XmlStyle {
     ],
     error: &["Code", "Message", "RequestId", "HostId", "*"],
     writes_empty_delimiter: true,
+    // oss2 and ali-oss decode keys with plain percent-decoding, so a space must be `%20`; OSS also encodes the `/`.
     encode_key: percent::encode,
     plus_is_space: false,
     bucket_milliseconds: true,
@@ -125,7 +127,7 @@ pub const STYLE: XmlStyle = XmlStyle {
     parse_location: |text| text.strip_prefix("oss-").unwrap_or(text).to_owned(),
 };
 
-/// The hosts of a bucket, outside and inside of the vendor's network.
+/// The public and the internal endpoint of a bucket.
 const ENDPOINT_ELEMENTS: &[&str] = &["ExtranetEndpoint", "IntranetEndpoint"];
 
 /// OSS, GetBucketInfo.
@@ -146,15 +148,16 @@ static BUCKET_INFO: BucketInfoDocument = BucketInfoDocument {
     ],
 };
 
-/// OSS, PutBucket: one zone or several.
+/// OSS, PutBucket, DataRedundancyType: redundancy within one zone (LRS) or across zones (ZRS).
 pub const REDUNDANCY: RedundancySetting = RedundancySetting {
     element: "DataRedundancyType",
     words: &["LRS", "ZRS"],
     location: BucketSettingLocation::Document,
 };
 
-/// 3.7: what is said of a new bucket.
+/// OSS, PutBucket, request elements.
 pub fn write_create_bucket_body(_region: &str, settings: &Node) -> Vec<u8> {
+    // The endpoint defines the region, so that the body is only needed for settings.
     if settings.children.is_empty() {
         return Vec::new();
     }

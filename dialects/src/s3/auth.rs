@@ -1,4 +1,5 @@
-//! Signatures of S3, version 4 and 2. Sections 2.1 to 2.9 of the S3 reference.
+//! Signature versions 4 and 2 of S3: Amazon S3, Authenticating requests (AWS Signature Version 4); Signing and
+//! authenticating REST requests (AWS signature version 2).
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -17,15 +18,15 @@ use crate::encoding::{date, percent};
 use crate::model::{Credentials, ErrorKind, OutgoingRequest, PayloadHash, RawHead, Rejection, Timestamp};
 use crate::s3::chunked::{AwsChunkedDecoder, ChunkKey};
 
-/// Version 4 both ways, version 2 in.
+/// Verifies versions 4 and 2, and signs with version 4.
 pub struct S3Auth;
 
 /// The signatures of S3.
 pub static AUTH: S3Auth = S3Auth;
 
-/// Version 4 in configuration.
+/// The name of version 4 in the configuration.
 pub const SCHEME_V4: &str = "s3v4";
-/// Version 2 in configuration.
+/// The name of version 2 in the configuration.
 pub const SCHEME_V2: &str = "s3v2";
 const ALGORITHM: V4Algorithm =
     V4Algorithm { name: "AWS4-HMAC-SHA256", key_prefix: "AWS4", scope_end: "aws4_request" };
@@ -46,7 +47,8 @@ const CREDENTIAL_PARAMETERS: &[&str] = &[
     "Expires",
 ];
 
-/// 2.6: what a version 2 signature covers of the query.
+/// The query parameters that a version 2 signature covers: the sub-resources in Signing and authenticating REST
+/// requests, Constructing the CanonicalizedResource element, and those that SDKs add.
 const SIGNED_PARAMETERS_V2: &[&str] = &[
     "accelerate",
     "acl",
@@ -139,7 +141,7 @@ impl Auth for S3Auth {
         ]
     }
 
-    /// 2.8
+    /// Amazon S3, Browser-based uploads using POST, form fields.
     fn parse_form_claim(&self, form: &PostForm) -> Result<Option<Claim>, Rejection> {
         let token = form.get("x-amz-security-token").map(str::to_owned);
         let build_claim = |name: &'static str, access_key: String| {
@@ -181,6 +183,7 @@ impl Auth for S3Auth {
                 if !scope.has_date_of(at) {
                     return Err(ErrorKind::InvalidArgument.into());
                 }
+                // The policy has an expiration of its own, but a signing key is only valid for seven days.
                 if now.0 > at.0.saturating_add(PRESIGNED_SECONDS_MAX) {
                     return Err(ErrorKind::RequestExpired.into());
                 }
@@ -212,7 +215,7 @@ impl Auth for S3Auth {
         }
         let host = request.host.clone();
         add_header("host", &host);
-        // Hop by hop: a connection may change it.
+        // transfer-encoding is not signed, because it is a hop-by-hop header that the connection may change.
         let mut names: Vec<String> = request
             .headers
             .iter()
@@ -256,7 +259,7 @@ struct S3SignatureV4 {
     scope: V4Scope,
     signed_headers: Vec<String>,
     signature: String,
-    /// Of the query form: date and seconds of life.
+    /// Date and lifetime in seconds of a presigned URL.
     presigned: Option<(String, String)>,
 }
 
@@ -264,16 +267,16 @@ struct S3SignatureV4 {
 struct S3SignatureV2 {
     access_key: String,
     signature: String,
-    /// Of the query form: seconds since 1970.
+    /// Expiration of a presigned URL in Unix seconds.
     expires: Option<String>,
 }
 
 impl S3Credential {
-    /// 2.1
+    /// Parses the credential of a request, from the Authorization header or the query.
     fn from_head(head: &RawHead) -> Result<Option<Self>, Rejection> {
         let lines = collect_authorization_lines(head);
         let header = lines.iter().find(|line| line.starts_with("AWS4-") || line.starts_with("AWS "));
-        // A parameter that does not decode may be of a request of another dialect, which is to say so itself.
+        // A name that does not decode is ignored, because the request may be of another dialect, which reports it.
         let names: Vec<String> =
             head.raw_query().filter_map(|(name, _)| percent::decode_form(name).ok()).collect();
         let is_v4 = names.iter().any(|name| {
@@ -304,21 +307,23 @@ impl S3Credential {
     }
 }
 
-/// 2.1: signatures of elliptic curves are known and not verified; of the rest nothing is known.
+/// The error for a signature algorithm that is not verified.
 fn classify_algorithm_error(algorithm: &str) -> ErrorKind {
+    // AWS SDKs use the asymmetric algorithm for multi-region access points, so it has an error of its own.
     match algorithm.starts_with("AWS4-ECDSA-P256-SHA256") {
         true => ErrorKind::NotImplemented,
         false => ErrorKind::UnsupportedSignature,
     }
 }
 
-/// The decoded query. A parameter of the credential stands once.
+/// The decoded query. A parameter of the credential must not be repeated.
 fn decode_query(head: &RawHead) -> Result<Vec<(String, String)>, Rejection> {
     let mut query: Vec<(String, String)> = Vec::new();
     for (name, value) in head.raw_query() {
         let name = percent::decode_form(name).map_err(|_| ErrorKind::InvalidUri)?;
         let value = percent::decode_form(value.unwrap_or_default()).map_err(|_| ErrorKind::InvalidUri)?;
         let is_own = CREDENTIAL_PARAMETERS.iter().any(|own| own.eq_ignore_ascii_case(&name));
+        // A repeated parameter is ambiguous: the signature would be verified with one value, and another one be used.
         if is_own && query.iter().any(|row| row.0.eq_ignore_ascii_case(&name)) {
             return Err(ErrorKind::SeveralCredentials.into());
         }
@@ -327,7 +332,7 @@ fn decode_query(head: &RawHead) -> Result<Vec<(String, String)>, Rejection> {
     Ok(query)
 }
 
-/// V4: lower case, sorted, unique.
+/// Parses SignedHeaders: lower-case names, sorted and unique.
 fn parse_signed_headers(list: &str) -> Result<Vec<String>, Rejection> {
     let names: Vec<String> = list.split(';').map(str::to_owned).collect();
     let is_ordered = names.windows(2).all(|pair| matches!(pair, [one, other] if one < other));
@@ -346,7 +351,7 @@ fn find_session_token(head: &RawHead) -> Result<Option<String>, Rejection> {
     }
 }
 
-/// Reads `ID/DATE/REGION/s3/aws4_request`.
+/// Parses `ID/DATE/REGION/s3/aws4_request`.
 fn parse_credential(credential: &str, error_kind: ErrorKind) -> Result<(String, V4Scope), Rejection> {
     let Some(parts) = V4CredentialParts::split(credential) else {
         return Err(Rejection::with_message(
@@ -371,7 +376,7 @@ fn parse_credential(credential: &str, error_kind: ErrorKind) -> Result<(String, 
     Ok((parts.access_key.to_owned(), V4Scope::from_parts(ALGORITHM, &parts)))
 }
 
-/// CanonicalHeaders: the signed ones in their order, each with all its values.
+/// CanonicalHeaders: the signed headers in the order of the list, each with all its values.
 fn write_signed_headers(headers: &[(String, Vec<u8>)], signed_headers: &[String]) -> Vec<u8> {
     let mut lines = Vec::new();
     for name in signed_headers {
@@ -382,14 +387,15 @@ fn write_signed_headers(headers: &[(String, Vec<u8>)], signed_headers: &[String]
     lines
 }
 
-/// Inner runs of spaces folded to one. A tab stays what it is, as no other byte may stand for a space.
+/// Replaces each run of spaces with a single space.
 fn fold_spaces(value: &[u8]) -> Vec<u8> {
+    // Only spaces are folded. If a tab were treated as a space, two values that differ would have the same signature.
     let words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(&b" "[..])
 }
 
 impl S3SignatureV4 {
-    /// 2.3
+    /// Amazon S3, Authenticating requests: using query parameters.
     fn from_query(query: &[(String, String)]) -> Result<Self, Rejection> {
         let find_parameter =
             |name: &str| query.iter().find(|row| row.0.eq_ignore_ascii_case(name)).map(|row| row.1.clone());
@@ -447,7 +453,7 @@ impl S3SignatureV4 {
         self.classify_payload(head, place, secret, &stamp, &payload)
     }
 
-    /// The time of signing: `x-amz-date` wins over `Date`.
+    /// The time of the signature. `x-amz-date` takes precedence over `Date`.
     fn find_timestamp(&self, head: &RawHead) -> Result<(String, Timestamp), Rejection> {
         if let Some((stamp, _)) = &self.presigned {
             let at = date::parse_basic(stamp).ok_or(ErrorKind::AuthorizationQueryMalformed)?;
@@ -497,9 +503,10 @@ impl S3SignatureV4 {
         ))
     }
 
-    /// 2.2: host and every header of ours that is there must be signed, and what is signed must be there. The
-    /// payload word of the header form is part of the canonical request whatever the list says.
+    /// Amazon S3, Authenticating requests: using the Authorization header, SignedHeaders: `host` and every `x-amz-*`
+    /// header of the request must be signed, and every signed header must be present.
     fn check_signed_headers(&self, head: &RawHead) -> Result<(), Rejection> {
+        // x-amz-content-sha256 may be missing in the list, because its value is the last line of the canonical request.
         let is_signed = |name: &str| self.signed_headers.iter().any(|own| own == name);
         let is_always_covered = |name: &str| name == "x-amz-content-sha256" && self.presigned.is_none();
         let mut unsigned: Vec<&str> = head
@@ -520,7 +527,7 @@ impl S3SignatureV4 {
         Err(Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", unsigned.join(", ")))
     }
 
-    /// The last line of the canonical request.
+    /// The payload hash: the last line of the canonical request.
     fn find_payload_hash(&self, head: &RawHead) -> Result<String, Rejection> {
         let header = head.header_text("x-amz-content-sha256");
         if self.presigned.is_none() {
@@ -528,14 +535,15 @@ impl S3SignatureV4 {
         }
         let query = decode_query(head)?;
         let parameter = query.into_iter().find(|row| row.0.eq_ignore_ascii_case("X-Amz-Content-Sha256"));
-        // On a presigned URL the header counts only where it is signed, which was checked.
+        // The header of a presigned request is trusted, because `check_signed_headers` rejects one that is not signed.
         Ok(parameter
             .map(|row| row.1)
             .or(header.map(str::to_owned))
             .unwrap_or_else(|| UNSIGNED_PAYLOAD.to_owned()))
     }
 
-    /// 2.4: every word there is, and nothing else.
+    /// Amazon S3, Authenticating requests: using the Authorization header, x-amz-content-sha256: the values that are
+    /// valid.
     fn classify_payload(
         &self,
         head: &RawHead,
@@ -581,11 +589,12 @@ impl S3SignatureV4 {
         }
     }
 
-    /// 2.9. What was signed is told, unless a token or a customer's key was part of it.
+    /// The error for a wrong signature. Like that of S3 it contains the string to sign, which shows users what differs.
     fn build_mismatch_rejection(&self, head: &RawHead, stamp: &str, canonical: &[u8]) -> Rejection {
         let rejection = Rejection::new(ErrorKind::SignatureDoesNotMatch)
             .with_detail("AWSAccessKeyId", self.access_key.clone())
             .with_detail("SignatureProvided", self.signature.clone());
+        // The canonical request would contain a token or a customer's key, and error documents are often logged.
         if has_secrets(head) {
             return rejection;
         }
@@ -595,7 +604,7 @@ impl S3SignatureV4 {
     }
 }
 
-/// Whether a head carries what must not be told back, in headers or in parameters.
+/// Whether a head contains a secret in its headers or query parameters.
 fn has_secrets(head: &RawHead) -> bool {
     let is_secret = |name: &str| {
         let name = name.to_ascii_lowercase();
@@ -604,8 +613,9 @@ fn has_secrets(head: &RawHead) -> bool {
     head.headers.iter().any(|row| is_secret(&row.0)) || head.raw_query().any(|row| is_secret(row.0))
 }
 
-/// Chunks may only carry what is stored: objects and parts.
+/// Rejects chunked framing in operations other than uploads of objects and parts.
 fn check_chunked_request(head: &RawHead, place: &ResourceAddress) -> Result<(), Rejection> {
+    // SDKs only use this framing in uploads, so the documents of other operations are read without a decoder.
     if head.method == "PUT" && place.scope.key().is_some() && head.header("x-amz-copy-source").is_none() {
         return Ok(());
     }
@@ -618,7 +628,7 @@ fn parse_decoded_length(head: &RawHead) -> Result<u64, Rejection> {
     text.parse().ok().filter(|_| is_number).ok_or_else(|| ErrorKind::MissingContentLength.into())
 }
 
-/// 2.3: 1 to 604,800 seconds, digits only.
+/// Parses X-Amz-Expires: 1 to 604,800 seconds, digits only.
 fn parse_lifetime(text: &str) -> Result<i64, Rejection> {
     let build_rejection =
         |message: &str| Rejection::with_message(ErrorKind::AuthorizationQueryMalformed, message);
@@ -645,7 +655,7 @@ fn check_skew(at: Timestamp, now: Timestamp) -> Result<(), Rejection> {
 }
 
 impl S3SignatureV2 {
-    /// 2.7
+    /// Amazon S3, Signing and authenticating REST requests, Query string request authentication alternative.
     fn from_query(query: &[(String, String)]) -> Result<Self, Rejection> {
         let find_parameter = |name: &str| query.iter().find(|row| row.0 == name).map(|row| row.1.clone());
         match (find_parameter("AWSAccessKeyId"), find_parameter("Signature"), find_parameter("Expires")) {
@@ -659,7 +669,7 @@ impl S3SignatureV2 {
         }
     }
 
-    /// 2.6
+    /// Amazon S3, Signing and authenticating REST requests, The authentication header.
     fn verify(
         &self,
         head: &RawHead,
@@ -669,6 +679,8 @@ impl S3SignatureV2 {
     ) -> Result<Payload, Rejection> {
         self.check_times(head, now)?;
         let query = decode_query(head)?;
+        // The signature does not cover sub-resources that are missing in the list, so anyone could append one to a
+        // presigned URL and turn its request into another operation.
         let unsigned_parameter = query.iter().find(|(name, _)| {
             super::route::SUB_RESOURCES.contains(&name.as_str())
                 && !SIGNED_PARAMETERS_V2.contains(&name.as_str())
@@ -679,7 +691,7 @@ impl S3SignatureV2 {
             );
         }
         let string = self.build_string_to_sign(head, place, &query, "");
-        // botocore signs a bucket in path style as if it ended in a slash.
+        // botocore signs the path of a bucket in path style with a final slash, although it sends it without one.
         let bare_bucket = place.scope.key().is_none() && !place.virtual_host && !head.path.ends_with('/');
         let with_slash = bare_bucket.then(|| self.build_string_to_sign(head, place, &query, "/"));
         let is_match = std::iter::once(&string).chain(&with_slash).any(|string| {
@@ -712,6 +724,7 @@ impl S3SignatureV2 {
                     .with_detail("Expires", date::format_iso_seconds(Timestamp(end)))
                     .with_detail("ServerTime", date::format_iso_seconds(now)));
             }
+            // Version 2 has no limit. That of version 4 applies, so that a URL that leaks is not valid for years.
             if end > now.0.saturating_add(PRESIGNED_SECONDS_MAX) {
                 return Err(Rejection::with_message(
                     ErrorKind::AccessDenied,
@@ -740,6 +753,7 @@ impl S3SignatureV2 {
         let find_line = |name: &str| head.header(name).or(find_parameter(name)).unwrap_or_default();
         let date = match &self.expires {
             Some(expires) => expires.as_bytes(),
+            // x-amz-date is signed with the other x-amz-* headers, so the line for the date must be empty.
             None if head.header("x-amz-date").is_some() => b"",
             None => head.header("date").unwrap_or_default(),
         };
@@ -751,7 +765,7 @@ impl S3SignatureV2 {
     }
 }
 
-/// CanonicalizedAmzHeaders, parameters that stand for headers among them.
+/// CanonicalizedAmzHeaders, including query parameters that replace headers.
 fn write_canonical_headers(head: &RawHead, query: &[(String, String)]) -> Vec<u8> {
     let headers = head.headers.iter().map(|(name, value)| (name.clone(), value.as_slice()));
     let header_parameters =
@@ -760,14 +774,14 @@ fn write_canonical_headers(head: &RawHead, query: &[(String, String)]) -> Vec<u8
     format_header_lines(all.iter().map(|(name, value)| (name.as_str(), *value)))
 }
 
-/// CanonicalizedResource: the bucket of a virtual host, then the path as sent, then the covered parameters.
+/// CanonicalizedResource: the bucket of a virtual host, the path as sent, and the parameters that the signature covers.
 fn build_v2_resource(
     head: &RawHead,
     place: &ResourceAddress,
     query: &[(String, String)],
     suffix: &str,
 ) -> String {
-    // In path style the bucket is part of the path already.
+    // In path style the path already contains the bucket.
     let bucket_prefix = match place.scope.bucket() {
         Some(name) if place.virtual_host => format!("/{name}"),
         _ => String::new(),
@@ -784,7 +798,8 @@ fn build_v2_resource(
     if pairs.is_empty() { path } else { format!("{path}?{pairs}") }
 }
 
-/// 2.6: no payload hash; chunks without signatures are possible.
+/// How the body of a version 2 request is verified.
+// Version 2 does not cover the payload hash and has no chunk signatures, so only chunks without signatures are valid.
 fn classify_v2_payload(head: &RawHead, place: &ResourceAddress) -> Result<Payload, Rejection> {
     match head.header_text("x-amz-content-sha256") {
         Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => {

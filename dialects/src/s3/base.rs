@@ -1,22 +1,24 @@
-//! The tables of S3, in a file of their own because `mod.rs` uses the profiles, and those use these tables.
+//! The tables of S3. They have a file of their own, because `mod.rs` uses the profiles, and the profiles use these
+//! tables.
 
 use crate::dialect::{BucketSettings, CommonHeaders, Dialect, Manual};
 use crate::model::{ChecksumAlgorithm, Operation, Timestamp};
 use crate::s3::{auth, copy, defaults, errors, headers, route, settings, words, xml};
 
-/// The tables of S3, for profiles that differ in a few.
+/// The tables of S3, from which the profiles of S3-compatible servers are derived.
 pub const BASE: Dialect = Dialect {
     name: "s3",
     examples: include_str!("examples.http"),
     family: "s3",
     profiles: &[],
-    // Amazon itself differs from what is true of every server, so it has a profile of its own.
+    // Amazon S3 supports more than every compatible server does, so it has a profile of its own.
     vendor_profile: None,
     embedded_store: None,
     auth: &auth::AUTH,
     signatures: &[auth::SCHEME_V4, auth::SCHEME_V2],
     // Version 2 is accepted from clients, but AWS no longer accepts it in new regions, so it is never sent to a target.
     signing_versions: &[],
+    // Both versions sign every x-amz-* header, so there is nothing that the configuration could require in addition.
     strict_signing_key: None,
     hosts: route::HOSTS,
     serves_families: &[],
@@ -31,15 +33,16 @@ pub const BASE: Dialect = Dialect {
     metadata_prefix: "x-amz-meta-",
     ignored_headers: headers::IGNORED_HEADERS,
     metadata_kept_prefixes: &[],
-    // 7.1
+    // Amazon S3, Working with object metadata, User-defined object metadata: values that are not ASCII are returned in
+    // the encoding of RFC 2047, so clients decode them.
     metadata_encoded_words: true,
-    // 2.3: any header may come as a parameter.
+    // SDKs move all x-amz-* headers of a presigned request to the query, so each must be read from there as well.
     is_header_parameter: |name| name.starts_with("x-amz-"),
     checksum_headers: CHECKSUM_HEADERS,
-    // x-amz-content-sha256 belongs to the signature.
+    // x-amz-content-sha256 is not listed, because it is verified with the signature.
     digest_headers: &[],
     trailer_header: Some("x-amz-trailer"),
-    // 2.5
+    // The header announces the algorithm of the trailer, so it must match the checksum that is sent.
     checksum_algorithm_header: Some("x-amz-sdk-checksum-algorithm"),
     field_name: headers::field_name,
     field_names_by_operation: headers::FIELD_NAMES_BY_OPERATION,
@@ -48,7 +51,9 @@ pub const BASE: Dialect = Dialect {
     unsupported_fields: &[],
     unsupported_operations: &[],
     unsupported_settings: &[],
+    // A compatible server may ignore a sub-resource that it does not know, and would then create or delete the bucket.
     distinguishes_settings: false,
+    // Amazon S3, PutObject, Content-MD5: an upload with object lock parameters is rejected without a digest.
     needs_lock_digest: true,
     absent_fields_by_operation: headers::ABSENT_FIELDS_BY_OPERATION,
     unsupported_fields_by_operation: headers::UNSUPPORTED_FIELDS_BY_OPERATION,
@@ -63,6 +68,7 @@ pub const BASE: Dialect = Dialect {
     error_sentences: errors::SENTENCES,
     defaults: defaults::DEFAULTS,
     limits: defaults::LIMITS,
+    // Amazon S3, Object, ETag. rclone and s3cmd verify uploads with it, so what looks like an MD5 must be one.
     etag_is_md5: true,
     etag_upper_case: false,
     success_statuses: &[
@@ -83,7 +89,7 @@ pub const BASE: Dialect = Dialect {
     bucket_probe_parameter: None,
     uploads_fill_bucket: false,
     part_bytes_min_header: None,
-    // 3.4: without a length the answer is 411.
+    // Amazon S3, PutObject, errors: an upload without Content-Length is rejected with 411 MissingContentLength.
     supports_chunked_uploads: false,
     form_policy_covers_all: true,
     uses_form_file_type: false,
@@ -94,7 +100,7 @@ pub const BASE: Dialect = Dialect {
     bucket_settings: BucketSettings::NONE,
 };
 
-/// 6.1
+/// Amazon S3, Checking object integrity, supported checksum algorithms.
 const CHECKSUM_HEADERS: &[(&str, ChecksumAlgorithm)] = &[
     ("x-amz-checksum-crc32", ChecksumAlgorithm::Crc32),
     ("x-amz-checksum-crc32c", ChecksumAlgorithm::Crc32c),
@@ -108,7 +114,7 @@ const CHECKSUM_HEADERS: &[(&str, ChecksumAlgorithm)] = &[
     ("x-amz-checksum-xxhash128", ChecksumAlgorithm::XxHash128),
 ];
 
-/// 3.2: 16 upper-case hex digits.
+/// Amazon S3, Common response headers, x-amz-request-id: 16 upper-case hex digits, as in the samples.
 fn format_request_id(random: u128, _now: Timestamp) -> String {
     format!("{:016X}", random & u128::from(u64::MAX))
 }

@@ -1,4 +1,5 @@
-//! Bodies in `aws-chunked` framing. Section 2.5 of the S3 reference.
+//! Bodies with `aws-chunked` framing: Amazon S3, Signature calculations for the Authorization header: Transferring
+//! payload in multiple chunks.
 
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -7,28 +8,29 @@ use crate::dialect::signature::BodyDecoder;
 use crate::encoding::hash::{constant_time_eq, encode_hex, hmac_sha256, sha256_hex};
 use crate::model::{ErrorKind, Rejection};
 
-/// A signed chunk is held until its signature was verified, so its size is bounded. SDKs send 64 KiB to 1 MiB, and who
-/// replays a head can send as much as this without a key.
+/// The largest signed chunk. SDKs send chunks of 64 KiB to 1 MiB.
+// A signed chunk is buffered until its signature is verified, so its size must be limited: a client that replays the
+// head of another request can make the proxy buffer this much without a key.
 const SIGNED_CHUNK_BYTES_MAX: u64 = 1024 * 1024;
 
-/// The longest line of framing: a size, a signature, and extensions that nobody needs.
+/// The longest line of the framing: a size, a signature and extensions.
 const LINE_BYTES_MAX: usize = 1024;
 
-/// All lines behind the last chunk.
+/// The maximum size of all trailer lines.
 const TRAILER_BYTES_MAX: usize = 8 * 1024;
 
-/// SHA-256 of nothing.
+/// SHA-256 of the empty string.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// What chunk signatures are made with; each covers the one before.
+/// The signing key and the state of the signature chain. Each chunk signature covers the previous one.
 pub struct ChunkKey {
-    /// kSigning
+    /// The signing key of the request.
     pub key: Zeroizing<Vec<u8>>,
-    /// The request's time.
+    /// The time stamp of the request.
     pub stamp: String,
-    /// The request's scope.
+    /// The credential scope of the request.
     pub scope: String,
-    /// The signature before: of the request, then of each chunk.
+    /// The previous signature: first that of the request, then that of each chunk.
     pub previous: String,
 }
 
@@ -45,37 +47,38 @@ impl ChunkKey {
     }
 }
 
-/// The decoder.
+/// Decodes `aws-chunked` framing and verifies the signatures of chunks and trailer.
 pub struct AwsChunkedDecoder {
     key: Option<ChunkKey>,
-    /// The trailer that was announced.
+    /// The name of the trailer that the request announces.
     trailer: Option<String>,
     announced_bytes: u64,
     decoded_bytes: u64,
     state: AwsChunkState,
     line: Vec<u8>,
-    /// A signed chunk on its way: its bytes, and their digest.
+    /// The data of the current signed chunk, as far as it is received.
     signed_chunk: Vec<u8>,
+    /// The digest of that data.
     digest: Sha256,
     trailer_lines: Vec<(String, String)>,
     trailer_bytes: usize,
 }
 
 enum AwsChunkState {
-    /// In the line that begins a chunk.
+    /// In the line before a chunk.
     Size,
-    /// In a chunk, with so many bytes to come and the signature it has to have.
+    /// In the data of a chunk: the bytes that are still to be received, and the signature that the chunk must have.
     ChunkBytes { bytes_left: u64, signature: String },
-    /// In the CRLF behind a chunk.
+    /// In the CRLF after a chunk.
     ChunkEnd { bytes_read: u8 },
-    /// In the lines behind the last chunk.
+    /// In the trailer lines after the last chunk.
     Trailer,
-    /// Behind the empty line at the end.
+    /// After the empty line at the end.
     Done,
 }
 
 impl AwsChunkedDecoder {
-    /// A decoder of `announced` bytes; signed where there is a key.
+    /// A decoder for a body of `announced_bytes` decoded bytes. With a key, chunks and trailer must be signed.
     pub fn new(key: Option<ChunkKey>, trailer: Option<String>, announced_bytes: u64) -> Self {
         Self {
             key,
@@ -91,7 +94,7 @@ impl AwsChunkedDecoder {
         }
     }
 
-    /// Takes bytes up to the next LF into the line; gives it without its end once it is whole.
+    /// Appends bytes up to the next LF to the current line. Returns the line without its LF when it is complete.
     fn take_line<'a>(&mut self, encoded: &'a [u8]) -> Result<(Option<Vec<u8>>, &'a [u8]), Rejection> {
         let end = encoded.iter().position(|byte| *byte == b'\n');
         let (piece, rest) = match end {
@@ -101,6 +104,7 @@ impl AwsChunkedDecoder {
             ),
             None => (encoded, Default::default()),
         };
+        // The line is checked before it grows, so that a body without a line end cannot fill the memory.
         if self.line.len().saturating_add(piece.len()) > LINE_BYTES_MAX {
             return Err(ErrorKind::IncompleteBody.into());
         }
@@ -108,7 +112,7 @@ impl AwsChunkedDecoder {
         Ok((end.is_some().then(|| std::mem::take(&mut self.line)), rest))
     }
 
-    /// `hex-size[;chunk-signature=...][;other=...]`
+    /// Parses the line before a chunk: `hex-size[;chunk-signature=...][;other=...]`.
     fn begin_chunk(&mut self, line: &[u8]) -> Result<(), Rejection> {
         let build_rejection = || Rejection::from(ErrorKind::IncompleteBody);
         let line = std::str::from_utf8(line)
@@ -123,6 +127,7 @@ impl AwsChunkedDecoder {
         let size = u64::from_str_radix(size, 16).map_err(|_| build_rejection())?;
         let signature =
             pieces.find_map(|piece| piece.trim().strip_prefix("chunk-signature=")).unwrap_or_default();
+        // The target is sent the announced length, so a longer body must be rejected before its excess is passed on.
         if self.decoded_bytes.saturating_add(size) > self.announced_bytes {
             return Err(build_rejection());
         }
@@ -132,7 +137,7 @@ impl AwsChunkedDecoder {
             } else {
                 Rejection::with_message(
                     ErrorKind::InvalidRequest,
-                    "A signed chunk has at most 1048576 bytes here.",
+                    "A signed chunk must not be larger than 1048576 bytes.",
                 )
             });
         }
@@ -158,13 +163,13 @@ impl AwsChunkedDecoder {
         }
     }
 
-    /// `left`: bytes of the chunk that follow these.
+    /// Appends data of a chunk. `bytes_left` bytes of the chunk follow it.
     fn append_chunk_bytes(&mut self, piece: &[u8], bytes_left: u64, out: &mut Vec<u8>) {
         self.decoded_bytes =
             self.decoded_bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         if self.key.is_some() {
             self.digest.update(piece);
-            // No more than the chunk has, where a vector would double.
+            // The buffer grows to at most the size of the chunk, because its capacity counts against the memory limit.
             if self.signed_chunk.capacity().saturating_sub(self.signed_chunk.len()) < piece.len() {
                 let left = usize::try_from(bytes_left).unwrap_or(usize::MAX);
                 self.signed_chunk
@@ -176,9 +181,10 @@ impl AwsChunkedDecoder {
         }
     }
 
-    /// One line behind the last chunk; the empty one ends the body. Some senders end lines with a bare LF.
+    /// Reads one line after the last chunk. An empty line ends the body.
     fn take_trailer(&mut self, line: &[u8]) -> Result<(), Rejection> {
         let build_rejection = || Rejection::from(ErrorKind::MalformedTrailer);
+        // A line end without CR is accepted, because some clients send one.
         let line = std::str::from_utf8(line).map_err(|_| build_rejection())?.trim_end_matches(['\r', '\n']);
         self.trailer_bytes = self.trailer_bytes.saturating_add(line.len());
         if self.trailer_bytes > TRAILER_BYTES_MAX {
@@ -193,7 +199,7 @@ impl AwsChunkedDecoder {
         Ok(())
     }
 
-    /// The trailer is the one that was announced, alone, and signed where chunks are.
+    /// Checks that the body has exactly the announced trailer, with a signature if chunks are signed.
     fn check_trailer(&mut self) -> Result<Vec<(String, String)>, Rejection> {
         let build_rejection = || Rejection::from(ErrorKind::MalformedTrailer);
         let mut lines = std::mem::take(&mut self.trailer_lines);
@@ -247,6 +253,7 @@ impl BodyDecoder for AwsChunkedDecoder {
                     if let Some(signature) = signature {
                         self.check_chunk(&signature)?;
                         out.append(&mut self.signed_chunk);
+                        // `append` keeps the allocation, which would still count against the memory limit.
                         self.signed_chunk = Vec::new();
                         self.state = AwsChunkState::ChunkEnd { bytes_read: 0 };
                     }
@@ -272,7 +279,7 @@ impl BodyDecoder for AwsChunkedDecoder {
                     }
                 }
                 AwsChunkState::Done => {
-                    // Some senders end with one line end more.
+                    // Additional line ends are accepted, because some clients send one at the end.
                     if encoded.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
                         return Err(ErrorKind::IncompleteBody.into());
                     }

@@ -1,10 +1,11 @@
-//! What S3 means when nothing is said (4.5), and what it can hold (1.4, 7.1).
+//! The default values and the limits of S3.
 
 use crate::dialect::{Defaults, Limits};
 use crate::model::{CannedAcl, StorageClass};
 
 /// Defaults of new objects and of listings.
 pub const DEFAULTS: Defaults = Defaults {
+    // Amazon S3, CopyObject, x-amz-storage-class: a copy does not inherit the class of its source.
     class: Some(StorageClass::Standard),
     class_always_explicit: false,
     acl: CannedAcl::Private,
@@ -24,7 +25,7 @@ pub const LIMITS: Limits = Limits {
     metadata_bytes_max: 2048,
     metadata_any_name: true,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
-    // 3.7
+    // Amazon S3, Multipart upload limits: 5 MiB, without a minimum for the last part.
     part_bytes_min: 5 * 1024 * 1024,
     buckets_page_max: None,
 };

@@ -1,10 +1,10 @@
-//! The errors of S3 (section 8, and the tables of each operation). Of several rows with one code the first is
-//! what the code means when a target says it.
+//! The errors of S3: Amazon S3, Error responses, List of error codes, and the errors of each operation. If several rows
+//! have the same code, the first one is the meaning of the code in a target's response.
 
 use crate::dialect::{ErrorRow, ErrorSentence};
 use crate::model::ErrorKind;
 
-/// Codes, statuses and words.
+/// Codes, statuses and messages.
 #[rustfmt::skip]
 pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::AccessDenied, "AccessDenied", 403, "Access Denied"),
@@ -23,13 +23,13 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::SeveralCredentials, "InvalidArgument", 400, "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified"),
     ErrorRow::new(ErrorKind::InvalidRequest, "InvalidRequest", 400, "Invalid Request"),
     ErrorRow::new(ErrorKind::UnsupportedSignature, "InvalidRequest", 400, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."),
-    ErrorRow::new(ErrorKind::UnknownHost, "InvalidRequest", 400, "The host of the request is not known here."),
+    ErrorRow::new(ErrorKind::UnknownHost, "InvalidRequest", 400, "The host of the request is unknown."),
     ErrorRow::new(ErrorKind::PathStyleForbidden, "AccessDenied", 403, "The bucket must be in the host of the request."),
     ErrorRow::new(ErrorKind::InvalidToken, "InvalidToken", 400, "The provided token is malformed or otherwise invalid."),
     ErrorRow::new(ErrorKind::ExpiredToken, "ExpiredToken", 400, "The provided token has expired."),
     ErrorRow::new(ErrorKind::InvalidUri, "InvalidURI", 400, "Couldn't parse the specified URI."),
     ErrorRow::new(ErrorKind::InvalidBucketName, "InvalidBucketName", 400, "The specified bucket is not valid."),
-    ErrorRow::new(ErrorKind::InvalidObjectName, "InvalidArgument", 400, "The specified key is not valid here."),
+    ErrorRow::new(ErrorKind::InvalidObjectName, "InvalidArgument", 400, "The specified key is not valid."),
     ErrorRow::new(ErrorKind::KeyTooLong, "KeyTooLongError", 400, "Your key is too long"),
     ErrorRow::new(ErrorKind::MetadataTooLarge, "MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size"),
     ErrorRow::new(ErrorKind::HeaderTooLarge, "RequestHeaderSectionTooLarge", 400, "Your request header section exceeds the maximum allowed size."),
@@ -43,7 +43,7 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::CopyRangeBeyond, "InvalidRequest", 400, "The specified copy range is invalid for the source object size"),
     ErrorRow::new(ErrorKind::CopySourceTooLarge, "InvalidRequest", 400, "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120"),
     ErrorRow::new(ErrorKind::SelfCopy, "InvalidRequest", 400, "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes."),
-    ErrorRow::new(ErrorKind::ConditionConflict, "InvalidArgument", 400, "These conditions cannot be given together."),
+    ErrorRow::new(ErrorKind::ConditionConflict, "InvalidArgument", 400, "These conditions cannot be combined."),
     ErrorRow::new(ErrorKind::MethodNotAllowed, "MethodNotAllowed", 405, "The specified method is not allowed against this resource."),
     ErrorRow::new(ErrorKind::MissingContentLength, "MissingContentLength", 411, "You must provide the Content-Length HTTP header."),
     ErrorRow::new(ErrorKind::MissingPayloadHash, "InvalidRequest", 400, "Missing required header for this request: x-amz-content-sha256"),
@@ -72,7 +72,8 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::NoSuchWebsite, "NoSuchWebsiteConfiguration", 404, "The specified bucket does not have a website configuration"),
     ErrorRow::new(ErrorKind::NoSuchEncryption, "ServerSideEncryptionConfigurationNotFoundError", 404, "The server side encryption configuration was not found"),
     ErrorRow::new(ErrorKind::NoSuchPublicAccessBlock, "NoSuchPublicAccessBlockConfiguration", 404, "The public access block configuration was not found"),
-    // S3, GetBucketAccelerateConfiguration: an unset one is an empty document, so a client gets the general code of a setting.
+    // Amazon S3, GetBucketAccelerateConfiguration: an unset configuration is an empty document, so there is no specific
+    // code and a client receives the general code of a setting.
     ErrorRow::new(ErrorKind::NoSuchAcceleration, "NoSuchConfiguration", 404, "The specified configuration does not exist."),
     ErrorRow::new(ErrorKind::NoSuchReferer, "NoSuchConfiguration", 404, "The specified configuration does not exist."),
     ErrorRow::new(ErrorKind::NoSuchObjectLock, "ObjectLockConfigurationNotFoundError", 404, "Object Lock configuration does not exist for this bucket"),
@@ -107,25 +108,25 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::CustomerKeyRequired, "InvalidRequest", 400, "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object."),
     ErrorRow::new(ErrorKind::NotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented"),
     ErrorRow::new(ErrorKind::ConditionNotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented"),
-    ErrorRow::new(ErrorKind::TargetCopyLimit, "NotImplemented", 501, "The source is larger than the storage behind this service copies at once."),
+    ErrorRow::new(ErrorKind::TargetCopyLimit, "NotImplemented", 501, "The source exceeds the size that the storage behind this service can copy in one request."),
     ErrorRow::new(ErrorKind::InternalError, "InternalError", 500, "We encountered an internal error. Please try again."),
     ErrorRow::new(ErrorKind::ServiceUnavailable, "ServiceUnavailable", 503, "Service is unable to handle request."),
     ErrorRow::new(ErrorKind::TargetUnavailable, "ServiceUnavailable", 503, "Service is unable to handle request."),
     ErrorRow::new(ErrorKind::TargetBusy, "ServiceUnavailable", 503, "Service is unable to handle request."),
-    // No vendor has an error for it; the status is that of RFC 4918. The second row is MinIO's.
+    // S3 has no error for a full storage, so the status is that of RFC 4918. The second row is the error of MinIO.
     ErrorRow::new(ErrorKind::StorageFull, "InsufficientStorage", 507, "The storage behind this service is full."),
     ErrorRow::new(ErrorKind::StorageFull, "XMinioStorageFull", 507, "The storage behind this service is full."),
     ErrorRow::new(ErrorKind::SlowDown, "SlowDown", 503, "Please reduce your request rate."),
 ];
 
-/// S3, CopyObject: both have the code InvalidRequest.
+/// Amazon S3, CopyObject: both errors have the code InvalidRequest, so the message distinguishes them.
 pub const SENTENCES: &[ErrorSentence] = &[
     ErrorSentence {
         code_kind: ErrorKind::InvalidRequest,
         contains: "larger than the maximum allowable size",
         kind: ErrorKind::CopySourceTooLarge,
     },
-    // Some servers have another code for it.
+    // Some compatible servers return this message with another code.
     ErrorSentence {
         code_kind: ErrorKind::InvalidArgument,
         contains: "larger than the maximum allowable size",
@@ -136,7 +137,7 @@ pub const SENTENCES: &[ErrorSentence] = &[
         contains: "larger than the maximum allowable size",
         kind: ErrorKind::CopySourceTooLarge,
     },
-    // JD Cloud, and servers with the sentence of other vendors.
+    // JD Cloud, and servers that use the message of OSS.
     ErrorSentence {
         code_kind: ErrorKind::InvalidRequest,
         contains: "Source object Length exceeds",

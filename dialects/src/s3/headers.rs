@@ -1,10 +1,10 @@
-//! The headers and parameters of S3, both ways.
+//! The headers and query parameters of S3, in requests and responses.
 
 use crate::dialect::FieldName::{Header, Parameter};
 use crate::dialect::{FieldName, IgnoreReason, IgnoredHeader};
 use crate::model::{ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField, Value};
 
-/// What a request says (3.3, 3.4, 3.6, 3.7, 4.1, 7).
+/// The header or parameter of a field: Amazon S3, the request parameters and headers of each operation.
 pub fn field_name(field: Field) -> Option<FieldName> {
     Some(match field {
         Field::IfMatch => Header("if-match"),
@@ -51,7 +51,7 @@ pub fn field_name(field: Field) -> Option<FieldName> {
         }
         Field::SourceCustomerKey => Header("x-amz-copy-source-server-side-encryption-customer-key"),
         Field::SourceCustomerKeyMd5 => Header("x-amz-copy-source-server-side-encryption-customer-key-md5"),
-        // 5.2: on writes the two standard headers speak of the destination.
+        // On writes the two standard headers are conditions on the destination, so they are other fields than on reads.
         Field::ForbidOverwrite => Header("if-none-match"),
         Field::OverwriteIfMatch => Header("if-match"),
         Field::ExpectedOwner => Header("x-amz-expected-bucket-owner"),
@@ -110,7 +110,8 @@ pub fn field_name(field: Field) -> Option<FieldName> {
     })
 }
 
-/// 2.5: what is stored of the encoding is the header without the framing of chunks.
+/// Amazon S3, Signature calculations for the Authorization header, Transferring payload in multiple chunks: the stored
+/// Content-Encoding does not contain `aws-chunked`.
 pub fn strip_transport_text(field: Field, text: String) -> String {
     let is_aws_chunked = |coding: &str| coding.trim().eq_ignore_ascii_case("aws-chunked");
     if field != Field::ContentEncoding || !text.split(',').any(is_aws_chunked) {
@@ -120,36 +121,40 @@ pub fn strip_transport_text(field: Field, text: String) -> String {
     codings.join(",").trim().to_owned()
 }
 
-/// 3.6, 3.8: pages of buckets and of an object's parts are asked for by names of their own.
+/// Amazon S3, ListBuckets and GetObjectAttributes: their paging parameters have other names than those of listings.
 pub const FIELD_NAMES_BY_OPERATION: &[(Operation, Field, FieldName)] = &[
     (Operation::ListBuckets, Field::MaxKeys, Parameter("max-buckets")),
     (Operation::GetObjectAttributes, Field::MaxParts, Header("x-amz-max-parts")),
     (Operation::GetObjectAttributes, Field::PartNumberMarker, Header("x-amz-part-number-marker")),
 ];
 
-/// 5.2: an upload is not conditional where it begins, only where it is completed. 3.5, 3.7: keys are encoded in pages of a
-/// bucket only. 3.6: buckets have tokens. 3.7: access is said where an upload
-/// begins.
+/// Fields that these operations do not have.
 pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
+    // Amazon S3, CompleteMultipartUpload, If-None-Match: the condition is evaluated when the upload is completed.
     (Operation::CreateMultipartUpload, Field::ForbidOverwrite),
+    // Only listings of a bucket encode keys.
     (Operation::CreateMultipartUpload, Field::EncodingType),
     (Operation::CompleteMultipartUpload, Field::EncodingType),
     (Operation::ListParts, Field::EncodingType),
     (Operation::DeleteObjects, Field::EncodingType),
+    // ListBuckets has a continuation token instead of a marker.
     (Operation::ListBuckets, Field::Marker),
+    // The ACL is set by CreateMultipartUpload.
     (Operation::CompleteMultipartUpload, Field::Acl),
 ];
 
-/// SeaweedFS completes an upload of another size than is promised; of which servers that is true is not known.
+/// Fields that a compatible server may ignore in these operations.
+// SeaweedFS completes an upload although the stated size is wrong. Others may do so too, so none of them is trusted.
 pub const UNSUPPORTED_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[COMPLETED_OBJECT_SIZE];
 
-/// The size that a completing call promises.
+/// The stated size of the object in CompleteMultipartUpload.
 pub const COMPLETED_OBJECT_SIZE: (Operation, Field) = (Operation::CompleteMultipartUpload, Field::ObjectSize);
 
-/// 3.6, and what an empty version could only delete by mistake.
+/// Fields that must not be empty, with the error.
 pub const NON_EMPTY_FIELDS: &[(Field, ErrorKind, &str)] = &[
     (Field::ContinuationToken, ErrorKind::InvalidArgument, INVALID_TOKEN_MESSAGE),
     (Field::ConfigurationsAfter, ErrorKind::InvalidArgument, INVALID_TOKEN_MESSAGE),
+    // An empty version ID is a mistake of the client, and a DELETE with it would delete the current version.
     (Field::VersionId, ErrorKind::InvalidArgument, "Version id cannot be the empty string"),
     (Field::Attributes, ErrorKind::InvalidRequest, MISSING_ATTRIBUTES_MESSAGE),
 ];
@@ -159,7 +164,7 @@ const INVALID_TOKEN_MESSAGE: &str = "The continuation token provided is incorrec
 const MISSING_ATTRIBUTES_MESSAGE: &str =
     "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty";
 
-/// 3.6: larger pages of keys are as large as pages can be.
+/// Amazon S3, ListObjectsV2, max-keys: a value above the maximum page size is valid and returns a page of that size.
 pub const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
     (Operation::ListBuckets, Field::MaxKeys, 1, 10_000),
     (Operation::ListObjects, Field::MaxKeys, 0, NUMBER_MAX),
@@ -174,10 +179,10 @@ pub const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
 
 const NUMBER_MAX: u64 = 2_147_483_647;
 
-/// 3.3, 3.6, 3.8.
+/// Checks the combinations of fields that S3 rejects.
 ///
 /// # Errors
-/// As those sections say.
+/// The error that S3 returns for the first invalid field or combination.
 pub fn check_request(request: &Request) -> Result<(), Rejection> {
     let fields = &request.fields;
     let is_read = matches!(request.operation, Operation::GetObject | Operation::HeadObject);
@@ -203,8 +208,8 @@ pub fn check_request(request: &Request) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Amazon S3, Checking object integrity, "Full object and composite checksum types": a target that keeps no checksums
-/// would accept every combination, so they are compared here.
+/// Amazon S3, Checking object integrity, Full object and composite checksum types.
+// A target that does not store checksums would accept every combination, so they are checked here.
 fn check_checksum_type(algorithm: Option<&str>, kind: Option<&str>) -> Result<(), Rejection> {
     let Some(kind) = kind else { return Ok(()) };
     let reject = |message: String| Err(Rejection::with_message(ErrorKind::InvalidRequest, message));
@@ -243,24 +248,26 @@ fn check_attributes(wanted: Option<&Value>) -> Result<(), Rejection> {
     }
 }
 
-/// The headers that no field is read from.
+/// The headers that are not read as fields.
 pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
-    // How the body is framed, and which checksum follows it.
+    // They describe the framing of the body and its trailer, and are read with the body.
     IgnoredHeader::for_all_operations("x-amz-decoded-content-length", IgnoreReason::Transport, AWS_CHUNKED),
     IgnoredHeader::for_all_operations("x-amz-trailer", IgnoreReason::Transport, AWS_CHUNKED),
     IgnoredHeader::for_all_operations("x-amz-te", IgnoreReason::Transport, "aws-sdk-go v1: append-md5"),
-    // Compared with the checksum that is sent, see `checksum_algorithm_header`.
+    // It is compared with the checksum that is sent, see `checksum_algorithm_header`.
     IgnoredHeader::for_all_operations("x-amz-sdk-checksum-algorithm", IgnoreReason::Transport, "all SDKs"),
     IgnoredHeader::for_all_operations("x-amz-content-sha256", IgnoreReason::Signature, SIGNATURE),
     IgnoredHeader::for_all_operations("x-amz-date", IgnoreReason::Signature, SIGNATURE),
     IgnoredHeader::for_all_operations("x-amz-security-token", IgnoreReason::Signature, SIGNATURE),
-    // S3 reads these two in the operations of the fields; elsewhere SDKs repeat them and no checksum depends on them.
+    // In the operations that have these two fields they are read. In others SDKs repeat them, and no checksum depends
+    // on them.
     IgnoredHeader::new("x-amz-checksum-algorithm", |_| true, "AWS SDKs, minio-go"),
     IgnoredHeader::new("x-amz-checksum-mode", |_| true, "AWS SDKs"),
-    // The client's name and version.
+    // Name and version of the client.
     IgnoredHeader::new("x-amz-user-agent", |_| true, "aws-sdk-js in browsers"),
     IgnoredHeader::new("x-amz-api-version", |_| true, "AWS SDK for C++: every call"),
-    // Clients send headers of a response with their next request.
+    // S3 defines these for responses. Some clients repeat the headers of a response in their next request, where they
+    // must not cause a rejection.
     IgnoredHeader::response_only("x-amz-request-id", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-amz-id-2", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-amz-abort-date", RESPONSE_HEADER),
@@ -280,7 +287,7 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     IgnoredHeader::response_only("x-amz-restore", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-amz-tagging-count", RESPONSE_HEADER),
     IgnoredHeader::response_only("x-amz-version-id", RESPONSE_HEADER),
-    // A request without a copy source has nothing to take over or to compare.
+    // Without a copy source these headers have no effect, because there is nothing to copy or to compare.
     IgnoredHeader::new("x-amz-metadata-directive", Operation::writes_without_source, "s3fs"),
     IgnoredHeader::new("x-amz-tagging-directive", Operation::writes_without_source, "s3fs"),
     IgnoredHeader::new("x-amz-copy-source-if-*", Operation::creates_without_source, "s3fs: copies in parts"),
@@ -289,7 +296,7 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
         Operation::creates_without_source,
         "s3fs: copies in parts",
     ),
-    // An upload is encrypted as CreateMultipartUpload asked; minio-go repeats the headers.
+    // CreateMultipartUpload defines the encryption, so that the headers have no effect here; minio-go repeats them.
     IgnoredHeader::new("x-amz-server-side-encryption", completes_upload, "minio-go"),
     IgnoredHeader::new("x-amz-server-side-encryption-aws-kms-key-id", completes_upload, "minio-go"),
     IgnoredHeader::new("x-amz-server-side-encryption-context", completes_upload, "minio-go"),
@@ -305,7 +312,7 @@ fn completes_upload(operation: Operation) -> bool {
     operation == Operation::CompleteMultipartUpload
 }
 
-/// What an answer says (3.3, 4.9).
+/// The header of a response field: Amazon S3, the response headers of each operation.
 pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
     Some(match field {
         ResponseField::ContentType => "Content-Type",
@@ -359,8 +366,9 @@ pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
     })
 }
 
-/// 3.3: the standard class is not told.
+/// Adds and removes headers as S3 clients expect them.
 pub fn complete_response(operation: Operation, response: &mut Response) {
+    // Amazon S3, HeadObject, x-amz-storage-class: the header is returned for all classes except STANDARD.
     if response.text(ResponseField::StorageClass) == Some("STANDARD") {
         response.remove(ResponseField::StorageClass);
     }

@@ -1,4 +1,4 @@
-//! The S3 dialect as AWS documents it. Section numbers are those of the S3 reference.
+//! The S3 dialect, as documented in the Amazon S3 API Reference and User Guide.
 //!
 //! Uses: `model`, `encoding`, `dialect`, `documents`.
 

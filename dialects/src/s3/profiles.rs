@@ -1,5 +1,5 @@
-//! Servers that speak S3 with stated differences, as targets. Section 11 of the S3 reference. What is only said to have been
-//! so in older releases is not relied on.
+//! Profiles of S3-compatible servers, as targets. They list what a server does not support according to its
+//! documentation, or ignores without an error.
 
 use crate::dialect::{
     BucketSettingLocation, BucketSettings, Defaults, Dialect, FieldName, Limits, OperationRoute,
@@ -9,21 +9,23 @@ use crate::model::{CannedAcl, Field, Operation, ResponseField, Setting, StorageC
 use crate::s3::base::BASE;
 use crate::s3::{defaults, headers, route, words};
 
-/// Every profile, by name.
+/// All profiles.
 pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &B2, &WASABI];
 
-/// Amazon S3 itself.
+/// Amazon S3.
 pub static AWS: Dialect = Dialect {
     name: "aws",
     distinguishes_settings: true,
-    // 3.7
+    // Amazon S3, CompleteMultipartUpload, x-amz-mp-object-size: a wrong size is rejected, so the field is supported.
     unsupported_fields_by_operation: &[],
     limits: Limits { buckets_page_max: Some(10_000), ..defaults::LIMITS },
     ..BASE
 };
 
-/// The embedded store of demo mode. It has what callers of other vendors know and S3 does not: a CRC-64, appending, which it
-/// does as directory buckets do, parts as small as the caller's vendor takes them, and classes of buckets. Nobody configures it.
+/// The embedded store of demo mode. It cannot be configured as a target.
+// It supports what S3 does not have and clients of COS and OSS use: CRC-64 checksums, AppendObject in the form of S3
+// directory buckets, small parts, and a default storage class of a bucket. Otherwise the demo would reject their
+// requests.
 pub static EMBEDDED: Dialect = Dialect {
     name: "embedded",
     distinguishes_settings: true,
@@ -67,15 +69,17 @@ fn embedded_response_field_name(field: ResponseField) -> Option<&'static str> {
     }
 }
 
-/// Ceph RGW: some releases pass over a copy's conditions.
+/// Ceph RGW.
+// Some releases ignore the conditions on the source of a copy, so the proxy evaluates them itself.
 pub static CEPH: Dialect =
     Dialect { name: "ceph", unsupported_fields: &Field::SOURCE_CONDITIONS, endpoint: None, ..BASE };
 
-/// MinIO: everything is private, and keys are paths.
+/// MinIO: only the ACL `private` is supported.
 pub static MINIO: Dialect = Dialect {
     name: "minio",
     words: &PRIVATE_ACL_ONLY,
     limits: Limits {
+        // MinIO stores keys as paths of a file system, so it rejects keys that are not valid paths.
         key_segments_forbidden: &["", ".", ".."],
         key_bytes_forbidden: b"\0",
         ..defaults::LIMITS
@@ -84,7 +88,7 @@ pub static MINIO: Dialect = Dialect {
     ..BASE
 };
 
-/// Garage: nothing of access, versions, tags or locks; conditions of writes are passed over.
+/// Garage: no ACLs, versioning, tags or object lock (Garage, S3 compatibility status).
 pub static GARAGE: Dialect = Dialect {
     name: "garage",
     unsupported_fields: &[
@@ -93,6 +97,7 @@ pub static GARAGE: Dialect = Dialect {
         Field::Tagging,
         Field::TaggingDirective,
         Field::VersionId,
+        // Garage ignores conditions on writes without an error, so that an object would be overwritten.
         Field::ForbidOverwrite,
         Field::OverwriteIfMatch,
         Field::BucketLock,
@@ -118,18 +123,20 @@ pub static GARAGE: Dialect = Dialect {
     ..BASE
 };
 
-/// SeaweedFS: a copy keeps the class of its source unless it is told another. What is asked about websites, and what sets
-/// who pays, is taken for requests about the bucket itself.
+/// SeaweedFS.
 pub static SEAWEEDFS: Dialect = Dialect {
     name: "seaweedfs",
+    // A copy inherits the storage class of its source if the request does not contain one.
     defaults: Defaults { class_always_explicit: true, ..defaults::DEFAULTS },
+    // It ignores these sub-resources, so that the request would create, list or delete the bucket itself.
     unsupported_operations: &[Operation::Put(Setting::RequestPayment)],
     unsupported_settings: &[Setting::Website],
     endpoint: None,
     ..BASE
 };
 
-/// Cloudflare R2: two classes; nothing of access, versions, tags, locks or keys of a key service.
+/// Cloudflare R2: two storage classes; no ACLs, versioning, tags, object lock or SSE-KMS (Cloudflare R2, S3 API
+/// compatibility).
 pub static R2: Dialect = Dialect {
     name: "r2",
     words: &TWO_CLASSES,
@@ -172,9 +179,10 @@ pub static R2: Dialect = Dialect {
     ..BASE
 };
 
-/// Backblaze B2: no tags, websites or policies, no checksums, and no conditions of writes; a bucket's access is its objects'.
+/// Backblaze B2: no tags, websites, policies, checksums or conditions on writes (Backblaze B2, S3-Compatible API).
 pub static B2: Dialect = Dialect {
     name: "b2",
+    // The ACL of an object must be that of its bucket, so no other canned ACL can be sent.
     words: &PRIVATE_ACL_ONLY,
     unsupported_fields: &[
         Field::Tagging,
@@ -198,10 +206,11 @@ pub static B2: Dialect = Dialect {
     ..BASE
 };
 
-/// Wasabi: one class. Whether it keeps conditions of writes is not known, so they are not relied on.
+/// Wasabi: one storage class.
 pub static WASABI: Dialect = Dialect {
     name: "wasabi",
     words: &ONE_CLASS,
+    // Its documentation does not mention conditions on writes. They might be ignored, so they are not sent.
     unsupported_fields: &[Field::ForbidOverwrite, Field::OverwriteIfMatch],
     sample_endpoint: "s3.eu-central-1.wasabisys.com",
     endpoint: Some(|region| format!("s3.{region}.wasabisys.com")),
@@ -225,7 +234,8 @@ static PRIVATE_ACL_ONLY: WordTables = WordTables {
     ..words::TABLES
 };
 
-/// S3 has one class where OSS has two.
+/// The storage classes of S3, and a separate value for the class of OSS that has no counterpart in S3.
+// Without it, an OSS client of the demo would read back another storage class than it wrote.
 static ALL_CLASSES: WordTables = WordTables {
     class: Words(
         &[

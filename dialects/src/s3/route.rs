@@ -1,9 +1,11 @@
-//! Hosts (1.1) and operations (3.1) of S3.
+//! The hosts and operations of S3.
 
 use crate::dialect::{HostForm, OperationRoute, ResourceLevel};
 use crate::model::Operation as Op;
 
-/// Virtual hosts and end points; access points and website hosts are not part of the object API.
+/// Amazon S3, Amazon S3 endpoints and quotas; Virtual hosting of buckets. Hosts that do not serve the object API, such
+/// as access points and websites, are recognized so that their requests are rejected.
+// The order matters, because the first form that matches a host decides, and the last form is the most general.
 #[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
     HostForm::new_api(AWS, &["*", "dualstack", "s3"]),
@@ -35,13 +37,15 @@ const AWS: &[&str] = &["com", "amazonaws"];
 const AWS_CHINA: &[&str] = &["cn", "com", "amazonaws"];
 const AWS_EUROPE: &[&str] = &["eu", "amazonaws"];
 
-/// The end point of a region; those in China have a domain of their own.
+/// The endpoint of a region.
 pub fn endpoint(region: &str) -> String {
+    // The regions in China are a partition of their own with another domain, so the name cannot be built from the
+    // region.
     let china = if region.starts_with("cn-") { ".cn" } else { "" };
     format!("s3.{region}.amazonaws.com{china}")
 }
 
-/// What is asked for, by method, level and parameters.
+/// The operation of a request by its method, resource level and query parameters. The first row that matches decides.
 pub const ROUTES: &[OperationRoute] = &[
     OperationRoute::new("GET", ResourceLevel::Service, Op::ListBuckets),
     OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["versions"], Op::ListObjectVersions),
@@ -85,7 +89,9 @@ pub const ROUTES: &[OperationRoute] = &[
     ),
 ];
 
-/// 3.1: each of these selects another operation.
+/// Query parameters that select another operation.
+// A request with a sub-resource that is not translated must be rejected; without it, it would be a PUT or DELETE of the
+// object or bucket itself.
 pub const SUB_RESOURCES: &[&str] = &[
     "abac",
     "accelerate",

@@ -1,5 +1,5 @@
-//! The documents beside objects (3.9) and buckets (3.10) of S3. The canonical trees are these, but for the filters of
-//! lifecycle rules and the names of keys of encryption.
+//! The settings documents of S3. The canonical trees have the same form, except for the filters of lifecycle rules and
+//! the names of encryption keys.
 
 use crate::dialect::AclStyle;
 use crate::dialect::common_settings::{
@@ -14,9 +14,10 @@ use crate::dialect::settings_schema::{
 use crate::documents::settings_documents::{flatten_filters, restore_filters};
 use crate::model::{ErrorKind, Group, Setting};
 
-/// 7.3
+/// Amazon S3, Access control list (ACL) overview.
 pub const ACL_STYLE: AclStyle = AclStyle {
     group_element: "URI",
+    // boto3 and the AWS CLI require the attribute `xsi:type`, so it must be written.
     has_grantee_type: true,
     canned_in_document: false,
     headers_take_precedence: false,
@@ -29,7 +30,7 @@ pub const ACL_STYLE: AclStyle = AclStyle {
     implies_owner_control: false,
 };
 
-/// 3.9, 3.10
+/// Amazon S3, the request and response syntax of each operation on a setting.
 pub const SCHEMAS: &[SettingSchema] = &[
     SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
         .without_delete(),
@@ -92,6 +93,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         UnsetResponse::Error(ErrorKind::NoSuchLifecycle),
     )
     .with_conversion(flatten_filters, restore_filters),
+    // A bucket policy is JSON, so it has no root element and no schema.
     SettingSchema::new(
         Setting::Policy,
         &["policy"],
@@ -173,7 +175,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         UnsetResponse::Error(ErrorKind::NoSuchObjectLock),
     )
     .without_delete(),
-    // The destination's accounts and names are a vendor's own: it stays within the family.
+    // The destination contains account IDs and resource names, so the document must not be sent to other vendors.
     SettingSchema::new(
         Setting::Inventory,
         &["inventory", "id"],
@@ -258,6 +260,7 @@ const LIFECYCLE: &[ElementSchema] = &[group_element(
                 group_element("And", &[text_element("Prefix"), TAG, SIZE_GREATER, SIZE_LESS]),
             ],
         ),
+        // The earlier form without a filter, which S3 still accepts.
         text_element("Prefix"),
         LIFECYCLE_STATUS,
         EXPIRATION,
@@ -348,7 +351,7 @@ const TIERING: &[ElementSchema] = &[
 
 const METRICS: &[ElementSchema] = &[text_element("Id"), ONE_FILTER];
 
-/// Settings that the vendor does not have.
+/// Settings that S3 does not have.
 pub const ABSENT_SETTINGS: &[Setting] = &[
     Setting::Referer,
     Setting::AccessMonitor,

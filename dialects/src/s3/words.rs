@@ -1,12 +1,12 @@
-//! The words of S3.
+//! The values of headers and elements in S3.
 
 use crate::dialect::{WordTables, Words};
 use crate::model::{CannedAcl, Directive, Encryption, Field, StorageClass};
 
-/// 4.3, 4.4, 7.2, 7.3, 7.4
+/// Amazon S3, Storage classes; Canned ACL; Server-side encryption; CopyObject, directives.
 pub static WORDS: WordTables = TABLES;
 
-/// The same, for profiles that differ in a few.
+/// The same tables, from which the profiles of compatible servers are derived.
 pub const TABLES: WordTables = WordTables {
     metadata: DIRECTIVE,
     tagging: DIRECTIVE,
@@ -19,6 +19,8 @@ pub const TABLES: WordTables = WordTables {
             (StorageClass::IntelligentTiering, "INTELLIGENT_TIERING"),
             (StorageClass::ArchiveInstant, "GLACIER_IR"),
             (StorageClass::Archive, "GLACIER"),
+            // Two archive classes of OSS have one counterpart. The first row is the meaning of the value when it is
+            // read, because DEEP_ARCHIVE must not become a class with faster restores.
             (StorageClass::DeepArchive, "DEEP_ARCHIVE"),
             (StorageClass::ColdArchive, "DEEP_ARCHIVE"),
         ],
@@ -56,7 +58,7 @@ const DIRECTIVE: Words<Directive> = Words(&[(Directive::Copy, "COPY"), (Directiv
 
 fn flag_word(field: Field) -> &'static str {
     match field {
-        // 5.2: the only value that a write takes.
+        // Amazon S3, PutObject, If-None-Match: `*` is the only value that is valid on a write.
         Field::ForbidOverwrite => "*",
         _ => "true",
     }

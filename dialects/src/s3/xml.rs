@@ -1,4 +1,4 @@
-//! The documents of S3 (3.6, 3.7, 4.9, 8.1).
+//! The documents of S3.
 
 use crate::dialect::{DocumentRoots, XmlStyle};
 use crate::encoding::percent;
@@ -7,10 +7,10 @@ use crate::encoding::xml::{Node, XmlWriter};
 /// The namespace of every result root.
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-/// The region that documents do not name.
+/// The region without a name in documents: Amazon S3, GetBucketLocation, LocationConstraint.
 const REGION_DEFAULT: &str = "us-east-1";
 
-/// Orders as AWS writes them.
+/// The elements of each document, in the order of the samples in the Amazon S3 API Reference.
 pub const STYLE: XmlStyle = XmlStyle {
     roots: DocumentRoots::COMMON,
     bucket_info: None,
@@ -111,20 +111,22 @@ pub const STYLE: XmlStyle = XmlStyle {
     encodes_continuation_token: false,
     buckets: &["Owner", "Buckets", "ContinuationToken", "Prefix"],
     buckets_paging_when_truncated: false,
-    // 3.6: the region in calls that ask for a page or a part.
+    // BucketRegion is only written if the request has a parameter, because older clients do not expect it.
     bucket: &["Name", "CreationDate", "BucketRegion"],
     error: &["Code", "Message", "*", "additionalMessage", "RequestId", "HostId"],
     writes_empty_delimiter: false,
     encode_key: percent::encode_path,
+    // Amazon S3 encodes a space in a listed key as `+`, so a target's listing must be decoded that way.
     plus_is_space: true,
     bucket_milliseconds: true,
     format_location: |region| if region == REGION_DEFAULT { String::new() } else { region.to_owned() },
-    // 3.10: the first region has no name there.
+    // Amazon S3, GetBucketLocation: for us-east-1 the element is empty.
     parse_location: |text| if text.is_empty() { REGION_DEFAULT.to_owned() } else { text.to_owned() },
 };
 
-/// 3.10: outside the first region the body names the region.
+/// Amazon S3, CreateBucket, LocationConstraint.
 pub fn write_create_bucket_body(region: &str, _settings: &Node) -> Vec<u8> {
+    // us-east-1 is not a valid value of LocationConstraint, so that a bucket there is created without a body.
     if region.is_empty() || region == REGION_DEFAULT {
         return Vec::new();
     }

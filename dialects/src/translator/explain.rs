@@ -1,4 +1,4 @@
-//! What happens to a request on its way, told without sending it: one request, or the whole matrix of fields.
+//! The translation without sending anything: of one pasted request, or of every field between two dialects.
 
 use secrecy::SecretString;
 
@@ -6,8 +6,14 @@ use crate::dialect::route::{LossPolicy, Route, RouteScope, SameBucketNames};
 use crate::dialect::signature::{Payload, ResourceAddress, VerifiedSignature};
 use crate::dialect::target::PREFIX_DEFAULT;
 use crate::dialect::{Dialect, SmallPartsConfig, Target, addressing};
-use crate::documents::{bucket_pages, listing, settings_documents};
-use crate::engine::{conditions, emulation, loss, read_request, small_parts, streaming, write_request};
+use crate::documents::{bucket_pages, settings_documents};
+use crate::engine::body_verifier::BodyVerifier;
+use crate::engine::exchange::Exchange;
+use crate::engine::loss::{self, Loss};
+use crate::engine::plan::{self, Plan, PlanKind, PlanRoutes, Procedure};
+use crate::engine::{
+    copy_source, emulation, read_request, relay, request_documents, small_parts, streaming, write_request,
+};
 use crate::model::{
     ErrorKind, Field, Operation, OutgoingRequest, RawHead, Rejection, Request, Setting, SharedCredentials,
     TargetClock,
@@ -15,27 +21,28 @@ use crate::model::{
 use crate::translator::handling::{Handling, classify_operation};
 use crate::translator::line_subject::LineSubject;
 use crate::translator::lines::{HIDDEN, Line, is_secret, pair_lines};
+use crate::translator::request_text::{self, PastedRequest};
 use crate::translator::rules;
 
-/// One field of one operation on one way.
+/// One field of one operation between two dialects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldHandling {
-    /// Where it is said.
+    /// The operation.
     pub operation: Operation,
-    /// What it is.
+    /// The field.
     pub field: Field,
-    /// What the caller calls it.
+    /// Its name in the caller's dialect.
     pub caller_name: &'static str,
-    /// What the target calls it.
+    /// Its name in the target's dialect.
     pub target_name: Option<&'static str>,
-    /// What becomes of it.
+    /// How it is translated.
     pub handling: Handling,
-    /// Why, where that is not plain.
+    /// Why, where the tables do not show it.
     pub note: &'static str,
 }
 
-/// Every field that a caller's dialect can say, operation by operation, on its way to a target's. An operation that is
-/// refused has no rows: see `operations`.
+/// Every field of a caller's dialect, operation by operation, towards a target's. An operation that is rejected has no rows:
+/// see [`classify_operations`].
 pub fn build_matrix(caller: &Dialect, target: &Dialect) -> Vec<FieldHandling> {
     let supported = classify_operations(caller, target).into_iter().filter(|row| row.1 != Handling::Rejected);
     supported
@@ -52,8 +59,8 @@ pub fn build_matrix(caller: &Dialect, target: &Dialect) -> Vec<FieldHandling> {
         .collect()
 }
 
-/// What becomes of a field of an operation at a target, from the tables alone. Words of one field that the target lacks are
-/// lost one by one: see [`missing_words`].
+/// How a field of an operation is translated towards a target, from the tables alone. Values that the target lacks are lost
+/// one by one: see [`find_missing_words`].
 fn classify_field(
     operation: Operation,
     field: Field,
@@ -65,60 +72,59 @@ fn classify_field(
     let is_read = matches!(operation, Operation::GetObject | Operation::HeadObject);
     let is_part_paging = matches!(field, Field::MaxParts | Field::PartNumberMarker);
     match field {
-        Field::BucketTagKey | Field::BucketTagValue => {
-            (Handling::Rejected, "tags of buckets are not looked at")
-        }
-        _ if operation == Operation::ListBuckets => (Handling::Emulated, "answered here"),
-        Field::FetchOwner | Field::EncodingType => (Handling::Emulated, "answered here"),
-        Field::IfRange => (Handling::Emulated, "compared here"),
-        Field::ContentMd5 if !operation.is_upload() => (Handling::Emulated, "compared here"),
+        Field::BucketTagKey | Field::BucketTagValue => (Handling::Rejected, "bucket tags are not read"),
+        _ if operation == Operation::ListBuckets => (Handling::Emulated, "by the proxy"),
+        Field::FetchOwner | Field::EncodingType => (Handling::Emulated, "by the proxy"),
+        Field::IfRange => (Handling::Emulated, "compared by the proxy"),
+        Field::ContentMd5 if !operation.is_upload() => (Handling::Emulated, "compared by the proxy"),
         Field::ContinuationToken | Field::StartAfter if sent_operation == Operation::ListObjects => {
             (Handling::Emulated, "by a marker")
         }
         Field::PartNumber if is_read && !is_supported => {
-            (Handling::Emulated, "the object is told as one part")
+            (Handling::Emulated, "the object is returned as one part")
         }
         Field::Attributes if sent_operation == Operation::HeadObject => {
-            (Handling::Emulated, "by a HEAD; parts of an object that has some are refused")
+            (Handling::Emulated, "by a HEAD; the parts of a multipart object are rejected")
         }
         _ if is_part_paging && sent_operation == Operation::HeadObject => (Handling::Emulated, NO_PARTS),
-        Field::StandardRange if !target.defaults.lenient_range => (Handling::Native, "by nature"),
-        Field::ObjectSize if !is_supported => (Handling::Emulated, "compared here with the list of parts"),
-        _ if field.is_checksum_option() && !target.keeps_checksums() => {
-            (Handling::Emulated, "checksums are compared on the way, and not kept")
+        Field::StandardRange if !target.defaults.lenient_range => (Handling::Native, "the target's default"),
+        Field::ObjectSize if !is_supported => {
+            (Handling::Emulated, "compared by the proxy with the list of parts")
         }
-        _ if field.has_account_ids() && caller.family != target.family => (
-            Handling::Rejected,
-            "accounts are a vendor's own; what is granted to everybody is said by a canned list",
-        ),
+        _ if field.is_checksum_option() && !target.keeps_checksums() => {
+            (Handling::Emulated, "checksums are verified by the proxy and not stored")
+        }
+        _ if field.has_account_ids() && caller.family != target.family => {
+            (Handling::Rejected, "accounts differ between vendors; grants to everybody become a canned ACL")
+        }
         _ if is_supported => (Handling::Native, ""),
         _ if field.is_repeated_in(operation) => {
-            (Handling::Emulated, "not sent: it was said where the upload began")
+            (Handling::Emulated, "not sent: it was sent when the upload was created")
         }
         Field::Acl
             if operation == Operation::CompleteMultipartUpload
                 && target.supports_field(Field::Acl)
                 && target.find_route(Operation::Put(Setting::ObjectAcl)).is_some() =>
         {
-            (Handling::Emulated, "set once the object is there")
+            (Handling::Emulated, "set after the object is complete")
         }
-        Field::BypassLock => (Handling::Emulated, "not sent: what is locked there is not deleted"),
+        Field::BypassLock => (Handling::Emulated, "not sent: the target does not delete locked objects"),
         Field::ConfirmPolicyLockout => {
             (Handling::Emulated, "not sent: it only permits what the target decides")
         }
         _ if Field::SOURCE_CONDITIONS.contains(&field) => (
             Handling::Emulated,
-            "by a HEAD of the source before and after the copy; refused with conditions = \"native\"",
+            "by a HEAD of the source before and after the copy; rejected with conditions = \"native\"",
         ),
         _ if field.guards_data() => (Handling::Rejected, ""),
         _ => (Handling::Lost, ""),
     }
 }
 
-/// Why pages of an object's parts need not be asked for.
-const NO_PARTS: &str = "there is nothing to page: parts of an object that has some are refused";
+/// Why pages of an object's parts are not requested.
+const NO_PARTS: &str = "no pages: the parts of a multipart object are rejected";
 
-/// The words of a caller's dialect for which a target's has none.
+/// The values of a caller's dialect that a target's does not have.
 pub fn find_missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'static str)> {
     let (from, to) = (caller.words, target.words);
     let class = from.class.0.iter().filter(|row| to.class.word(row.0).is_none());
@@ -133,7 +139,7 @@ pub fn find_missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'s
     class.chain(acl.map(|row| (Field::Acl, row.1))).chain(encryption).collect()
 }
 
-/// Every operation that a caller's dialect has, and what becomes of it at a target.
+/// Every operation of a caller's dialect, and how it is translated towards a target.
 pub fn classify_operations(caller: &Dialect, target: &Dialect) -> Vec<(Operation, Handling, &'static str)> {
     let operations = Operation::all().filter(|operation| caller.has_operation(*operation));
     operations
@@ -144,7 +150,7 @@ pub fn classify_operations(caller: &Dialect, target: &Dialect) -> Vec<(Operation
         .collect()
 }
 
-/// The elements of a caller's documents that a target's have no place for: refused by name.
+/// The elements of a caller's documents that a target's do not have: rejected by name.
 pub fn find_lost_elements(caller: &Dialect, target: &Dialect) -> Vec<(Setting, String)> {
     let mut lost = Vec::new();
     for form in caller.settings.iter().filter(|form| form.can_put) {
@@ -186,7 +192,7 @@ fn write_operations_markdown(caller: &Dialect, dialects: &[&'static Dialect], ou
         let documents: Vec<String> = documents.collect();
         if !documents.is_empty() {
             out.push_str(&format!(
-                "\nTowards {} these elements are refused. {}.\n",
+                "\nThese elements are rejected towards {}. {}.\n",
                 target.name,
                 documents.join("; ")
             ));
@@ -194,7 +200,7 @@ fn write_operations_markdown(caller: &Dialect, dialects: &[&'static Dialect], ou
     }
 }
 
-/// Operations in which a name fares alike, and how at each target; `None` where the operation itself is refused.
+/// Operations that treat a field alike, and how each target does; `None` where the operation itself is rejected.
 struct FieldGroup {
     caller_name: &'static str,
     operations: Vec<Operation>,
@@ -221,7 +227,7 @@ impl FieldGroup {
 
 fn write_fields_markdown(caller: &Dialect, dialects: &[&'static Dialect], out: &mut String) {
     let names: Vec<&str> = dialects.iter().map(|target| target.name).collect();
-    out.push_str(&format!("\n| said as | in | {} |\n", names.join(" | ")));
+    out.push_str(&format!("\n| field | operations | {} |\n", names.join(" | ")));
     out.push_str(&format!("| --- | --- |{}\n", " --- |".repeat(names.len())));
     for field in Field::ALL {
         let operations = Operation::all().filter(|operation| caller.has_operation(*operation));
@@ -229,7 +235,7 @@ fn write_fields_markdown(caller: &Dialect, dialects: &[&'static Dialect], out: &
             .filter_map(|operation| Some((operation, caller.field_name_in(field, operation)?.as_str())))
             .collect();
         let mut groups: Vec<FieldGroup> = Vec::new();
-        for (operation, said) in &names_by_operation {
+        for (operation, name) in &names_by_operation {
             let cell = |target: &&'static Dialect| {
                 let is_rejected = classify_operation(*operation, caller, target).0 == Handling::Rejected;
                 let (handling, note) = classify_field(*operation, field, caller, target);
@@ -239,12 +245,12 @@ fn write_fields_markdown(caller: &Dialect, dialects: &[&'static Dialect], out: &
                 })
             };
             let cells: Vec<Option<String>> = dialects.iter().map(cell).collect();
-            if !groups.iter_mut().any(|group| group.try_add(said, *operation, &cells)) {
-                groups.push(FieldGroup { caller_name: said, operations: vec![*operation], cells });
+            if !groups.iter_mut().any(|group| group.try_add(name, *operation, &cells)) {
+                groups.push(FieldGroup { caller_name: name, operations: vec![*operation], cells });
             }
         }
         for group in groups {
-            let cells = group.cells.iter().map(|cell| cell.as_deref().unwrap_or("refused"));
+            let cells = group.cells.iter().map(|cell| cell.as_deref().unwrap_or("rejected"));
             let cells = cells.collect::<Vec<_>>().join(" | ");
             let place = match group.operations.len() {
                 count if count == names_by_operation.len() && count > OPERATIONS_NAMED_MAX => {
@@ -257,13 +263,12 @@ fn write_fields_markdown(caller: &Dialect, dialects: &[&'static Dialect], out: &
     }
 }
 
-/// Operations of a row that are named one by one, where a field fares alike in all of its operations.
+/// Operations of a row that are named one by one, where all operations treat the field alike.
 const OPERATIONS_NAMED_MAX: usize = 8;
 
 /// The matrix of every pair of dialects as a Markdown document.
 pub fn format_markdown(dialects: &[&'static Dialect]) -> String {
-    let mut out =
-        String::from("# What each target can be told\n\nPrinted by `blobfish losses` from the tables.\n");
+    let mut out = String::from("# Supported fields\n\nPrinted by `blobfish losses` from the tables.\n");
     for caller in dialects {
         out.push_str(&format!("\n## Callers that speak {}\n", caller.name));
         write_operations_markdown(caller, dialects, &mut out);
@@ -271,8 +276,8 @@ pub fn format_markdown(dialects: &[&'static Dialect]) -> String {
         for target in dialects {
             if small_parts::can_combine(Operation::UploadPart, caller, target) {
                 out.push_str(&format!(
-                    "\nTowards {} parts of less than {} KiB are kept as objects and combined when their upload is completed; \
-                     with `small_parts = \"refuse\"` the first that is not the last is refused.\n",
+                    "\nParts of less than {1} KiB towards {0} are kept as objects and combined when their upload is completed; \
+                     with `small_parts = \"reject\"` a small part that is not the last one is rejected.\n",
                     target.name,
                     target.limits.part_bytes_min / 1024
                 ));
@@ -282,7 +287,7 @@ pub fn format_markdown(dialects: &[&'static Dialect]) -> String {
                 let words: Vec<String> =
                     missing.iter().map(|(field, word)| format!("`{word}` ({})", field.name())).collect();
                 out.push_str(&format!(
-                    "\nTowards {} there is no word for {}.\n",
+                    "\n{} has no value that corresponds to {}.\n",
                     target.name,
                     words.join(", ")
                 ));
@@ -292,128 +297,286 @@ pub fn format_markdown(dialects: &[&'static Dialect]) -> String {
     out
 }
 
-/// What became of one request.
+/// What becomes of one request.
 #[derive(Debug)]
 pub struct Explanation {
     /// What it means.
     pub request: Request,
-    /// How it would be carried out.
-    pub plan: &'static str,
-    /// What would be sent, unsigned; the first request where there are several.
-    pub outgoing: OutgoingRequest,
-    /// Each thing that it says: the caller's name, what becomes of it, why.
+    /// What the proxy does with it.
+    pub plan: Plan,
+    /// The translated request, unsigned; `None` where no target gets one.
+    pub outgoing: Option<OutgoingRequest>,
+    /// Requests that the proxy sends before, unsigned.
+    pub lookups: Vec<OutgoingRequest>,
+    /// Each field: the caller's name, what becomes of it, why.
     pub fields: Vec<(String, Handling, String)>,
-    /// Whether it would be refused, under each policy.
+    /// Why the route rejects it.
     pub rejection: Option<Rejection>,
+    /// Whether a route that reports lost fields accepts it.
+    pub can_be_reported: bool,
     /// Its lines, each with what becomes of it.
     pub caller_lines: Vec<Line>,
     /// The lines of what would be sent, each with the pair that joins it to its origin.
     pub target_lines: Vec<Line>,
     /// The vendors' documents that describe it: the caller's and the target's.
     pub documents: (String, String),
-    /// Headers that it could say besides, each as a line to begin with.
+    /// Headers that can be added, each as a line to begin with.
     pub suggested_headers: Vec<String>,
 }
 
-/// Explains one request as text of HTTP, in a dialect, towards a target's dialect. Signatures are not looked at.
+/// Explains a pasted request in a dialect, towards a sample target of another. Signatures are not checked.
 ///
 /// # Errors
-/// What the caller would be told: the request is not one of this dialect, or the target cannot hold it.
+/// What the caller would get: the request is not one of this dialect, or the target cannot hold it.
 pub fn explain(
     text: &str,
     caller: &'static Dialect,
     target: &'static Dialect,
 ) -> Result<Explanation, Rejection> {
-    let head = parse_request_head(text).ok_or_else(|| {
-        Rejection::with_message(ErrorKind::InvalidRequest, "This is not the head of an HTTP request.")
-    })?;
-    let address = locate_at_any_host(&head, caller)?;
+    let pasted = request_text::parse_pasted_request(text)?;
+    let request = read_pasted_request(&pasted, caller, None)?;
+    let target = build_sample_target(target);
+    let route = build_sample_route(caller, &target, &request);
+    let source_route = request.source.as_ref().map(|source| route.to_bucket(source.bucket.clone()));
+    let routes = PlanRoutes {
+        destination: &route,
+        source: source_route.as_ref(),
+        is_same_target: true,
+        allows_relay: false,
+    };
+    explain_request(&pasted, request, routes)
+}
+
+/// Reads a pasted request without verifying its signature. `base_domains` are those of the configuration; `None`: any host
+/// that is no vendor's counts as one.
+///
+/// # Errors
+/// What the caller would get.
+pub fn read_pasted_request(
+    pasted: &PastedRequest,
+    caller: &'static Dialect,
+    base_domains: Option<&[String]>,
+) -> Result<Request, Rejection> {
+    let address = match base_domains {
+        Some(base_domains) => {
+            addressing::locate_resource(&pasted.head, caller, crate::DIALECTS, base_domains)?
+        }
+        None => locate_at_any_host(&pasted.head, caller)?,
+    };
     let verified = VerifiedSignature {
         payload: Payload::Unsigned,
         unsigned_names: Vec::new(),
         credential_parameters: caller.auth.credential_parameters(),
         signed_key: None,
     };
-    let request = read_request::read_request(caller, &head, &address, &verified)?;
-    let target = build_sample_target(target);
-    let route = build_sample_route(caller, &target, &request);
-    let (mut target_request, rejection) = adapt_for_target(&route, &request)?;
-    if route.check_conditions {
-        Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(target_request.fields.remove(*field)));
+    read_request::read_request(caller, &pasted.head, &address, &verified)
+}
+
+/// Explains a request on its routes. The translation is the code that the proxy runs.
+///
+/// # Errors
+/// As [`explain`].
+pub fn explain_request(
+    pasted: &PastedRequest,
+    mut request: Request,
+    routes: PlanRoutes<'_, '_>,
+) -> Result<Explanation, Rejection> {
+    let route = routes.destination;
+    let (caller, target) = (route.caller, route.target.dialect);
+    if let Some(body) = &pasted.body {
+        request_documents::read_request_body(route, &mut request, body)?;
     }
-    emulation::take_deferred_acl(&route, &mut target_request);
-    let (mut outgoing, losses) = write_request::write_request(&route, &target_request)?;
-    redact_secrets(route.target.dialect, &mut outgoing);
-    let mut handlings: Vec<(LineSubject, String, Handling, String)> = Vec::new();
-    for (field, _) in request.fields.iter() {
-        let name = caller.field_name_in(field, request.operation);
-        let name = name.map_or_else(|| field.name(), |name| name.as_str().to_owned());
-        let loss = losses.iter().find(|loss| loss.item == loss::LostItem::Field(field));
-        let (handling, note) = classify_field(request.operation, field, caller, route.target.dialect);
-        match loss {
-            Some(loss) if field.guards_data() => {
-                handlings.push((LineSubject::Field(field), name, Handling::Rejected, loss.reason.clone()));
-            }
-            Some(loss) => {
-                handlings.push((LineSubject::Field(field), name, Handling::Lost, loss.reason.clone()))
-            }
-            None if handling == Handling::Rejected && field.has_account_ids() => {
-                handlings.push((
-                    LineSubject::Field(field),
-                    name,
-                    Handling::Emulated,
-                    "by a canned list".to_owned(),
-                ));
-            }
-            None => handlings.push((LineSubject::Field(field), name, handling, note.to_owned())),
-        }
+    let plan = plan::plan_request(&request, routes);
+    let mut draft = draft_target_request(pasted, &request, routes, &plan)?;
+    for outgoing in draft.lookups.iter_mut().chain([&mut draft.outgoing]) {
+        redact_secrets(target, outgoing);
+        // The length is that of the bytes that come: it is no part of the translation.
+        outgoing.headers.retain(|row| row.0 != "content-length" && row.0 != "transfer-encoding");
     }
-    for (own, _) in &request.metadata {
-        let name = format!("{}{own}", caller.metadata_prefix);
-        let loss = losses.iter().find(|loss| loss.name_for_caller(caller) == name);
-        let handling = if loss.is_some() { Handling::Rejected } else { Handling::Native };
-        let reason = loss.map(|loss| loss.reason.clone()).unwrap_or_default();
-        handlings.push((LineSubject::Metadata(own.clone()), name, handling, reason));
-    }
-    let rejection = rejection.or_else(|| loss::check_losses(&losses, LossPolicy::Reject, caller).err());
-    let (caller_lines, target_lines) =
-        pair_lines(caller, &head, route.target.dialect, (&request, &target_request), &outgoing, &handlings);
-    let fields = handlings.into_iter().map(|(_, name, handling, reason)| (name, handling, reason)).collect();
-    let target_dialect = route.target.dialect;
+    let handlings = classify_handlings(route, &request, &draft, &plan);
+    let rejection = draft.rejection.take();
+    let rejection = rejection.or_else(|| loss::check_losses(&draft.losses, route.loss_policy, caller).err());
+    let (caller_lines, target_lines) = pair_lines(
+        caller,
+        &pasted.head,
+        target,
+        (&request, &draft.target_request),
+        &draft.outgoing,
+        &handlings,
+    );
     let documents = (
         rules::format_document_title(caller, request.operation),
-        rules::format_document_title(target_dialect, target_request.operation),
+        rules::format_document_title(target, draft.target_request.operation),
     );
-    let (plan, suggested_headers) =
-        (describe_plan(&route, &request), rules::suggest_headers(caller, &request));
     Ok(Explanation {
         plan,
+        fields: handlings.into_iter().map(|(_, name, handling, reason)| (name, handling, reason)).collect(),
+        suggested_headers: rules::suggest_headers(caller, &request),
+        can_be_reported: loss::check_losses(&draft.losses, LossPolicy::Report, caller).is_ok(),
+        outgoing: Some(draft.outgoing),
+        lookups: draft.lookups,
         request,
-        outgoing,
-        fields,
         rejection,
         caller_lines,
         target_lines,
         documents,
-        suggested_headers,
     })
 }
 
-/// The request as the target is asked, and what is refused here.
-///
-/// # Errors
-/// As [`listing::adapted`].
-fn adapt_for_target(route: &Route<'_>, request: &Request) -> Result<(Request, Option<Rejection>), Rejection> {
-    if request.operation == Operation::ListBuckets {
-        let rejection = bucket_pages::check_bucket_filters(route.caller, request).err();
-        return Ok((bucket_pages::build_list_buckets_request(route.target.dialect, None), rejection));
-    }
-    let part_request = streaming::adapt_part_request(route, request).map(|(sent, _)| sent);
-    let target_request = listing::adapt_listing(route, part_request.as_ref().unwrap_or(request))?;
-    Ok((emulation::adapt_to_target(route, target_request), None))
+/// What would be sent to the target.
+struct Draft {
+    target_request: Request,
+    outgoing: OutgoingRequest,
+    lookups: Vec<OutgoingRequest>,
+    losses: Vec<Loss>,
+    rejection: Option<Rejection>,
 }
 
-/// What is printed may end in a ticket: customers' keys, and what is called like a secret, are not shown.
+fn draft_target_request(
+    pasted: &PastedRequest,
+    request: &Request,
+    routes: PlanRoutes<'_, '_>,
+    plan: &Plan,
+) -> Result<Draft, Rejection> {
+    let route = routes.destination;
+    let mut rejection = None;
+    let (target_request, (outgoing, losses), lookups) = match (plan.procedure, routes.source) {
+        (Procedure::ListBuckets, _) => {
+            rejection = bucket_pages::check_bucket_filters(route.caller, request).err();
+            let list_request = bucket_pages::build_list_buckets_request(route.target.dialect, None);
+            let written = write_request::write_request(route, &list_request)?;
+            (list_request, written, Vec::new())
+        }
+        (_, Some(source_route)) if plan.kind == PlanKind::Relay => {
+            let mut written = relay::write_copy_draft(source_route, route, request)?;
+            if plan.procedure == Procedure::SmallPartsUpload
+                && small_parts::copies_small_range(route, request)
+                && let Some(number) = request.fields.number(Field::PartNumber)
+            {
+                let put = build_small_part(route, &relay::remove_copy_fields(request.clone()), number)?;
+                written.0 = write_request::write_request(&small_parts::route_to_small_parts(route)?, &put)?.0;
+            }
+            let head_request = copy_source::build_source_head_request(request)?;
+            let (lookup, _) = write_request::write_request(source_route, &head_request)?;
+            let operation = match request.operation {
+                Operation::UploadPartCopy => Operation::UploadPart,
+                _ => Operation::PutObject,
+            };
+            (Request { operation, source: None, ..request.clone() }, written, vec![lookup])
+        }
+        _ if request.operation.is_streamed() || request.operation.is_upload() => {
+            let body_length = pasted.body.as_ref().and_then(|body| u64::try_from(body.len()).ok());
+            let length = request.body_length.or(body_length);
+            let (upload_route, target_request) = place_upload(route, request, plan, length)?;
+            let target_request = match &pasted.body {
+                Some(body) if plan.procedure == Procedure::Upload => {
+                    add_body_digests(pasted, route, target_request, body)?
+                }
+                _ => target_request,
+            };
+            let written = match length {
+                None => write_request::write_request(&upload_route, &target_request)?,
+                length => streaming::write_target_request(&upload_route, &target_request, length)?,
+            };
+            (target_request, written, Vec::new())
+        }
+        _ => {
+            let exchange = Exchange::from_request(route.clone(), request.clone())?;
+            let mut outgoing = exchange.build_main_request()?;
+            write_request::add_document_headers(&mut outgoing);
+            (exchange.target_request().clone(), (outgoing, exchange.losses().to_vec()), Vec::new())
+        }
+    };
+    Ok(Draft { target_request, outgoing, lookups, losses, rejection })
+}
+
+/// Where a body goes, or comes from: a small part is kept as an object of its own.
+fn place_upload<'a>(
+    route: &Route<'a>,
+    request: &Request,
+    plan: &Plan,
+    length: Option<u64>,
+) -> Result<(Route<'a>, Request), Rejection> {
+    let is_small = length.is_some_and(|length| length < route.target.dialect.limits.part_bytes_min);
+    let is_kept =
+        plan.procedure == Procedure::SmallPartsUpload && route.target.staging.is_combining && is_small;
+    if let Some(number) = request.fields.number(Field::PartNumber).filter(|_| is_kept) {
+        return Ok((small_parts::route_to_small_parts(route)?, build_small_part(route, request, number)?));
+    }
+    let part_request = streaming::adapt_part_request(route, request).map(|(sent, _)| sent);
+    Ok((route.clone(), part_request.unwrap_or_else(|| request.clone())))
+}
+
+/// What the proxy adds to the head of a small upload, once it has read the body.
+fn add_body_digests(
+    pasted: &PastedRequest,
+    route: &Route<'_>,
+    request: Request,
+    body: &[u8],
+) -> Result<Request, Rejection> {
+    let is_whole =
+        request.body_length.is_none_or(|length| u64::try_from(body.len()).is_ok_and(|bytes| bytes == length));
+    let payload_header = pasted.head.header_text("x-amz-content-sha256").unwrap_or_default();
+    // The text of a body that is cut off, or framed in signed chunks, is not what its head describes.
+    if !is_whole || payload_header.starts_with("STREAMING") {
+        return Ok(request);
+    }
+    let digests_to_compute = streaming::choose_digests(route, &request);
+    let mut verifier = BodyVerifier::new(route.caller, Payload::Unsigned, &request, digests_to_compute)?;
+    verifier.push(body)?;
+    let (_, digests) = verifier.finish()?;
+    if streaming::needs_digest(route, &request) {
+        return Ok(streaming::add_digests(route, streaming::add_body_md5(request, body), &digests));
+    }
+    if streaming::can_send_more_digests(route, &request) {
+        return Ok(streaming::add_digests(route, request, &digests));
+    }
+    Ok(request)
+}
+
+/// The put of the object that holds a small part.
+fn build_small_part(route: &Route<'_>, request: &Request, number: u64) -> Result<Request, Rejection> {
+    Ok(small_parts::PartsFolder::from_request(route, request)?.build_put_request(request, number))
+}
+
+/// What becomes of each field and each entry of metadata.
+fn classify_handlings(
+    route: &Route<'_>,
+    request: &Request,
+    draft: &Draft,
+    plan: &Plan,
+) -> Vec<(LineSubject, String, Handling, String)> {
+    let (caller, target) = (route.caller, route.target.dialect);
+    let mut handlings: Vec<(LineSubject, String, Handling, String)> = Vec::new();
+    for (field, _) in request.fields.iter() {
+        let name = caller.field_name_in(field, request.operation);
+        let name = name.map_or_else(|| field.name(), |name| name.as_str().to_owned());
+        let loss = draft.losses.iter().find(|loss| loss.item == loss::LostItem::Field(field));
+        let (handling, note) = classify_field(request.operation, field, caller, target);
+        let is_relayed_here =
+            plan.kind == PlanKind::Relay && !field.applies_to(draft.target_request.operation);
+        let (handling, reason) = match loss {
+            Some(loss) if field.guards_data() => (Handling::Rejected, loss.reason.clone()),
+            Some(loss) => (Handling::Lost, loss.reason.clone()),
+            None if is_relayed_here => (Handling::Emulated, "by the proxy, which copies".to_owned()),
+            None if handling == Handling::Rejected && field.has_account_ids() => {
+                (Handling::Emulated, "by a canned ACL".to_owned())
+            }
+            None => (handling, note.to_owned()),
+        };
+        handlings.push((LineSubject::Field(field), name, handling, reason));
+    }
+    for (own, _) in &request.metadata {
+        let name = format!("{}{own}", caller.metadata_prefix);
+        let loss = draft.losses.iter().find(|loss| loss.item == loss::LostItem::Metadata(own.clone()));
+        let handling = if loss.is_some() { Handling::Rejected } else { Handling::Native };
+        let reason = loss.map(|loss| loss.reason.clone()).unwrap_or_default();
+        handlings.push((LineSubject::Metadata(own.clone()), name, handling, reason));
+    }
+    handlings
+}
+
+/// What is printed may end in a ticket: customer keys, and whatever is called like a secret, are not shown.
 fn redact_secrets(target: &Dialect, outgoing: &mut OutgoingRequest) {
     let keys = [Field::CustomerKey, Field::SourceCustomerKey].map(|field| (target.field_name)(field));
     for (name, value) in &mut outgoing.headers {
@@ -423,21 +586,7 @@ fn redact_secrets(target: &Dialect, outgoing: &mut OutgoingRequest) {
     }
 }
 
-fn describe_plan(route: &Route<'_>, request: &Request) -> &'static str {
-    let has_conditions = conditions::count_conditions(&request.fields) > 0;
-    let is_checked_here = has_conditions && route.check_conditions;
-    let needs_lookup =
-        has_conditions && !conditions::has_same_rules(route.caller, route.target.dialect, &request.fields);
-    match request.operation {
-        Operation::ListBuckets => "Local: answered from the configuration, and from the targets of patterns",
-        operation if operation.is_streamed() => "Stream: the payload passes through",
-        _ if is_checked_here => "Exchange: a HEAD of the source before and after the request",
-        _ if needs_lookup => "Exchange: a HEAD of the source first, then the request",
-        _ => "Exchange: one request to the target",
-    }
-}
-
-/// A target that exists only on paper: the dialect's own end point and a key that opens nothing.
+/// A target that exists only on paper: the dialect's own endpoint, and a key that no vendor issued.
 pub fn build_sample_target(dialect: &'static Dialect) -> Target {
     Target {
         name: dialect.name.to_owned(),
@@ -459,7 +608,7 @@ pub fn build_sample_target(dialect: &'static Dialect) -> Target {
     }
 }
 
-/// The way of a request to such a target, every bucket keeping its name.
+/// The route of a request to such a target, every bucket keeping its name.
 pub fn build_sample_route<'a>(caller: &'static Dialect, target: &'a Target, request: &Request) -> Route<'a> {
     Route {
         caller,
@@ -484,18 +633,4 @@ fn locate_at_any_host(head: &RawHead, caller: &'static Dialect) -> Result<Resour
         }
         _ => located,
     }
-}
-
-/// Reads the head of a request as documents print it: a request line, headers, an empty line or the end.
-pub fn parse_request_head(text: &str) -> Option<RawHead> {
-    let mut lines = text.lines().map(|line| line.trim_end_matches('\r'));
-    let mut words = lines.next()?.split_whitespace();
-    let (method, target) = (words.next()?.to_owned(), words.next()?);
-    let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
-    for line in lines.take_while(|line| !line.trim().is_empty()) {
-        let (name, value) = line.split_once(':')?;
-        headers.push((name.trim().to_ascii_lowercase(), value.trim().as_bytes().to_vec()));
-    }
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    Some(RawHead { method, path: path.to_owned(), query: query.map(str::to_owned), headers, over_tls: false })
 }

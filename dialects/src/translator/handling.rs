@@ -1,19 +1,19 @@
-//! What becomes of an operation between two dialects.
+//! How operations and fields are translated between two dialects.
 
 use crate::dialect::Dialect;
 use crate::engine::{emulation, small_parts};
 use crate::model::{Operation, Setting};
 
-/// What becomes of a field between two dialects.
+/// How a field is translated between two dialects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handling {
-    /// Said to the target in its own words.
+    /// The target supports it.
     Native,
-    /// Carried out here, or said in another way.
+    /// The proxy does it, or expresses it in another way.
     Emulated,
-    /// The target cannot be told. Refused or reported, as the route says.
+    /// The target does not support it. Rejected or reported, by the policy of the route.
     Lost,
-    /// Refused whatever the route says, because losing it would lose data or expose it.
+    /// Rejected on every route, because losing it would lose data or expose it.
     Rejected,
 }
 
@@ -24,12 +24,12 @@ impl Handling {
             Self::Native => "native",
             Self::Emulated => "emulated",
             Self::Lost => "lost",
-            Self::Rejected => "refused",
+            Self::Rejected => "rejected",
         }
     }
 }
 
-/// What becomes of an operation at a target.
+/// How an operation is translated towards a target.
 pub(crate) fn classify_operation(
     operation: Operation,
     caller: &Dialect,
@@ -38,10 +38,10 @@ pub(crate) fn classify_operation(
     let is_policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
     match (target.find_route(operation), emulation::describe_substitute(target, operation)) {
         (Some(_), _) if is_policy && caller.family != target.family => {
-            (Handling::Rejected, "names a vendor's own accounts and actions")
+            (Handling::Rejected, "names accounts and actions of the vendor")
         }
         (Some(_), _) if small_parts::can_combine(operation, caller, target) => {
-            (Handling::Native, "smaller parts than the target takes are combined")
+            (Handling::Native, "parts below the target's minimum are combined")
         }
         (Some(_), _) => (Handling::Native, ""),
         (None, Some(note)) => (Handling::Emulated, note),

@@ -5,7 +5,7 @@ use crate::model::{Field, ValueKind};
 /// What a line is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineSubject {
-    /// The operation and what it is done to.
+    /// The operation and its object.
     Operation,
     /// Where the request is sent.
     Host,
@@ -17,7 +17,7 @@ pub enum LineSubject {
     Metadata(String),
     /// A checksum of the body.
     Checksum,
-    /// Who asks, and the proof.
+    /// The credential and the signature.
     Credential,
     /// Nothing that the dialect gives a meaning.
     Other,

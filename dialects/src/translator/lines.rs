@@ -1,27 +1,27 @@
-//! Which line of a request became which line of the translated one, for people who want to see it.
+//! The lines of a request and those of its translation, in pairs.
 
-use crate::dialect::IgnoreReason;
-use crate::dialect::{Dialect, FieldName};
+use crate::dialect::{Dialect, FieldName, IgnoreReason};
 use crate::encoding::percent;
+use crate::engine::loss::display_name;
 use crate::model::{Field, Operation, OutgoingRequest, RawHead, Request};
 use crate::translator::handling::{Handling, classify_operation};
 use crate::translator::line_subject::LineSubject;
 use crate::translator::rules::describe_rule;
 
-/// One line of a request as documents print it; the parameters of a query stand in lines of their own.
+/// One line of a request as documents print it; each query parameter has a line of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// Which part of the request it is.
     pub part: LinePart,
-    /// What it says. Credentials and customers' keys are hidden.
+    /// Its text. Credentials and customer keys are hidden.
     pub text: String,
     /// Lines of one pair have one meaning. `None`: it has no counterpart by its nature.
     pub pair_key: Option<String>,
-    /// What becomes of it; `None` for a line whose meaning ends here, and for the counterpart of another.
+    /// How it is translated; `None` for a line that is not translated, and for the counterpart of another.
     pub handling: Option<Handling>,
-    /// Why, where that is not plain.
+    /// Why, where the tables do not show it.
     pub reason: String,
-    /// What the vendor's document says of it, where that is more than its name.
+    /// The rule of the vendor's document, where there is one.
     pub rule: String,
 }
 
@@ -50,12 +50,12 @@ impl LinePart {
 pub(crate) const HIDDEN: &str = "(hidden)";
 
 /// Whether a header or parameter of this name may hold a signature, a token or a customer's key, in any dialect: what is
-/// shown may be of another one than was asked for.
+/// shown may be of another dialect than the query names.
 pub(crate) fn is_secret(name: &str) -> bool {
     const MARKS: [&str; 8] =
         ["signature", "token", "authorization", "credential", "customer-key", "secret", "password", "cookie"];
     let lower = name.to_ascii_lowercase();
-    // A digest of a key opens nothing, and tells one key from another; a page's token is no credential.
+    // A digest of a key is no secret and identifies the key; a continuation token is no credential.
     let harmless = lower.ends_with("customer-key-md5") || lower == "continuation-token";
     !harmless && MARKS.iter().any(|mark| lower.contains(mark))
 }
@@ -65,8 +65,8 @@ fn is_credential_in_any_dialect(name: &str) -> bool {
     crate::DIALECTS.iter().any(|dialect| is_credential(dialect, name))
 }
 
-/// The lines of both requests. `request` is what was asked and, of that, what the target is asked; `fates` has what becomes
-/// of each field and each entry of metadata.
+/// The lines of both requests. The pair has the caller's request and the target's; `handlings` has each field and each entry
+/// of metadata.
 pub fn pair_lines(
     caller: &Dialect,
     head: &RawHead,
@@ -97,7 +97,7 @@ pub fn pair_lines(
         if line.pair_key.is_none() || !caller_lines.iter().any(|origin| origin.pair_key == line.pair_key) {
             line.handling = Some(Handling::Emulated);
             line.reason =
-                format!("What {} means without a word, {} has to be told.", caller.name, target.name);
+                format!("A default of {} that {} does not have.", display_name(caller), display_name(target));
         }
     }
     (caller_lines, target_lines)
@@ -116,22 +116,26 @@ fn classify_line(
             let (handling, note) = classify_operation(operation, caller, target);
             return (Some(handling), note.to_owned());
         }
-        LineSubject::Host => (Some(Handling::Native), "The end point of the bucket's target."),
-        LineSubject::CopySource => (Some(Handling::Native), ""),
+        LineSubject::Host => (Some(Handling::Native), "The endpoint of the bucket's target."),
+        LineSubject::CopySource if is_sent => (Some(Handling::Native), ""),
+        LineSubject::CopySource => (Some(Handling::Emulated), "Read by the proxy from its own target."),
         LineSubject::Checksum => {
-            (Some(Handling::Emulated), "Compared here, before the target has the last byte.")
+            (Some(Handling::Emulated), "Verified by the proxy before the target has the last byte.")
         }
         LineSubject::Credential => {
-            (None, "Verified here. What is sent is signed anew, with the target's key.")
+            (None, "Verified by the proxy. The translated request is signed with the target's key.")
         }
-        LineSubject::Other => (None, "For this connection only, or without a meaning in this request."),
+        LineSubject::Other => (None, "Belongs to this connection, or has no meaning in this request."),
         LineSubject::Field(_) | LineSubject::Metadata(_) => {
             return match handlings.iter().find(|row| row.0 == *subject) {
                 Some((.., handling @ Handling::Native, reason)) if reason.is_empty() && !is_sent => {
-                    (Some(*handling), format!("What {} does without a word.", target.name))
+                    (Some(*handling), format!("The default of {}.", display_name(target)))
                 }
                 Some((.., handling, reason)) => (Some(*handling), reason.clone()),
-                None => (None, format!("Without effect in this request, by the rules of {}.", caller.name)),
+                None => (
+                    None,
+                    format!("Without effect in this request, by the rules of {}.", display_name(caller)),
+                ),
             };
         }
     };

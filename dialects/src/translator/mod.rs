@@ -1,4 +1,4 @@
-//! What people see of a translation: one request explained line by line, the matrix of fields, examples.
+//! The translation as people read it: one request line by line, the matrix of fields, the vendors' rules, examples.
 //!
 //! Uses: `model`, `encoding`, `dialect`, `documents`, `engine`, `lib.rs` (the list of dialects).
 
@@ -7,4 +7,5 @@ pub mod explain;
 pub mod handling;
 pub mod line_subject;
 pub mod lines;
+pub mod request_text;
 pub mod rules;

@@ -1,5 +1,5 @@
-//! What a vendor's document says of a line of a request, for people who look at a translation: told from the tables that the
-//! translation itself runs on, so that the two cannot differ. Nothing is decided here.
+//! The rules of the vendors' documents for the lines of a request, from the tables that the translation uses, so that the
+//! two cannot differ.
 
 use crate::dialect::{ConditionCombination, Dialect, FieldName, SelfCopyRule, Words};
 use crate::model::{CannedAcl, Directive, Field, Operation, Request, ValueKind};
@@ -27,14 +27,16 @@ pub(crate) fn describe_rule(dialect: &Dialect, operation: Operation, subject: &L
 }
 
 fn describe_operation(dialect: &Dialect, operation: Operation) -> String {
-    let format_largest = |bytes: u64| format!("At most {} GiB at once.", bytes >> 30);
+    let format_largest = |bytes: u64| format!("At most {} GiB per request.", bytes >> 30);
     let replace = dialect.words.metadata.word(Directive::Replace).unwrap_or_default();
     match operation {
         Operation::CopyObject => {
             let onto_itself = match dialect.copy.self_copy {
-                SelfCopyRule::AnyChange => "Onto itself only with a change.".to_owned(),
-                SelfCopyRule::Replaced => format!("Onto itself only with {replace}."),
-                SelfCopyRule::TakesRequest => "Onto itself it takes the request's metadata.".to_owned(),
+                SelfCopyRule::AnyChange => "A copy onto itself needs a change.".to_owned(),
+                SelfCopyRule::Replaced => format!("A copy onto itself needs {replace}."),
+                SelfCopyRule::TakesRequest => {
+                    "A copy onto itself takes the metadata of the request.".to_owned()
+                }
             };
             format!("{} {onto_itself}", format_largest(dialect.copy.bytes_max))
         }
@@ -50,35 +52,35 @@ fn describe_operation(dialect: &Dialect, operation: Operation) -> String {
 }
 
 fn describe_part_minimum(dialect: &Dialect) -> String {
-    format!("At least {} KiB, but for the last part.", dialect.limits.part_bytes_min / 1024)
+    format!("At least {} KiB, except for the last part.", dialect.limits.part_bytes_min / 1024)
 }
 
 fn describe_field(dialect: &Dialect, field: Field) -> String {
     let words = list_words(dialect, field);
     let format_one_of = |absent: &str| format!("One of {}. {absent}", words.join(", "));
     let format_default =
-        |word: Option<&str>| word.map(|word| format!("Without it {word}.")).unwrap_or_default();
-    let bucket_says = "Without it as the bucket says.";
+        |word: Option<&str>| word.map(|word| format!("Default: {word}.")).unwrap_or_default();
+    let bucket_default = "Default: that of the bucket.";
     match field.kind() {
         ValueKind::StorageClass => match dialect.defaults.class {
             Some(class) => format_one_of(&format_default(dialect.words.class.word(class))),
-            None => format_one_of(bucket_says),
+            None => format_one_of(bucket_default),
         },
         ValueKind::Acl if field == Field::BucketAcl => {
             format_one_of(&format_default(dialect.words.acl.word(CannedAcl::Private)))
         }
         ValueKind::Acl => match dialect.defaults.acl {
-            CannedAcl::Inherit => format_one_of(bucket_says),
+            CannedAcl::Inherit => format_one_of(bucket_default),
             acl => format_one_of(&format_default(dialect.words.acl.word(acl))),
         },
-        ValueKind::Encryption => format_one_of(bucket_says),
+        ValueKind::Encryption => format_one_of(bucket_default),
         ValueKind::MetadataDirective => {
             format_one_of(&format_default(dialect.words.metadata.word(Directive::Copy)))
         }
         ValueKind::TaggingDirective => {
             format_one_of(&format_default(dialect.words.tagging.word(Directive::Copy)))
         }
-        ValueKind::Flag => format!("{}, or not said.", words.join(", ")),
+        ValueKind::Flag => format!("{}, or absent.", words.join(", ")),
         ValueKind::Secret => "Base64 of 32 bytes.".to_owned(),
         _ if Field::SOURCE_CONDITIONS.contains(&field) => describe_condition(dialect, field),
         _ => describe_value(dialect, field),
@@ -89,41 +91,45 @@ fn describe_condition(dialect: &Dialect, field: Field) -> String {
     let is_negated = matches!(field, Field::SourceIfNoneMatch | Field::SourceIfModifiedSince);
     let status = if is_negated && dialect.copy.uses_not_modified_status { 304 } else { 412 };
     let together = match dialect.copy.combination {
-        ConditionCombination::Precedence => "An ETag outweighs the date of its pair.",
-        ConditionCombination::Pairs => {
-            "Together only match with unmodified-since, and none-match with modified-since."
+        ConditionCombination::Precedence => {
+            "The ETag condition takes precedence over the date condition of its pair."
         }
-        ConditionCombination::All => "Each that is said must hold.",
+        ConditionCombination::Pairs => {
+            "Only match with unmodified-since, and none-match with modified-since, may be combined."
+        }
+        ConditionCombination::All => "Each condition must hold.",
     };
-    format!("{status} where it does not hold. {together}")
+    format!("{status} if it does not hold. {together}")
 }
 
 fn describe_value(dialect: &Dialect, field: Field) -> String {
     match field {
         Field::SourceRange if dialect.copy.strict_range => {
-            "bytes=first-last, both said, within the source.".to_owned()
+            "bytes=first-last, both present, within the source.".to_owned()
         }
-        Field::SourceRange => "bytes=first-last; one that does not fit copies the whole source.".to_owned(),
+        Field::SourceRange => {
+            "bytes=first-last; a range that does not fit copies the whole source.".to_owned()
+        }
         Field::Range if dialect.defaults.lenient_range => {
-            "One that does not fit is answered with the whole object.".to_owned()
+            "A range that does not fit returns the whole object.".to_owned()
         }
-        Field::Range => "416 where it does not fit.".to_owned(),
+        Field::Range => "416 if it does not fit.".to_owned(),
         Field::ContentType => {
             let kind = dialect.defaults.content_type;
             kind.map_or_else(
-                || "Without it the service chooses.".to_owned(),
-                |kind| format!("Without it {kind}."),
+                || "Default: chosen by the service.".to_owned(),
+                |kind| format!("Default: {kind}."),
             )
         }
-        Field::MaxKeys => format!("Without it {}.", dialect.defaults.max_keys),
+        Field::MaxKeys => format!("Default: {}.", dialect.defaults.max_keys),
         Field::PartNumber => "1 to 10000.".to_owned(),
         _ => String::new(),
     }
 }
 
-/// The words that a field may have; none where it is not one of a closed set.
+/// The values of a field that has a closed set of them.
 fn list_words(dialect: &Dialect, field: Field) -> Vec<&'static str> {
-    // Further spellings of one meaning are read, and told to nobody.
+    // Other spellings of one meaning are read but not suggested.
     fn list_distinct<T: Copy + PartialEq>(words: &Words<T>) -> Vec<&'static str> {
         let mut distinct: Vec<_> = words.0.iter().filter_map(|row| words.word(row.0)).collect();
         distinct.dedup();
@@ -141,7 +147,7 @@ fn list_words(dialect: &Dialect, field: Field) -> Vec<&'static str> {
     }
 }
 
-/// Headers that could still be said in a request, each as a line: one for every word where there are words.
+/// Headers that can be added to a request, each as a line: one for every value of a closed set.
 pub(crate) fn suggest_headers(dialect: &Dialect, request: &Request) -> Vec<String> {
     let unset_fields = Field::ALL.into_iter().filter(|field| !request.fields.has(*field));
     let mut lines: Vec<String> = unset_fields
@@ -159,7 +165,7 @@ pub(crate) fn suggest_headers(dialect: &Dialect, request: &Request) -> Vec<Strin
     lines
 }
 
-/// Values to begin with. What names accounts and keys has none that would mean something.
+/// Values to begin with. Fields that name accounts and keys have none.
 fn suggest_values(dialect: &Dialect, field: Field) -> Vec<&'static str> {
     match field.kind() {
         ValueKind::Time => vec!["Sat, 21 Nov 2026 08:00:00 GMT"],

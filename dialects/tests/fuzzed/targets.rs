@@ -20,7 +20,6 @@ use blobfish_dialects::model::{
     Response, Timestamp,
 };
 use blobfish_dialects::s3::chunked::{AwsChunkedDecoder, ChunkKey};
-use blobfish_dialects::translator::explain;
 use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::{DIALECTS, PROFILES, s3};
 use secrecy::SecretString;
@@ -90,7 +89,7 @@ fn check_response(caller: &'static Dialect, result: Result<Response, Rejection>)
 pub fn fuzz_translation(data: &[u8]) {
     let Some((caller, target, rest)) = choose_dialects(data) else { return };
     match explain(&String::from_utf8_lossy(rest), caller, target) {
-        Ok(explained) => check_outgoing(&explained.outgoing, target),
+        Ok(explained) => check_outgoing(&explained.outgoing.unwrap(), target),
         Err(refusal) => assert!(check_response(caller, Err(refusal)) >= 300),
     }
 }
@@ -114,7 +113,11 @@ impl CredentialStore for TestKeys {
 
 /// A request's head, of somebody who knows no secret.
 pub fn fuzz_authentication(data: &[u8]) {
-    let Some(head) = explain::parse_request_head(&String::from_utf8_lossy(data)) else { return };
+    let Some(head) =
+        blobfish_dialects::translator::request_text::parse_request_head(&String::from_utf8_lossy(data))
+    else {
+        return;
+    };
     let front = ListenerDialects {
         dialects: DIALECTS,
         default_dialect: &s3::S3,

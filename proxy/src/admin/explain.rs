@@ -1,17 +1,28 @@
-//! Explains a request and its translation without sending it: for the console's translator and for
-//! `blobfish explain`, which give the same result.
+//! What a request means and how it is translated, without sending it: for the console's translator and for
+//! `blobfish explain`, which give the same.
+//!
+//! The plan, the route and the translation are those of the proxy; here they are only printed.
+
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use blobfish_dialects::dialect::Dialect;
-use blobfish_dialects::model::Rejection;
-use blobfish_dialects::translator::explain::{Explanation, explain};
+use blobfish_dialects::dialect::route::BucketNames;
+use blobfish_dialects::engine::plan::{self, Plan, PlanRoutes, Procedure};
+use blobfish_dialects::model::{ErrorKind, Operation, OutgoingRequest, Rejection, Request};
+use blobfish_dialects::translator::explain::{self, Explanation, explain_request, read_pasted_request};
 use blobfish_dialects::translator::lines::Line;
+use blobfish_dialects::translator::request_text::{PastedRequest, parse_pasted_request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::request::active_config::ActiveConfig;
+use crate::request::form_upload::form_content_type;
+use crate::request::grants::authorize;
+use crate::request::list_buckets;
+use crate::request::routed_request::RoutedRequest;
 
-/// Size limit of a request. Only its head is read, so this is ample.
+/// A request that is pasted: its head, and a document at most.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 /// The console's query.
@@ -20,34 +31,67 @@ pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 pub struct ExplainQuery {
     /// The caller dialect.
     pub from: String,
-    /// The dialect or profile of the target.
-    pub to: String,
-    /// The request as the client would send it.
+    /// Dialect or profile of a sample target; absent: the target that the configuration routes to.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// The request as it would be sent, or a `curl` command.
     pub request: String,
 }
 
-/// Explains a request as JSON.
-///
-/// # Errors
-/// As [`explain_query`].
-pub fn explain_to_json(query: &ExplainQuery, config: Option<&ActiveConfig>) -> anyhow::Result<String> {
-    let (explained, route) = explain_query(query, config)?;
-    Ok(render_json(&explained, route))
+/// What is printed.
+pub enum ExplainOutcome {
+    /// The request is translated, and maybe rejected by its route.
+    Explained(Box<ExplainedRequest>),
+    /// The proxy does everything; no request is translated.
+    Untranslated {
+        /// Its name in metrics and logs.
+        operation: &'static str,
+        /// What the proxy does.
+        plan: Plan,
+        /// Where the configuration routes the bucket.
+        route: Option<String>,
+    },
+    /// The caller's dialect, and what it gets.
+    Rejected(&'static Dialect, Rejection),
 }
 
-/// Explains a request. Also returns its route in the active configuration.
+pub struct ExplainedRequest {
+    /// The request and its translation.
+    pub explanation: Explanation,
+    /// Where the configuration routes the bucket.
+    pub route: Option<String>,
+    /// Whether the policies are those of the configuration.
+    pub is_routed: bool,
+}
+
+/// Explains a request as JSON, for the console.
 ///
 /// # Errors
-/// The request is malformed, does not belong to its dialect, or the target does not support it.
-pub fn explain_query(
-    query: &ExplainQuery,
-    config: Option<&ActiveConfig>,
-) -> anyhow::Result<(Explanation, Option<String>)> {
-    let (caller, target) = (parse_dialect_name(&query.from)?, parse_dialect_name(&query.to)?);
-    let explained = explain(&query.request, caller, target)
-        .map_err(|rejection| rejection_to_error(caller, &rejection))?;
-    let route = config.and_then(|config| describe_route(config, &explained));
-    Ok((explained, route))
+/// Wrong usage, and a request that is rejected before it is translated.
+pub fn explain_to_json(query: &ExplainQuery, config: Option<&ActiveConfig>) -> anyhow::Result<String> {
+    match explain_query(query, config)? {
+        ExplainOutcome::Rejected(caller, rejection) => {
+            anyhow::bail!("rejected: {}", describe_rejection(caller, &rejection))
+        }
+        outcome => Ok(render_json(&outcome)),
+    }
+}
+
+/// Explains a request.
+///
+/// # Errors
+/// An unknown dialect. A request that is rejected is an outcome.
+pub fn explain_query(query: &ExplainQuery, config: Option<&ActiveConfig>) -> anyhow::Result<ExplainOutcome> {
+    let caller = parse_dialect_name(&query.from)?;
+    let target = query.to.as_deref().map(parse_dialect_name).transpose()?;
+    let outcome = parse_pasted_request(&query.request).and_then(|pasted| match (target, config) {
+        (Some(target), config) => explain_for_sample(&pasted, &query.request, caller, target, config),
+        (None, Some(config)) => explain_routed(&pasted, caller, config),
+        (None, None) => {
+            Err(Rejection::with_message(ErrorKind::InvalidRequest, "A target or a configuration is needed."))
+        }
+    });
+    Ok(outcome.unwrap_or_else(|rejection| ExplainOutcome::Rejected(caller, rejection)))
 }
 
 fn parse_dialect_name(name: &str) -> anyhow::Result<&'static Dialect> {
@@ -57,56 +101,177 @@ fn parse_dialect_name(name: &str) -> anyhow::Result<&'static Dialect> {
         .ok_or_else(|| anyhow!("unknown dialect \"{name}\"; known dialects: {}", list_known()))
 }
 
-fn rejection_to_error(caller: &Dialect, rejection: &Rejection) -> anyhow::Error {
+/// Towards a sample target of a dialect.
+fn explain_for_sample(
+    pasted: &PastedRequest,
+    text: &str,
+    caller: &'static Dialect,
+    target: &'static Dialect,
+    config: Option<&ActiveConfig>,
+) -> Result<ExplainOutcome, Rejection> {
+    if let Some((operation, plan)) = plan_untranslated(pasted) {
+        return Ok(ExplainOutcome::Untranslated { operation, plan, route: None });
+    }
+    let explanation = explain::explain(text, caller, target)?;
+    let bucket = explanation.request.scope.bucket();
+    let route = config.zip(bucket).map(|(config, bucket)| match config.routing().route_bucket(bucket) {
+        Some(routed) => format!("bucket {} at target {}", routed.target_bucket, routed.target.spec.name),
+        None => format!("bucket {bucket} is not in the configuration"),
+    });
+    Ok(ExplainOutcome::Explained(Box::new(ExplainedRequest { explanation, route, is_routed: false })))
+}
+
+/// Requests that are processed before a signature is looked at.
+fn plan_untranslated(pasted: &PastedRequest) -> Option<(&'static str, Plan)> {
+    if pasted.head.method == "OPTIONS" {
+        return Some(("Preflight", plan::plan_local(Procedure::Preflight)));
+    }
+    form_content_type(&pasted.head).map(|_| ("PostObject", plan::plan_local(Procedure::UploadForm)))
+}
+
+/// Towards the target that the configuration routes to, by its policies.
+fn explain_routed(
+    pasted: &PastedRequest,
+    dialect: &'static Dialect,
+    config: &ActiveConfig,
+) -> Result<ExplainOutcome, Rejection> {
+    if let Some((operation, plan)) = plan_untranslated(pasted) {
+        let address = config.listener_hosts.parse_address(&pasted.head, dialect);
+        let address = address.map_err(|rejected| rejected.rejection)?;
+        let routed = address.scope.bucket().and_then(|bucket| config.routing().route_bucket(bucket));
+        let routed = routed.ok_or(ErrorKind::NoSuchBucket)?;
+        let route = format!("bucket {} at target {}", routed.target_bucket, routed.target.spec.name);
+        return Ok(ExplainOutcome::Untranslated { operation, plan, route: Some(route) });
+    }
+    let request = read_pasted_request(pasted, dialect, Some(&config.listener_hosts.base_domains))?;
+    // The signature is not verified: a key that nobody has, as documents print it, is as good as none.
+    let claim = dialect.auth.parse_claim(&pasted.head)?;
+    let caller = claim.and_then(|claim| config.find_caller(&claim.access_key_id));
+    if let Some(caller) = caller {
+        authorize(caller, &request)?;
+    }
+    if request.operation == Operation::ListBuckets {
+        return explain_list_buckets(pasted, dialect, config, request);
+    }
+    let mut routed = RoutedRequest::from_request(config, dialect, caller, &request)?;
+    if caller.is_none() {
+        let target_index = routed.destination.target_index;
+        routed.route.bucket_names = Arc::new(AnyCallerBucketNames { config, target_index });
+    }
+    let source_route = routed.build_source_route();
+    let explanation = explain_request(pasted, request, routed.plan_routes(source_route.as_ref()))?;
+    let describe = |bucket: &str, target: &str| format!("bucket {bucket} at target {target}");
+    let mut route = describe(&routed.destination.target_bucket, &routed.destination.target.spec.name);
+    if let Some(source) = routed.source.as_ref().filter(|_| !routed.is_same_target()) {
+        route.push_str(&format!(", source in {}", describe(&source.target_bucket, &source.target.spec.name)));
+    }
+    Ok(ExplainOutcome::Explained(Box::new(ExplainedRequest {
+        explanation,
+        route: Some(route),
+        is_routed: true,
+    })))
+}
+
+/// Only the targets of bucket patterns get a request.
+fn explain_list_buckets(
+    pasted: &PastedRequest,
+    dialect: &'static Dialect,
+    config: &ActiveConfig,
+    request: Request,
+) -> Result<ExplainOutcome, Rejection> {
+    let pattern_target = list_buckets::find_pattern_targets(config).first().copied();
+    let target = config.targets.get(pattern_target.unwrap_or_default()).ok_or(ErrorKind::InternalError)?;
+    let route = list_buckets::build_listing_route(dialect, target);
+    let routes = PlanRoutes { destination: &route, source: None, is_same_target: true, allows_relay: false };
+    let mut explanation = explain_request(pasted, request, routes)?;
+    if pattern_target.is_none() {
+        explanation.outgoing = None;
+        explanation.target_lines.clear();
+    }
+    Ok(ExplainOutcome::Explained(Box::new(ExplainedRequest { explanation, route: None, is_routed: true })))
+}
+
+/// Bucket names as a caller with every grant sees them: the caller of a pasted request is often not known.
+struct AnyCallerBucketNames<'a> {
+    config: &'a ActiveConfig,
+    target_index: usize,
+}
+
+impl BucketNames for AnyCallerBucketNames<'_> {
+    fn to_target_bucket(&self, bucket: &str) -> Option<String> {
+        let routed = self
+            .config
+            .routing()
+            .route_bucket(bucket)
+            .filter(|routed| routed.target_index == self.target_index);
+        routed.map(|routed| routed.target_bucket)
+    }
+
+    fn to_caller_bucket(&self, bucket: &str) -> Option<String> {
+        self.config.settings.find_caller_bucket(self.target_index, bucket)
+    }
+}
+
+/// The status, code and message that the caller would get.
+pub fn describe_rejection(caller: &Dialect, rejection: &Rejection) -> String {
     let row = caller.error_row(rejection.kind);
     let (status, code) = row.map_or((500, "InternalError"), |row| (row.status, row.code));
     let message =
         rejection.message.clone().or_else(|| row.map(|row| row.message.to_owned())).unwrap_or_default();
     let details: Vec<String> =
         rejection.details.iter().map(|(name, value)| format!(" ({name}: {value})")).collect();
-    anyhow!("rejected: {status} {code}: {message}{}", details.concat())
+    format!("{status} {code}: {message}{}", details.concat())
 }
 
-/// Describes the route of the request's bucket in the configuration.
-fn describe_route(config: &ActiveConfig, explained: &Explanation) -> Option<String> {
-    let bucket = explained.request.scope.bucket()?;
-    Some(match config.routing().route_bucket(bucket) {
-        Some(routed_bucket) => {
-            format!("bucket {} at target {}", routed_bucket.target_bucket, routed_bucket.target.spec.name)
+/// An outcome as JSON.
+pub fn render_json(outcome: &ExplainOutcome) -> String {
+    let value = match outcome {
+        ExplainOutcome::Explained(explained) => explained_to_json(explained),
+        ExplainOutcome::Untranslated { operation, plan, route } => {
+            json!({"operation": operation, "plan": plan.to_string(), "kind": plan.kind.name(), "route": route, "rejected": null})
         }
-        None => format!("bucket {bucket} is not in the configuration"),
-    })
+        ExplainOutcome::Rejected(caller, rejection) => {
+            json!({"rejected": describe_rejection(caller, rejection)})
+        }
+    };
+    format!("{value:#}\n")
 }
 
-fn render_json(explained: &Explanation, route: Option<String>) -> String {
-    let request = &explained.request;
-    let headers: Vec<Value> = explained
-        .outgoing
-        .headers
-        .iter()
-        .map(|(name, value)| json!({"name": name, "value": String::from_utf8_lossy(value)}))
-        .collect();
-    let fields: Vec<Value> = explained
+fn explained_to_json(explained: &ExplainedRequest) -> Value {
+    let explanation = &explained.explanation;
+    let request = &explanation.request;
+    let fields: Vec<Value> = explanation
         .fields
         .iter()
-        .map(|(name, fate, why)| json!({"name": name, "fate": fate.name(), "why": why}))
+        .map(|(name, handling, why)| json!({"name": name, "fate": handling.name(), "why": why}))
         .collect();
     let source = request.source.as_ref();
     let source =
         source.map(|source| json!({"bucket": source.bucket, "key": source.key, "version": source.version}));
-    let value = json!({
+    let rejection = explanation.rejection.as_ref();
+    json!({
         "operation": request.operation.name(), "bucket": request.scope.bucket(), "key": request.scope.key(), "source": source,
-        "plan": explained.plan, "route": route, "fields": fields,
-        "refused": explained.rejection.as_ref().map(|rejection| rejection.message.clone().unwrap_or_default()),
-        "request": {
-            "method": explained.outgoing.method, "host": explained.outgoing.host, "target": explained.outgoing.request_target(),
-            "headers": headers,
-        },
-        "documents": { "said": explained.documents.0, "written": explained.documents.1 },
-        "more": explained.suggested_headers,
-        "lines": { "said": lines_to_json(&explained.caller_lines), "written": lines_to_json(&explained.target_lines) },
-    });
-    format!("{value:#}\n")
+        "plan": explanation.plan.to_string(), "kind": explanation.plan.kind.name(), "route": explained.route,
+        "fields": fields,
+        "rejected": rejection.map(|rejection| rejection.message.clone().unwrap_or_default()),
+        "can_be_reported": explanation.can_be_reported,
+        "request": explanation.outgoing.as_ref().map(request_to_json),
+        "lookups": explanation.lookups.iter().map(request_to_json).collect::<Vec<_>>(),
+        "documents": { "request": explanation.documents.0, "target": explanation.documents.1 },
+        "more": explanation.suggested_headers,
+        "request_lines": lines_to_json(&explanation.caller_lines),
+        "target_lines": lines_to_json(&explanation.target_lines),
+    })
+}
+
+fn request_to_json(outgoing: &OutgoingRequest) -> Value {
+    let headers = outgoing.headers.iter();
+    let headers: Vec<Value> =
+        headers.map(|(name, value)| json!({"name": name, "value": String::from_utf8_lossy(value)})).collect();
+    json!({
+        "method": outgoing.method, "host": outgoing.host, "target": outgoing.request_target(), "headers": headers,
+        "body": (!outgoing.body.is_empty()).then(|| String::from_utf8_lossy(&outgoing.body)),
+    })
 }
 
 fn lines_to_json(lines: &[Line]) -> Vec<Value> {

@@ -88,7 +88,7 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show how a request is translated, without sending it
     #[command(
-        after_help = "Examples:\n  blobfish explain --from cos --to oss request.http\n  blobfish explain --from s3 --to cos --json < request.http"
+        after_help = "Examples:\n  blobfish explain --from cos --to oss request.http\n  blobfish explain --from s3 --to cos --json < request.http\n  blobfish explain --from cos --config blobfish.toml request.http\n\nThe request is the text of HTTP or a curl command. Signatures are not checked.\nExit codes: 0 the request is accepted, 1 it would be rejected, 2 usage."
     )]
     Explain(ExplainArgs),
     /// Show which fields are native, emulated, lost or rejected between dialects
@@ -153,16 +153,16 @@ pub struct ExplainArgs {
     /// Dialect of the client
     #[arg(long, value_name = "DIALECT")]
     pub from: String,
-    /// Dialect or profile of the target
-    #[arg(long, value_name = "DIALECT")]
-    pub to: String,
-    /// Configuration file with the buckets and targets to use
+    /// Dialect or profile of a sample target
+    #[arg(long, value_name = "DIALECT", required_unless_present = "config", conflicts_with = "config")]
+    pub to: Option<String>,
+    /// Configuration whose routes, targets and policies are used
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
-    /// File with the HTTP request; standard input if absent or `-`
+    /// The request as it would be sent, with its document after an empty line, or a curl command [default: standard input]
     #[arg(value_name = "REQUEST.http")]
     pub request: Option<PathBuf>,
 }

@@ -3,28 +3,49 @@
 use std::io::Read as _;
 
 use anyhow::Context as _;
-use blobfish_dialects::translator::explain::Explanation;
+use blobfish_dialects::model::OutgoingRequest;
 
-use crate::admin::explain::{ExplainQuery, REQUEST_BYTES_MAX, explain_query, explain_to_json};
-use crate::cli::args::ExplainArgs;
+use crate::admin::explain::{
+    ExplainOutcome, ExplainQuery, ExplainedRequest, REQUEST_BYTES_MAX, describe_rejection, explain_query,
+    render_json,
+};
+use crate::cli::args::{ExplainArgs, UsageError};
 use crate::request::active_config::ActiveConfig;
 
-/// Gives the text to print.
+/// Returns the text to print, and whether the request would be accepted.
 ///
 /// # Errors
-/// The request cannot be read, is invalid in its dialect, or cannot be expressed in the target's dialect.
-pub fn run_explain(args: &ExplainArgs, config: Option<&ActiveConfig>) -> anyhow::Result<String> {
-    let text = String::from_utf8(read_request_text(args)?).context("the request is not UTF-8")?;
+/// Wrong usage.
+pub fn run_explain(args: &ExplainArgs, config: Option<&ActiveConfig>) -> anyhow::Result<(String, bool)> {
+    let bytes = read_request_text(args).map_err(|error| UsageError(format!("{error:#}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| UsageError("the request is not UTF-8".to_owned()))?;
     let query = ExplainQuery { from: args.from.clone(), to: args.to.clone(), request: text };
-    if args.json {
-        return explain_to_json(&query, config);
-    }
-    let (explained, route) = explain_query(&query, config)?;
-    Ok(render_text(&explained, route))
+    // The console reports the same errors, so that they become wrong usage only here.
+    let outcome = explain_query(&query, config).map_err(|error| UsageError(format!("{error:#}")))?;
+    let is_accepted = match &outcome {
+        ExplainOutcome::Explained(explained) => explained.explanation.rejection.is_none(),
+        ExplainOutcome::Untranslated { .. } => true,
+        ExplainOutcome::Rejected(..) => false,
+    };
+    Ok((if args.json { render_json(&outcome) } else { render_text(&outcome) }, is_accepted))
 }
 
-fn render_text(explained: &Explanation, route: Option<String>) -> String {
-    let request = &explained.request;
+fn render_text(outcome: &ExplainOutcome) -> String {
+    match outcome {
+        ExplainOutcome::Explained(explained) => render_explained_text(explained),
+        ExplainOutcome::Untranslated { operation, plan, route } => {
+            let route = route.as_ref().map(|route| format!("route: {route}\n")).unwrap_or_default();
+            format!("operation: {operation}\nplan: {plan}\n{route}")
+        }
+        ExplainOutcome::Rejected(caller, rejection) => {
+            format!("rejected: {}\n", describe_rejection(caller, rejection))
+        }
+    }
+}
+
+fn render_explained_text(explained: &ExplainedRequest) -> String {
+    let explanation = &explained.explanation;
+    let request = &explanation.request;
     let mut out = format!("operation: {}\n", request.operation.name());
     let mut add_line = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
@@ -38,24 +59,35 @@ fn render_text(explained: &Explanation, route: Option<String>) -> String {
         add_line("source key", Some(&source.key));
         add_line("source version", source.version.as_deref());
     }
-    add_line("plan", Some(explained.plan));
-    add_line("route", route.as_deref());
-    for (name, fate, why) in &explained.fields {
-        out.push_str(format!("  {:<9} {name}  {why}", fate.name()).trim_end());
+    add_line("plan", Some(&explanation.plan.to_string()));
+    add_line("route", explained.route.as_deref());
+    for (name, handling, why) in &explanation.fields {
+        out.push_str(format!("  {:<9} {name}  {why}", handling.name()).trim_end());
         out.push('\n');
     }
-    if let Some(rejection) = &explained.rejection {
+    if let Some(rejection) = &explanation.rejection {
         let message = rejection.message.as_deref().unwrap_or_default();
-        out.push_str(&format!("refused with unsupported = \"refuse\": {message}\n"));
+        let policy = if explained.is_routed || !explanation.can_be_reported {
+            ""
+        } else {
+            " with unsupported = \"reject\""
+        };
+        out.push_str(&format!("rejected{policy}: {message}\n"));
     }
-    out.push_str(&format!(
-        "\n{} {} HTTP/1.1\nhost: {}\n",
-        explained.outgoing.method,
-        explained.outgoing.request_target(),
-        explained.outgoing.host
-    ));
-    for (name, value) in &explained.outgoing.headers {
+    for outgoing in explanation.lookups.iter().chain(&explanation.outgoing) {
+        out.push_str(&render_request(outgoing));
+    }
+    out
+}
+
+fn render_request(outgoing: &OutgoingRequest) -> String {
+    let mut out =
+        format!("\n{} {} HTTP/1.1\nhost: {}\n", outgoing.method, outgoing.request_target(), outgoing.host);
+    for (name, value) in &outgoing.headers {
         out.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));
+    }
+    if !outgoing.body.is_empty() {
+        out.push_str(&format!("\n{}\n", String::from_utf8_lossy(&outgoing.body)));
     }
     out
 }
@@ -65,7 +97,7 @@ fn read_request_text(args: &ExplainArgs) -> anyhow::Result<Vec<u8>> {
     match args.request.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {
             let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-            // A longer file is truncated: only the head is translated.
+            // A longer file is truncated: only the head and a small document are translated.
             file.take(bytes_max).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
         }
         None => {

@@ -19,7 +19,7 @@ fn collect_losses() -> Value {
                 .into_iter()
                 .map(|row| {
                     json!({
-                        "operation": row.operation.name(), "field": row.field.name(), "said": row.caller_name, "written": row.target_name,
+                        "operation": row.operation.name(), "field": row.field.name(), "caller_name": row.caller_name, "target_name": row.target_name,
                         "fate": row.handling.name(), "note": row.note,
                     })
                 })

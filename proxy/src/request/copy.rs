@@ -1,16 +1,15 @@
-//! How a copy is carried out: by its target, part by part at its target, or through here.
+//! Copies: by the target, part by part at the target, or through the proxy, by the plan.
 
 use std::sync::Arc;
 
-use blobfish_config::{AbandonedCopies, Caller};
-use blobfish_dialects::dialect::Dialect;
-use blobfish_dialects::dialect::route::Route;
+use blobfish_config::AbandonedCopies;
 use blobfish_dialects::dialect::signature::Payload;
+use blobfish_dialects::engine::plan::PlanKind;
 use blobfish_dialects::model::{ErrorKind, Request};
 
 use crate::request::context::{RequestContext, RequestEnd};
 use crate::request::relay::{CopyRoutes, Relay};
-use crate::request::routing::RoutedBucket;
+use crate::request::routed_request::RoutedRequest;
 use crate::request::running_copies::RUNNING_COPIES;
 use crate::request::{exchange, keepalive, request_body};
 use crate::telemetry::metrics::METRICS;
@@ -18,122 +17,69 @@ use crate::telemetry::metrics::METRICS;
 /// A copy between two targets.
 ///
 /// # Errors
-/// `End`.
+/// [`RequestEnd`].
 pub async fn process_relayed_copy(
     context: &mut RequestContext<'_>,
-    dialect: &'static Dialect,
-    caller: &Caller,
-    source_bucket: &RoutedBucket<'_>,
-    destination_bucket: &RoutedBucket<'_>,
+    routed: &RoutedRequest<'_>,
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
     request_body::read_request_body(context, &request, payload).await?;
-    run_copy(context, dialect, caller, source_bucket, destination_bucket, request, CopyPlan::Relay).await
+    run_copy(context, routed, request, PlanKind::Relay).await
 }
 
-/// What a target says that does not copy between these regions, classes or kinds of objects.
-const UNSUPPORTED_COPY_ERRORS: [ErrorKind; 4] = [
-    ErrorKind::NotImplemented,
-    ErrorKind::MethodNotAllowed,
-    ErrorKind::InvalidRequest,
-    ErrorKind::InvalidStorageClass,
-];
-
-/// Who moves the bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CopyPlan {
-    /// The target, part by part.
-    Parts,
-    /// We.
-    Relay,
-}
-
-/// A copy within one target, which makes it itself: at once, or part by part where it is too large for that.
+/// A copy that the target makes. If it rejects the copy, the plan's fallback follows.
 ///
 /// # Errors
-/// `End`.
-#[allow(clippy::too_many_arguments, reason = "each of them is one end of the copy")]
-pub async fn process_direct_copy(
+/// [`RequestEnd`].
+pub async fn process_copy_at_target(
     context: &mut RequestContext<'_>,
-    dialect: &'static Dialect,
-    caller: &Caller,
-    source_bucket: &RoutedBucket<'_>,
-    destination_bucket: &RoutedBucket<'_>,
-    route: Route<'_>,
+    routed: &RoutedRequest<'_>,
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    match exchange::process_exchange(context, destination_bucket.target, route, request.clone(), payload)
-        .await
-    {
-        Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::TargetCopyLimit => {
-            Box::pin(run_copy(
-                context,
-                dialect,
-                caller,
-                source_bucket,
-                destination_bucket,
-                request,
-                CopyPlan::Parts,
-            ))
-            .await
-        }
-        Err(RequestEnd::Rejected(rejection))
-            if destination_bucket.allows_relay && UNSUPPORTED_COPY_ERRORS.contains(&rejection.kind) =>
-        {
-            Box::pin(run_copy(
-                context,
-                dialect,
-                caller,
-                source_bucket,
-                destination_bucket,
-                request,
-                CopyPlan::Relay,
-            ))
-            .await
-        }
-        other => other,
-    }
+    let (target, route) = (routed.destination.target, routed.route.clone());
+    let outcome = exchange::process_exchange(context, target, route, request.clone(), payload).await;
+    let fallback = match &outcome {
+        Err(RequestEnd::Rejected(rejection)) => routed.plan.choose_fallback(rejection.kind),
+        _ => None,
+    };
+    let Some(fallback) = fallback else { return outcome };
+    Box::pin(run_copy(context, routed, request, fallback.kind)).await
 }
 
 async fn run_copy(
     context: &mut RequestContext<'_>,
-    dialect: &'static Dialect,
-    caller: &Caller,
-    source_bucket: &RoutedBucket<'_>,
-    destination_bucket: &RoutedBucket<'_>,
+    routed: &RoutedRequest<'_>,
     request: Request,
-    plan: CopyPlan,
+    plan: PlanKind,
 ) -> Result<(), RequestEnd> {
-    let is_same_target = plan == CopyPlan::Parts;
-    let plan_name = if is_same_target { "parts" } else { "relay" };
-    // The requests to the source's target are no copies: they have one bucket.
-    let source_route = source_bucket.build_route(dialect, Some(caller), None);
-    let destination_route = destination_bucket.build_route(dialect, Some(caller), Some(source_bucket));
+    // A plan with a copy has both: anonymous clients only read.
+    let source = routed.source.as_ref().ok_or(ErrorKind::InternalError)?;
+    let caller = routed.caller.ok_or(ErrorKind::AccessDenied)?;
+    let target_copies = plan == PlanKind::Parts;
+    let plan_name = if target_copies { "parts" } else { "relay" };
     let routes = CopyRoutes {
-        source_route,
-        source_target: source_bucket.target,
-        destination_route: destination_route.clone(),
-        destination_target: destination_bucket.target,
-        is_same_target,
+        source_route: source.build_route(routed.route.caller, routed.caller, None),
+        source_target: source.target,
+        destination_route: routed.route.clone(),
+        destination_target: routed.destination.target,
+        target_copies,
     };
     let limits = context.config.settings.limits.copies.clone();
-    let (source_target_name, destination_target_name) =
-        (&source_bucket.target.spec.name, &destination_bucket.target.spec.name);
     let slot = RUNNING_COPIES.try_begin(
         &limits,
         &caller.name,
         &context.record.id,
         plan_name,
-        source_target_name,
-        destination_target_name,
+        &source.target.spec.name,
+        &routed.destination.target.spec.name,
     );
     let slot = slot.ok_or(ErrorKind::SlowDown)?;
     let progress = Arc::clone(&slot.progress);
     let abortable_progress = (limits.abandoned_copies == AbandonedCopies::Abort).then_some(&*progress);
     let (relay, losses) = Relay::new(context.target_client, routes, request, limits, slot)?;
-    context.check_losses(&losses, &destination_route)?;
+    context.check_losses(&losses, &routed.route)?;
     let outcome = keepalive::respond_with_keepalive(context, Box::pin(relay.run()), abortable_progress).await;
     let label = if matches!(outcome, Ok(true)) { "ok" } else { "failed" };
     METRICS.copies.with_label_values(&[plan_name, label]).inc();

@@ -1,24 +1,23 @@
-//! What is done for a request that is believed: may it, where does it go, and by which plan.
+//! Dispatch of an authenticated request: authorization, route, and the plan of the core, which is executed here.
 
 use blobfish_config::Caller;
 use blobfish_dialects::authentication::authenticate::AuthenticatedRequest;
 use blobfish_dialects::dialect::Dialect;
-use blobfish_dialects::engine::small_parts::{check_key_allowed, involves_small_parts};
-use blobfish_dialects::model::{ErrorKind, Operation, Rejection, Request};
+use blobfish_dialects::engine::plan::Procedure;
+use blobfish_dialects::model::{ErrorKind, Operation, Request};
 
 use crate::inbound::request_head::BodyLength;
-use crate::request::active_config::ActiveConfig;
 use crate::request::context::{RequestContext, RequestEnd};
 use crate::request::grants::authorize;
-use crate::request::routing::RoutedBucket;
+use crate::request::routed_request::RoutedRequest;
 use crate::request::{copy, exchange, list_buckets, small_parts, streaming, upload};
 use crate::telemetry::access_log;
 use crate::telemetry::metrics::METRICS;
 
-/// Carries out a request.
+/// Executes the plan of a request.
 ///
 /// # Errors
-/// `End`.
+/// [`RequestEnd`].
 pub async fn dispatch_request(
     context: &mut RequestContext<'_>,
     authenticated: AuthenticatedRequest,
@@ -43,71 +42,36 @@ pub async fn dispatch_request(
     if request.operation == Operation::ListBuckets {
         return list_buckets::list_buckets(context, caller, request, payload).await;
     }
-    let (routed_bucket, source_bucket) = route_request(config, &request)?;
-    context.record.target = Some(routed_bucket.target.spec.name.clone());
-    let route = routed_bucket.build_route(dialect, Some(caller), source_bucket.as_ref());
-    if involves_small_parts(&route, &request) {
-        let source = source_bucket.as_ref();
-        let small_parts_upload = small_parts::process_upload_request(
-            context,
-            dialect,
-            caller,
-            &routed_bucket,
-            source,
-            route,
-            request,
-            payload,
-            body,
-        );
-        return Box::pin(small_parts_upload).await;
-    }
-    if let Some(source) =
-        source_bucket.as_ref().filter(|source| source.target_index != routed_bucket.target_index)
-    {
-        return Box::pin(copy::process_relayed_copy(
-            context,
-            dialect,
-            caller,
-            source,
-            &routed_bucket,
-            request,
-            payload,
-        ))
-        .await;
-    }
-    if small_parts::needs_small_parts_handling(&route, request.operation) {
-        return Box::pin(small_parts::process_bucket_request(
-            context,
-            routed_bucket.target,
-            route,
-            request,
-            payload,
-        ))
-        .await;
-    }
-    if request.operation.is_upload() {
-        let response =
-            upload::upload_body(context, routed_bucket.target, route, &request, payload, body).await?;
-        context.send_response(response).await
-    } else if request.operation.is_streamed() {
-        streaming::download_object(context, routed_bucket.target, route, &request).await
-    } else {
-        match source_bucket.filter(|_| request.operation == Operation::CopyObject) {
-            // On the heap: a copy needs more room than other requests.
-            Some(source) => {
-                Box::pin(copy::process_direct_copy(
-                    context,
-                    dialect,
-                    caller,
-                    &source,
-                    &routed_bucket,
-                    route,
-                    request,
-                    payload,
-                ))
-                .await
-            }
-            None => exchange::process_exchange(context, routed_bucket.target, route, request, payload).await,
+    let routed = RoutedRequest::from_request(config, dialect, Some(caller), &request)?;
+    let target = routed.destination.target;
+    context.record.target = Some(target.spec.name.clone());
+    // On the heap: the larger procedures need more memory than the others, which would have to reserve it too.
+    match routed.plan.procedure {
+        Procedure::SmallPartsUpload => {
+            Box::pin(small_parts::process_upload_request(context, routed, request, payload, body)).await
+        }
+        Procedure::RelayCopy => {
+            Box::pin(copy::process_relayed_copy(context, &routed, request, payload)).await
+        }
+        Procedure::CopyObject => {
+            Box::pin(copy::process_copy_at_target(context, &routed, request, payload)).await
+        }
+        Procedure::SmallPartsBucket => {
+            let route = routed.route;
+            Box::pin(small_parts::process_bucket_request(context, target, route, request, payload)).await
+        }
+        Procedure::Upload => {
+            let response =
+                upload::upload_body(context, target, routed.route, &request, payload, body).await?;
+            context.send_response(response).await
+        }
+        Procedure::Download => streaming::download_object(context, target, routed.route, &request).await,
+        Procedure::Exchange => {
+            exchange::process_exchange(context, target, routed.route, request, payload).await
+        }
+        // These are not plans of a request that addresses a bucket with a signature.
+        Procedure::ListBuckets | Procedure::Preflight | Procedure::UploadForm => {
+            Err(ErrorKind::InternalError.into())
         }
     }
 }
@@ -119,18 +83,13 @@ async fn process_public_read(
     request: &Request,
 ) -> Result<(), RequestEnd> {
     record_request(context, None, request, 0);
-    let (routed_bucket, _) = route_request(context.config, request)?;
-    context.record.target = Some(routed_bucket.target.spec.name.clone());
-    streaming::download_object(
-        context,
-        routed_bucket.target,
-        routed_bucket.build_route(dialect, None, None),
-        request,
-    )
-    .await
+    let RoutedRequest { destination, route, .. } =
+        RoutedRequest::from_request(context.config, dialect, None, request)?;
+    context.record.target = Some(destination.target.spec.name.clone());
+    streaming::download_object(context, destination.target, route, request).await
 }
 
-/// Writes down what is asked.
+/// Records the request for the access log and the metrics.
 pub fn record_request(
     context: &mut RequestContext<'_>,
     caller: Option<&Caller>,
@@ -150,20 +109,4 @@ pub fn record_request(
     if let (Ok(count @ 1..), dialect) = (u64::try_from(unsigned_count), record.dialect) {
         METRICS.unsigned_fields.with_label_values(&[dialect]).inc_by(count);
     }
-}
-
-/// Where the request goes, and where its copy source is.
-fn route_request<'s>(
-    config: &'s ActiveConfig,
-    request: &Request,
-) -> Result<(RoutedBucket<'s>, Option<RoutedBucket<'s>>), Rejection> {
-    let bucket = request.scope.require_bucket()?;
-    let routed_bucket = config.routing().route_bucket(bucket).ok_or(ErrorKind::NoSuchBucket)?;
-    if let Some(key) = request.scope.key() {
-        check_key_allowed(&routed_bucket.target.spec, key)?;
-    }
-    let Some(source) = &request.source else { return Ok((routed_bucket, None)) };
-    let routed_source = config.routing().route_bucket(&source.bucket).ok_or(ErrorKind::NoSuchBucket)?;
-    check_key_allowed(&routed_source.target.spec, &source.key)?;
-    Ok((routed_bucket, Some(routed_source)))
 }

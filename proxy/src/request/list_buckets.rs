@@ -1,7 +1,7 @@
 //! ListBuckets: the configured buckets that the caller may read, and the buckets at the targets of pattern rules.
 
 use blobfish_config::Caller;
-
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::dialect::route::{LossPolicy, Route, RouteScope, SameBucketNames};
 use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::documents::bucket_pages::{
@@ -64,9 +64,14 @@ async fn fetch_bucket_page(
     continuation: Option<String>,
 ) -> Result<BucketListing, RequestEnd> {
     let list_request = build_list_buckets_request(target.spec.dialect, continuation);
-    let response =
-        exchange::run_exchange(context, target, build_listing_route(context, target), list_request, &[])
-            .await?;
+    let response = exchange::run_exchange(
+        context,
+        target,
+        build_listing_route(context.listener.dialect, target),
+        list_request,
+        &[],
+    )
+    .await?;
     match response.document {
         Some(Document::Buckets(list)) => Ok(list),
         _ => Err(ErrorKind::InternalError.into()),
@@ -80,9 +85,10 @@ fn reject_endless_listing() -> Rejection {
     )
 }
 
-fn build_listing_route<'a>(context: &RequestContext<'_>, target: &'a TargetRuntime) -> Route<'a> {
+/// The route of a ListBuckets request to a target: it addresses no bucket.
+pub fn build_listing_route<'a>(dialect: &'static Dialect, target: &'a TargetRuntime) -> Route<'a> {
     Route {
-        caller: context.listener.dialect,
+        caller: dialect,
         target: &target.spec,
         scope: RouteScope::Service,
         // Filters are applied here and not sent, so nothing can be lost.
@@ -105,8 +111,8 @@ fn list_configured_buckets(config: &ActiveConfig, caller: &Caller) -> Vec<Bucket
         .collect()
 }
 
-/// Finds the targets of pattern rules, which may have buckets that the configuration does not name.
-fn find_pattern_targets(config: &ActiveConfig) -> Vec<usize> {
+/// The targets of bucket patterns: they hold buckets that the configuration does not name.
+pub fn find_pattern_targets(config: &ActiveConfig) -> Vec<usize> {
     let patterns = config.settings.buckets.iter().filter(|rule| rule.name.exact().is_none());
     let mut targets: Vec<usize> = patterns.map(|rule| rule.target).collect();
     // Several rules may have the same target, which is listed only once.

@@ -20,6 +20,7 @@ pub mod list_buckets;
 pub mod rate_limit;
 pub mod relay;
 pub mod request_body;
+pub mod routed_request;
 pub mod routing;
 pub mod running_copies;
 pub mod server;

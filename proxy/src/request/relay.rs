@@ -15,8 +15,7 @@ use blobfish_dialects::engine::loss::{self, Loss};
 use blobfish_dialects::engine::relay::{self, OrderedMd5, RelaySource, SourcePartDigests, SourceParts};
 use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::engine::{
-    conditions, copy_source, crc64, read_response, streaming, target_response, validate_response,
-    write_request,
+    copy_source, crc64, read_response, streaming, target_response, validate_response,
 };
 use blobfish_dialects::model::{
     Document, ErrorKind, Operation, Part, Rejection, Request, Response, ResponseField,
@@ -44,19 +43,19 @@ const ABORT_BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// Where a copy's bytes are, and where they go.
 pub struct CopyRoutes<'a> {
-    /// The way to the source.
+    /// The route to the source.
     pub source_route: Route<'a>,
-    /// Its store.
+    /// The target of the source.
     pub source_target: &'a TargetRuntime,
-    /// The way to the destination.
+    /// The route to the destination.
     pub destination_route: Route<'a>,
-    /// Its store.
+    /// The target of the destination.
     pub destination_target: &'a TargetRuntime,
-    /// Whether both are one target, which then copies itself.
-    pub is_same_target: bool,
+    /// Whether the target copies the parts itself, which it can only if both are one target.
+    pub target_copies: bool,
 }
 
-/// A copy under way.
+/// A running copy.
 pub struct Relay<'a> {
     target_client: &'a TargetClient,
     routes: CopyRoutes<'a>,
@@ -77,22 +76,7 @@ impl<'a> Relay<'a> {
         limits: CopyLimits,
         slot: CopySlot,
     ) -> Result<(Self, Vec<Loss>), Rejection> {
-        conditions::check_combination(routes.destination_route.caller, &request.fields)?;
-        let operation = match request.operation {
-            Operation::UploadPartCopy => Operation::UploadPart,
-            _ => Operation::PutObject,
-        };
-        let bare = Request { source: None, operation, ..request.clone() };
-        let mut bare = relay::remove_copy_fields(bare);
-        bare.fields = relay::keep_applicable_fields(bare.fields, operation);
-        let (_, mut losses) = write_request::write_request(&routes.destination_route, &bare)?;
-        losses.extend(
-            write_request::write_request(
-                &routes.source_route,
-                &copy_source::build_source_head_request(&request)?,
-            )?
-            .1,
-        );
+        let (_, losses) = relay::write_copy_draft(&routes.source_route, &routes.destination_route, &request)?;
         Ok((Self { target_client, routes, request, limits, slot }, losses))
     }
 
@@ -107,7 +91,7 @@ impl<'a> Relay<'a> {
             Operation::UploadPartCopy => {
                 self.run_unless_abandoned(Box::pin(self.copy_upload_part(&source))).await?
             }
-            _ if !self.routes.is_same_target
+            _ if !self.routes.target_copies
                 && source.size <= self.limits.single_bytes_max
                 && self.can_use_single_put(&source) =>
             {
@@ -185,7 +169,7 @@ impl<'a> Relay<'a> {
     /// The sizes of the source's own parts, where its ETag is made of their digests and nothing else vouches for it.
     async fn fetch_source_parts(&self, source: &RelaySource) -> Option<SourceParts> {
         let count = relay::parse_source_part_count(&self.routes.source_route, source)
-            .filter(|_| !self.routes.is_same_target)?;
+            .filter(|_| !self.routes.target_copies)?;
         SourceParts::new(source, count, self.fetch_source_part_bytes(source, count, 1).await?)
     }
 
@@ -327,7 +311,7 @@ impl<'a> Relay<'a> {
             None => relay::plan_parts(source.size, self.limits.part_bytes),
         };
         let in_order =
-            (!self.routes.is_same_target && OrderedMd5::is_needed(source)).then(AsyncMutex::default);
+            (!self.routes.target_copies && OrderedMd5::is_needed(source)).then(AsyncMutex::default);
         let copied = streams::iter(parts)
             .map(|(number, range)| {
                 Box::pin(self.copy_part_with_retries(
@@ -359,7 +343,7 @@ impl<'a> Relay<'a> {
         {
             return Err(reject_copy_mismatch());
         }
-        if self.routes.is_same_target && !relay::can_pin_source(&self.routes.destination_route) {
+        if self.routes.target_copies && !relay::can_pin_source(&self.routes.destination_route) {
             relay::check_source_unchanged(source, &self.head_source().await?)?;
         }
         let complete = relay::build_complete_request(&self.request, upload_id, parts);
@@ -413,7 +397,7 @@ impl<'a> Relay<'a> {
         range: (u64, u64),
         transfer: &mut PartTransfer<'_>,
     ) -> Result<(Part, Option<Digests>), Rejection> {
-        if self.routes.is_same_target {
+        if self.routes.target_copies {
             let request = relay::build_part_copy_request(
                 &self.routes.destination_route,
                 &self.request,

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use blobfish_config::{Caller, CopyLimits};
 
+use blobfish_dialects::dialect::etag;
 use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::dialect::signature::Payload;
-use blobfish_dialects::dialect::{Dialect, etag};
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::engine::small_parts::{
@@ -32,7 +32,7 @@ use crate::request::context::{RequestContext, RequestEnd};
 use crate::request::relay::{
     CopyRoutes, PART_ATTEMPTS_MAX, PARTS_DURATION_MAX, Relay, is_transient, perform_exchange,
 };
-use crate::request::routing::RoutedBucket;
+use crate::request::routed_request::RoutedRequest;
 use crate::request::running_copies::{CopySlot, RUNNING_COPIES};
 use crate::request::{copy, exchange, keepalive, request_body, streaming, upload};
 use crate::target::client::{ERROR_BYTES_MAX, TargetClient};
@@ -49,12 +49,6 @@ const PAGES_MAX: usize = 64;
 
 /// The name of the plan in metrics and in the list of running copies.
 const PLAN_NAME: &str = "combine";
-
-/// Whether an operation lists or deletes a bucket that may contain small parts.
-pub fn needs_small_parts_handling(route: &Route<'_>, operation: Operation) -> bool {
-    (operation.is_listing() || operation == Operation::DeleteBucket)
-        && small_parts::reserved_prefix(route.target).is_some()
-}
 
 /// Lists or deletes a bucket that may contain small parts.
 ///
@@ -182,47 +176,31 @@ async fn has_only_keys_with_prefix(
 ///
 /// # Errors
 /// [`RequestEnd`].
-#[allow(clippy::too_many_arguments, reason = "each is a separate input of the request")]
 pub async fn process_upload_request(
     context: &mut RequestContext<'_>,
-    dialect: &'static Dialect,
-    caller: &Caller,
-    destination_bucket: &RoutedBucket<'_>,
-    source_bucket: Option<&RoutedBucket<'_>>,
-    route: Route<'_>,
+    routed: RoutedRequest<'_>,
     request: Request,
     payload: Payload,
     body: BodyLength,
 ) -> Result<(), RequestEnd> {
-    let upload = SmallPartsUpload::new(context, destination_bucket.target, &route, &request)?;
-    match (request.operation, source_bucket) {
-        (Operation::UploadPart, _) => {
+    let target = routed.destination.target;
+    let upload = SmallPartsUpload::new(context, target, &routed.route, &request)?;
+    match request.operation {
+        Operation::UploadPart => {
             Box::pin(process_part_upload(context, &upload, &request, payload, body)).await
         }
-        (Operation::UploadPartCopy, Some(source_bucket)) => {
-            Box::pin(process_part_copy(
-                context,
-                dialect,
-                caller,
-                destination_bucket,
-                source_bucket,
-                &upload,
-                request,
-                payload,
-            ))
-            .await
+        Operation::UploadPartCopy => {
+            Box::pin(process_part_copy(context, routed, &upload, request, payload)).await
         }
-        (Operation::ListParts, _) => Box::pin(list_parts(context, &upload, request, payload)).await,
-        (Operation::CompleteMultipartUpload, _) => {
+        Operation::ListParts => Box::pin(list_parts(context, &upload, request, payload)).await,
+        Operation::CompleteMultipartUpload => {
+            let caller = routed.caller.ok_or(ErrorKind::AccessDenied)?;
             Box::pin(complete_small_parts_upload(context, caller, &upload, request, payload)).await
         }
-        (Operation::AbortMultipartUpload, _) => {
+        Operation::AbortMultipartUpload => {
             Box::pin(abort_small_parts_upload(context, &upload, request, payload)).await
         }
-        _ => {
-            Box::pin(exchange::process_exchange(context, destination_bucket.target, route, request, payload))
-                .await
-        }
+        _ => Box::pin(exchange::process_exchange(context, target, routed.route, request, payload)).await,
     }
 }
 
@@ -532,13 +510,9 @@ fn attach_part_crc64(route: &Route<'_>, request: &Request, response: &mut Respon
 }
 
 /// Processes a part copy. A large part is copied directly, unless a small part is before it.
-#[allow(clippy::too_many_arguments, reason = "each is a separate input of the copy")]
 async fn process_part_copy(
     context: &mut RequestContext<'_>,
-    dialect: &'static Dialect,
-    caller: &Caller,
-    destination_bucket: &RoutedBucket<'_>,
-    source_bucket: &RoutedBucket<'_>,
+    routed: RoutedRequest<'_>,
     upload: &SmallPartsUpload<'_>,
     request: Request,
     payload: Payload,
@@ -546,14 +520,17 @@ async fn process_part_copy(
     let number = parse_part_number(&request)?;
     // The signature of the body must be verified before anything is copied.
     request_body::read_request_body(context, &request, payload).await?;
-    let source_route = source_bucket.build_route(dialect, Some(caller), None);
-    let destination_route = small_parts::route_to_small_parts(&upload.route)?;
+    // A plan with a copy has both: anonymous clients only read.
+    let source_bucket = routed.source.as_ref().ok_or(ErrorKind::InternalError)?;
+    let caller = routed.caller.ok_or(ErrorKind::AccessDenied)?;
+    let dialect = routed.route.caller;
+    let target = routed.destination.target;
     let routes = CopyRoutes {
-        source_route,
+        source_route: source_bucket.build_route(dialect, routed.caller, None),
         source_target: source_bucket.target,
-        destination_route,
-        destination_target: destination_bucket.target,
-        is_same_target: false,
+        destination_route: small_parts::route_to_small_parts(&upload.route)?,
+        destination_target: target,
+        target_copies: false,
     };
     let slot = begin_combine_slot(upload, caller, &context.record.id)?;
     let (relay, losses) =
@@ -576,27 +553,11 @@ async fn process_part_copy(
     if !is_kept_apart {
         // Frees its copy slot, because a relay below registers its own.
         drop(relay);
-        if source_bucket.target_index != destination_bucket.target_index {
-            let relayed_copy = copy::process_relayed_copy(
-                context,
-                dialect,
-                caller,
-                source_bucket,
-                destination_bucket,
-                request,
-                Payload::Unsigned,
-            );
+        if !routed.is_same_target() {
+            let relayed_copy = copy::process_relayed_copy(context, &routed, request, Payload::Unsigned);
             return Box::pin(relayed_copy).await;
         }
-        let route = destination_bucket.build_route(dialect, Some(caller), Some(source_bucket));
-        return exchange::process_exchange(
-            context,
-            destination_bucket.target,
-            route,
-            request,
-            Payload::Unsigned,
-        )
-        .await;
+        return exchange::process_exchange(context, target, routed.route, request, Payload::Unsigned).await;
     }
     let bare = relay::remove_copy_fields(Request { operation: Operation::UploadPart, ..request.clone() });
     let put = Request { body_length: Some(bytes), ..upload.folder.build_put_request(&bare, number) };

@@ -279,7 +279,7 @@ function showConfiguration(config) {
 
 // Translator
 
-const FATES = ["native", "emulated", "lost", "refused"];
+const FATES = ["native", "emulated", "lost", "rejected"];
 
 let examples = [];
 
@@ -307,7 +307,9 @@ let asked = 0;
 async function translate() {
   const turn = ++asked;
   $("lines").setAttribute("aria-busy", "true");
-  const body = JSON.stringify({ from: $("from").value, to: $("to").value, request: $("request").value });
+  // Without a target the configuration decides, as it does for the proxy.
+  const to = $("to").value || undefined;
+  const body = JSON.stringify({ from: $("from").value, to, request: $("request").value });
   try {
     const told = await ask("/api/explain", { method: "POST", headers: { "content-type": "application/json" }, body });
     if (turn !== asked) return;
@@ -344,25 +346,23 @@ function verdict(text, bad) {
 }
 
 function showTranslation(told) {
-  const always = told.fields.filter((field) => field.fate === "refused");
-  const reasons = always.map((field) => field.why ? `${field.name} (${field.why})` : field.name);
-  if (told.refused === null) verdict(`${told.operation}: nothing is lost.`, false);
-  else if (always.length) verdict(`Always rejected: ${reasons.join(", ")}`, true);
-  else verdict(`Rejected, unless the bucket has unsupported = "report": ${told.refused}`, true);
+  if (told.rejected === null) verdict(`${told.operation}: nothing is lost.`, false);
+  else if (!told.can_be_reported) verdict(`Rejected: ${told.rejected}`, true);
+  else verdict(`Rejected, unless the bucket has unsupported = "report": ${told.rejected}`, true);
   const source = told.source && [told.source.bucket, told.source.key].join("/");
   $("meaning").replaceChildren(facts([
     ["operation", told.operation], ["bucket", told.bucket], ["key", told.key], ["source", source],
-    ["version", told.source?.version], ["plan", told.plan], ["route", told.route],
+    ["version", told.source?.version], ["plan", told.plan], ["configured route", told.route],
   ].filter(([, value]) => value)));
-  offerMore(told.more);
-  const { said, written } = told.lines;
-  const left = [...written];
+  offerMore(told.more ?? []);
+  if (!told.request_lines) return showPlanOnly();
+  const left = [...told.target_lines];
   const counterpart = (line) => {
     const fits = left.filter((own) => line.pair !== null && own.pair === line.pair);
     const other = fits.find((own) => own.part === line.part) ?? fits[0];
     return other ? left.splice(left.indexOf(other), 1)[0] : null;
   };
-  const rows = said.map((line) => [line, counterpart(line)]);
+  const rows = told.request_lines.map((line) => [line, counterpart(line)]);
   const all = [...rows, ...left.map((line) => [null, line])];
   const heading = (text, document) =>
     el("th", { scope: "col", role: "columnheader" }, text, el("small", null, document));
@@ -372,14 +372,22 @@ function showTranslation(told) {
   const table = { class: "lines", role: "table", "aria-label": "The request and its translation" };
   $("lines").replaceChildren(el("table", table,
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
-      heading(`Request in ${$("from").value}`, told.documents.said),
+      heading(`Request in ${$("from").value}`, told.documents.request),
       el("th", { scope: "col", role: "columnheader", class: "mark" }, "Handling"),
-      heading(`Request for ${$("to").value}, unsigned`, told.documents.written))),
+      heading(`Request to ${$("to").value || "the configured target"}, unsigned`, told.documents.target))),
     el("tbody", { role: "rowgroup" }, all.map(([line, other]) => pairRow(line, other)))));
-  const { method, target, host, headers } = told.request;
-  $("plain").hidden = false;
+  $("plain").hidden = told.request === null;
+  if (told.request === null) return;
+  const { method, target, host, headers, body } = told.request;
   $("plain").querySelector("pre").textContent = [`${method} ${target} HTTP/1.1`, `host: ${host}`,
-    ...headers.map((header) => `${header.name}: ${header.value}`)].join("\n");
+    ...headers.map((header) => `${header.name}: ${header.value}`), ...(body ? ["", body] : [])].join("\n");
+}
+
+/** A preflight or a form: the proxy does not translate it line by line. */
+function showPlanOnly() {
+  $("counts").replaceChildren();
+  $("lines").replaceChildren();
+  $("plain").hidden = true;
 }
 
 /** The handling of a line of the request, or of an added line. */
@@ -394,9 +402,9 @@ function pairRow(line, other) {
   const rule = (own) => own?.rule ? el("small", { class: "rule" }, own.rule) : null;
   const pair = (line ?? other).pair;
   const row = el("tr", { role: "row", tabindex: "0" },
-    el("td", { role: "cell", class: "said" }, text(line), why(line), rule(line)),
+    el("td", { role: "cell", class: "request-line" }, text(line), why(line), rule(line)),
     el("td", { role: "cell", class: "mark" }, mark(line, other)),
-    el("td", { role: "cell", class: "written" }, text(other), why(other), rule(other)));
+    el("td", { role: "cell", class: "target-line" }, text(other), why(other), rule(other)));
   if (pair !== null) row.dataset.pair = pair;
   const light = (on) => () => {
     for (const same of row.parentElement?.children ?? []) {
@@ -441,7 +449,7 @@ async function configure() {
   loaded = config.loaded_timestamp_seconds;
   showConfiguration(config);
   options($("from"), config.caller_dialects.map((name) => [name, name]));
-  options($("to"), config.dialects.map((name) => [name, name]));
+  options($("to"), [...config.dialects.map((name) => [name, name]), ["", "(as configured)"]]);
 }
 
 async function start() {

@@ -1,0 +1,245 @@
+//! Which plan a request needs. The plan is decided here, once: the proxy executes it, and `explain` and the console's
+//! translator print it.
+
+use std::fmt;
+
+use crate::dialect::route::Route;
+use crate::engine::exchange;
+use crate::engine::small_parts;
+use crate::model::{ErrorKind, Operation, Request};
+
+/// Who moves the bytes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanKind {
+    /// The proxy builds the response itself.
+    Local,
+    /// The payload passes through the proxy, in one request to the target.
+    Stream,
+    /// Small bodies both ways: one request to the target, or several.
+    Exchange,
+    /// The target copies the source part by part.
+    Parts,
+    /// The proxy reads the source from one target and writes it to the other.
+    Relay,
+}
+
+impl PlanKind {
+    /// The word in output and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "Local",
+            Self::Stream => "Stream",
+            Self::Exchange => "Exchange",
+            Self::Parts => "Parts",
+            Self::Relay => "Relay",
+        }
+    }
+}
+
+/// What the proxy runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Procedure {
+    /// List the configured buckets, and those of the targets that patterns name.
+    ListBuckets,
+    /// Respond to a CORS preflight with the bucket's rules.
+    Preflight,
+    /// Read the fields of a form, then upload its file.
+    UploadForm,
+    /// Send the client's body to the target.
+    Upload,
+    /// Send the object to the client.
+    Download,
+    /// Send the request and translate the response.
+    Exchange,
+    /// Let the target copy the object; see [`Plan::choose_fallback`].
+    CopyObject,
+    /// Copy between two targets.
+    RelayCopy,
+    /// One request of a multipart upload that may have small parts.
+    SmallPartsUpload,
+    /// List or delete a bucket in which small parts may be kept.
+    SmallPartsBucket,
+}
+
+/// A bucket at a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanBucket {
+    /// Name of the target.
+    pub target: String,
+    /// The bucket's name there.
+    pub bucket: String,
+}
+
+/// How a request is processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Who moves the bytes.
+    pub kind: PlanKind,
+    /// What the proxy runs.
+    pub procedure: Procedure,
+    /// Where the request goes; `None` where no bucket is addressed.
+    pub destination: Option<PlanBucket>,
+    /// Where the source of a copy is.
+    pub source: Option<PlanBucket>,
+    /// Whether the route lets the proxy move the bytes of a copy that the target does not make.
+    pub allows_relay: bool,
+    /// What happens, in a sentence.
+    pub reason: String,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.name(), self.reason)
+    }
+}
+
+/// The routes of one request.
+#[derive(Clone, Copy)]
+pub struct PlanRoutes<'r, 'a> {
+    /// To the request's bucket.
+    pub destination: &'r Route<'a>,
+    /// To the bucket of the copy source, as seen from its own target.
+    pub source: Option<&'r Route<'a>>,
+    /// Whether source and destination are at one target.
+    pub is_same_target: bool,
+    /// Whether the route lets the proxy relay a copy that the target does not make.
+    pub allows_relay: bool,
+}
+
+/// The errors of a target that does not copy between these regions, storage classes or kinds of objects.
+const UNSUPPORTED_COPY_ERRORS: [ErrorKind; 4] = [
+    ErrorKind::NotImplemented,
+    ErrorKind::MethodNotAllowed,
+    ErrorKind::InvalidRequest,
+    ErrorKind::InvalidStorageClass,
+];
+
+/// The plan of a request that addresses no bucket, or none yet.
+pub fn plan_local(procedure: Procedure) -> Plan {
+    let (kind, reason) = match procedure {
+        Procedure::ListBuckets => {
+            (PlanKind::Local, "buckets from the configuration, and from the targets of bucket patterns")
+        }
+        Procedure::Preflight => (PlanKind::Local, "the bucket's CORS rules, read from the target and cached"),
+        Procedure::UploadForm => (PlanKind::Stream, "the form's file passes through the proxy as PutObject"),
+        _ => (PlanKind::Exchange, "a request to the target"),
+    };
+    Plan { kind, procedure, destination: None, source: None, allows_relay: false, reason: reason.to_owned() }
+}
+
+/// The plan of an authenticated request.
+pub fn plan_request(request: &Request, routes: PlanRoutes<'_, '_>) -> Plan {
+    if request.operation == Operation::ListBuckets {
+        return plan_local(Procedure::ListBuckets);
+    }
+    let (kind, procedure, reason) = choose_procedure(request, routes);
+    let to_plan_bucket = |route: &Route<'_>| {
+        let bucket = route.bucket()?.to_owned();
+        Some(PlanBucket { target: route.target.name.clone(), bucket })
+    };
+    Plan {
+        kind,
+        procedure,
+        destination: to_plan_bucket(routes.destination),
+        source: routes.source.and_then(to_plan_bucket),
+        allows_relay: routes.allows_relay,
+        reason,
+    }
+}
+
+fn choose_procedure(request: &Request, routes: PlanRoutes<'_, '_>) -> (PlanKind, Procedure, String) {
+    let (route, operation) = (routes.destination, request.operation);
+    let is_relayed = routes.source.is_some() && !routes.is_same_target;
+    // Before the relay: also a part that comes from another target may be too small for this one.
+    if small_parts::involves_small_parts(route, request) {
+        let kind = match operation {
+            Operation::UploadPart => PlanKind::Stream,
+            // The proxy writes the object that keeps the part.
+            Operation::UploadPartCopy if is_relayed || small_parts::copies_small_range(route, request) => {
+                PlanKind::Relay
+            }
+            _ => PlanKind::Exchange,
+        };
+        return (kind, Procedure::SmallPartsUpload, describe_small_parts(route, operation));
+    }
+    if is_relayed {
+        let reason = "the proxy reads the source from its target and writes it to the destination's target";
+        return (PlanKind::Relay, Procedure::RelayCopy, reason.to_owned());
+    }
+    let hides_small_parts = operation.is_listing() || operation == Operation::DeleteBucket;
+    if hides_small_parts && small_parts::reserved_prefix(route.target).is_some() {
+        let reason = match operation {
+            Operation::DeleteBucket => "a request to the target; small parts do not keep the bucket",
+            _ => "a request to the target; keys of small parts are left out",
+        };
+        return (PlanKind::Exchange, Procedure::SmallPartsBucket, reason.to_owned());
+    }
+    if operation.is_upload() {
+        return (PlanKind::Stream, Procedure::Upload, STREAM_REASON.to_owned());
+    }
+    if operation.is_streamed() {
+        return (PlanKind::Stream, Procedure::Download, STREAM_REASON.to_owned());
+    }
+    let procedure = match operation {
+        Operation::CopyObject => Procedure::CopyObject,
+        _ => Procedure::Exchange,
+    };
+    (PlanKind::Exchange, procedure, describe_exchange(request, routes))
+}
+
+const STREAM_REASON: &str = "the payload passes through the proxy";
+
+fn describe_small_parts(route: &Route<'_>, operation: Operation) -> String {
+    let minimum = format!("{} KiB", route.target.dialect.limits.part_bytes_min / 1024);
+    match operation {
+        _ if !route.target.staging.is_combining => {
+            format!("parts of less than {minimum} are rejected, except for the last part")
+        }
+        Operation::UploadPart | Operation::UploadPartCopy => {
+            format!("a part of less than {minimum} is kept as an object until the upload is completed")
+        }
+        Operation::CompleteMultipartUpload => {
+            format!("small parts are combined to parts of at least {minimum}, then the upload is completed")
+        }
+        Operation::AbortMultipartUpload => "the upload is aborted and its small parts are deleted".to_owned(),
+        _ => "the target's list of parts, with the small parts".to_owned(),
+    }
+}
+
+fn describe_exchange(request: &Request, routes: PlanRoutes<'_, '_>) -> String {
+    let route = routes.destination;
+    if !request.operation.is_copy() {
+        return "a request to the target".to_owned();
+    }
+    let lookup = match exchange::find_source_lookup(route, request) {
+        exchange::SourceLookup::BeforeAndAfter => "a HEAD of the source before and after the copy",
+        exchange::SourceLookup::Before => "a HEAD of the source, then the copy",
+        exchange::SourceLookup::None => "the target copies",
+    };
+    if request.operation != Operation::CopyObject {
+        return lookup.to_owned();
+    }
+    let relay = if routes.allows_relay { "; through the proxy if the target rejects the copy" } else { "" };
+    format!("{lookup}; in parts if the source is larger than the target copies in one request{relay}")
+}
+
+impl Plan {
+    /// The second decision about a copy, when the target has rejected the first: the size of a source and the regions
+    /// between which a target copies are not known before. `None`: the rejection stands.
+    pub fn choose_fallback(&self, error: ErrorKind) -> Option<Self> {
+        if self.procedure != Procedure::CopyObject {
+            return None;
+        }
+        let (kind, reason) = match error {
+            ErrorKind::TargetCopyLimit => {
+                (PlanKind::Parts, "the source is larger than the target copies in one request")
+            }
+            error if self.allows_relay && UNSUPPORTED_COPY_ERRORS.contains(&error) => {
+                (PlanKind::Relay, "the target does not make this copy")
+            }
+            _ => return None,
+        };
+        let procedure = Procedure::RelayCopy;
+        Some(Self { kind, procedure, reason: reason.to_owned(), ..self.clone() })
+    }
+}
