@@ -34,7 +34,6 @@ def expect_error(status, call, *arguments, **more):
     raise AssertionError(f"expected {wanted}, but the call succeeded")
 
 
-refused = expect_error  # The former name; operations.py imports it.
 
 
 def bare(etag):
