@@ -27,7 +27,7 @@ use blobfish_dialects::model::{
     ResponseField, Timestamp, UploadListing, Value, ValueKind, VersionListing,
 };
 use blobfish_dialects::translator::explain::{
-    FieldHandling, build_matrix, build_sample_route, build_sample_target,
+    FieldHandling, build_matrix, build_sample_route, build_sample_target, classify_operations, explain,
 };
 use blobfish_dialects::translator::handling::Handling;
 use blobfish_dialects::translator::request_text::parse_request_head;
@@ -660,4 +660,40 @@ fn a_field_that_is_passed_over_is_found() {
         observe_request(caller, &target, &noise),
         "noise changes nothing"
     );
+}
+
+#[test]
+fn explain_rejects_what_the_matrix_rejects() {
+    let mut found = Vec::new();
+    for caller in DIALECTS {
+        for target in DIALECTS.iter().chain(PROFILES.iter()) {
+            for (operation, handling, _) in classify_operations(caller, target) {
+                let text = build_request_text(caller, operation, &[]);
+                let is_accepted =
+                    explain(&text, caller, target).is_ok_and(|explained| explained.rejection.is_none());
+                if is_accepted == (handling == Handling::Rejected) {
+                    let (caller, target) = (caller.name, target.name);
+                    found.push(format!(
+                        "{caller} -> {target}: {} is {}, explain accepts it: {is_accepted}",
+                        operation.name(),
+                        handling.name()
+                    ));
+                }
+            }
+            for row in build_matrix(caller, target).iter().filter(|row| row.handling == Handling::Rejected) {
+                let [value, _] = get_sample_values(caller, row.field, row.operation);
+                let text = build_request_text(caller, row.operation, &[(row.field, value)]);
+                let is_accepted = explain(&text, caller, target)
+                    .is_ok_and(|explained| explained.rejection.is_none() || explained.can_be_reported);
+                if is_accepted {
+                    let (caller, target, operation) = (caller.name, target.name, row.operation.name());
+                    found.push(format!(
+                        "{caller} -> {target}: {operation}: explain accepts {}",
+                        row.caller_name
+                    ));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}:\n{}", found.len(), found.join("\n"));
 }

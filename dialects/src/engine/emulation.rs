@@ -210,15 +210,30 @@ pub fn adapt_to_caller(
             translate_setting(route, setting, tree)?
         }
         (Operation::Get(_), Some(Document::AccessControlPolicy(_))) => translate_acl(route, response)?,
-        (Operation::Get(_), Some(Document::Verbatim(..)))
-            if route.caller.family != route.target.dialect.family =>
-        {
-            return Err(Rejection::with_message(
-                ErrorKind::NotImplemented,
-                "Policies name a vendor's own accounts and actions: they are not translated.",
-            ));
+        (Operation::Get(_), Some(Document::Verbatim(..))) => {
+            check_policy_support(request.operation, route.caller, route.target.dialect)?
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// Checks that a bucket policy is not translated between vendors. The proxy sends the GET request nevertheless: for a bucket
+/// without a policy the target's 404 is the right response.
+///
+/// # Errors
+/// `NotImplemented`: the policy would name accounts and actions of another vendor.
+pub fn check_policy_support(
+    operation: Operation,
+    caller: &Dialect,
+    target: &Dialect,
+) -> Result<(), Rejection> {
+    let is_policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
+    if is_policy && caller.family != target.family {
+        return Err(Rejection::with_message(
+            ErrorKind::NotImplemented,
+            "Bucket policies are not translated: they name accounts and actions of one vendor.",
+        ));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::dialect::{BucketSettingLocation, Dialect};
 use crate::documents::{acl_documents, delete_objects, response_documents, settings_documents};
 use crate::encoding::xml;
 use crate::encoding::xml::{Node, XmlWriter, text_node};
-use crate::engine::{cors, crc64, loss, small_parts};
+use crate::engine::{cors, crc64, emulation, loss, small_parts};
 use crate::model::{ErrorKind, Field, Operation, Rejection, Request, Setting, Value};
 
 /// Reads a request's whole body into the request.
@@ -117,12 +117,7 @@ fn read_setting_body(
     let target_form =
         target.setting_schema(setting).ok_or_else(|| reject_unsupported(request.operation.name()))?;
     if form.root.is_empty() {
-        if route.caller.family != target.family {
-            return Err(Rejection::with_message(
-                ErrorKind::NotImplemented,
-                "Policies name a vendor's own accounts and actions: they are not translated.",
-            ));
-        }
+        emulation::check_policy_support(request.operation, route.caller, target)?;
         let text = std::str::from_utf8(body).map_err(|_| ErrorKind::MalformedPolicy)?;
         request.document = Some(text_node("", text));
         return Ok(());

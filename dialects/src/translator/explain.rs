@@ -394,7 +394,12 @@ pub fn explain_request(
         outgoing.headers.retain(|row| row.0 != "content-length" && row.0 != "transfer-encoding");
     }
     let handlings = classify_handlings(route, &request, &draft, &plan);
+    // The proxy rejects a policy only when it reads the document; what `losses` calls rejected is not accepted here.
     let rejection = draft.rejection.take();
+    let rejection = rejection
+        .or_else(|| emulation::check_policy_support(request.operation, caller, target).err())
+        .or_else(|| loss::check_losses(&draft.losses, LossPolicy::Report, caller).err());
+    let can_be_reported = rejection.is_none();
     let rejection = rejection.or_else(|| loss::check_losses(&draft.losses, route.loss_policy, caller).err());
     let (caller_lines, target_lines) = pair_lines(
         caller,
@@ -412,7 +417,7 @@ pub fn explain_request(
         plan,
         fields: handlings.into_iter().map(|(_, name, handling, reason)| (name, handling, reason)).collect(),
         suggested_headers: rules::suggest_headers(caller, &request),
-        can_be_reported: loss::check_losses(&draft.losses, LossPolicy::Report, caller).is_ok(),
+        can_be_reported,
         outgoing: Some(draft.outgoing),
         lookups: draft.lookups,
         request,

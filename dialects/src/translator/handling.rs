@@ -2,7 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::engine::{emulation, small_parts};
-use crate::model::{Operation, Setting};
+use crate::model::Operation;
 
 /// How a field is translated between two dialects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +35,9 @@ pub(crate) fn classify_operation(
     caller: &Dialect,
     target: &Dialect,
 ) -> (Handling, &'static str) {
-    let is_policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
+    let is_policy_supported = emulation::check_policy_support(operation, caller, target).is_ok();
     match (target.find_route(operation), emulation::describe_substitute(target, operation)) {
-        (Some(_), _) if is_policy && caller.family != target.family => {
+        (Some(_), _) if !is_policy_supported => {
             (Handling::Rejected, "names accounts and actions of the vendor")
         }
         (Some(_), _) if small_parts::can_combine(operation, caller, target) => {

@@ -81,7 +81,7 @@ async fn run_copy(
     let (relay, losses) = Relay::new(context.target_client, routes, request, limits, slot)?;
     context.check_losses(&losses, &routed.route)?;
     let outcome = keepalive::respond_with_keepalive(context, Box::pin(relay.run()), abortable_progress).await;
-    let label = if matches!(outcome, Ok(true)) { "ok" } else { "failed" };
+    let label = if matches!(outcome, Ok(true)) { "success" } else { "failure" };
     METRICS.copies.with_label_values(&[plan_name, label]).inc();
     outcome.map(drop)
 }

@@ -38,6 +38,7 @@ use crate::request::{copy, exchange, keepalive, request_body, streaming, upload}
 use crate::target::client::{ERROR_BYTES_MAX, TargetClient};
 use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
+use crate::telemetry::access_log;
 use crate::telemetry::metrics::METRICS;
 
 /// Entries per page of a part or object listing.
@@ -353,7 +354,13 @@ impl<'a> SmallPartsUpload<'a> {
         // Not an error of the request: the upload has ended, and the periodic cleanup deletes what remains.
         if let Err(rejection) = outcome {
             let target_name = self.route.target.name.as_str();
-            tracing::warn!(target_name = target_name, "small parts could not be deleted: {rejection}");
+            tracing::warn!(
+                target_name = target_name,
+                bucket = self.small_parts_route.bucket().map(access_log::escape_name),
+                prefix = self.folder.prefix,
+                error = %rejection,
+                "the small parts of an upload that has ended were not deleted; the periodic cleanup deletes them"
+            );
         }
     }
 }
@@ -654,13 +661,13 @@ async fn complete_small_parts_upload(
         let done = tokio::select! {
             biased;
             done = timeout(PARTS_DURATION_MAX, Box::pin(combiner.combine_and_complete(request, &small_parts))) => {
-                done.unwrap_or_else(|_| Err(Rejection::with_message(ErrorKind::InternalError, "Combining the small parts took too long.")))
+                done.unwrap_or_else(|_| Err(Rejection::with_message(ErrorKind::InternalError, "The combination of the small parts exceeded its time limit.")))
             }
             () = combiner.slot.progress.wait_until_abandoned() => {
                 Err(Rejection::with_message(ErrorKind::ServiceUnavailable, "The service is shutting down. Retry CompleteMultipartUpload."))
             }
         };
-        let label = if done.is_ok() { "ok" } else { "failed" };
+        let label = if done.is_ok() { "success" } else { "failure" };
         METRICS.copies.with_label_values(&[PLAN_NAME, label]).inc();
         done
     };

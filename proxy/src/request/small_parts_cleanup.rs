@@ -128,7 +128,8 @@ impl SmallPartsCleanup {
                     tracing::warn!(
                         target_name = target_name,
                         bucket,
-                        "the cleanup of small parts failed: {rejection}"
+                        error = %rejection,
+                        "the cleanup of small parts failed; it is repeated at the next interval"
                     );
                 }
             }

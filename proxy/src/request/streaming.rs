@@ -96,7 +96,7 @@ async fn process_download(
     }
     let response = build_client_response(&route, request, &head.response, None)
         .map_err(RequestContext::count_integrity_failure);
-    let response = match response.and_then(|told| select_part(part, told)) {
+    let response = match response.and_then(|response| select_part(part, response)) {
         Ok(response) => response,
         Err(rejection) => {
             conversation.abort().await;
