@@ -21,10 +21,11 @@ run: tools
 test: tools
 	bash tests/all.sh
 
+## `--examples` gives cargo doc the features that clippy has, so that no dependency is compiled a second time.
 lint: tools
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --lib --bins --examples --quiet
 	$(PYTHON3) tests/dependencies.py
 
 ## Licences, sources and duplicate versions of dependencies by cargo-deny, which is installed where it is missing.

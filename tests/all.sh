@@ -6,7 +6,11 @@ cd "$(dirname "$0")/.."
 passed=0
 failed=0
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+setup_log=$(mktemp)
+# The SDKs are installed while the compiler runs, because the installation mostly waits for the network.
+bash tests/setup.sh >"$setup_log" 2>&1 &
+setup=$!
+trap 'wait; rm -f "$log" "$setup_log"' EXIT
 
 # Adds the counts that a suite's own closing lines tell; a suite that ends badly without counting one is one failure.
 count() {
@@ -26,12 +30,13 @@ suite() {
   count "${PIPESTATUS[0]}"
 }
 
-bash tests/setup.sh || exit 1
-cargo build --bin blobfish || exit 1
+# With the tests, because their features differ: a build of the program alone would compile its dependencies twice.
+cargo build --workspace --bins --tests || exit 1
 binary=target/debug/blobfish
 python=tests/.venv/bin/python
 
 suite "Rust: unit, vectors, cases, properties, tidy, store" cargo test --workspace --quiet
+wait "$setup" || { cat "$setup_log"; exit 1; }
 suite "Vendor doubles, straight from the vendors' own SDKs" "$python" -m pytest -q tests/vendors
 suite "Front door: the bucket that was meant, and empty uploads" "$python" tests/clients/front_door.py --binary "$binary"
 suite "Values arrive as they were sent: checksums, CRC-64, metadata, digests" "$python" tests/clients/values.py --binary "$binary"

@@ -34,7 +34,7 @@ pub struct Config {
     pub buckets: Vec<BucketRule>,
     /// The callers in the order of the file. Names and access key IDs are distinct.
     pub callers: Vec<Caller>,
-    /// Line of the first secret that is written in the file itself, from 1. Everybody who can read the file knows it.
+    /// Line of the first secret that is written in the file itself, from 1. Everybody with access to the file can read it.
     pub secret_line: Option<usize>,
 }
 
@@ -277,7 +277,7 @@ pub struct Target {
 /// What happens to parts that are below the target's minimum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmallParts {
-    /// They are kept as objects, and combined when the upload is completed.
+    /// They are stored as objects, and combined when the upload is completed.
     Combine,
     /// They are rejected.
     Reject,

@@ -526,7 +526,7 @@ fn read_trace_header<'a>(
     });
     let value = fields.get_required("value", "{ env = \"NAME\" }").and_then(|item| {
         let value = read_secret(&item, sources)?;
-        // HTTP allows other bytes, but collectors and proxies on the way handle them differently.
+        // HTTP allows other bytes, but collectors and the proxies before them handle them differently.
         let is_ascii = secrecy::ExposeSecret::expose_secret(&value).is_ascii();
         if !is_ascii {
             item.place.reject(ValueError::new("the header value must contain only ASCII characters"));
@@ -652,7 +652,7 @@ fn parse_staging_prefix(text: &str) -> Result<String, ValueError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let is_piece =
         |piece: &str| !piece.is_empty() && piece.chars().any(|c| c != '.') && piece.chars().all(is_plain);
-    // Keys are limited to 1,024 bytes; upload ID and part number must fit behind the prefix.
+    // Keys are limited to 1,024 bytes, and upload ID and part number follow the prefix.
     let pieces = text.strip_suffix('/').filter(|pieces| pieces.len() < 64);
     let new_error = || {
         ValueError::new("invalid key prefix")
@@ -988,7 +988,7 @@ fn read_grant(mut fields: TableReader<'_>) -> Option<Grant> {
     let access = fields.get_required("access", "\"read\"");
     let access = access.and_then(|item| item.parse_word("access", ACCESS));
     fields.finish();
-    // An empty list is more likely a mistake than a wish, and the grant would silently allow nothing.
+    // An empty list is more likely a mistake than intended, and the grant would silently allow nothing.
     if let Some(item) = item.filter(Item::is_empty_list) {
         item.place.reject(ValueError::new("the grant names no bucket").with_hint("remove the grant"));
     }

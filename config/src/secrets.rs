@@ -116,7 +116,7 @@ fn read_secret_source(mut fields: TableReader<'_>, sources: &dyn Sources) -> Opt
 }
 
 fn read_from_env(name: &str, sources: &dyn Sources) -> Result<SecretString, ValueError> {
-    // Somebody may paste the secret itself here by mistake, so only text that looks like a name is printed.
+    // An operator may paste the secret itself here by mistake, so only text that looks like a name is printed.
     let is_name =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     let display_name = if is_name { name } else { "named here" };

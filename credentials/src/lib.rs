@@ -50,7 +50,7 @@ impl CredentialProvider {
         }
     }
 
-    /// Asks each provider of the chain in turn. `None` if none of them has credentials.
+    /// Queries the providers of the chain in order. `None` if none of them has credentials.
     ///
     /// # Errors
     /// A provider that applies to this machine returned an error or an invalid document.

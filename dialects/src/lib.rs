@@ -1,9 +1,9 @@
 //! Translation between the APIs of object storage, without IO, clock, environment, threads or runtime.
 //!
-//! A request head comes in as bytes; what to send to the target and how to respond come out as values. The time and all
-//! keys are arguments. `model` has the canonical types, `engine` the translation that is written once and names no
-//! vendor, `encoding` helpers that know no vendor, and each folder of a dialect the
-//! tables of one vendor, with the same file names.
+//! A request head comes in as bytes; what to send to the target and how to respond come out as values. The time and
+//! all keys are arguments. `model` has the canonical types, `engine` the translation that is written once and names
+//! no vendor, `encoding` helpers that know no vendor, and each folder of a dialect the tables of one vendor, with the
+//! same file names.
 //!
 //! A copy that a COS client sends, as Alibaba OSS gets it:
 //!
@@ -40,18 +40,19 @@ use std::sync::LazyLock;
 use dialect::Dialect;
 
 /// Declares the folder of each dialect and the list of them, so that a new dialect takes one line.
-// The name and the syntax are those of the `cfg-if` crate, because rustfmt looks for modules in a macro of this name only.
+// The name and the syntax are those of the `cfg-if` crate, because rustfmt looks for modules in a macro of this name
+// only.
 macro_rules! cfg_if {
     (if #[cfg(all())] { $(pub mod $module:ident;)+ }) => {
         $(pub mod $module;)+
 
-        /// Every dialect that callers may use and targets may have: the only list. Everything else that depends on which
+        /// Every dialect of callers and targets. This is the only list: everything else that depends on which
         /// dialects exist is derived from it. The first dialect of a family is the one that a configuration names.
         pub static DIALECTS: &[&Dialect] = &[$($module::DIALECT),+];
     };
 }
 
-// The order is that of the list.
+// The order matters: the dialect that a configuration names precedes the other dialects of its family.
 cfg_if! {
     if #[cfg(all())] {
         pub mod s3;
@@ -61,27 +62,28 @@ cfg_if! {
     }
 }
 
-/// Servers that are only targets: of every dialect, those that differ from it in stated points.
+/// Servers that can only be targets. Each differs from its dialect in the points that its profile states.
 pub static PROFILES: LazyLock<Vec<&'static Dialect>> =
     LazyLock::new(|| DIALECTS.iter().flat_map(|dialect| dialect.profiles).copied().collect());
 
-/// What a configuration may name as a dialect, with everything that its keys depend on.
+/// A dialect that a configuration may name, with everything that the configuration's keys depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigurableDialect {
     /// The dialect's name.
     pub name: &'static str,
-    /// Names of its profiles: other dialects of its family, the vendor itself, and servers that are only targets.
+    /// Names of its profiles: the vendor itself, other dialects of its family, and servers that can only be targets.
     pub profiles: Vec<&'static str>,
-    /// Signatures that a caller may be allowed.
+    /// Signatures that a caller can be allowed to use.
     pub signatures: &'static [&'static str],
-    /// Versions of the signature that a target may be sent, the usual one first; empty where there is no choice.
+    /// Signature versions for requests to a target, the default first. Empty where the dialect has only one.
     pub signing_versions: Vec<&'static str>,
-    /// The key with which a caller is held to signing everything that has a meaning.
+    /// The configuration key that requires a caller to sign everything that has a meaning.
     pub strict_signing_key: Option<&'static str>,
 }
 
 /// The dialects that a configuration may name: the first of each family, in the order of [`DIALECTS`].
 pub fn list_configurable_dialects() -> Vec<ConfigurableDialect> {
+    // A family has the name of its first dialect, so the other dialects of the family are reachable only as profiles.
     let is_first = |dialect: &&&Dialect| dialect.name == dialect.family;
     let describe = |dialect: &&'static Dialect| ConfigurableDialect {
         name: dialect.name,
@@ -100,17 +102,18 @@ fn list_profile_names(dialect: &'static Dialect) -> Vec<&'static str> {
     dialect.vendor_profile.into_iter().chain(relatives).chain(servers).collect()
 }
 
-/// The dialect of a configured name and profile, or of its own name.
+/// The dialect of a configured name and profile. Without a profile, the dialect of the name.
 pub fn find_dialect(dialect: &str, profile: Option<&str>) -> Option<&'static Dialect> {
     let embedded = || DIALECTS.iter().filter_map(|dialect| dialect.embedded_store);
     let find_by_name = |name: &str| {
         let mut all = DIALECTS.iter().copied().chain(PROFILES.iter().copied()).chain(embedded());
         all.find(|dialect| dialect.name == name)
     };
+    // The vendor's own profile has no entry of its own: it is the dialect itself.
     profile.and_then(find_by_name).or_else(|| find_by_name(dialect))
 }
 
-/// The smallest part that a caller may upload in any dialect, where it is not the last of its upload.
+/// The smallest part, other than the last one of an upload, that any dialect allows its callers.
 pub fn smallest_part_bytes() -> u64 {
     DIALECTS.iter().map(|dialect| dialect.limits.part_bytes_min).min().unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! From the bytes of a head to a request that may be believed: dialect, place, signature, meaning.
+//! Authenticates a request from its head: finds the dialect and the resource, verifies the signature, reads the
+//! fields.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -10,65 +11,65 @@ use crate::encoding::hash;
 use crate::engine::read_request;
 use crate::model::{ErrorKind, Operation, RawHead, Rejection, Request, Timestamp};
 
-/// What this front answers to.
+/// The dialects and hosts of a listener.
 pub struct ListenerDialects {
-    /// Every dialect that callers may speak. Of one family the first is the common one.
+    /// Every caller dialect. The first of a family is the common one.
     pub dialects: &'static [&'static Dialect],
-    /// What a request speaks that says nothing of itself.
+    /// The dialect of a request that shows none by credential, host or headers.
     pub default_dialect: &'static Dialect,
     /// Configured base names: `<bucket>.<base>`.
     pub base_domains: Vec<String>,
 }
 
-/// A caller's key, as configured.
+/// A caller's configured credentials.
 pub struct CallerCredentials<'a> {
     /// Secret access key.
     pub secret_key: &'a SecretString,
-    /// Session token that must come with it.
+    /// Session token that requests must have.
     pub session_token: Option<&'a SecretString>,
-    /// Dialects in which everything with a meaning must be signed.
+    /// Dialects in which signatures must cover everything that has a meaning.
     pub strict_dialects: &'a [&'static str],
-    /// Ways of signing that are switched on; empty: all.
+    /// Signature schemes that are allowed. Empty: all.
     pub schemes: &'a [String],
 }
 
-/// Where keys are looked up.
+/// Finds credentials and public buckets.
 pub trait CredentialStore {
-    /// The key of an access key id.
+    /// The credentials of an access key ID.
     fn find_credentials(&self, access_key_id: &str) -> Option<CallerCredentials<'_>>;
 
-    /// Whether anybody may read the objects of a bucket.
+    /// Whether anonymous requests may read the objects of a bucket.
     fn is_public_read(&self, bucket: &str) -> bool;
 }
 
-/// A request whose signature was verified.
+/// A request with a verified signature, or an allowed anonymous one.
 #[derive(Debug)]
 pub struct AuthenticatedRequest {
-    /// What the caller speaks.
+    /// The caller dialect.
     pub dialect: &'static Dialect,
-    /// Who asks; `None` where anybody may.
+    /// The caller's access key ID. `None` for an anonymous request.
     pub access_key_id: Option<String>,
-    /// What is asked.
+    /// The canonical request.
     pub request: Request,
-    /// How the body is to be checked.
+    /// How to verify the body.
     pub payload: Payload,
-    /// What has meaning and was not signed, where the scheme leaves that to the caller.
+    /// Names of headers and query parameters with a meaning that were not signed, in a scheme that allows this.
     pub unsigned_names: Vec<String>,
 }
 
-/// A request that ends here.
+/// A request that is not authenticated.
 #[derive(Debug)]
 pub struct RejectedRequest {
-    /// What the caller seems to speak: the answer is told in it.
+    /// The dialect of the error response.
     pub dialect: &'static Dialect,
-    /// Why.
+    /// The error.
     pub rejection: Rejection,
 }
 
-/// Accepts a request, or says why not. Needs no body.
+/// Authenticates a request without its body.
 ///
 /// # Errors
-/// `RejectedRequest` with the fault, in the dialect that the request seems to speak.
+/// `RejectedRequest` with the error, in the dialect that the request appears to have.
 pub fn authenticate_request(
     head: &RawHead,
     listener: &ListenerDialects,
@@ -81,8 +82,8 @@ pub fn authenticate_request(
         .map_err(|rejection| RejectedRequest { dialect, rejection })
 }
 
-/// The dialect of a request: by its credential, then by its host, then by its headers, then the front's own. Which bucket
-/// it addresses is decided by the host alone.
+/// The dialect of a request: that of its credential, else that of its host, else that of its headers, else the
+/// listener's default. The bucket depends on the host alone.
 fn identify_dialect(
     head: &RawHead,
     listener: &ListenerDialects,
@@ -95,6 +96,7 @@ fn identify_dialect(
             }
             Ok(None) => {}
             Ok(Some(claim)) if claimed.is_none() => claimed = Some((dialect, claim)),
+            // Only one of them could be verified, and the request does not show which one the client meant.
             Ok(Some(_)) => {
                 let first = claimed.map_or(dialect, |first| first.0);
                 let dialect = find_dialect_by_host(head.host(), listener).unwrap_or(first);
@@ -117,7 +119,7 @@ fn iter_families(listener: &ListenerDialects) -> impl Iterator<Item = &'static D
     })
 }
 
-/// Within a family the vendor's own host decides, then the front's default.
+/// The dialect within a family: that of the vendor's own host, else the listener's default if it is in the family.
 fn select_profile(
     head: &RawHead,
     listener: &ListenerDialects,
@@ -134,7 +136,8 @@ fn select_profile(
     }
 }
 
-/// The dialect of a request without a credential: by its host, then by its headers, then the front's own.
+/// The dialect of a request without a credential: that of its host, else that of its headers, else the listener's
+/// default.
 pub fn detect_unsigned_dialect(head: &RawHead, listener: &ListenerDialects) -> &'static Dialect {
     let find_by_header = || {
         let prefixed =
@@ -144,7 +147,7 @@ pub fn detect_unsigned_dialect(head: &RawHead, listener: &ListenerDialects) -> &
     find_dialect_by_host(head.host(), listener).or_else(find_by_header).unwrap_or(listener.default_dialect)
 }
 
-/// The dialect that a host speaks of: all that is known of a request whose head could not be read.
+/// The dialect of a vendor's host. For a request with an invalid head, nothing else is known.
 pub fn find_dialect_by_host(host: &str, listener: &ListenerDialects) -> Option<&'static Dialect> {
     match listener.read_host(host)? {
         ParsedHost::Vendor { dialect, .. } => Some(dialect),
@@ -157,10 +160,10 @@ impl ListenerDialects {
         addressing::parse_host(addressing::strip_port(host), self.dialects, &self.base_domains)
     }
 
-    /// Where a request of a dialect is addressed.
+    /// The resource that a request of a dialect addresses.
     ///
     /// # Errors
-    /// Those of `addressing::locate_resource`, with the dialect whose words say it best: the vendor's own at its hosts.
+    /// As `addressing::locate_resource`. An error that is a rule of the host's vendor is in the vendor's dialect.
     pub fn parse_address(
         &self,
         head: &RawHead,
@@ -184,7 +187,8 @@ fn verify_request(
     now: Timestamp,
 ) -> Result<AuthenticatedRequest, Rejection> {
     let Some(claim) = claim else { return authenticate_anonymous(head, dialect, address, credentials) };
-    // An unknown key takes the same path as a known one, with a secret that fits nothing.
+    // The signature is verified for an unknown access key ID too, so that the response time does not show which IDs
+    // exist.
     let dummy = SecretString::from("0000000000000000000000000000000000000000");
     let caller = credentials.find_credentials(&claim.access_key_id);
     let secret = caller.as_ref().map_or(&dummy, |key| key.secret_key);
@@ -199,6 +203,7 @@ fn verify_request(
         return Err(ErrorKind::UnsupportedSignature.into());
     }
     check_session_token(caller.session_token, claim.session_token.as_deref())?;
+    // After the verification, so that only authenticated callers receive errors about the fields of a request.
     let request = read_request::read_request(dialect, head, address, &verified)?;
     Ok(AuthenticatedRequest {
         dialect,
@@ -209,8 +214,8 @@ fn verify_request(
     })
 }
 
-/// Verifies with the host as it was received and, where that does not fit, as the same server is also called: the scheme's
-/// own port may be written or not, and reverse proxies change that on the way.
+/// Verifies a signature with the host as received. If it does not match, tries the host with or without the default
+/// port, because reverse proxies add or remove the port after the client signed the host.
 fn verify_any_host(
     head: &RawHead,
     dialect: &'static Dialect,
@@ -222,6 +227,7 @@ fn verify_any_host(
     let verify = |head: &RawHead| dialect.auth.verify(head, claim, address, secret, options);
     let received = verify(head);
     match &received {
+        // No other host can correct another error, such as an expired signature.
         Err(rejection) if rejection.kind == ErrorKind::SignatureDoesNotMatch => {}
         _ => return received,
     }
@@ -229,14 +235,14 @@ fn verify_any_host(
     other_hosts.into_iter().find_map(|host| verify(&head.with_host(host)).ok()).map_or(received, Ok)
 }
 
-/// A request that nobody signed: objects of some buckets are there for everybody.
+/// Authenticates a request without a signature, which may only read objects of public buckets.
 fn authenticate_anonymous(
     head: &RawHead,
     dialect: &'static Dialect,
     address: &ResourceAddress,
     credentials: &dyn CredentialStore,
 ) -> Result<AuthenticatedRequest, Rejection> {
-    // Some SDKs say that they are nobody by a header without a value.
+    // Some SDKs send an empty `Authorization` header with anonymous requests.
     if head.header("authorization").is_some_and(|value| !value.is_empty()) {
         return Err(
             Rejection::new(ErrorKind::UnknownAuthorization).with_detail("ArgumentName", "Authorization")
@@ -255,6 +261,7 @@ fn authenticate_anonymous(
     if !matches!(request.operation, Operation::GetObject | Operation::HeadObject) {
         return Err(ErrorKind::AnonymousDenied.into());
     }
+    // With a response header that anybody chooses, a link to the operator's host could deliver any content type.
     if request.fields.iter().any(|(field, _)| field.is_response_header_override()) {
         let message = "Request specific response headers cannot be used for anonymous GET requests.";
         return Err(Rejection::with_message(ErrorKind::InvalidRequest, message));

@@ -1,5 +1,5 @@
-//! Uploads by a form of a web page: the fields in front of the file, the policy that somebody signed for them, and
-//! the file's bytes as they arrive.
+//! Form uploads (POST Object) from web pages: the fields before the file, the signed policy for them, and a decoder
+//! of the file that follows.
 
 use crate::authentication::authenticate::CredentialStore;
 use crate::authentication::policy;
@@ -10,49 +10,50 @@ use crate::encoding::{percent, xml};
 use crate::engine::read_request;
 use crate::model::{ErrorKind, Field, RawHead, Rejection, Request, Response, ResponseField, Timestamp};
 
-/// What the fields in front of the file may take, bytes.
+/// The largest size of the fields before the file, bytes.
 const FIELDS_BYTES_MAX: usize = 64 * 1024;
 
-/// What is read of a file before it is decided, bytes: a form that ends within them may have fields behind its file.
+/// Bytes of a file that are read before the upload begins. A form that ends within them has a known file length.
 pub const READ_AHEAD_BYTES: usize = 256 * 1024;
 
-/// Reads a form piece by piece until its file begins.
+/// Reads a form incrementally until its file begins.
 #[derive(Debug)]
 pub struct FormReader {
-    /// With the line end in front of it.
+    /// The boundary with the line end before it.
     delimiter: Vec<u8>,
     buffer: Vec<u8>,
     form: PostForm,
     file_started: bool,
-    /// Bytes of the wire so far.
+    /// Bytes of the body received so far.
     received_bytes: u64,
 }
 
 /// How far a form has been read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FormProgress {
-    /// More is needed.
+    /// More bytes are needed.
     Fields,
     /// The file has begun.
     File,
 }
 
 impl FormReader {
-    /// For a form of this content type.
+    /// Creates a reader for a form with this content type.
     ///
     /// # Errors
-    /// `ErrorKind::MalformedForm` without a boundary.
+    /// `ErrorKind::MalformedForm` if there is no boundary.
     pub fn new(content_type: &str) -> Result<Self, Rejection> {
         let parameters = content_type.split(';').skip(1).map(str::trim);
         let boundary = parameters
             .filter_map(|parameter| parameter.split_once('='))
             .find(|(name, _)| name.trim().eq_ignore_ascii_case("boundary"))
             .map(|(_, value)| value.trim().trim_matches('"'))
+            // RFC 2046, section 5.1.1: at most 70 characters.
             .filter(|boundary| (1..=70).contains(&boundary.len()))
             .ok_or(ErrorKind::MalformedForm)?;
         Ok(Self {
             delimiter: format!("\r\n--{boundary}").into_bytes(),
-            // The first boundary has no line in front of it; it is read as if it had.
+            // The first boundary has no line end before it. With this one all boundaries are read by the same code.
             buffer: b"\r\n".to_vec(),
             form: PostForm::default(),
             file_started: false,
@@ -60,7 +61,7 @@ impl FormReader {
         })
     }
 
-    /// Takes bytes.
+    /// Adds bytes of the body.
     ///
     /// # Errors
     /// `ErrorKind::MalformedForm`, `ErrorKind::FormTooLarge`, `ErrorKind::NotOneFile`.
@@ -85,6 +86,7 @@ impl FormReader {
             };
             let value: Vec<u8> = self.buffer.drain(..end).collect();
             let value = String::from_utf8(value).map_err(|_| ErrorKind::MalformedForm)?;
+            // The policy would be checked against one of the values, and the upload could have the other.
             if self.form.get(&part.name).is_some() {
                 return Err(ErrorKind::MalformedForm.into());
             }
@@ -100,7 +102,7 @@ impl FormReader {
         Ok(FormProgress::Fields)
     }
 
-    /// The head of the next part, taken from the buffer once it is there whole.
+    /// Removes the head of the next part from the buffer, once it is complete.
     fn take_part_head(&mut self) -> Result<Option<FormPart>, Rejection> {
         let Some(rest) = self.buffer.strip_prefix(self.delimiter.as_slice()) else {
             let is_complete = self.buffer.len() >= self.delimiter.len();
@@ -118,21 +120,21 @@ impl FormReader {
         Ok(Some(part))
     }
 
-    /// What stands in front of the file.
+    /// The fields before the file.
     pub fn form(&self) -> &PostForm {
         &self.form
     }
 
-    /// How much of the form is held.
+    /// Bytes of the form in memory.
     pub fn buffered_len(&self) -> usize {
         self.buffer.len()
     }
 
-    /// The form's file as a body to be decoded. `length` is the whole request's, where the caller said it;
-    /// `ended` says that all of it was pushed.
+    /// Creates the decoder of the form's file. `length` is the request's `Content-Length`, if it has one. `is_complete`
+    /// means that the whole body was pushed. `bounds` are the least and the greatest allowed size of the file.
     ///
     /// # Errors
-    /// A file whose length nobody can know.
+    /// The file has an unknown length, or one outside the bounds.
     pub fn into_file_decoder(
         self,
         length: Option<u64>,
@@ -144,7 +146,7 @@ impl FormReader {
         if is_complete && exact_length.is_none() {
             return Err(ErrorKind::IncompleteBody.into());
         }
-        // Behind the last part stand two dashes and a line end.
+        // Two dashes and a line end follow the last boundary.
         let closing = bytes(self.delimiter.len()).saturating_add(4);
         let estimated_length = length.map(|length| {
             length
@@ -169,7 +171,7 @@ impl FormReader {
 }
 
 struct FormPart {
-    /// As it arrived, with the delimiter.
+    /// The part's head as received, with the delimiter.
     head: Vec<u8>,
     name: String,
     file_name: Option<String>,
@@ -194,7 +196,7 @@ impl FormPart {
     }
 }
 
-/// A parameter of a header's value, with or without quotes.
+/// A parameter of a header value, quoted or not.
 fn parse_header_parameter(value: &str, wanted: &str) -> Option<String> {
     let mut rest = value.split_once(';')?.1;
     loop {
@@ -223,10 +225,10 @@ fn find_bytes(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// A form's file as it arrives, up to the next boundary. What stands behind it says nothing.
+/// Decodes a form's file up to the next boundary. Fields after the file are ignored.
 pub struct FormFileDecoder {
     delimiter: Vec<u8>,
-    /// What may be the beginning of the boundary.
+    /// Bytes that may be the start of the boundary.
     buffer: Vec<u8>,
     length: u64,
     ended: bool,
@@ -258,33 +260,33 @@ impl BodyDecoder for FormFileDecoder {
     }
 }
 
-/// A form that is believed.
+/// An authenticated form.
 pub struct AuthenticatedForm {
-    /// Who sent it.
+    /// The access key ID that signed the policy.
     pub access_key: String,
-    /// The upload that it means.
+    /// The upload.
     pub request: Request,
-    /// How success is told.
+    /// The response to a successful upload.
     pub success_response: SuccessResponse,
-    /// Bounds of the file's size, bytes.
+    /// The least and the greatest size of the file, bytes.
     pub bounds: (u64, u64),
 }
 
-/// How success is told.
+/// The response to a successful form upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SuccessResponse {
-    /// By a status alone.
+    /// A status without a body.
     StatusOnly(u16),
-    /// By a document.
+    /// Status 201 with a document.
     Document,
-    /// By sending the browser on.
+    /// A redirect of the browser.
     Redirect(String),
 }
 
-/// Believes a form, or says why not.
+/// Authenticates a form.
 ///
 /// # Errors
-/// Each fault of its signature, policy and fields.
+/// An error in its signature, policy or fields.
 pub fn authenticate_form(
     dialect: &'static Dialect,
     form: &PostForm,
@@ -296,6 +298,7 @@ pub fn authenticate_form(
     let claim = dialect.auth.parse_form_claim(form)?.ok_or(ErrorKind::AnonymousDenied)?;
     let policy_text = form.require_field("policy")?;
     let key = keys.find_credentials(&claim.access_key_id);
+    // As for other requests: the response time must not show which access key IDs exist.
     let dummy = secrecy::SecretString::from("0000000000000000000000000000000000000000");
     let secret = key.as_ref().map_or(&dummy, |key| key.secret_key);
     let outcome = dialect.auth.verify_form(form, policy_text, secret, now);
@@ -321,7 +324,9 @@ pub fn authenticate_form(
 }
 
 fn parse_success_response(form: &PostForm) -> SuccessResponse {
+    // `redirect` is the older name of the same field.
     let redirect = form.get("success_action_redirect").or(form.get("redirect"));
+    // Vendors ignore a URL that a browser could not open, and respond as if there were none.
     if let Some(url) = redirect.filter(|url| url.starts_with("http://") || url.starts_with("https://")) {
         return SuccessResponse::Redirect(url.to_owned());
     }
@@ -332,7 +337,7 @@ fn parse_success_response(form: &PostForm) -> SuccessResponse {
     }
 }
 
-/// Fields that say nothing of the object.
+/// Fields that do not describe the object.
 const FORM_CONTROL_FIELDS: [&str; 8] = [
     "policy",
     "key",
@@ -344,7 +349,7 @@ const FORM_CONTROL_FIELDS: [&str; 8] = [
     "redirect",
 ];
 
-/// The upload that a form means: its fields are read as the headers of a PUT.
+/// The upload of a form. Its fields are read as the headers of a PUT, which have the same names.
 fn build_upload_request(
     dialect: &'static Dialect,
     form: &PostForm,
@@ -394,12 +399,13 @@ fn push_header(dialect: &Dialect, field: Field, value: String, headers: &mut Vec
     }
 }
 
-/// Browsers of old send whole paths.
+/// The file name of a path.
 fn strip_directories(path: &str) -> &str {
+    // Old browsers send the whole path of the file.
     path.rsplit(['/', '\\']).next().unwrap_or_default()
 }
 
-/// Tags of a form are a document; those of a header are pairs.
+/// Converts the tagging document of a form to the pairs of the tagging header.
 fn convert_tagging_to_pairs(document: &str) -> Result<String, Rejection> {
     let root = xml::parse(document.as_bytes()).map_err(|_| ErrorKind::MalformedXml)?;
     let set = root.child("TagSet").ok_or(ErrorKind::MalformedXml)?;
@@ -410,7 +416,7 @@ fn convert_tagging_to_pairs(document: &str) -> Result<String, Rejection> {
     Ok(pairs.collect::<Option<Vec<_>>>().ok_or(ErrorKind::MalformedXml)?.join("&"))
 }
 
-/// Tells the success of a form as it asked for it.
+/// Writes the response to a successful form upload in the form that the request selected.
 pub fn write_form_response(
     mut response: Response,
     success_response: &SuccessResponse,

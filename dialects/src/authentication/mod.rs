@@ -1,4 +1,4 @@
-//! Which caller sends a request, and for which bucket and key: credentials, signatures, form uploads and their policies.
+//! Authenticates requests: credentials, signatures, form uploads and their policies.
 //!
 //! Uses: `model`, `encoding`, `dialect`, `engine`.
 

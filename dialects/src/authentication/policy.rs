@@ -1,4 +1,4 @@
-//! The policy of a form: until when, and which fields with which values.
+//! The policy of a form upload: its expiration, and the conditions on the form's fields.
 
 use serde_json::Value;
 
@@ -11,7 +11,8 @@ fn policy_denied_error(why: &str) -> Rejection {
     Rejection::with_message(ErrorKind::AccessDenied, format!("Invalid according to Policy: {why}"))
 }
 
-/// Holds a form to its policy, which was verified. Gives the bounds of the file's size, where it has some.
+/// Checks a form against its policy. The policy's signature must be verified before. Returns the bounds of the file's
+/// size, if the policy has them.
 ///
 /// # Errors
 /// `ErrorKind::InvalidPolicyDocument`, `ErrorKind::AccessDenied`.
@@ -44,6 +45,7 @@ pub fn check_policy(
                     }
                 };
                 if !matcher.matches(value.unwrap_or_default()) {
+                    // The vendors' messages have a space after each comma.
                     let condition = condition.to_string().replace(",\"", ", \"");
                     return Err(policy_denied_error(&format!("Policy Condition failed: {condition}")));
                 }
@@ -60,9 +62,10 @@ pub fn check_policy(
     Ok(bounds)
 }
 
-/// Whether a field must be named in the policy: what a visitor could add to a form to make more of it than its site
-/// signed for. One vendor wants every field named; for the others this holds for their own headers.
+/// Whether the policy must have a condition for a field. One vendor requires conditions for all fields, the others
+/// for their own headers.
 fn needs_policy_condition(dialect: &Dialect, name: &str) -> bool {
+    // Without this rule, a visitor could add fields to the form of a site, such as an ACL that the site did not sign.
     let is_same_name = |field: &&str| field.eq_ignore_ascii_case(name);
     let is_exempt = ["policy", "file", "submit"].contains(&name)
         || name.starts_with("x-ignore-")

@@ -1,38 +1,38 @@
-//! Which bucket a host and a path name.
+//! Finds the bucket and the key of a request in its host and path.
 
 use crate::dialect::definition::{Dialect, HostForm};
 use crate::dialect::signature::ResourceAddress;
 use crate::encoding::percent;
 use crate::model::{ErrorKind, RawHead, Rejection, RequestScope};
 
-/// What a host alone says of a request, whatever the request is signed with.
+/// A request's host, read without regard to how the request is signed.
 #[derive(Debug, Clone)]
 pub enum ParsedHost {
-    /// An IP address, or `localhost`: no vendor, and the bucket in the path.
+    /// An IP address or `localhost`. It belongs to no vendor, and the bucket is in the path.
     Address,
-    /// A configured base name, or a name below `localhost`, which clients of every dialect may use.
+    /// A configured base name, or a name below `localhost`. Clients of every dialect may use it.
     Base {
-        /// Bucket, where one stands before the base name.
+        /// The bucket, if there is one before the base name.
         bucket: Option<String>,
     },
     /// A host of a vendor.
     Vendor {
-        /// Whose.
+        /// The vendor's dialect.
         dialect: &'static Dialect,
-        /// Bucket, where the host has one.
+        /// The bucket, if the host contains one.
         bucket: Option<String>,
-        /// Whether a base name stands for the vendor's domain.
+        /// Whether a base name replaces the vendor's domain.
         via_base_name: bool,
     },
 }
 
-/// The base name that every installation has. It stands for a vendor's domain as well, as every base name does.
+/// The base name that every installation has. Like every base name, it can replace a vendor's domain.
 const LOCALHOST: &str = "localhost";
 
 const LOCALHOST_LABELS: &[&str] = &[LOCALHOST];
 
-/// Reads a host, without port, against the hosts of every dialect and the configured base names. `None`: nobody knows it,
-/// and nothing may be guessed from its path.
+/// Matches a host without port with the hosts of every dialect and with the configured base names. `None` if it
+/// matches none of them.
 pub fn parse_host(host: &str, dialects: &[&'static Dialect], base_names: &[String]) -> Option<ParsedHost> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let is_address = host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[');
@@ -46,7 +46,7 @@ pub fn parse_host(host: &str, dialects: &[&'static Dialect], base_names: &[Strin
     if let Some(reading) = parse_vendor_host(&labels, dialects, None) {
         return reading;
     }
-    // Of several base names that fit the longest is meant.
+    // The longest base name that matches is the most specific one: `b.example` may be configured beside `example`.
     let bases = base_names.iter().map(|base| base.to_ascii_lowercase()).chain([LOCALHOST.to_owned()]);
     let matching = bases.filter_map(|base| Some((strip_base_name(&host, &base)?, base)));
     let (bucket, base) = matching.max_by_key(|row| row.1.len())?;
@@ -54,8 +54,8 @@ pub fn parse_host(host: &str, dialects: &[&'static Dialect], base_names: &[Strin
     parse_vendor_host(&labels, dialects, Some(&stand_in)).unwrap_or(Some(ParsedHost::Base { bucket }))
 }
 
-/// Reads a host by the vendors' forms, with their own domains or with a name that stands in for them. `None`: it has none
-/// of the forms. `Some(None)`: it has one, of something that is no object API.
+/// Matches a host with the vendors' host forms, under the vendors' own domains or under a base name that replaces
+/// them. `None` if it matches no form. `Some(None)` if the form is not one of an object API.
 fn parse_vendor_host(
     labels: &[&str],
     dialects: &[&'static Dialect],
@@ -64,7 +64,8 @@ fn parse_vendor_host(
     let (dialect, form, bucket) = dialects.iter().find_map(|dialect| {
         let match_bucket = |form: &HostForm| match stand_in {
             None => match_host_form(form, form.domain, labels),
-            // A bucket's name may have dots; only where a region stands is it more likely to be a service.
+            // A bucket name may contain dots, so under a base name the labels could all be the bucket. A label that
+            // looks like a region makes the vendor's host form more likely.
             Some(domain) => match_host_form(form, domain, labels).filter(|_| {
                 domain == [LOCALHOST] && !form.has_region() || has_region_label(form, domain, labels)
             }),
@@ -77,19 +78,20 @@ fn parse_vendor_host(
     Some(is_valid.then_some(ParsedHost::Vendor { dialect, bucket, via_base_name }))
 }
 
-/// Whether a region, or acceleration, stands where the form has one.
+/// Whether a region, or `accelerate`, is where the form has one.
 fn has_region_label(form: &HostForm, domain: &[&str], labels: &[&str]) -> bool {
+    // Regions have no list, because vendors add new ones: `cn-hangzhou`, `ap-guangzhou`, `us-east-1` have this shape.
     let at = labels.iter().skip(domain.len()).zip(form.service);
     at.filter_map(|(label, want)| label.strip_prefix(want.strip_suffix('*')?)).any(|region| {
         let (continent, rest) = region.split_once('-').unwrap_or_default();
         let is_word = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
-        let place = rest.split('-').next().unwrap_or_default();
+        let area = rest.split('-').next().unwrap_or_default();
         region.starts_with("accelerate")
-            || ((2..=4).contains(&continent.len()) && is_word(continent) && is_word(place))
+            || ((2..=4).contains(&continent.len()) && is_word(continent) && is_word(area))
     })
 }
 
-/// What stands before a base name; `Some(None)` where the host is the base name.
+/// The part of a host before a base name. `Some(None)` if the host is the base name.
 fn strip_base_name(host: &str, base: &str) -> Option<Option<String>> {
     match host.strip_suffix(base)? {
         "" => Some(None),
@@ -97,13 +99,13 @@ fn strip_base_name(host: &str, base: &str) -> Option<Option<String>> {
     }
 }
 
-/// Finds bucket and key of a request that a client of this dialect sent, before its signature is verified: some schemes
-/// sign them. The bucket is in the host or, where the dialect has path style and the host has no bucket, in the path.
-/// Nothing else is tried: what cannot be read in one way only is refused.
+/// Finds bucket and key of a request that a client of this dialect sent. This happens before the signature is
+/// verified, because some schemes sign bucket and key. The bucket is in the host or, where the dialect has path style
+/// and the host has no bucket, in the path. A request that could be read in two ways is rejected.
 ///
 /// # Errors
-/// `UnknownHost`, `PathStyleForbidden`, `UnsupportedSignature` for a client of a dialect that the vendor of the host does
-/// not serve; a path that does not decode.
+/// `UnknownHost`, `PathStyleForbidden`, `UnsupportedSignature` for a client of a dialect that the vendor of the host
+/// does not serve; a path that does not decode.
 pub fn locate_resource(
     head: &RawHead,
     dialect: &Dialect,
@@ -114,7 +116,7 @@ pub fn locate_resource(
     let host = strip_port(head.host());
     let parsed = parse_host(host, dialects, base_names).ok_or_else(|| unknown_host_error(host))?;
     let (bucket, path_style) = match parsed {
-        // A dialect without path style has nothing to say there: the root may mean the account or a bucket.
+        // Without path style a bucket cannot be named at an IP address, and `/` could mean the account or a bucket.
         ParsedHost::Address if !dialect.path_style => return Err(unknown_host_error(host)),
         ParsedHost::Address => (None, true),
         ParsedHost::Base { bucket } => (bucket, dialect.path_style),
@@ -150,27 +152,28 @@ fn build_scope(bucket: String, key: Option<String>) -> RequestScope {
 }
 
 fn unknown_host_error(host: &str) -> Rejection {
-    let shown: String = host.chars().take(HOST_CHARS_MAX).collect();
+    let printed: String = host.chars().take(HOST_CHARS_MAX).collect();
     Rejection::with_message(
         ErrorKind::UnknownHost,
         format!(
-            "The host {shown} is not an endpoint of this service for this request. An operator can add it, or the name \
-             behind its bucket, to [hosts] base in the configuration."
+            "The host {printed} is not an endpoint of this service for this request. An operator can add it, or the \
+             name behind its bucket, to [hosts] base in the configuration."
         ),
     )
 }
 
-/// The other reading of a key: some SDKs send a space in a path as `+`, as forms do. `None`: there is only one.
+/// The key with `+` decoded as a space, which some SDKs send in paths as in forms. `None` if the key has no `+`.
 pub fn decode_key_plus_as_space(head: &RawHead, address: &ResourceAddress) -> Option<String> {
     let path = head.path.strip_prefix('/')?;
     let key = if address.virtual_host { path } else { path.split_once('/')?.1 };
     key.contains('+').then(|| percent::decode_form(key).ok()).flatten()
 }
 
-/// Characters of a host that an error shows: what DNS allows.
+/// Characters of a host that an error message contains at most: the longest name that DNS allows.
 const HOST_CHARS_MAX: usize = 253;
 
-/// The bucket of a copy source's host, if the host is of this dialect's forms or of a base name.
+/// The bucket in the host of a copy source, if the host matches a form of this dialect, or such a form under
+/// `localhost`.
 pub fn find_bucket_in_host(host: &str, hosts: &[HostForm]) -> Option<String> {
     let host = strip_port(host).to_ascii_lowercase();
     let labels: Vec<&str> = host.rsplit('.').collect();
@@ -185,7 +188,7 @@ pub fn find_bucket_in_host(host: &str, hosts: &[HostForm]) -> Option<String> {
         .next()
 }
 
-/// The region that a host names, with or without a bucket before it.
+/// The region in a host. The host may contain a bucket.
 pub fn find_region_in_host(host: &str, hosts: &[HostForm]) -> Option<String> {
     let host = strip_port(host).to_ascii_lowercase();
     let labels: Vec<&str> = host.rsplit('.').collect();
@@ -194,7 +197,7 @@ pub fn find_region_in_host(host: &str, hosts: &[HostForm]) -> Option<String> {
         let wanted = domain.iter().chain(form.service);
         let region =
             wanted.zip(&labels).find_map(|(want, label)| label.strip_prefix(want.strip_suffix('*')?));
-        // An end point for the vendor's own network is of the same region.
+        // The endpoint for the vendor's internal network belongs to the same region.
         region.map(|region| region.strip_suffix("-internal").unwrap_or(region).to_owned())
     };
     hosts
@@ -202,9 +205,10 @@ pub fn find_region_in_host(host: &str, hosts: &[HostForm]) -> Option<String> {
         .find_map(|form| find_region(form, form.domain).or_else(|| find_region(form, LOCALHOST_LABELS)))
 }
 
-/// The host of an authority.
+/// The host of an authority, without the port.
 pub fn strip_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
+        // The digits after the last colon of `::1` are not a port.
         Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) && !host.ends_with(':') => {
             host
         }
@@ -212,7 +216,7 @@ pub fn strip_port(authority: &str) -> &str {
     }
 }
 
-/// The other ways to write an authority whose port is that of HTTP or HTTPS: without the port, or with it.
+/// The other spellings of an authority with the default port of HTTP or HTTPS: without the port, or with it.
 pub fn list_equivalent_authorities(authority: &str) -> Vec<String> {
     let host = strip_port(authority);
     match authority.strip_prefix(host) {
@@ -222,10 +226,11 @@ pub fn list_equivalent_authorities(authority: &str) -> Vec<String> {
     }
 }
 
-/// The ports that clients leave out.
+/// The default ports, which clients may omit.
 const DEFAULT_PORTS: [&str; 2] = [":80", ":443"];
 
-/// `Some(bucket)` where domain and service fit; the bucket is what stands further left, if anything does.
+/// `Some(bucket)` if domain and service match. The bucket consists of the labels to the left of them, if there are
+/// any.
 fn match_host_form(form: &HostForm, domain: &[&str], labels: &[&str]) -> Option<Option<String>> {
     let wanted: Vec<&str> = domain.iter().chain(form.service).copied().collect();
     if labels.len() < wanted.len()

@@ -1,5 +1,5 @@
-//! Elements of settings documents that S3 introduced and the other vendors took over unchanged. A vendor's table puts them in
-//! the vendor's order and adds what that vendor has besides.
+//! Elements of settings documents that S3 introduced and the other vendors adopted unchanged. A vendor's table has
+//! them in the vendor's order and adds the vendor's own elements.
 
 use crate::dialect::settings_schema::{
     BOOLEAN, ElementSchema, group_element, number_element, text_element, words_element,
@@ -8,30 +8,30 @@ use crate::dialect::settings_schema::{
 /// One tag.
 pub const TAG: ElementSchema = group_element("Tag", &[text_element("Key"), text_element("Value")]);
 
-/// In the root of a tagging document.
+/// Elements of a tagging document.
 pub const TAGGING: &[ElementSchema] = &[group_element("TagSet", &[TAG])];
 
-/// The words of a rule that applies or does not.
+/// The values of a rule's status.
 pub const RULE_STATUS: &[(&str, &str)] = &[("Enabled", "Enabled"), ("Disabled", "Disabled")];
 
-/// Whether versions are kept.
+/// The versioning status of a bucket.
 pub const VERSIONING_STATUS: ElementSchema =
     words_element("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")]);
 
-/// How an object is locked.
+/// The mode of an object lock.
 const LOCK_MODE: ElementSchema =
     words_element("Mode", &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")]);
 
-/// In the root of an object's retention.
+/// Elements of an object's retention document.
 pub const RETENTION: &[ElementSchema] = &[LOCK_MODE, text_element("RetainUntilDate")];
 
-/// In the root of an object's legal hold.
+/// Elements of an object's legal hold document.
 pub const LEGAL_HOLD: &[ElementSchema] = &[words_element("Status", &[("ON", "ON"), ("OFF", "OFF")])];
 
-/// Whether new objects of a bucket can be locked.
+/// Whether object lock is enabled for a bucket.
 pub const LOCK_ENABLED: ElementSchema = words_element("ObjectLockEnabled", &[("Enabled", "Enabled")]);
 
-/// How new objects of a bucket are locked.
+/// The default retention of a bucket's new objects.
 pub const LOCK_RULE: ElementSchema = group_element(
     "Rule",
     &[group_element("DefaultRetention", &[LOCK_MODE, number_element("Days"), number_element("Years")])],
@@ -45,31 +45,31 @@ pub const CORS_METHOD: ElementSchema = text_element("AllowedMethod");
 pub const CORS_HEADER: ElementSchema = text_element("AllowedHeader");
 /// Response headers of a CORS rule.
 pub const CORS_EXPOSED_HEADER: ElementSchema = text_element("ExposeHeader");
-/// How long a browser may keep a CORS rule.
+/// How long a browser may cache a preflight response.
 pub const CORS_MAX_AGE: ElementSchema = number_element("MaxAgeSeconds");
 
-/// The lower bound of a lifecycle rule's filter.
+/// The lower bound of the object size in a lifecycle rule's filter.
 pub const SIZE_GREATER: ElementSchema = number_element("ObjectSizeGreaterThan");
-/// The upper bound of a lifecycle rule's filter.
+/// The upper bound of the object size in a lifecycle rule's filter.
 pub const SIZE_LESS: ElementSchema = number_element("ObjectSizeLessThan");
 
-/// Whether a lifecycle rule applies.
+/// The status of a lifecycle rule.
 pub const LIFECYCLE_STATUS: ElementSchema = words_element("Status", RULE_STATUS);
 
-/// Whether a delete marker is deleted when it is the last version.
+/// Whether a delete marker is deleted when it is the only version.
 pub const MARKER_EXPIRATION: ElementSchema = words_element("ExpiredObjectDeleteMarker", BOOLEAN);
 
 /// When objects are deleted.
 pub const EXPIRATION: ElementSchema =
     group_element("Expiration", &[number_element("Days"), text_element("Date"), MARKER_EXPIRATION]);
 
-/// When versions are deleted.
+/// When noncurrent versions are deleted.
 pub const VERSION_EXPIRATION: ElementSchema =
     group_element("NoncurrentVersionExpiration", &[number_element("NoncurrentDays")]);
 
-/// When uploads that were not completed are aborted.
+/// When incomplete multipart uploads are aborted.
 pub const UPLOAD_ABORT: ElementSchema =
     group_element("AbortIncompleteMultipartUpload", &[number_element("DaysAfterInitiation")]);
 
-/// The words of a protocol.
+/// The values of a redirect's protocol.
 pub const PROTOCOLS: &[(&str, &str)] = &[("http", "http"), ("https", "https")];

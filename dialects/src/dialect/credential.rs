@@ -1,18 +1,20 @@
-//! What the credentials of several schemes have in common. Used by each dialect's `auth.rs`.
+//! Helpers for reading and writing credentials, shared by the `auth.rs` of the dialects.
 
 use crate::model::{ErrorKind, OutgoingRequest, RawHead, Rejection};
 
-/// The lines of `Authorization` that are text.
+/// The `Authorization` header lines that are UTF-8.
 pub fn collect_authorization_lines(head: &RawHead) -> Vec<&str> {
     let lines = head.headers.iter().filter(|row| row.0 == "authorization");
     lines.filter_map(|row| std::str::from_utf8(&row.1).ok()).collect()
 }
 
-/// Holds a request to one credential: one of the `forms` in which it could be sent, in one line if in a header.
+/// Checks that a request has one credential: in only one of the `forms` in which it could be sent, and on only one
+/// line if it is in a header.
 ///
 /// # Errors
 /// `ErrorKind::SeveralCredentials`.
 pub fn check_single_credential(forms: &[bool], lines: &[&str]) -> Result<(), Rejection> {
+    // With two credentials, a proxy in front and this code could each verify another one.
     let forms_count = forms.iter().filter(|form| **form).count();
     if forms_count > 1 || (forms_count == 1 && lines.len() > 1) {
         return Err(ErrorKind::SeveralCredentials.into());
@@ -20,7 +22,7 @@ pub fn check_single_credential(forms: &[bool], lines: &[&str]) -> Result<(), Rej
     Ok(())
 }
 
-/// `id:signature`, the credential of the older schemes.
+/// Splits `id:signature`, the credential of the older schemes.
 ///
 /// # Errors
 /// `ErrorKind::AuthorizationMalformed`.
@@ -32,14 +34,14 @@ pub fn parse_id_and_signature(text: &str) -> Result<(String, String), Rejection>
     Ok((id.to_owned(), signature.to_owned()))
 }
 
-/// `Name=value` items between commas, each name once: the credential of the newer schemes.
+/// `Name=value` items separated by commas, each name once: the credential of the newer schemes.
 pub struct CredentialItems<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> CredentialItems<'a> {
-    /// Takes a list apart.
+    /// Splits a list into its items.
     ///
     /// # Errors
-    /// `ErrorKind::AuthorizationMalformed`, `ErrorKind::SeveralCredentials` for a name that stands twice.
+    /// `ErrorKind::AuthorizationMalformed`; `ErrorKind::SeveralCredentials` for a repeated name.
     pub fn parse(list: &'a str) -> Result<Self, Rejection> {
         let mut items: Vec<(&str, &str)> = Vec::new();
         for item in list.split(',') {
@@ -52,28 +54,30 @@ impl<'a> CredentialItems<'a> {
         Ok(Self(items))
     }
 
-    /// The value of an item, if it is there.
+    /// The value of an item, if present.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         self.0.iter().find(|row| row.0 == name).map(|row| row.1)
     }
 
-    /// The value of an item.
+    /// The value of a required item.
     ///
     /// # Errors
-    /// `ErrorKind::AuthorizationMalformed` where it is missing.
+    /// `ErrorKind::AuthorizationMalformed` if it is missing.
     pub fn get_required(&self, name: &str) -> Result<&'a str, Rejection> {
         self.get(name).ok_or_else(|| ErrorKind::AuthorizationMalformed.into())
     }
 }
 
-/// Seconds, written in digits only.
+/// Parses seconds. Only digits are accepted.
 pub fn parse_seconds(text: &str) -> Option<i64> {
+    // `parse` alone also accepts `+` and `-`, which no vendor's document allows here.
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Sorted `name:value` lines; the values of a repeated name are joined by commas. Values are signed as the bytes that
-/// they are: a decoder that repairs makes several values one.
+/// Sorted `name:value` lines. The values of a repeated name are joined by commas.
 pub fn format_header_lines<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+    // Bytes and not text: a lossy decoder maps different values to the same text, and one signature would fit them
+    // all.
     let mut rows: Vec<(&str, Vec<u8>)> = Vec::new();
     for (name, value) in headers {
         match rows.iter_mut().find(|row| row.0 == name) {
@@ -85,7 +89,7 @@ pub fn format_header_lines<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])
     rows.iter().flat_map(|(name, value)| [name.as_bytes(), b":", value, b"\n"].concat()).collect()
 }
 
-/// The query of a request of ours as pairs; a bare name has an empty value.
+/// The query of an outgoing request as pairs. A name without `=` has an empty value.
 pub fn collect_query_pairs(request: &OutgoingRequest) -> Vec<(String, String)> {
     request.query.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or_default())).collect()
 }

@@ -1,4 +1,4 @@
-//! What makes up a dialect: one value of tables, and a few functions where a table cannot say it.
+//! The definition of a dialect: one value with tables, and functions where a table is not enough.
 
 use crate::dialect::operation_route::OperationRoute;
 use crate::dialect::settings_schema::SettingSchema;
@@ -9,182 +9,201 @@ use crate::model::{
     ResponseField, Setting, StorageClass,
 };
 
-/// Everything that tells one dialect from another. `None` for a name is the whole capability system: it says
-/// "no such header" and "report a loss" in one place.
+/// Everything that distinguishes one dialect from another. `None` for a name is the whole capability system: one
+/// entry means both "no such header" and "report a loss".
 pub struct Dialect {
     /// The name in configuration, metrics and messages.
     pub name: &'static str,
-    /// Requests to try translations with, each under a line `### TITLE`. Their signatures are made up.
+    /// Example requests for the translator, each under a line `### TITLE`. Their signatures are not valid.
     pub examples: &'static str,
     /// Dialects of one family share their signatures and header names.
     pub family: &'static str,
-    /// Servers that have this dialect with stated differences, and are only targets.
+    /// Servers that have this dialect with the differences that their profiles state. They can only be targets.
     pub profiles: &'static [&'static Dialect],
-    /// Another name that a configuration may give the dialect as a profile: the vendor's own.
+    /// The profile name for the vendor's own service, which is the dialect without differences.
     pub vendor_profile: Option<&'static str>,
-    /// The embedded store of demo mode, in the dialect that it has. It cannot be configured.
+    /// The embedded store of demo mode, where it has this dialect. It cannot be configured.
     pub embedded_store: Option<&'static Dialect>,
-    /// Its signatures.
+    /// Reads, verifies and writes its signatures.
     pub auth: &'static dyn Auth,
-    /// The words for its signatures in configuration: what a caller may be allowed.
+    /// Names of its signatures in the configuration, where an operator allows them per caller.
     pub signatures: &'static [&'static str],
-    /// The versions of the signature that a target may be configured to be sent, the usual one first. Empty: no choice.
+    /// Signature versions that can be configured for requests to a target, the default first. Empty if there is only
+    /// one.
     pub signing_versions: &'static [(&'static str, &'static dyn Auth)],
-    /// The configuration key that holds a caller to signing everything that has a meaning, where its clients may choose
-    /// what they sign.
+    /// The configuration key that requires a caller to sign everything that has a meaning, in a dialect where clients
+    /// choose what they sign.
+    // COS: a signature lists the headers and parameters that it covers, and may cover none.
     pub strict_signing_key: Option<&'static str>,
-    /// How its hosts look. The first row that fits is taken.
+    /// The forms of its hosts. The first row that matches is used.
     pub hosts: &'static [HostForm],
-    /// Families besides its own whose clients the vendor serves on the same hosts, with the bucket in the host.
+    /// Other families that the vendor serves on the same hosts, with the bucket in the host.
+    // COS and OSS have S3-compatible APIs on the hosts of their own APIs.
     pub serves_families: &'static [&'static str],
-    /// Whether its clients may put the bucket in the path: at an IP address, `localhost`, a base name and the vendor's
-    /// own endpoints.
+    /// Whether its clients may put the bucket in the path. This applies to IP addresses, `localhost`, base names and
+    /// the vendor's own endpoints.
+    // COS rejects path style for all buckets that were created since 2024.
     pub path_style: bool,
-    /// Which method and parameter mean which operation. The first row that fits is taken.
+    /// Methods and query parameters that select an operation. The first row that matches is used.
     pub routes: &'static [OperationRoute],
-    /// The documents that its buckets and objects have beside them.
+    /// Schemas of the settings documents of buckets and objects.
     pub settings: &'static [SettingSchema],
-    /// Settings that it does not have. Every other one has a schema.
+    /// Settings that it does not have. Every other setting has a schema.
     pub absent_settings: &'static [Setting],
-    /// How it says who may do what.
+    /// How it expresses access control lists.
     pub acl_style: AclStyle,
-    /// Parameters that select an operation which is not translated: refused, never passed over.
+    /// Query parameters that select an operation which is not translated. A request with one of them is rejected.
+    // If such a parameter were ignored, a PUT of a settings document would overwrite the object with this document.
     pub sub_resources: &'static [&'static str],
-    /// Whether parameter names are matched without regard to letter case.
+    /// Whether the letter case of query parameter names is ignored.
+    // The documents and SDKs of COS write both `versionId` and `VersionId`.
     pub parameters_ignore_case: bool,
-    /// Prefix of its own headers; one of these that has no place in a request is refused.
+    /// Prefix of its own headers. A request with such a header that its operation does not have is rejected.
+    // An unknown header may be a condition or an encryption. Without it, the request could overwrite or expose data.
     pub header_prefix: &'static str,
     /// Prefix of user metadata.
     pub metadata_prefix: &'static str,
-    /// Its own headers that no field is read from, each with the operations and the reason.
+    /// Its own headers that are ignored, each with the operations and the reason.
     pub ignored_headers: &'static [IgnoredHeader],
-    /// Beginnings of the names of metadata that a copy keeps although it replaces the rest.
+    /// Prefixes of metadata names that a copy keeps although it replaces all other metadata.
+    // Without the metadata of client-side encryption, the copy could not be decrypted.
     pub metadata_kept_prefixes: &'static [&'static str],
-    /// Whether metadata that is not ASCII is told in encoded words (RFC 2047).
+    /// Whether responses have metadata that is not ASCII as encoded words (RFC 2047).
     pub metadata_encoded_words: bool,
     /// Whether a query parameter of this lower-case name is read as the header of that name.
+    // A browser that opens a presigned URL sends no vendor headers, so SDKs write them as query parameters.
     pub is_header_parameter: fn(&str) -> bool,
-    /// Headers that carry a checksum of the body.
+    /// Headers with a checksum of the body.
     pub checksum_headers: &'static [(&'static str, crate::model::ChecksumAlgorithm)],
-    /// Headers that state a digest of the body in hex.
+    /// Headers with a digest of the body in hex.
     pub digest_headers: &'static [StatedDigest],
-    /// The header that announces which checksum comes behind the body.
+    /// The header that announces the checksum in the trailer.
     pub trailer_header: Option<&'static str>,
-    /// The header that names the algorithm of the checksum, and must agree with the one that is sent.
+    /// The header with the algorithm of the checksum, which must match the checksum that is sent.
     pub checksum_algorithm_header: Option<&'static str>,
-    /// What it calls a field of a request, in every operation for which `names_in` and `lacks_in` say nothing else.
+    /// The name of a request field, in every operation that is not in `field_names_by_operation` or
+    /// `absent_fields_by_operation`.
     pub field_name: fn(Field) -> Option<FieldName>,
     /// Fields that have another name in one operation.
     pub field_names_by_operation: &'static [(Operation, Field, FieldName)],
-    /// What of a header's text is the object's own; the rest belongs to the wire.
+    /// Removes from a header's value what describes the transfer, so that only the object's own value remains.
+    // S3: an upload with `Content-Encoding: aws-chunked,gzip` is stored with `gzip`.
     pub strip_transport_text: fn(Field, String) -> String,
-    /// Fields that it reads as a caller's dialect but does not honour as a target.
+    /// Fields that it has as a caller dialect but does not support as a target.
     pub unsupported_fields: &'static [Field],
-    /// Operations that it reads as a caller's dialect but does not have as a target.
+    /// Operations that it has as a caller dialect but does not support as a target.
     pub unsupported_operations: &'static [Operation],
-    /// Settings that it reads as a caller's dialect but does not have as a target.
+    /// Settings that it has as a caller dialect but does not support as a target.
     pub unsupported_settings: &'static [Setting],
-    /// Whether a target of this kind is known to tell settings by their parameters. Others pass over parameters that they
-    /// do not know, and make or delete the bucket itself.
+    /// Whether every target of this dialect distinguishes settings by their query parameters.
+    // Some S3-compatible servers ignore unknown parameters, and then create or delete the bucket itself.
     pub distinguishes_settings: bool,
-    /// Whether a put that locks its object has to say a digest of it.
+    /// Whether an upload that locks its object requires a digest of the body.
+    // Amazon S3, PutObject, "Content-MD5": required for a request with a retention period.
     pub needs_lock_digest: bool,
-    /// Further places where its callers may say a field.
+    /// Additional names that its callers may use for a field.
     pub additional_field_names: &'static [(Operation, Field, FieldName)],
-    /// Fields that it has, but not in these operations: neither said by its callers nor to its targets.
+    /// Fields that it has, but not in these operations, neither as a caller dialect nor as a target.
     pub absent_fields_by_operation: &'static [(Operation, Field)],
-    /// Fields that it reads in these operations as a caller's dialect but does not honour as a target.
+    /// Fields that it has in these operations as a caller dialect but does not support as a target.
     pub unsupported_fields_by_operation: &'static [(Operation, Field)],
-    /// Values that must not be empty, and what the caller is told. Any other empty value says nothing: SDKs send them
-    /// for what was not given.
+    /// Fields that must not be empty, with the error and its message. In all other fields an empty value counts as
+    /// absent.
+    // SDKs send empty values for arguments that were not set.
     pub non_empty_fields: &'static [(Field, ErrorKind, &'static str)],
-    /// The least and the greatest value of a number in an operation. What is outside is refused.
+    /// The least and the greatest value of a number in an operation. A request outside these bounds is rejected.
     pub number_bounds: &'static [(Operation, Field, u64, u64)],
-    /// Refuses what its callers may not say together, or must say.
+    /// Rejects combinations of fields that the vendor does not allow, and requests without a required field.
     pub check_request: fn(&Request) -> Result<(), Rejection>,
-    /// What it calls a field of an answer.
+    /// The name of a response field.
     pub response_field_name: fn(ResponseField) -> Option<&'static str>,
-    /// Its words.
+    /// The spellings of values in its headers and documents.
     pub words: &'static WordTables,
-    /// Its way of copying.
+    /// How it copies objects.
     pub copy: CopyRules,
-    /// Its documents.
+    /// How its documents are written.
     pub xml: XmlStyle,
     /// Its errors.
     pub errors: &'static [ErrorRow],
-    /// Sentences that distinguish errors with one code. The first that fits is taken.
+    /// Sentences that distinguish errors with the same code. The first that matches is used.
     pub error_sentences: &'static [ErrorSentence],
-    /// What it means when nothing is said.
+    /// What an absent field means.
     pub defaults: Defaults,
-    /// What it can hold.
+    /// Its limits.
     pub limits: Limits,
-    /// Whether an ETag that looks like an MD5 is that of the object's bytes, unless these are encrypted with a key of
-    /// the customer's or of a key service.
+    /// Whether an MD5-shaped ETag is the MD5 of the object's bytes, unless the object is encrypted with a customer's
+    /// key or a key of a key management service.
     pub etag_is_md5: bool,
-    /// Whether it writes MD5-shaped ETags in upper case.
+    /// Whether MD5-shaped ETags are in upper case.
+    // OSS: clients compare the ETags of two responses as text, so all responses have the same letter case.
     pub etag_upper_case: bool,
-    /// Its statuses for success, where they differ from 200.
+    /// Statuses of success that differ from 200.
     pub success_statuses: &'static [(Operation, u16)],
-    /// Headers of every answer.
+    /// Headers of every response.
     pub common_headers: CommonHeaders,
-    /// Fills in what its callers expect in an answer and other targets do not tell.
+    /// Adapts the fields of a response to those that the vendor returns.
+    // Example: SDKs of OSS read the ETag of a copy from the header, which other vendors return only in the
+    // document.
     pub complete_response: fn(Operation, &mut crate::model::Response),
-    /// The parameter of a bucket's GET that shows whether it exists, where the dialect has no HEAD for that.
+    /// The query parameter of a GET that shows whether a bucket exists, where the dialect has no HEAD for buckets.
     pub bucket_probe_parameter: Option<&'static str>,
-    /// What its SDKs call the size of a part, for messages.
+    /// The name of the part size in its SDKs, for error messages.
     pub part_size_setting: &'static str,
-    /// Whether a bucket in which uploads were begun and not completed counts as not empty.
+    /// Whether a bucket with incomplete multipart uploads counts as not empty.
     pub uploads_fill_bucket: bool,
-    /// In which header of a completing call a target of our own is told how small parts may be for the caller's vendor.
+    /// The header of CompleteMultipartUpload in which the embedded store receives the smallest part size of the
+    /// caller dialect.
     pub part_bytes_min_header: Option<&'static str>,
-    /// Whether uploads without a known length may be sent to it.
+    /// Whether it accepts uploads of unknown length.
+    // S3 responds to an upload without `Content-Length` with 411.
     pub supports_chunked_uploads: bool,
-    /// Whether every field of a form must be named in its policy.
+    /// Whether the policy of a form upload must name every field.
+    // S3 rejects a form with other fields than those in its policy ("Extra input fields").
     pub form_policy_covers_all: bool,
-    /// Whether the type that a browser says of a form's file is the object's.
+    /// Whether the content type that a browser sends with a form's file becomes the object's.
     pub uses_form_file_type: bool,
-    /// Where the vendor describes it.
+    /// The vendor's documentation.
     pub manual: Manual,
-    /// A public end point of the vendor, to show what a request would look like.
+    /// A public endpoint of the vendor, for example requests.
     pub sample_endpoint: &'static str,
-    /// The vendor's public end point of a region; a server that anybody runs has none.
+    /// The vendor's public endpoint of a region. `None` for servers that operators run themselves.
     pub endpoint: Option<fn(region: &str) -> String>,
-    /// What a bucket is created with, besides headers: the body for a region, and for settings that
-    /// [`Dialect::bucket_settings`] has in the document.
+    /// Writes the body of CreateBucket for a region and for the settings that [`Dialect::bucket_settings`] has in the
+    /// document.
     pub write_create_bucket_body: fn(region: &str, settings: &Node) -> Vec<u8>,
-    /// What else a target can be told of a new bucket.
+    /// Other settings that CreateBucket accepts.
     pub bucket_settings: BucketSettings,
 }
 
-/// Where a new bucket's settings are said.
+/// Where CreateBucket has the settings of a new bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BucketSettings {
-    /// The class of its objects of which nobody says one.
+    /// The default storage class of its objects.
     pub class: Option<BucketSettingLocation>,
-    /// Whether its objects are kept in one zone or in several.
+    /// Whether its objects are stored in one zone or in several.
     pub redundancy: Option<RedundancySetting>,
 }
 
 /// How the redundancy of a new bucket is expressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RedundancySetting {
-    /// The element that clients name it with.
+    /// The element of the request document.
     pub element: &'static str,
-    /// Its words. The first is the least redundancy, which every vendor's buckets have.
+    /// Its values. The first is the least redundancy, which the buckets of every vendor have.
     pub words: &'static [&'static str],
-    /// Where requests to a target state it.
+    /// Where requests to a target have it.
     pub location: BucketSettingLocation,
 }
 
 impl BucketSettings {
-    /// None can be said.
+    /// CreateBucket has no such settings.
     pub const NONE: Self = Self { class: None, redundancy: None };
 }
 
-/// Where one of them is said.
+/// Where CreateBucket has a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BucketSettingLocation {
-    /// In the document of the creating call.
+    /// In the request document.
     Document,
     /// In a header of this name.
     Header(&'static str),
@@ -197,7 +216,7 @@ impl std::fmt::Debug for Dialect {
 }
 
 impl Dialect {
-    /// What it calls a field in a request of this kind, if that may say it.
+    /// The name of a field in an operation, if the operation has it.
     pub fn field_name_in(&self, field: Field, operation: Operation) -> Option<FieldName> {
         if !field.applies_to(operation) || self.absent_fields_by_operation.contains(&(operation, field)) {
             return None;
@@ -207,19 +226,19 @@ impl Dialect {
         override_name.map(|row| row.2).or_else(|| (self.field_name)(field))
     }
 
-    /// What a target of this dialect is told a field by in a request of this kind, if it honours it there.
+    /// The name of a field in a request to a target, if the target supports it in this operation.
     pub fn target_field_name(&self, field: Field, operation: Operation) -> Option<FieldName> {
         let lacks = self.unsupported_fields.contains(&field)
             || self.unsupported_fields_by_operation.contains(&(operation, field));
         self.field_name_in(field, operation).filter(|_| !lacks)
     }
 
-    /// Whether a target of this dialect compares, keeps and tells checksums that are said to it.
+    /// Whether a target of this dialect verifies, stores and returns the checksums of requests.
     pub fn keeps_checksums(&self) -> bool {
         self.supports_field(Field::ChecksumMode)
     }
 
-    /// Whether answers of this dialect tell checksums in documents.
+    /// Whether response documents of this dialect have checksums.
     pub fn has_checksums_in_documents(&self) -> bool {
         (self.response_field_name)(ResponseField::ChecksumType).is_some()
     }
@@ -229,45 +248,46 @@ impl Dialect {
         self.checksum_headers.iter().find(|row| row.1 == algorithm).map(|row| row.0)
     }
 
-    /// Whether a header, by its lower-case name, is ignored in an operation for the reason of a row.
+    /// Whether a header, by its lower-case name, is ignored in an operation.
     pub fn ignores_header(&self, operation: Operation, header: &str) -> bool {
         self.ignored_headers.iter().any(|row| row.matches_header(header) && (row.applies_to)(operation))
     }
 
-    /// Whether a header, by its lower-case name, is a field's in any operation.
+    /// Whether a header, by its lower-case name, is that of a field.
     pub fn has_header(&self, header: &str) -> bool {
         let names = |name: Option<FieldName>| matches!(name, Some(FieldName::Header(own)) if own == header);
         Field::ALL.into_iter().any(|field| names((self.field_name)(field)))
     }
 
-    /// Whether a header, by its lower-case name, is a list, so that its lines are one (RFC 9110, 5.3).
+    /// Whether a header, by its lower-case name, is a list. Several lines of a list are one value (RFC 9110, section
+    /// 5.3).
     pub fn is_list_header(&self, header: &str) -> bool {
         let names = |name: Option<FieldName>| matches!(name, Some(FieldName::Header(own)) if own == header);
         Field::ALL.into_iter().any(|field| field.is_list() && names((self.field_name)(field)))
     }
 
-    /// Whether a field can be said to a target of this dialect.
+    /// Whether a target of this dialect supports a field.
     pub fn supports_field(&self, field: Field) -> bool {
         (self.field_name)(field).is_some() && !self.unsupported_fields.contains(&field)
     }
 
-    /// Whether the vendor's hosts serve clients of a dialect.
+    /// Whether the vendor's hosts serve clients of the other dialect.
     pub fn serves_clients_of(&self, other: &Self) -> bool {
         self.family == other.family || self.serves_families.contains(&other.family)
     }
 
-    /// Whether a bucket of this name can stand in a host: where names have no dots, a dot before the service means that
-    /// the host is another one.
+    /// Whether a host can contain a bucket of this name. Where bucket names have no dots, a host with a dot before
+    /// the service is not one of this vendor.
     pub fn allows_bucket_in_host(&self, bucket: &str) -> bool {
         self.limits.bucket_dots || !bucket.contains('.')
     }
 
-    /// Whether a target of this dialect evaluates every condition on a copy's source.
+    /// Whether a target of this dialect evaluates every condition on a copy source.
     pub fn supports_source_conditions(&self) -> bool {
         Field::SOURCE_CONDITIONS.into_iter().all(|field| self.supports_field(field))
     }
 
-    /// The row of a fault; every table ends in an internal error.
+    /// The row of an error.
     pub fn error_row(&self, kind: ErrorKind) -> Option<&'static ErrorRow> {
         self.errors.iter().find(|row| row.kind == kind)
     }
@@ -281,17 +301,19 @@ impl Dialect {
         }
     }
 
-    /// Its routes: those of settings first, for a parameter always selects them.
+    /// Its routes.
     pub fn all_routes(&self) -> impl Iterator<Item = OperationRoute> {
+        // Settings first: their query parameter selects them, and the routes of `routes` that have no parameter would
+        // match the same requests.
         self.settings.iter().flat_map(|form| form.operation_routes()).chain(self.routes.iter().copied())
     }
 
-    /// Whether its callers can ask for an operation.
+    /// Whether it has an operation as a caller dialect.
     pub fn has_operation(&self, operation: Operation) -> bool {
         self.all_routes().any(|row| row.operation == operation)
     }
 
-    /// The route by which a target is asked for an operation, if it has that.
+    /// The route of an operation in requests to a target, if the target supports it.
     pub fn find_route(&self, operation: Operation) -> Option<OperationRoute> {
         let setting = match operation {
             Operation::Get(setting) | Operation::Put(setting) | Operation::Delete(setting) => Some(setting),
@@ -302,42 +324,42 @@ impl Dialect {
         self.all_routes().find(|row| row.operation == operation && !lacks)
     }
 
-    /// How it has a setting, if it does.
+    /// The schema of a setting, if the dialect has the setting.
     pub fn setting_schema(&self, setting: Setting) -> Option<&'static SettingSchema> {
         self.settings.iter().find(|form| form.setting == setting)
     }
 }
 
-/// Why a header is not read as a field. The list is closed: a header that affects the result of its operation is a field
-/// (native, emulated or reported as lost), or the request is rejected.
+/// Why a header is not read as a field. The list is closed: a header that affects the result of its operation is a
+/// field (native, emulated or reported as lost), or the request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IgnoreReason {
     /// It describes how the body is transferred, and is handled where the body is read.
     Transport,
-    /// It is part of the signature or of the credentials, and is verified before the request is read.
+    /// It is part of the signature or of the credentials, which are verified before the request is read.
     Signature,
     /// The vendor returns the same result with it and without it in this operation.
     NoEffect,
-    /// The vendor defines it for responses. Clients send the headers of one response with their next request; in a
-    /// request it asks for nothing, so no result can depend on it.
+    /// The vendor defines it only for responses. Clients send headers of one response with their next request, where
+    /// they have no meaning.
     ResponseOnly,
 }
 
 /// A header that is ignored in some operations. In the others it is a field, or the request is rejected.
 #[derive(Clone, Copy)]
 pub struct IgnoredHeader {
-    /// In lower case; a last `*` stands for whatever follows.
+    /// In lower case. A `*` at the end matches any suffix.
     pub name: &'static str,
     /// The operations in which it is ignored.
     pub applies_to: fn(Operation) -> bool,
-    /// Why.
+    /// Why it is ignored.
     pub reason: IgnoreReason,
-    /// Which client sends it there, or which document describes it.
+    /// The client that sends it, or the document that describes it.
     pub source: &'static str,
 }
 
 impl IgnoredHeader {
-    /// A row for several operations in which the header has no effect.
+    /// A row for operations in which the header has no effect.
     pub const fn new(name: &'static str, applies_to: fn(Operation) -> bool, source: &'static str) -> Self {
         Self { name, applies_to, reason: IgnoreReason::NoEffect, source }
     }
@@ -347,18 +369,19 @@ impl IgnoredHeader {
         Self { name, applies_to: |_| true, reason, source }
     }
 
-    /// A header that the vendor defines only in responses, for every operation: clients send some with their next request.
+    /// A row for every operation, for a header that the vendor defines only for responses.
     pub const fn response_only(name: &'static str, source: &'static str) -> Self {
         Self::for_all_operations(name, IgnoreReason::ResponseOnly, source)
     }
 
-    /// Whether several lines of it are accepted. What describes the body or the signature is read, so that a second line
-    /// could contradict the first.
+    /// Whether several lines of it are accepted.
     pub fn may_repeat(&self) -> bool {
+        // Headers of the body and of the signature are read elsewhere, where a second line could contradict the
+        // first.
         matches!(self.reason, IgnoreReason::NoEffect | IgnoreReason::ResponseOnly)
     }
 
-    /// Whether the row is about a header of this lower-case name.
+    /// Whether the row applies to a header of this lower-case name.
     pub fn matches_header(&self, header: &str) -> bool {
         match self.name.strip_suffix('*') {
             Some(prefix) => header.starts_with(prefix),
@@ -367,20 +390,20 @@ impl IgnoredHeader {
     }
 }
 
-/// A header that states a digest of the request's body in hex.
+/// A header with a digest of the request body in hex.
 #[derive(Debug, Clone, Copy)]
 pub struct StatedDigest {
     /// In lower case.
     pub header: &'static str,
-    /// How it is computed.
+    /// The digest algorithm.
     pub algorithm: crate::model::ChecksumAlgorithm,
-    /// The value that states nothing.
+    /// The value that means "no digest".
     pub absent_value: Option<&'static str>,
-    /// What is wrong where the body has another.
+    /// The error if the body has another digest.
     pub mismatch_error: ErrorKind,
 }
 
-/// Where a field stands.
+/// The name of a field, and whether it is a header or a query parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldName {
     /// In a header of this lower-case name.
@@ -398,30 +421,31 @@ impl FieldName {
     }
 }
 
-/// One form of a vendor's hosts, by labels from the right. `*` is any one label, `name-*` a label that begins so.
+/// One form of a vendor's hosts, by labels from the right. `*` matches any label, `name-*` a label with this prefix.
 #[derive(Debug, Clone, Copy)]
 pub struct HostForm {
-    /// Whether the object API answers there. Websites, data processing and the like are known so that nothing of them is
-    /// taken for a bucket, and refused.
+    /// Whether the host serves the object API.
+    // The hosts of websites, data processing and other services are listed so that no part of them is read as a
+    // bucket.
     pub is_api: bool,
-    /// The vendor's domain; `localhost` stands in for it.
+    /// The vendor's domain, which `localhost` can replace.
     pub domain: &'static [&'static str],
-    /// What stands before the domain, from the right: region and service. Labels further left are the bucket.
+    /// The labels before the domain, from the right: region and service. Labels to the left of them are the bucket.
     pub service: &'static [&'static str],
 }
 
 impl HostForm {
-    /// A form of hosts where the object API answers.
+    /// A form of hosts that serve the object API.
     pub const fn new_api(domain: &'static [&'static str], service: &'static [&'static str]) -> Self {
         Self { is_api: true, domain, service }
     }
 
-    /// Whether a region is part of it.
+    /// Whether it contains a region.
     pub fn has_region(&self) -> bool {
         self.service.iter().any(|label| label.ends_with('*'))
     }
 
-    /// A form of hosts of something else.
+    /// A form of hosts of another service.
     pub const fn new_other(domain: &'static [&'static str], service: &'static [&'static str]) -> Self {
         Self { is_api: false, domain, service }
     }
@@ -429,23 +453,24 @@ impl HostForm {
 
 /// A closed set of values and how one dialect spells them. Every row is read; the first match is written.
 ///
-/// The second list has the values that the dialect cannot express, so that none is forgotten: a test compares both with the
-/// values that exist.
+/// The second list has the values that the dialect cannot express. A test checks that each existing value is in one
+/// of the lists.
 pub struct Words<T: 'static>(pub &'static [(T, &'static str)], pub &'static [T]);
 
 impl<T: Copy + PartialEq> Words<T> {
-    /// What a word means. Vendors' own SDKs differ in letter case, so case does not count.
+    /// The value of a spelling.
     pub fn value(&self, word: &str) -> Option<T> {
+        // The vendors' own SDKs differ in letter case.
         self.0.iter().find(|row| row.1.eq_ignore_ascii_case(word)).map(|row| row.0)
     }
 
-    /// How a value is spelled, if it can be said at all.
+    /// The spelling of a value, if the dialect can express it.
     pub fn word(&self, value: T) -> Option<&'static str> {
         self.0.iter().find(|row| row.0 == value).map(|row| row.1)
     }
 }
 
-/// The words of one dialect.
+/// The spellings of values in one dialect.
 #[allow(missing_docs, reason = "each is the table of the field of that name")]
 pub struct WordTables {
     pub metadata: Words<Directive>,
@@ -453,184 +478,192 @@ pub struct WordTables {
     pub class: Words<StorageClass>,
     pub acl: Words<CannedAcl>,
     pub encryption: Words<Encryption>,
-    /// What a flag says for "yes".
+    /// The value of a flag that is set.
     pub flag_word: fn(Field) -> &'static str,
 }
 
-/// How a dialect's callers may combine conditions on a source.
+/// How a dialect evaluates several conditions on a copy source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConditionCombination {
-    /// A matching ETag outweighs the date of its pair.
+    /// An ETag condition that holds takes precedence over the date condition of its pair.
     Precedence,
-    /// Only match with unmodified-since, and none-match with modified-since; each then by precedence.
+    /// Only if-match with if-unmodified-since, and if-none-match with if-modified-since. Within a pair as
+    /// `Precedence`.
     Pairs,
-    /// Each must hold.
+    /// Every condition must hold.
     All,
 }
 
-/// How a dialect expresses who may do what.
+/// How a dialect expresses access control lists.
 pub struct AclStyle {
-    /// The element of a grantee that names a group.
+    /// The element with a group in a grantee.
     pub group_element: &'static str,
-    /// Whether a grantee has its kind (`Group`, `CanonicalUser`) as an attribute, without which clients cannot read it.
+    /// Whether a grantee has its kind (`Group`, `CanonicalUser`) as an attribute, which clients of S3 require.
+    // SDKs of S3 and COS select the class of a grantee by this attribute.
     pub has_grantee_type: bool,
-    /// Whether a document says a canned word instead of grants.
+    /// Whether the document contains a canned ACL instead of grants.
     pub canned_in_document: bool,
-    /// Whether a request that says it in headers and in its body is taken by its headers.
+    /// Whether the headers decide when a request has an ACL in headers and in its body.
     pub headers_take_precedence: bool,
-    /// How groups are named in grants.
+    /// The names of groups in grants.
     pub groups: &'static [(Group, &'static str)],
-    /// An account's id that stands for a group.
+    /// Account IDs that represent a group.
     pub group_ids: &'static [(Group, &'static str)],
-    /// Whether the owner keeps control where a document does not say so.
+    /// Whether the owner has full control even if the document does not grant it.
+    // COS: its command line program coscmd does not write the owner's grant.
     pub implies_owner_control: bool,
 }
 
 /// When a copy of an object onto itself is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SelfCopyRule {
-    /// When metadata, class, encryption or redirect change.
+    /// If metadata, storage class, encryption or redirect change.
     AnyChange,
-    /// When metadata or tags are replaced.
+    /// If metadata or tags are replaced.
     Replaced,
-    /// Always; the request's metadata is taken whatever the directive says.
+    /// Always. The metadata is that of the request, whatever the directive is.
     TakesRequest,
 }
 
-/// Where a copy source is to be found at a target.
+/// A copy source at a target.
 #[derive(Debug, Clone, Copy)]
 pub struct TargetCopySource<'a> {
     /// Bucket at the target.
     pub bucket: &'a str,
     /// Decoded key.
     pub key: &'a str,
-    /// Version there.
+    /// Version ID at the target.
     pub version: Option<&'a str>,
     /// The target's authority.
     pub authority: &'a str,
 }
 
-/// How a dialect copies.
+/// How a dialect copies objects.
 pub struct CopyRules {
-    /// The header that names the source.
+    /// The copy source header.
     pub source_header: &'static str,
-    /// The form of its value, as the document has it.
+    /// The syntax of its value in the vendor's document.
     pub source_grammar: &'static str,
-    /// Reads its value: splits first, decodes once.
-    /// The second argument is the endpoint that the request was sent to, where its bucket is in the host: a source may be
-    /// said to be there.
+    /// Reads its value: splits first, then decodes once. The second argument is the endpoint of the request if the
+    /// bucket is in the host, because a source may name the same endpoint.
     pub parse_source: fn(&str, Option<&str>) -> Result<CopySource, Rejection>,
-    /// Writes it.
+    /// Writes its value.
     pub write_source: fn(&TargetCopySource<'_>) -> String,
     /// How conditions combine.
     pub combination: ConditionCombination,
-    /// Whether its SDKs say a condition on the source a second time under HTTP's own name: the source's decides.
+    /// Whether its SDKs repeat a condition on the source under the standard HTTP name. The condition on the source
+    /// decides.
+    // OSS: ali-oss sends `If-Match` beside `x-oss-copy-source-if-match`.
     pub repeats_conditions: bool,
-    /// Whether a failed none-match or modified-since answers 304 instead of 412.
+    /// Whether a failed if-none-match or if-modified-since results in 304 instead of 412.
     pub uses_not_modified_status: bool,
-    /// Whether a modified-since in the future counts as not said.
+    /// Whether an if-modified-since date in the future is ignored.
     pub ignores_future_dates: bool,
-    /// When it may copy onto itself.
+    /// When an object may be copied onto itself.
     pub self_copy: SelfCopyRule,
-    /// Whether the range of a part copy is checked strictly, or copies the whole source when it does not fit.
+    /// Whether a part copy with an invalid range is an error. Otherwise it copies the whole source.
     pub strict_range: bool,
-    /// Whether its callers know a success that turns out an error in the document behind it.
+    /// Whether its clients expect that a response with status 200 can have an error document as its body.
+    // S3 and COS send the head of the response before a long copy ends, so that the connection is not idle.
     pub accepts_late_error: bool,
-    /// The largest source of one copy, bytes.
+    /// The largest source that one request copies, bytes.
     pub bytes_max: u64,
-    /// Whether a target may pass over the metadata directive without a word, so that the copy must be checked.
+    /// Whether a target may ignore the metadata directive without an error, so that the copy must be checked.
+    // JD Cloud: the document of the copy does not mention the directive.
     pub needs_metadata_check: bool,
 }
 
-/// A vendor's documents, as their readers find them.
+/// A vendor's documentation.
 #[derive(Debug, Clone, Copy)]
 pub struct Manual {
-    /// Vendor and product.
+    /// Names of vendor and product.
     pub name: &'static str,
-    /// Titles of the operations' pages, where they are not S3's names of the operations.
+    /// Titles of the operations' pages that differ from S3's names of the operations.
     pub titles: &'static [(Operation, &'static str)],
 }
 
-/// A sentence that gives an error another meaning than its code alone has.
+/// A sentence in an error message that gives the error another meaning than its code has.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorSentence {
-    /// What the code means.
+    /// The meaning of the code.
     pub code_kind: ErrorKind,
-    /// What the vendor's message contains.
+    /// A part of the vendor's message.
     pub contains: &'static str,
-    /// What it means then.
+    /// The meaning of the error with this message.
     pub kind: ErrorKind,
 }
 
 /// One row of an error table.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorRow {
-    /// What went wrong.
+    /// The canonical error.
     pub kind: ErrorKind,
-    /// The vendor's code.
+    /// The vendor's error code.
     pub code: &'static str,
     /// The vendor's status.
     pub status: u16,
-    /// The vendor's words.
+    /// The vendor's message.
     pub message: &'static str,
 }
 
 impl ErrorRow {
-    /// A row.
+    /// Creates a row.
     pub const fn new(kind: ErrorKind, code: &'static str, status: u16, message: &'static str) -> Self {
         Self { kind, code, status, message }
     }
 }
 
-/// What it means when nothing is said.
+/// What absent fields mean.
 #[derive(Debug, Clone, Copy)]
 pub struct Defaults {
-    /// Storage class of a new object; `None`: as the bucket says.
+    /// Storage class of a new object. `None`: that of the bucket.
     pub class: Option<StorageClass>,
-    /// Whether a target is told the class of a new object even where silence should mean the same: some servers
-    /// keep the source's.
+    /// Whether requests to a target always state the storage class, even the default one.
+    // SeaweedFS gives a copy the class of its source. The documents of JD Cloud do not define the default of a
+    // copy.
     pub class_always_explicit: bool,
-    /// Access of a new object.
+    /// ACL of a new object.
     pub acl: CannedAcl,
-    /// Content type of a new object; `None`: the service chooses.
+    /// Content type of a new object. `None`: the service chooses one.
     pub content_type: Option<&'static str>,
     /// Objects in a page.
     pub max_keys: u64,
-    /// Buckets in a page; `None`: all of them.
+    /// Buckets in a page. `None`: all of them.
     pub max_buckets: Option<u64>,
-    /// Whether an unsatisfiable range is answered with the whole object.
+    /// Whether the response to an unsatisfiable range is the whole object.
     pub lenient_range: bool,
 }
 
-/// What a dialect can hold.
+/// Limits of a dialect.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Whether names of buckets may have dots.
+    /// Whether bucket names may contain dots.
     pub bucket_dots: bool,
     /// Bytes of a key.
     pub key_bytes_max: usize,
-    /// Bytes a key must not begin with.
+    /// Bytes that a key must not begin with.
     pub key_first_bytes_forbidden: &'static [u8],
-    /// Bytes that must not stand in a key.
+    /// Bytes that a key must not contain.
     pub key_bytes_forbidden: &'static [u8],
-    /// What must not stand in a key between slashes or at its ends. An empty end is always allowed.
+    /// Segments between slashes that a key must not contain. A slash at the end is always allowed.
     pub key_segments_forbidden: &'static [&'static str],
-    /// Bytes of all user metadata, names and values.
+    /// Bytes of all user metadata, names and values together.
     pub metadata_bytes_max: usize,
-    /// Whether names of user metadata may hold more than letters, digits and `-`.
+    /// Whether names of user metadata may contain more than letters, digits and `-`.
     pub metadata_any_name: bool,
-    /// Bytes of a single upload or part.
+    /// The largest single upload or part, bytes.
     pub upload_bytes_max: u64,
-    /// Bytes of a part that is not the last of its upload, as enforced when the upload is completed.
+    /// The smallest part other than the last one of an upload, bytes. Checked when the upload is completed.
     pub part_bytes_min: u64,
-    /// The largest page of buckets that a target is asked for; `None`: it gives all of them at once.
+    /// The largest page of buckets that is requested from a target. `None`: the target returns all buckets in one
+    /// response.
     pub buckets_page_max: Option<u64>,
 }
 
 /// The root elements of a dialect's documents.
 #[derive(Debug, Clone, Copy)]
 pub struct DocumentRoots {
-    /// Of an error, and of one entry that failed in the result of DeleteObjects.
+    /// Of an error, and of a failed entry in the result of DeleteObjects.
     pub error: &'static str,
     /// Of the result of CopyObject.
     pub copy: &'static str,
@@ -640,7 +673,7 @@ pub struct DocumentRoots {
     pub multipart_initiated: &'static str,
     /// Of the request of CompleteMultipartUpload.
     pub complete_multipart: &'static str,
-    /// Of its result.
+    /// Of the result of CompleteMultipartUpload.
     pub multipart_completed: &'static str,
     /// Of ListParts.
     pub parts: &'static str,
@@ -654,7 +687,7 @@ pub struct DocumentRoots {
     pub uploads: &'static str,
     /// Of the request of DeleteObjects.
     pub delete: &'static str,
-    /// Of its result.
+    /// Of the result of DeleteObjects.
     pub deleted: &'static str,
     /// Of the request of RestoreObject.
     pub restore: &'static str,
@@ -664,12 +697,13 @@ pub struct DocumentRoots {
     pub location: &'static str,
     /// Of the response to a form upload.
     pub form_upload: &'static str,
-    /// Of GetObjectAttributes. The first is written; documents and servers disagree on the name.
+    /// Of GetObjectAttributes. All are read, the first is written.
+    // The vendors' documents and their servers have different names.
     pub attributes: &'static [&'static str],
 }
 
 impl DocumentRoots {
-    /// The roots that S3 introduced and the other vendors took over. A dialect with other roots states each that differs.
+    /// The roots that S3 introduced and other vendors adopted. A dialect states only the roots that differ.
     pub const COMMON: Self = Self {
         error: "Error",
         copy: "CopyObjectResult",
@@ -692,102 +726,106 @@ impl DocumentRoots {
     };
 }
 
-/// The overview of a bucket, in a dialect that has that document.
+/// The GetBucketInfo document of a dialect that has it.
 pub struct BucketInfoDocument {
     /// The root element.
     pub root: &'static str,
-    /// The element in it.
+    /// The element of the bucket in the root.
     pub bucket: &'static str,
-    /// Children of that element.
+    /// Children of the bucket's element.
     pub children: &'static [&'static str],
 }
 
-/// How a dialect's documents are written. Elements are listed in the order in which the vendor sends them.
+/// How a dialect's documents are written. Element lists have the order in which the vendor sends the elements.
 pub struct XmlStyle {
     /// The root elements.
     pub roots: DocumentRoots,
-    /// The overview of a bucket, if it has one.
+    /// The GetBucketInfo document, if the dialect has it.
     pub bucket_info: Option<&'static BucketInfoDocument>,
-    /// Elements that state that keys are percent-encoded: all of them are read.
+    /// Elements which state that keys are percent-encoded. All of them are read, the first is written.
     pub encoding_type_elements: &'static [&'static str],
-    /// Elements of an error that belong to the vendor's own request, so that they are not passed on.
+    /// Elements of an error document that describe the request to the vendor, and are not returned to the client.
+    // With the vendor's request ID, an operator would search the proxy's log in vain.
     pub error_identity: &'static [&'static str],
-    /// Elements of a listed bucket that name the host under which it is reached.
+    /// Elements of a listed bucket that contain the bucket's host.
     pub endpoint_elements: &'static [&'static str],
-    /// The element of an error that repeats the message where it names a header that is not implemented.
+    /// The element of an error document that repeats the message if the error is about a header that is not
+    /// implemented.
     pub error_repeat_element: Option<&'static str>,
-    /// What it calls an object in a listing, by its ETag: put in one piece or in parts.
+    /// The type of a listed object, derived from its ETag: uploaded with one request or in parts.
     pub object_type: fn(etag: &str) -> &'static str,
-    /// Namespace of result roots.
+    /// Namespace of the root elements of results.
     pub namespace: Option<&'static str>,
-    /// Namespace of the completing call's result, where it differs.
+    /// Namespace of the result of CompleteMultipartUpload, where it differs.
     pub multipart_completed_namespace: Option<&'static str>,
     /// Children of CopyObjectResult and CopyPartResult.
     pub copy: &'static [&'static str],
-    /// Whether the time of a copy has milliseconds.
+    /// Whether `LastModified` of a copy has milliseconds.
     pub copy_milliseconds: bool,
-    /// Children of ListBucketResult, first version.
+    /// Children of ListBucketResult for ListObjects.
     pub objects: &'static [&'static str],
-    /// Children of ListBucketResult, second version.
+    /// Children of ListBucketResult for ListObjectsV2.
     pub objects_v2: &'static [&'static str],
     /// Children of Contents.
     pub listed_object: &'static [&'static str],
     /// Children of ListPartsResult.
     pub parts: &'static [&'static str],
-    /// Children of ListVersionsResult; versions and delete markers stand together at `Version`.
+    /// Children of ListVersionsResult. Versions and delete markers are both written at `Version`.
     pub versions: &'static [&'static str],
-    /// Children of Version; those that a delete marker does not have are left out of it.
+    /// Children of Version. A delete marker has only some of them.
     pub version: &'static [&'static str],
     /// Children of ListMultipartUploadsResult.
     pub uploads: &'static [&'static str],
     /// Children of Upload.
     pub upload: &'static [&'static str],
-    /// The element around the tier of a restoring call.
+    /// The element around `Tier` in the request of RestoreObject.
     pub restore_parameters: &'static str,
-    /// How long a restoring call without a document restores. `None`: it needs one.
+    /// Days that RestoreObject without a document restores. `None`: the document is required.
     pub restore_days: Option<&'static str>,
-    /// Whether the answer to a quiet deleting call has no document at all, and failures are told by absence.
+    /// Whether the response to a quiet DeleteObjects has no document, and every other one lists only the objects that
+    /// were deleted.
     pub omits_deleted_document: bool,
     /// Children of InitiateMultipartUploadResult.
     pub multipart_initiated: &'static [&'static str],
     /// Children of CompleteMultipartUploadResult.
     pub multipart_completed: &'static [&'static str],
-    /// Whether continuation tokens are percent-encoded where keys are.
+    /// Whether continuation tokens are percent-encoded if keys are.
     pub encodes_continuation_token: bool,
     /// Children of ListAllMyBucketsResult.
     pub buckets: &'static [&'static str],
-    /// Whether what belongs to paging is written only where a next page of buckets follows.
+    /// Whether the paging elements of ListAllMyBucketsResult are written only if there is a next page.
     pub buckets_paging_when_truncated: bool,
     /// Children of Bucket in ListAllMyBucketsResult.
     pub bucket: &'static [&'static str],
-    /// Children of Error; `*` stands for the details.
+    /// Children of Error. `*` is the position of the details.
     pub error: &'static [&'static str],
-    /// Whether Delimiter is written when it is empty.
+    /// Whether an empty Delimiter is written.
     pub writes_empty_delimiter: bool,
     /// Percent-encodes a key for `encoding-type=url`.
     pub encode_key: fn(&str) -> String,
-    /// Whether `+` is a space in percent-encoded keys that it sends.
+    /// Whether `+` means a space in the percent-encoded keys of its documents.
     pub plus_is_space: bool,
-    /// Times of buckets with milliseconds.
+    /// Whether `CreationDate` of a bucket has milliseconds.
     pub bucket_milliseconds: bool,
-    /// The region as documents call it.
+    /// The name of a region in documents.
     pub format_location: fn(&str) -> String,
-    /// The region that a document means.
+    /// The region of a name in a document.
     pub parse_location: fn(&str) -> String,
 }
 
-/// The headers of every answer.
+/// The headers of every response.
 pub struct CommonHeaders {
     /// `Server`.
     pub server: &'static str,
-    /// Name of the request id's header.
+    /// Name of the request ID header.
     pub request_id_header: &'static str,
-    /// Name of a second id's header, if any.
+    /// Name of the header with a second ID, if any.
     pub trace_id_header: Option<&'static str>,
-    /// Writes a request id from 128 random bits and the time.
+    /// Formats a request ID from 128 random bits and the time.
     pub format_request_id: fn(u128, crate::model::Timestamp) -> String,
-    /// A header with the milliseconds that the answer took.
+    /// A header with the processing time in milliseconds.
     pub server_time_header: Option<&'static str>,
-    /// A header that carries the error document of a HEAD, base64.
+    /// A header with the error document of a HEAD in base64.
+    // The response to a HEAD has no body for the error document.
     pub head_error_header: Option<&'static str>,
 }

@@ -1,14 +1,16 @@
-//! Entity tags: quotes, and the letter case of those that are MD5-shaped.
+//! ETags: their quotes, and the letter case of those with the form of an MD5.
 
 use crate::dialect::definition::Dialect;
 
-/// A tag without its quotes.
+/// An ETag without quotes.
 pub fn strip_quotes(tag: &str) -> &str {
     tag.trim().trim_matches('"')
 }
 
-/// A tag in a dialect's letter case: 32 hex digits, with or without a count of parts. Others are opaque.
+/// An ETag in the letter case of a dialect.
 pub fn normalize_case(dialect: &Dialect, tag: &str) -> String {
+    // Only 32 hex digits, with or without a number of parts, have a letter case. Other ETags are opaque, and changing
+    // them would make another ETag of them.
     let (digest, count) = tag.split_once('-').map_or((tag, None), |(digest, count)| (digest, Some(count)));
     let is_md5 = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     let has_valid_count =
@@ -20,12 +22,12 @@ pub fn normalize_case(dialect: &Dialect, tag: &str) -> String {
     }
 }
 
-/// A tag as a dialect writes it in headers and documents.
+/// An ETag as a dialect writes it in headers and documents.
 pub fn quote(dialect: &Dialect, tag: &str) -> String {
     format!("\"{}\"", normalize_case(dialect, strip_quotes(tag)))
 }
 
-/// Whether two tags name the same content, whatever their letter case and quotes.
+/// Whether two ETags are the same. Letter case and quotes are ignored.
 pub fn is_same_etag(one: &str, other: &str) -> bool {
     strip_quotes(one).eq_ignore_ascii_case(strip_quotes(other))
 }

@@ -1,15 +1,15 @@
-//! Whether names and metadata fit a dialect.
+//! Checks bucket names, keys and metadata against a dialect's limits.
 
 use crate::dialect::definition::Dialect;
 use crate::model::{ErrorKind, Rejection};
 
-/// A bucket name that no vendor could have given is refused before it is looked up anywhere.
+/// Rejects a bucket name that no vendor allows, before it is used anywhere.
 ///
 /// # Errors
 /// `InvalidBucketName`.
 pub fn check_bucket_name(bucket: &str) -> Result<(), Rejection> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    // It may become labels of a host, none of which is empty.
+    // The name may become part of a host, where empty labels are not valid.
     let labels = bucket.split('.').all(|label| !label.is_empty());
     if !labels || bucket.len() > 255 || !bucket.bytes().all(is_plain) {
         return Err(Rejection::new(ErrorKind::InvalidBucketName).with_detail("BucketName", bucket));
@@ -17,7 +17,7 @@ pub fn check_bucket_name(bucket: &str) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Whether a dialect can hold this key.
+/// Checks a key against a dialect's limits.
 ///
 /// # Errors
 /// `KeyTooLong` or `InvalidObjectName`.
@@ -30,7 +30,7 @@ pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Rejection> {
     }
     let first = key.bytes().next();
     let mut segments = key.strip_suffix('/').unwrap_or(key).split('/');
-    // No document could name it.
+    // XML cannot contain NUL, so no listing could contain the key.
     let has_nul = key.contains('\0');
     if has_nul
         || first.is_none_or(|byte| limits.key_first_bytes_forbidden.contains(&byte))
@@ -42,7 +42,7 @@ pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Whether a dialect can hold this much metadata.
+/// Checks the size of metadata against a dialect's limit.
 ///
 /// # Errors
 /// `MetadataTooLarge`.

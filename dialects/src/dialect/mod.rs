@@ -1,6 +1,6 @@
-//! What makes up a dialect: the value `Dialect` and its tables, the trait of its signatures, the schemas of its settings
-//! documents, its hosts and limits; and targets and routes, which are made of dialects. What several vendors have in common,
-//! the version 4 signature and elements of settings documents, is here too. Contains no vendor's table.
+//! The types that describe a dialect: its tables, signatures, schemas of settings documents, hosts and limits, and
+//! the targets and routes that refer to dialects. Parts that several vendors share, such as the version 4 signature,
+//! are here too, but no vendor's table.
 //!
 //! Uses: `model`, `encoding`.
 

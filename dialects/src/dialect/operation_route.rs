@@ -1,8 +1,8 @@
-//! Which method, level and parameters select an operation.
+//! The method, the level and the query parameters that select an operation.
 
 use crate::model::Operation;
 
-/// What a path may address.
+/// What the path of a request addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceLevel {
     /// The account.
@@ -18,13 +18,14 @@ pub enum ResourceLevel {
 pub struct OperationRoute {
     /// HTTP method.
     pub method: &'static str,
-    /// What is addressed.
+    /// What the path addresses.
     pub level: ResourceLevel,
-    /// Parameters that must be there: a bare name, or `name=value`.
+    /// Required query parameters: a name, or `name=value`.
     pub parameters: &'static [&'static str],
-    /// Whether the copy source header must be there (`Some(true)`) or must not (`Some(false)`).
+    /// Whether the request must have a copy source header (`Some(true)`) or must not have one (`Some(false)`).
+    // PutObject and CopyObject, like UploadPart and UploadPartCopy, differ only in this header.
     pub copy_source: Option<bool>,
-    /// What it means.
+    /// The operation.
     pub operation: Operation,
 }
 
@@ -44,7 +45,7 @@ impl OperationRoute {
         Self { method, level, parameters, copy_source: None, operation }
     }
 
-    /// The same row for requests that name a copy source, or do not.
+    /// The same row, only for requests with a copy source, or only for requests without one.
     #[must_use]
     pub const fn with_source(mut self, required: bool) -> Self {
         self.copy_source = Some(required);

@@ -1,4 +1,4 @@
-//! Between whom a request is translated.
+//! The route of one request: caller dialect, target, buckets and policies.
 
 use std::sync::Arc;
 
@@ -6,24 +6,24 @@ use crate::dialect::definition::Dialect;
 use crate::dialect::target::Target;
 use crate::model::{ErrorKind, Rejection, Request, RequestScope};
 
-/// The buckets of one request by their names at the target. A copy always has the bucket of its source.
+/// The buckets of one request by their names at the target. A copy always has a source bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteScope {
-    /// No bucket: the request is about the account.
+    /// The request is for the account and has no bucket.
     Service,
     /// The request's bucket.
     Bucket(String),
     /// A copy, which reads one bucket and writes another.
     Copy {
-        /// The bucket that is written.
+        /// The bucket of the copy.
         bucket: String,
-        /// The bucket that is read.
+        /// The bucket of the copy source.
         source_bucket: String,
     },
 }
 
 impl RouteScope {
-    /// The buckets of a request that have the same names at the target.
+    /// The buckets of a request, where they have the same names at the target.
     pub fn from_request(request: &Request) -> Self {
         match (request.scope.bucket(), &request.source) {
             (None, _) => Self::Service,
@@ -35,25 +35,25 @@ impl RouteScope {
     }
 }
 
-/// One request's way: who asks, who serves, and what the operator said about this bucket.
+/// Where one request is sent, and the policies that the operator configured for its bucket.
 #[derive(Clone)]
 pub struct Route<'a> {
-    /// What the caller speaks.
+    /// The caller dialect.
     pub caller: &'static Dialect,
-    /// Who serves.
+    /// The target.
     pub target: &'a Target,
     /// The request's buckets at the target.
     pub scope: RouteScope,
-    /// What happens to what the target cannot be told.
+    /// What to do with fields that the target does not support.
     pub loss_policy: LossPolicy,
-    /// Evaluate copy conditions here, by a HEAD before the copy, where the target has none.
+    /// Whether the proxy evaluates copy conditions that the target does not support, by a HEAD before the copy.
     pub check_conditions: bool,
-    /// What buckets are called that documents name.
+    /// Translates bucket names in documents.
     pub bucket_names: Arc<dyn BucketNames + Send + Sync + 'a>,
 }
 
 impl<'a> Route<'a> {
-    /// The request's bucket at the target, unless the request is about the account.
+    /// The request's bucket at the target, unless the request is for the account.
     pub fn bucket(&self) -> Option<&str> {
         match &self.scope {
             RouteScope::Service => None,
@@ -61,33 +61,33 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The bucket of a request that cannot do without one.
+    /// The bucket of a request that requires one.
     ///
     /// # Errors
-    /// `InternalError`: the route is one for the account.
+    /// `InternalError` if the route is one for the account.
     pub fn require_bucket(&self) -> Result<&str, Rejection> {
         self.bucket().ok_or_else(|| ErrorKind::InternalError.into())
     }
 
-    /// The bucket that a copy reads, at the target.
+    /// The bucket of the copy source at the target.
     ///
     /// # Errors
-    /// `InternalError`: the route is not one of a copy.
+    /// `InternalError` if the route is not one of a copy.
     pub fn require_source_bucket(&self) -> Result<&str, Rejection> {
         match &self.scope {
             RouteScope::Copy { source_bucket, .. } => Ok(source_bucket),
-            // Another bucket in its place could be one that the caller may not read.
+            // A fallback to the request's own bucket could read objects that the caller may not read.
             RouteScope::Service | RouteScope::Bucket(_) => Err(ErrorKind::InternalError.into()),
         }
     }
 
-    /// The same route to another bucket of the target, for a request that is no copy.
+    /// The same route to another bucket of the target, for a request that is not a copy.
     #[must_use]
     pub fn to_bucket(&self, bucket: impl Into<String>) -> Self {
         Self { scope: RouteScope::Bucket(bucket.into()), ..self.clone() }
     }
 
-    /// What a request addresses by its names at the target.
+    /// The scope of a request with the target's bucket name.
     ///
     /// # Errors
     /// As [`Route::require_bucket`].
@@ -102,11 +102,11 @@ impl<'a> Route<'a> {
     }
 }
 
-/// What buckets are called at the target and by this caller.
+/// Bucket names at the target and for this caller.
 pub trait BucketNames {
-    /// The bucket at the target, where it is at this target and the caller may write to it.
+    /// The name at the target, if the bucket is at this target and the caller may write to it.
     fn to_target_bucket(&self, bucket: &str) -> Option<String>;
-    /// What the caller calls a bucket of the target, where it may know of it.
+    /// The caller's name of a bucket of the target, if the caller may read the bucket.
     fn to_caller_bucket(&self, bucket: &str) -> Option<String>;
 }
 
@@ -123,11 +123,12 @@ impl BucketNames for SameBucketNames {
     }
 }
 
-/// What a route does about lost fields that guard nothing.
+/// What a route does with lost fields that do not protect data. Requests that would lose another field are always
+/// rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LossPolicy {
-    /// Reject the request, naming the field.
+    /// Reject the request with an error that names the field.
     Reject,
-    /// Send it without the field, and name the field in the response.
+    /// Send the request without the field, and report the loss.
     Report,
 }

@@ -1,35 +1,36 @@
-//! How one dialect writes one settings document: which elements it has, what they are called, how it is removed.
+//! The schema of one settings document in one dialect: its elements, their names, and how the setting is removed.
 
 use crate::dialect::operation_route::{OperationRoute, ResourceLevel};
 use crate::encoding::xml::Node;
 use crate::model::{ErrorKind, Operation, Setting};
 
-/// How one dialect has one setting.
+/// One setting in one dialect.
 pub struct SettingSchema {
-    /// Which.
+    /// The setting.
     pub setting: Setting,
-    /// The parameters that select it.
+    /// The query parameters that select it.
     pub parameters: &'static [&'static str],
-    /// The element around it. Empty where the document is not XML.
+    /// The root element. Empty if the document is not XML.
     pub root: &'static str,
-    /// What may stand in it.
+    /// The elements in the root.
     pub children: &'static [ElementSchema],
-    /// Whether it can be set.
+    /// Whether the dialect has a PUT for it.
     pub can_put: bool,
     /// How it is removed.
     pub removal: Removal,
-    /// The status of success of a PUT.
+    /// The status of a successful PUT.
     pub put_status: u16,
-    /// What a GET tells where nothing was set.
+    /// The response to a GET when the setting is not set.
     pub unset: UnsetResponse,
-    /// The canonical tree of its own, where elements stand elsewhere.
+    /// Converts the dialect's tree to the canonical one, where elements are at another position.
+    // A function, because a table of names cannot move an element to another parent.
     pub to_canonical: fn(Node) -> Node,
-    /// The reverse.
+    /// The inverse of `to_canonical`.
     pub from_canonical: fn(Node) -> Node,
 }
 
 impl SettingSchema {
-    /// A setting that can be read, set and removed, in elements of the canonical order.
+    /// A setting that can be read, set and removed, with elements at their canonical positions.
     pub const fn new(
         setting: Setting,
         parameters: &'static [&'static str],
@@ -52,35 +53,35 @@ impl SettingSchema {
         }
     }
 
-    /// The same without a call to remove it.
+    /// The same without a DELETE.
     #[must_use]
     pub const fn without_delete(mut self) -> Self {
         self.removal = Removal::None;
         self
     }
 
-    /// The same, which a PUT without a document removes too.
+    /// The same, and an empty PUT removes the setting too.
     #[must_use]
     pub const fn with_delete_by_empty_put(mut self) -> Self {
         self.removal = Removal::DeleteOrEmptyPut;
         self
     }
 
-    /// The same, which can only be read.
+    /// The same, but the setting can only be read.
     #[must_use]
     pub const fn without_put(mut self) -> Self {
         self.can_put = false;
         self.without_delete()
     }
 
-    /// The same, answering 204 when it is set.
+    /// The same, with status 204 for a successful PUT.
     #[must_use]
     pub const fn with_put_status_204(mut self) -> Self {
         self.put_status = 204;
         self
     }
 
-    /// The same with elements that stand elsewhere than in the canonical tree.
+    /// The same with elements at other positions than in the canonical tree.
     #[must_use]
     pub const fn with_conversion(
         mut self,
@@ -92,7 +93,7 @@ impl SettingSchema {
         self
     }
 
-    /// The calls that it has.
+    /// The routes of its operations.
     pub fn operation_routes(&'static self) -> impl Iterator<Item = OperationRoute> {
         let level = if self.setting.is_on_object() { ResourceLevel::Object } else { ResourceLevel::Bucket };
         let calls = [
@@ -110,65 +111,65 @@ impl SettingSchema {
 /// How a setting is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
-    /// It is not.
+    /// It cannot be removed.
     None,
-    /// By a DELETE.
+    /// By DELETE.
     Delete,
-    /// By a DELETE, or by setting nothing at all.
+    /// By DELETE, or by a PUT with an empty document.
     DeleteOrEmptyPut,
 }
 
-/// What a GET tells where nothing was set.
+/// The response to a GET when the setting is not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnsetResponse {
     /// A document without children.
     Empty,
     /// A document with these children.
     Children(&'static [(&'static str, &'static str)]),
-    /// This fault.
+    /// This error.
     Error(ErrorKind),
 }
 
 /// One element of a document.
 pub struct ElementSchema {
-    /// What the dialect calls it.
+    /// Its name in the dialect.
     pub dialect_name: &'static str,
-    /// What the canonical tree calls it.
+    /// Its name in the canonical tree.
     pub canonical_name: &'static str,
-    /// What stands in it.
+    /// Its content.
     pub content: ElementContent,
 }
 
-/// What stands in an element.
+/// The content of an element.
 pub enum ElementContent {
-    /// Elements.
+    /// Child elements.
     Group(&'static [ElementSchema]),
-    /// Anything.
+    /// Any text.
     Text,
     /// Decimal digits.
     Number,
-    /// One of these: the canonical word and the dialect's. Letter case counts.
+    /// One of these values: the canonical one and the dialect's. Letter case matters.
     Words(&'static [(&'static str, &'static str)]),
     /// A storage class.
     StorageClass,
 }
 
-/// An element with the canonical name.
+/// A text element with the canonical name.
 pub const fn text_element(name: &'static str) -> ElementSchema {
     ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Text }
 }
 
-/// The same with digits in it.
+/// The same for a number.
 pub const fn number_element(name: &'static str) -> ElementSchema {
     ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Number }
 }
 
-/// The same with a storage class in it.
+/// The same for a storage class.
 pub const fn class_element(name: &'static str) -> ElementSchema {
     ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::StorageClass }
 }
 
-/// The same with one of some words in it.
+/// The same for one of several values.
 pub const fn words_element(
     name: &'static str,
     words: &'static [(&'static str, &'static str)],
@@ -176,12 +177,12 @@ pub const fn words_element(
     ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Words(words) }
 }
 
-/// The same with elements in it.
+/// The same for child elements.
 pub const fn group_element(name: &'static str, children: &'static [ElementSchema]) -> ElementSchema {
     ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Group(children) }
 }
 
-/// Booleans, in the ways that SDKs write them.
+/// Booleans, in the letter cases that SDKs write.
 pub const BOOLEAN: &[(&str, &str)] = &[
     ("true", "true"),
     ("false", "false"),
@@ -191,7 +192,7 @@ pub const BOOLEAN: &[(&str, &str)] = &[
     ("false", "False"),
 ];
 
-/// What stands in a page of a list of configurations.
+/// The elements of one page of a list of configurations.
 pub const fn page_elements(element: ElementSchema) -> [ElementSchema; 4] {
     [
         element,
@@ -201,7 +202,7 @@ pub const fn page_elements(element: ElementSchema) -> [ElementSchema; 4] {
     ]
 }
 
-/// An element that the dialect calls otherwise.
+/// The same element under the dialect's own name.
 pub const fn with_name(dialect_name: &'static str, mut element: ElementSchema) -> ElementSchema {
     element.dialect_name = dialect_name;
     element

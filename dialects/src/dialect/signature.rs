@@ -1,4 +1,5 @@
-//! What a dialect's signatures must be able to do. Implemented in each dialect's `auth.rs`.
+//! The trait of a dialect's signatures, which each dialect implements in its `auth.rs`, and the types of its
+//! arguments and results.
 
 use std::fmt;
 
@@ -7,72 +8,77 @@ use secrecy::SecretString;
 use crate::dialect::post_form::PostForm;
 use crate::model::{Credentials, OutgoingRequest, RawHead, Rejection, RequestScope, Timestamp};
 
-/// Signature time may differ from ours by this much, seconds. Every vendor's documents say 15 minutes.
+/// The largest difference between the time of a signature and the proxy's clock, seconds. All vendors document 15
+/// minutes.
 pub const CLOCK_SKEW_SECONDS_MAX: i64 = 900;
 
-/// The longest life of a presigned URL, seconds (seven days).
+/// The longest validity of a presigned URL, seconds (seven days).
 pub const PRESIGNED_SECONDS_MAX: i64 = 604_800;
 
-/// One way of signing. The operator may switch each off per caller by [`Scheme::name`].
+/// A signature scheme. An operator can disable each scheme per caller by [`Scheme::name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scheme {
-    /// The word in the configuration: `s3v4`, `s3v2`, `cos`, `ossv1`, `ossv4`.
+    /// The name in the configuration: `s3v4`, `s3v2`, `cos`, `ossv1`, `ossv4`.
     pub name: &'static str,
-    /// Whether the signature travels in the query (a presigned URL).
+    /// Whether the signature is in the query (a presigned URL).
     pub presigned: bool,
 }
 
-/// What a request says of its sender, read before anything is verified.
+/// The credentials that a request claims, before they are verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// The way it is signed.
+    /// The signature scheme.
     pub scheme: Scheme,
-    /// Access key id as sent.
+    /// Access key ID as sent.
     pub access_key_id: String,
-    /// Session token as sent, header or query form; compared by the shell with the caller's configured one.
+    /// Session token as sent, in a header or in the query. `authenticate_request` compares it with the configured
+    /// one.
     pub session_token: Option<String>,
 }
 
-/// Where the request goes, found from host and raw path before verification. Some schemes sign the bucket and
-/// the decoded key whatever the URL looks like.
+/// The resource that a request addresses, read from host and raw path before the signature is verified.
+// Some schemes sign the bucket and the decoded key, whatever form the URL has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceAddress {
-    /// What it is about, by the caller's names.
+    /// Account, bucket or object, by the caller's names.
     pub scope: RequestScope,
-    /// Whether the bucket stood in the host.
+    /// Whether the bucket is in the host.
     pub virtual_host: bool,
 }
 
-/// What a verifier goes by.
+/// Options of a verification.
 #[derive(Debug, Clone, Copy)]
 pub struct VerifyOptions {
-    /// The time of arrival.
+    /// When the request arrived.
     pub now: Timestamp,
-    /// Refuse a header signature that leaves something with meaning unsigned, where the scheme lets callers
-    /// choose what they sign. Presigned requests are always held to it.
+    /// Whether to reject a header signature that does not cover everything with a meaning, in a scheme where clients
+    /// choose what they sign. Presigned requests must always cover everything.
+    // Presigned URLs are given to others, who could add what is not signed. Some SDKs leave parameters unsigned
+    // in headers.
     pub requires_all_signed: bool,
 }
 
-/// What was proven, and how the body is to be checked.
+/// A verified signature, and how to verify the body.
 pub struct VerifiedSignature {
-    /// How the body is bound to the signature.
+    /// How the signature covers the body.
     pub payload: Payload,
-    /// Names of headers and parameters with meaning that the signature does not cover (only where the scheme
-    /// allows it and `Terms::strict` is off). Counted by the shell.
+    /// Names of headers and query parameters with a meaning that the signature does not cover. Only in schemes that
+    /// allow it, and without [`VerifyOptions::requires_all_signed`]. The proxy counts them in its metrics.
     pub unsigned_names: Vec<String>,
-    /// Query parameters of the credential itself: no part of the request's meaning.
+    /// Query parameters of the credential. They are not fields of the request.
     pub credential_parameters: &'static [&'static str],
-    /// The key that was signed, where it is another reading of the path than that of `Place::key`.
+    /// The key that was signed, if it differs from the key in [`ResourceAddress::scope`].
+    // Some SDKs write a space in a path as `+`. Only the signature shows whether `+` is a space.
     pub signed_key: Option<String>,
 }
 
-/// How the body is bound to the signature.
+/// How a signature covers the body.
 pub enum Payload {
-    /// Not at all, or the scheme has no such thing.
+    /// Not at all.
     Unsigned,
     /// By its SHA-256, lower-case hex.
     Sha256(String),
-    /// Framed in chunks that carry their own proof; the decoder yields only proven bytes.
+    /// In chunks with signatures of their own. The decoder returns only verified bytes.
     Chunked(Box<dyn BodyDecoder + Send + Sync>),
 }
 
@@ -86,23 +92,23 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// A decoder of framed bodies. Never yields a byte that was not verified, except that frames without a proof of
-/// their own (unsigned chunks) are yielded as they come; what binds those is checked in `Decode::finish`.
+/// A decoder of bodies in chunks. It returns only verified bytes. The exception is chunks without a signature, which
+/// it returns as they arrive. [`BodyDecoder::finish`] checks what covers those.
 pub trait BodyDecoder {
-    /// Length of the decoded body in bytes, as announced.
+    /// The announced length of the decoded body, bytes.
     fn decoded_length(&self) -> u64;
-    /// Takes bytes of the wire, in any splits, and appends decoded bytes to `out`.
+    /// Decodes the next bytes of the encoded body, split anywhere, and appends the decoded bytes to `out`.
     ///
     /// # Errors
-    /// Bad framing, a chunk whose signature is wrong, more bytes than announced.
+    /// Invalid framing, a chunk with a wrong signature, more bytes than announced.
     fn push(&mut self, encoded: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection>;
-    /// Bytes that wait here until they are proven.
+    /// Bytes that are buffered until they are verified.
     fn unverified_len(&self) -> usize {
         0
     }
-    /// Called once at the end of the wire body: the final chunk, the trailer and the length must be right.
-    /// Returns the trailer's header lines (lower-case name, value), such as checksums, which the caller of this
-    /// function still has to compare with the bytes.
+    /// Called once at the end of the encoded body. Checks the final chunk, the trailer and the length, and returns
+    /// the trailer's headers (lower-case name, value). The caller of this function compares the checksums in them
+    /// with the bytes.
     ///
     /// # Errors
     /// A truncated body, a wrong trailer signature, a missing or unannounced trailer, a wrong length.
@@ -111,20 +117,20 @@ pub trait BodyDecoder {
 
 /// The signatures of one dialect.
 pub trait Auth: Sync {
-    /// Query parameters of a presigned request's credential: no part of what the request says.
+    /// Query parameters of a presigned request's credential. They are not fields of the request.
     fn credential_parameters(&self) -> &'static [&'static str];
 
-    /// Reads the credential of this dialect, if the request carries one; decides nothing yet.
+    /// Reads the credential of this dialect, if the request has one. Verifies nothing.
     ///
     /// # Errors
-    /// A credential of this dialect is there but malformed, incomplete, doubled, or of a kind we do not verify.
+    /// The request has a credential of this dialect that is malformed, incomplete, repeated, or of an unsupported kind.
     fn parse_claim(&self, head: &RawHead) -> Result<Option<Claim>, Rejection>;
 
-    /// Verifies the signature on the bytes received. Constant time in the comparison, and the same path for a
-    /// dummy secret: the shell calls it for unknown keys too and then answers `InvalidAccessKeyId`.
+    /// Verifies the signature over the received bytes. The comparison takes constant time. For an unknown access key
+    /// ID, `authenticate_request` calls it with a dummy secret and then rejects the request.
     ///
     /// # Errors
-    /// Each fault by its kind: mismatch, expiry, skew, scope, coverage.
+    /// An error kind for each cause: mismatch, expiry, clock skew, scope, coverage.
     fn verify(
         &self,
         head: &RawHead,
@@ -134,24 +140,24 @@ pub trait Auth: Sync {
         options: &VerifyOptions,
     ) -> Result<VerifiedSignature, Rejection>;
 
-    /// The credential's fields of a form.
+    /// The form fields of the credential.
     fn form_fields(&self) -> &'static [&'static str];
 
-    /// The field of a form that a policy calls otherwise.
+    /// The form field for a name in a policy condition, where the two names differ.
     fn form_alias(&self, _name: &str) -> Option<&'static str> {
         None
     }
 
-    /// Reads the credential of a form, if it carries one of this dialect.
+    /// Reads the credential of a form, if the form has one of this dialect.
     ///
     /// # Errors
-    /// It is incomplete.
+    /// The credential is incomplete.
     fn parse_form_claim(&self, form: &PostForm) -> Result<Option<Claim>, Rejection>;
 
-    /// Verifies the signature of a form over its policy, as it was sent.
+    /// Verifies the signature of a form over its policy in the encoding in which it was sent.
     ///
     /// # Errors
-    /// Each fault by its kind.
+    /// An error kind for each cause.
     fn verify_form(
         &self,
         form: &PostForm,
@@ -160,7 +166,7 @@ pub trait Auth: Sync {
         now: Timestamp,
     ) -> Result<(), Rejection>;
 
-    /// Signs a request to a target in this dialect's preferred scheme, adding the headers that belong to it
-    /// (date, payload hash, token, authorization). Every header already in `request.headers` is covered.
+    /// Signs a request to a target in this dialect's preferred scheme. Adds the scheme's headers: date, payload hash,
+    /// session token, authorization. The signature covers every header that is already in `request.headers`.
     fn sign(&self, request: &mut OutgoingRequest, credentials: &Credentials, region: &str, now: Timestamp);
 }

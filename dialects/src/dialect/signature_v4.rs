@@ -1,8 +1,8 @@
-//! Version 4 signatures: one algorithm with parameters, for every vendor that has it. What a vendor covers of a request, and
-//! how it spells headers and parameters, is in its `auth.rs`.
+//! Version 4 signatures: one algorithm with parameters, for every vendor that has it. Which parts of a request a
+//! vendor signs, and the names of its headers and parameters, are in the vendor's `auth.rs`.
 //!
-//! Amazon S3, "Signature Calculations for the Authorization Header"; OSS, "Include signatures in the Authorization header
-//! (V4)". Both have the same steps, and these names for them.
+//! Amazon S3, "Signature Calculations for the Authorization Header"; OSS, "Include signatures in the Authorization
+//! header (V4)". Both documents have the same steps under these names.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ use crate::model::Timestamp;
 /// What distinguishes one vendor's version 4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct V4Algorithm {
-    /// The first line of a string to sign, and the first word of a credential: `AWS4-HMAC-SHA256`.
+    /// The first line of a string to sign, and the start of the `Authorization` header: `AWS4-HMAC-SHA256`.
     pub name: &'static str,
-    /// What stands before the secret in the first key.
+    /// The prefix of the secret key in the first key derivation step.
     pub key_prefix: &'static str,
     /// The last part of a scope.
     pub scope_end: &'static str,
@@ -39,8 +39,9 @@ pub struct V4CredentialParts<'a> {
 }
 
 impl<'a> V4CredentialParts<'a> {
-    /// Splits from the right, because the access key IDs of some servers contain slashes.
+    /// Splits a credential. `None` if it does not have five parts.
     pub fn split(credential: &'a str) -> Option<Self> {
+        // From the right, because the access key IDs of some servers contain slashes.
         let parts: Vec<&str> = credential.rsplitn(5, '/').collect();
         let [end, service, region, date, access_key] = parts.as_slice() else { return None };
         Some(Self { access_key, date, region, service, end })
@@ -73,7 +74,7 @@ impl V4Scope {
         }
     }
 
-    /// The scope that a credential states. Whether its parts are valid is for the vendor's rules to decide.
+    /// The scope that a credential states. The vendor's `auth.rs` checks whether its parts are valid.
     pub fn from_parts(algorithm: V4Algorithm, parts: &V4CredentialParts<'_>) -> Self {
         Self {
             algorithm,
@@ -83,7 +84,7 @@ impl V4Scope {
         }
     }
 
-    /// Whether its date is that of a time.
+    /// Whether the scope's date is the UTC date of `at`.
     pub fn has_date_of(&self, at: Timestamp) -> bool {
         date::format_basic(at).get(..8) == Some(self.date.as_str())
     }
@@ -104,33 +105,34 @@ impl V4Scope {
         self.sign_text(secret, &self.build_string_to_sign(stamp, canonical))
     }
 
-    /// Signature of a text: a string to sign, or the policy of a form.
+    /// Signature of a text: a string to sign, or the policy of a form upload.
     pub fn sign_text(&self, secret: &str, text: &str) -> String {
         encode_hex(&hmac_sha256(&self.derive_key(secret), text.as_bytes()))
     }
 
-    /// Whether a signature is that of a canonical request. The comparison takes the same time for every wrong one.
+    /// Whether a signature is that of a canonical request.
     pub fn is_signature(&self, received: &str, secret: &str, stamp: &str, canonical: &[u8]) -> bool {
         let computed = self.compute_signature(secret, stamp, canonical);
+        // The time of an ordinary comparison shows how many leading characters of a guess are right.
         constant_time_eq(computed.as_bytes(), received.as_bytes())
     }
 }
 
-/// What a signature covers.
+/// The parts of a request that a signature covers.
 pub struct V4CanonicalRequest<'a> {
     /// HTTP method.
     pub method: &'a str,
-    /// CanonicalURI: percent-encoded once, nothing normalised.
+    /// CanonicalURI: percent-encoded once, and not normalised, because keys may contain `//` and `..`.
     pub uri: &'a str,
-    /// Parameters, decoded.
+    /// Query parameters, decoded.
     pub query: &'a [(String, String)],
-    /// Whether a parameter with an empty value keeps its `=`.
+    /// Whether a parameter with an empty value is written with `=`.
     pub keeps_equals_sign: bool,
-    /// CanonicalHeaders: a line for each header, each with its end.
+    /// CanonicalHeaders: one line for each header, with its line end.
     pub header_lines: &'a [u8],
-    /// The names of headers that the signature lists.
+    /// The header names that the signature lists.
     pub header_names: &'a [String],
-    /// HashedPayload, or the word that stands for it.
+    /// HashedPayload, or the fixed value that replaces it, such as `UNSIGNED-PAYLOAD`.
     pub payload: &'a [u8],
 }
 
@@ -149,10 +151,11 @@ impl V4CanonicalRequest<'_> {
         .join(&b"\n"[..])
     }
 
-    /// Sorted after encoding, as both vendors' pages require.
+    /// CanonicalQueryString.
     fn canonical_query(&self) -> String {
         let mut pairs: Vec<(String, String)> =
             self.query.iter().map(|(name, value)| (percent::encode(name), percent::encode(value))).collect();
+        // After encoding, as both vendors' documents require: encoding changes the order of some characters.
         pairs.sort();
         let pairs =
             pairs.into_iter().map(|(name, value)| match value.is_empty() && !self.keeps_equals_sign {

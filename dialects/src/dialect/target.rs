@@ -1,4 +1,4 @@
-//! A target as the operator configured it.
+//! A configured target.
 
 use secrecy::SecretString;
 
@@ -6,45 +6,47 @@ use crate::dialect::definition::Dialect;
 use crate::dialect::signature::Auth;
 use crate::model::{SharedCredentials, TargetClock};
 
-/// A target as the operator configured it.
+/// A configured target.
 pub struct Target {
     /// Its name in configuration and metrics.
     pub name: String,
-    /// What it speaks.
+    /// Its dialect.
     pub dialect: &'static Dialect,
-    /// How requests to it are signed, where not in the dialect's usual way.
+    /// Signs requests to it: the dialect's own signature, or the configured version.
     pub auth: &'static dyn Auth,
-    /// Host, and port where it is not the scheme's own.
+    /// Host, and port if it is not the default port of the scheme.
     pub authority: String,
     /// Signing region.
     pub region: String,
-    /// Bucket in the path instead of the host.
+    /// Whether the bucket is in the path instead of the host.
     pub path_style: bool,
-    /// Our key there.
+    /// The credentials that requests to it are signed with.
     pub credentials: SharedCredentials,
-    /// Its clock, which requests to it are dated by.
+    /// Its clock, which provides the time of requests to it.
+    // A target rejects requests that differ by more than 15 minutes from its own clock.
     pub clock: TargetClock,
-    /// What our own marks are sealed with: the same at every replica, and after every start.
+    /// The secret that authenticates this proxy's own tokens. It is the same in every replica and after every
+    /// restart.
     pub seal_secret: SecretString,
-    /// Key ids of its key management that callers may name.
+    /// Key IDs of its key management service that callers may use.
     pub kms_keys: Vec<String>,
-    /// What becomes of parts that are smaller than it takes.
+    /// What to do with parts below its minimum size.
     pub staging: SmallPartsConfig,
 }
 
-/// What the keys of small parts begin with unless the operator configures something else.
+/// The default prefix of the keys of small parts.
 pub const PREFIX_DEFAULT: &str = ".blobfish-parts/";
 
-/// What a target's operator said of small parts.
+/// The configuration of small parts for one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmallPartsConfig {
-    /// Whether they are kept and combined; otherwise they are refused.
+    /// Whether small parts are stored and combined. Otherwise they are rejected.
     pub is_combining: bool,
-    /// What the keys of kept parts begin with. Ends with a slash.
+    /// Prefix of the keys of stored parts. Ends with a slash.
     pub prefix: String,
-    /// The target's bucket for them; absent: the upload's own.
+    /// The target's bucket for stored parts. `None`: the bucket of the upload.
     pub bucket: Option<String>,
-    /// The smallest part that any caller's dialect allows, bytes. It comes from the list of dialects, which is above
-    /// this folder.
+    /// The smallest part that any caller dialect allows, bytes.
+    // A field and not a call, because this folder must not depend on the list of dialects.
     pub caller_part_bytes_min: u64,
 }

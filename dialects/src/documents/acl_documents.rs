@@ -1,4 +1,4 @@
-//! Who may do what, between documents of grants, canned words, and what stands between them.
+//! Access control lists: documents with grants, canned ACLs, and the canonical form of both.
 
 use crate::dialect::Dialect;
 use crate::documents::elements::OWNER_ID;
@@ -7,7 +7,7 @@ use crate::model::{
     AccessControlList, CannedAcl, ErrorKind, Field, Fields, Grant, Grantee, Permission, Rejection,
 };
 
-/// Reads an AccessControlPolicy. `None`: it is none, or its words are not the dialect's.
+/// Reads an AccessControlPolicy. `None` if it is another document, or has values that the dialect does not have.
 pub fn read_acl_document(dialect: &Dialect, node: &Node) -> Option<AccessControlList> {
     if node.name != dialect.xml.roots.acl {
         return None;
@@ -19,6 +19,8 @@ pub fn read_acl_document(dialect: &Dialect, node: &Node) -> Option<AccessControl
     let owner = node.child("Owner").and_then(|owner| owner.child_text("ID")).unwrap_or_default();
     let grants = list.children_named("Grant").map(|grant| read_grant(dialect, grant, owner));
     let mut grants: Vec<Grant> = grants.collect::<Option<_>>()?;
+    // coscmd writes only the grants to others. Without this one, a target of another vendor would revoke the owner's
+    // access.
     if dialect.acl_style.implies_owner_control && !grants.iter().any(|grant| grant.grantee == Grantee::Owner)
     {
         grants.push(OWNER_GRANT);
@@ -28,7 +30,7 @@ pub fn read_acl_document(dialect: &Dialect, node: &Node) -> Option<AccessControl
 
 const OWNER_GRANT: Grant = Grant { grantee: Grantee::Owner, permission: Permission::FullControl };
 
-/// The fields of headers that grant something, and what they grant.
+/// The fields of the grant headers, and the permission of each.
 pub const GRANT_FIELDS: [(Field, Permission); 5] = [
     (Field::GrantRead, Permission::Read),
     (Field::GrantWrite, Permission::Write),
@@ -37,15 +39,15 @@ pub const GRANT_FIELDS: [(Field, Permission); 5] = [
     (Field::GrantFullControl, Permission::FullControl),
 ];
 
-/// The canned list that means what the headers grant. `None`: they grant nothing, something to an account, or what
-/// no canned list means.
+/// The canned ACL that is equivalent to the grant headers. `None` if there are no grant headers, if they name an
+/// account, or if no canned ACL is equivalent.
 pub fn canned_from_grant_fields(dialect: &Dialect, fields: &Fields) -> Option<CannedAcl> {
     let mut grants = vec![OWNER_GRANT];
     for (field, permission) in GRANT_FIELDS {
         let Some(text) = fields.text(field) else { continue };
         for grantee in text.split(',') {
             let to = parse_grantee(dialect, grantee)?;
-            // The owner has full control, whatever else is said of it.
+            // The owner has full control in every canned ACL, so other grants to it change nothing.
             if to != Grantee::Owner {
                 grants.push(Grant { grantee: to, permission });
             }
@@ -55,7 +57,7 @@ pub fn canned_from_grant_fields(dialect: &Dialect, fields: &Fields) -> Option<Ca
     AccessControlList { inherits: false, grants }.to_canned().filter(|_| has_grants)
 }
 
-/// `id="..."` or `uri="..."`; the quotes are optional.
+/// Reads `id="..."` or `uri="..."`. The quotes are optional.
 fn parse_grantee(dialect: &Dialect, text: &str) -> Option<Grantee> {
     let (kind, name) = text.split_once('=')?;
     let name = name.trim().trim_matches('"');
@@ -88,7 +90,7 @@ fn read_grant(dialect: &Dialect, node: &Node, owner: &str) -> Option<Grant> {
     Some(Grant { grantee: to, permission })
 }
 
-/// Whether a dialect's document can tell it.
+/// Checks that a document of the caller dialect can express an access control list.
 ///
 /// # Errors
 /// `NotImplemented`.
@@ -100,6 +102,7 @@ pub fn check_acl_support(
     let is_unsupported = |grant: &Grant| match &grant.grantee {
         Grantee::Owner => false,
         Grantee::Group(group) => !caller.acl_style.groups.iter().any(|row| row.0 == *group),
+        // Account IDs of one vendor mean nothing to clients of another.
         Grantee::Account(_) => !same_family,
     };
     let is_supported = match caller.acl_style.canned_in_document {
@@ -111,7 +114,7 @@ pub fn check_acl_support(
     }
     Err(Rejection::with_message(
         ErrorKind::NotImplemented,
-        "The access control list grants what cannot be told in the terms of this service.",
+        "The access control list contains grants that this service cannot express.",
     ))
 }
 
@@ -133,7 +136,7 @@ pub fn write_acl_document(dialect: &Dialect, access: &AccessControlList, out: &m
     out.close(dialect.xml.roots.acl);
 }
 
-/// The namespace of the attribute that has a grantee's kind.
+/// The namespace of the attribute with a grantee's kind.
 const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 fn write_grant(dialect: &Dialect, grant: &Grant, out: &mut XmlWriter) {

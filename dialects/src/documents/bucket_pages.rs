@@ -1,4 +1,5 @@
-//! Pages of buckets: what a caller asked for of all that it may see.
+//! Pages of buckets. The proxy filters and pages the buckets that a caller may list, because they can be at several
+//! targets.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as TOKEN;
@@ -8,32 +9,32 @@ use crate::model::{
     BucketListing, ErrorKind, Field, Fields, Operation, Rejection, Request, Timestamp, Value,
 };
 
-/// Marks a continuation token of ours.
+/// The prefix of the proxy's own continuation tokens.
 const TOKEN_PREFIX: &str = "bfb.";
 
-/// Name, creation, region.
+/// Name, creation time, region.
 pub type BucketRow = (String, Timestamp, String);
 
-/// When a bucket was made of which only the name is known.
+/// The creation time of a bucket of which only the name is known.
 pub const CREATION_UNKNOWN: Timestamp = Timestamp(0);
 
-/// Refuses what cannot be answered here, before any target is asked.
+/// Rejects filters that the proxy cannot evaluate, before it sends requests to targets.
 ///
 /// # Errors
-/// `NotImplemented`, naming the parameter; a token that is none.
+/// `NotImplemented` with the name of the parameter; `InvalidArgument` for an invalid continuation token.
 pub fn check_bucket_filters(caller: &Dialect, request: &Request) -> Result<(), Rejection> {
     for field in [Field::BucketTagKey, Field::BucketTagValue] {
         if request.fields.has(field) {
-            return Err(reject_unsupported_filter(caller, field, "tags of buckets are not looked at here"));
+            return Err(reject_unsupported_filter(caller, field, "the proxy does not read bucket tags"));
         }
     }
     read_start_after(&request.fields).map(drop)
 }
 
-/// The page that a caller asked for, of all the buckets that it may see, in any order.
+/// Builds the page that a caller requested from all buckets that it may list. `rows` can have any order.
 ///
 /// # Errors
-/// As `check`; a filter by time where a bucket's time is not known.
+/// As [`check_bucket_filters`]; a filter by creation time if the time of a bucket is not known.
 pub fn build_bucket_page(
     caller: &Dialect,
     request: &Request,
@@ -86,7 +87,7 @@ fn filter_buckets(
             return Err(reject_unsupported_filter(
                 caller,
                 Field::CreatedTime,
-                "when a bucket was made is not known",
+                "the creation time of a bucket is not known",
             ));
         }
         let time = i64::try_from(time).unwrap_or(i64::MAX);
@@ -100,7 +101,7 @@ fn filter_buckets(
     Ok(rows)
 }
 
-/// The name behind which the page begins.
+/// The name after which the page begins.
 fn read_start_after(fields: &Fields) -> Result<Option<String>, Rejection> {
     let marker = fields.text(Field::Marker).map(str::to_owned);
     let Some(token) = fields.text(Field::ContinuationToken) else { return Ok(marker) };
@@ -118,10 +119,11 @@ fn reject_unsupported_filter(caller: &Dialect, field: Field, why: &str) -> Rejec
         .with_detail("Header", name)
 }
 
-/// The question for a target's buckets: all of them, or the page that begins with `next`, which the page before told.
-/// What the caller asked for is chosen here, since targets call their buckets otherwise.
+/// Builds a ListBuckets request to a target: for all buckets, or for the page that begins at `next`, the marker of
+/// the page before.
 #[must_use]
 pub fn build_list_buckets_request(target: &Dialect, next: Option<String>) -> Request {
+    // The caller's filters are not sent: bucket names at the target can differ from the caller's.
     let mut request = Request::for_bucket_list();
     if let Some(page_max) = target.limits.buckets_page_max {
         request.fields.set(Field::MaxKeys, Value::Number(page_max));

@@ -1,4 +1,4 @@
-//! Many objects deleted at once: the list that is asked for, and what became of it.
+//! DeleteObjects: the list of objects in the request, and the result for each of them.
 
 use crate::dialect::Dialect;
 use crate::documents::elements::DocumentError;
@@ -6,13 +6,13 @@ use crate::encoding::xml;
 use crate::encoding::xml::{Node, ParseLimits, XmlWriter};
 use crate::model::{DeletedObject, ErrorKind, ObjectToDelete, Rejection};
 
-/// No vendor takes more in one call.
+/// The most keys in one request, which is the same at every vendor.
 const KEYS_MAX: usize = 1000;
 
-/// The version of an object from a time without versions, as every dialect names it.
+/// The version ID of an object that was written without versioning. It is the same in every dialect.
 pub(super) const NULL_VERSION_ID: &str = "null";
 
-/// Reads a caller's list, and whether it wants to hear of failures only.
+/// Reads the list of a caller's request, and whether the response should contain failures only (`Quiet`).
 ///
 /// # Errors
 /// `MalformedXml`.
@@ -40,17 +40,17 @@ fn read_delete_entry(dialect: &Dialect, node: &Node) -> Result<ObjectToDelete, R
     let known_elements = ["Key", "VersionId", "ETag"];
     if let Some(condition) = node.children.iter().find(|child| !known_elements.contains(&child.name.as_str()))
     {
-        // Passing over a condition would delete what it guards.
+        // An ignored condition would delete an object that the client wanted to keep.
         return Err(Rejection::new(ErrorKind::NotImplemented).with_detail("Header", condition.name.clone()));
     }
     Ok(ObjectToDelete { key, version: text("VersionId"), etag: text("ETag") })
 }
 
-/// Writes the list for a target. It is asked for every line, whatever the caller wants to hear: what is not told to
-/// be deleted was not.
+/// Writes the list for a target.
 pub fn write_delete_list(target: &Dialect, entries: &[ObjectToDelete]) -> Vec<u8> {
     let mut out = XmlWriter::default();
     out.open_root(target.xml.roots.delete, target.xml.namespace);
+    // Never quiet, even if the caller's request is: only an object that the response lists counts as deleted.
     out.write_text("Quiet", "false");
     for entry in entries {
         out.open("Object");
@@ -67,10 +67,10 @@ pub fn write_delete_list(target: &Dialect, entries: &[ObjectToDelete]) -> Vec<u8
     out.finish()
 }
 
-/// Reads what a target did.
+/// Reads a target's result.
 ///
 /// # Errors
-/// `Unsound::NotTheDocument`.
+/// [`DocumentError::Invalid`] for an entry without a key, or with one that does not decode.
 pub fn read_delete_result(
     target: &Dialect,
     root: &Node,
@@ -100,7 +100,7 @@ pub fn read_delete_result(
     Ok(lines)
 }
 
-/// What became of each line that was asked for: one that the target says nothing of was not deleted.
+/// Finds the result of each requested object. An object without a result counts as not deleted.
 pub fn match_delete_results(
     requested: &[ObjectToDelete],
     mut results: Vec<DeletedObject>,
@@ -108,7 +108,8 @@ pub fn match_delete_results(
     let mut lines = Vec::new();
     for line in requested {
         let is_same_entry = |result: &DeletedObject| {
-            // A delete marker that was removed may be named as that only, and what has no version not at all.
+            // The result for a removed delete marker may have only `DeleteMarkerVersionId`, and the result for a null
+            // version may have no version ID.
             let is_null_version =
                 result.version.is_none() && line.version.as_deref() == Some(NULL_VERSION_ID);
             let has_same_version =
@@ -128,7 +129,7 @@ pub fn match_delete_results(
     lines
 }
 
-/// Writes the result for a caller.
+/// Writes the result for the caller.
 pub fn write_delete_result(
     dialect: &Dialect,
     lines: &[DeletedObject],

@@ -1,4 +1,4 @@
-//! Listings between dialects: page sizes, encodings, and the second version on targets that have only the first.
+//! Listings: page sizes, key encoding, and ListObjectsV2 on targets that have only ListObjects.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as TOKEN;
@@ -10,20 +10,21 @@ use crate::dialect::route::Route;
 use crate::encoding::hash;
 use crate::model::{Document, ErrorKind, Field, Fields, ObjectListing, Operation, Rejection, Request, Value};
 
-/// Marks a continuation token that holds a marker of ours, and where it belongs.
+/// The prefix of the proxy's own continuation tokens. They contain a marker and a code that binds it to its bucket.
 const OUR_TOKEN: &str = "bf2.";
 
-/// The largest page of every vendor here.
+/// The largest page, which is the same at every vendor.
 const PAGE_MAX: u64 = 1000;
 
-/// The request as the target has to be asked.
+/// Adapts a listing request to the target.
 ///
 /// # Errors
-/// A continuation token that is none, a page size out of the caller's bounds.
+/// An invalid continuation token.
 pub fn adapt_listing(route: &Route<'_>, request: &Request) -> Result<Request, Rejection> {
     let mut target_request = request.clone();
     match request.operation {
         operation if operation.is_listing() => {
+            // Always, because a key may contain characters that XML cannot contain.
             target_request.fields.set(Field::EncodingType, Value::Text("url".to_owned()));
             match operation {
                 Operation::ListMultipartUploads => {
@@ -35,12 +36,13 @@ pub fn adapt_listing(route: &Route<'_>, request: &Request) -> Result<Request, Re
                     .fields
                     .set(Field::MaxKeys, Value::Number(choose_max_keys(route, &request.fields))),
             }
+            // The proxy writes its own owner, so the target's is not needed.
             target_request.fields.remove(Field::FetchOwner);
             if request.operation == Operation::ListObjectsV2 {
                 downgrade_to_v1(route, &mut target_request)?;
             }
         }
-        // A document with a key that XML cannot hold could not be read.
+        // As for listings: the response repeats the key.
         operation if operation.has_keys_in_response() => {
             target_request.fields.remove(Field::EncodingType);
             if route.target.dialect.target_field_name(Field::EncodingType, operation).is_some() {
@@ -63,7 +65,8 @@ fn choose_max_uploads(fields: &Fields) -> u64 {
     fields.number(Field::MaxUploads).unwrap_or(PAGE_MAX).min(PAGE_MAX)
 }
 
-/// Towards a target without the second version a token is the marker, and a start is one too.
+/// Converts ListObjectsV2 to ListObjects for a target that does not have it: the marker is the one in the
+/// continuation token, or `start-after`.
 fn downgrade_to_v1(route: &Route<'_>, target_request: &mut Request) -> Result<(), Rejection> {
     if route.target.dialect.find_route(Operation::ListObjectsV2).is_some() {
         return Ok(());
@@ -86,9 +89,9 @@ fn write_continuation_token(route: &Route<'_>, marker: &str) -> Result<String, R
     Ok(format!("{OUR_TOKEN}{}.{}", TOKEN.encode(marker), TOKEN.encode(seal)))
 }
 
-/// What binds a marker to its bucket: made of what all replicas know, so that every replica and every start makes
-/// the same.
+/// The code that authenticates a marker and binds it to its bucket.
 fn compute_seal(route: &Route<'_>, marker: &str) -> Result<Zeroizing<Vec<u8>>, Rejection> {
+    // From the configuration only, so that a token of one replica is valid at the others, and after a restart.
     let secret = route.target.seal_secret.expose_secret();
     let key = hash::derive_key(secret.as_bytes(), &["continuation token", route.require_bucket()?]);
     Ok(hash::hmac_sha256(&key, marker.as_bytes()))
@@ -107,8 +110,8 @@ fn parse_continuation_token(route: &Route<'_>, token: &str) -> Result<String, Re
     })
 }
 
-/// The page as the caller asked for it: with the request's own values, and with the marker of the next page in the
-/// request's version.
+/// Completes a page for the caller: with the values of the caller's request instead of those sent to the target, and
+/// with the marker of the next page in the caller's version of the listing.
 ///
 /// # Errors
 /// As [`Route::require_bucket`].
@@ -163,6 +166,7 @@ fn set_next_page(route: &Route<'_>, listing: &mut ObjectListing) -> Result<(), R
     if !listing.truncated {
         return Ok(());
     }
+    // ListObjects of S3 returns a marker only with a delimiter: without one, the last key is the marker.
     if listing.next_marker.is_none() {
         let last_key = listing.objects.last().map(|object| object.key.clone());
         let last_prefix = listing.prefixes.last().cloned();

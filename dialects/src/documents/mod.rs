@@ -1,4 +1,4 @@
-//! XML documents of requests, responses and settings, between the canonical form and a dialect.
+//! XML documents of requests, responses and settings: conversion between the canonical form and a dialect.
 //!
 //! Uses: `model`, `encoding`, `dialect`.
 

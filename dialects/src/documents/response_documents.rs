@@ -1,5 +1,6 @@
-//! The documents of answers and of completing calls. The elements have the same names everywhere; order,
-//! namespace, dates and a few extras are in each dialect's [`XmlStyle`](crate::dialect::XmlStyle).
+//! The documents of responses, and of CompleteMultipartUpload requests. Element names are the same in all dialects.
+//! Order, namespace, date formats and additional elements are in each dialect's
+//! [`XmlStyle`](crate::dialect::XmlStyle).
 
 use crate::dialect::response_context::{ResponseContext, derive_trace_id};
 use crate::dialect::{BucketInfoDocument, Dialect, etag};
@@ -16,10 +17,10 @@ use crate::model::{
     StorageClass, Timestamp,
 };
 
-/// The parts of a completing call; no vendor takes more.
+/// The most parts of an upload, which is the same at every vendor.
 const PARTS_MAX: usize = 10_000;
 
-/// Writes a document in the caller's dialect.
+/// Writes a document in the caller dialect.
 pub fn write_document(
     dialect: &Dialect,
     document: &Document,
@@ -121,7 +122,8 @@ fn write_copy_result(dialect: &Dialect, root: &str, result: &CopyResult, out: &m
     out.close(root);
 }
 
-/// 3.9, 4.8 of the S3 reference: algorithm and type beside the values.
+/// Writes algorithm, values and type of checksums (Amazon S3 API Reference, CopyObject and CompleteMultipartUpload,
+/// "Response Syntax").
 fn write_checksums(dialect: &Dialect, checksums: &Checksums, out: &mut XmlWriter) {
     if !dialect.has_checksums_in_documents() {
         return;
@@ -222,13 +224,14 @@ fn write_object_listing(dialect: &Dialect, listing: &ObjectListing, out: &mut Xm
             _ => None,
         };
         match text {
+            // Clients send markers and tokens back, so no character of them may be replaced.
             Some(text) if name.starts_with("Next") => out.write_exact(name, &text),
             Some(text) => out.write_text(name, &text),
             None => {}
         }
         match *name {
             "Contents" => {
-                // The next page of the first version may begin behind the last key of this one.
+                // Clients of ListObjects may use the last key of a page as the marker of the next one.
                 let marker = listing.objects.last().filter(|_| listing.truncated && !listing.is_v2);
                 for object in &listing.objects {
                     let exact = marker.is_some_and(|last| std::ptr::eq(last, object));
@@ -334,7 +337,7 @@ fn write_bucket_rows(dialect: &Dialect, list: &BucketListing, out: &mut XmlWrite
     out.close("Buckets");
 }
 
-/// The overview of a bucket. Its endpoint is the one that the client used.
+/// Writes the GetBucketInfo document. The endpoint in it is the one that the client used.
 fn write_bucket_info(
     dialect: &Dialect,
     document: &BucketInfoDocument,
@@ -348,7 +351,7 @@ fn write_bucket_info(
     for name in document.children {
         match *name {
             "Name" => out.write_text(name, &info.bucket),
-            // Clients cannot read an overview without a date.
+            // SDKs cannot parse the document without a date.
             "CreationDate" => {
                 out.write_text(name, &date::format_iso(info.created.unwrap_or(Timestamp(0))));
             }
@@ -394,7 +397,7 @@ fn write_error(
             "Code" => out.write_text(name, &error.code),
             "Message" => out.write_text(name, &error.message),
             "Resource" => out.write_text(name, &format!("{}{}", listener.host, listener.path)),
-            // Of what is not implemented: which value of which header.
+            // The vendor repeats here which value of which header is not implemented.
             name if has_header_detail(error) && dialect.xml.error_repeat_element == Some(name) => {
                 out.write_text(name, &error.message);
             }
@@ -415,22 +418,23 @@ fn write_error(
     out.close(dialect.xml.roots.error);
 }
 
-/// Whether an error says which header implies what is not implemented.
+/// Whether an error names the header that is not implemented.
 fn has_header_detail(error: &ErrorDocument) -> bool {
     matches!(error.kind, Some(ErrorKind::NotImplemented | ErrorKind::ConditionNotImplemented))
         && error.details.iter().any(|row| row.0 == "Header")
 }
 
-/// Reads a target's document of success. `None`: the operation has none.
+/// Reads the document of a successful response of a target. `None` if the operation has no document.
 ///
 /// # Errors
-/// `None` inside where the body is not the complete document of this operation: that is no success.
+/// The body is an error document, or not the complete document of this operation.
 pub fn read_document(
     target: &Dialect,
     operation: Operation,
     body: &[u8],
 ) -> Result<Option<Document>, DocumentError> {
     let roots = &target.xml.roots;
+    // The status is not enough: vendors send 200 before a long copy ends, and an error in the body after it.
     let read_root = |name: &str| {
         let node = xml::parse(body).map_err(|_| DocumentError::Invalid)?;
         match node.name.as_str() {
@@ -483,7 +487,7 @@ pub fn read_document(
             let lines = delete_objects::read_delete_result(target, &node, select_decoder(target, &node))?;
             Ok(Some(Document::Deleted { results: lines, quiet: false, encoded: false }))
         }
-        // Where there is no HEAD of buckets, a document of theirs is asked for.
+        // A dialect without HEAD for buckets uses a GET of one of the bucket's documents.
         Operation::HeadBucket if target.bucket_probe_parameter.is_some() => match xml::parse(body) {
             Ok(node) if node.name == target.xml.roots.error => {
                 Err(DocumentError::ErrorDocument(read_error(target, &node)))
@@ -497,7 +501,7 @@ pub fn read_document(
         },
         Operation::GetBucketLocation => {
             let node = xml::parse(body).map_err(|_| DocumentError::Invalid)?;
-            // Some servers put it into the element of a bucket's creation.
+            // Some servers return the region as a child of the root of CreateBucket's document.
             let text = match node.name.as_str() {
                 found if found == roots.error => {
                     return Err(DocumentError::ErrorDocument(read_error(target, &node)));
@@ -528,21 +532,21 @@ pub fn read_document(
     }
 }
 
-/// Whether a body is the document that was set: some servers answer with it.
+/// Whether a body is the document of the setting. Some servers return the document of a PUT.
 fn is_echoed_setting(target: &Dialect, setting: Setting, body: &[u8]) -> bool {
     let root = target.setting_schema(setting).map_or("", |form| form.root);
     !root.is_empty() && xml::parse(body).is_ok_and(|node| node.name == root)
 }
 
-/// Whether a document is named for what was asked: `LocationConstraint` for `location`.
+/// Whether a document's name begins with the query parameter of the request: `LocationConstraint` for `location`.
 fn is_probe_document(node: &Node, probe: &str) -> bool {
     node.name.to_ascii_lowercase().starts_with(&probe.to_ascii_lowercase())
 }
 
-/// The body of a success that has no document.
+/// Checks the body of a successful response of an operation without a document.
 ///
 /// # Errors
-/// There is one: that of an error, or of whatever else answered.
+/// The body is not empty: it is an error document, or the page of another server.
 pub fn check_no_document(target: &Dialect, body: &[u8]) -> Result<(), DocumentError> {
     if body.trim_ascii().is_empty() {
         return Ok(());
@@ -555,7 +559,7 @@ pub fn check_no_document(target: &Dialect, body: &[u8]) -> Result<(), DocumentEr
     }
 }
 
-/// The bucket and the key that a document names; empty where it does not.
+/// The bucket and the key in a document. Each is empty if the document does not contain it.
 fn read_bucket_and_key(target: &Dialect, node: &Node) -> Result<(String, String), DocumentError> {
     let decode = select_decoder(target, node);
     let key = node.child_text("Key").map(&decode).transpose()?;
@@ -566,6 +570,7 @@ fn read_setting_document(target: &Dialect, setting: Setting, body: &[u8]) -> Res
     let form = target.setting_schema(setting).ok_or(DocumentError::Invalid)?;
     if form.root.is_empty() {
         let text = body.trim_ascii();
+        // A bucket policy is JSON, which is returned unchanged. A body that is cut off has no closing brace.
         let is_object = text.starts_with(b"{") && text.ends_with(b"}");
         return match check_no_document(target, body) {
             Err(DocumentError::Invalid) if is_object => {
@@ -619,8 +624,9 @@ fn read_etag(node: &Node) -> Result<String, DocumentError> {
     etag.map(str::to_owned).ok_or(DocumentError::Invalid)
 }
 
-/// What may also be told in a header.
+/// Whether a text is valid as a header value.
 fn is_header_text(text: &str) -> bool {
+    // The text may become a header of the response, where a line break would begin another header.
     !text.is_empty() && !text.chars().any(char::is_control)
 }
 
@@ -646,6 +652,7 @@ fn read_part_list(target: &Dialect, node: &Node) -> Result<PartListing, Document
         let part = Part { checksums: read_checksums(part), ..Part::new(number, etag) };
         list.parts.push((part, modified, size));
     }
+    // Some servers omit the marker, and clients would request the first page again.
     if list.next_marker == 0 {
         list.next_marker = list.parts.last().map_or(0, |part| part.0.number);
     }
@@ -687,7 +694,7 @@ fn read_object_listing(target: &Dialect, node: &Node) -> Result<ObjectListing, D
 }
 
 fn read_bucket_list(node: &Node) -> BucketListing {
-    // Some name it where nothing follows.
+    // Some servers return a marker on the last page too.
     let has_more = node.child_text("IsTruncated").is_none() || read_flag(node, "IsTruncated");
     let next = ["ContinuationToken", "NextMarker"].into_iter().find_map(|name| node.child_text(name));
     let next = next.filter(|next| has_more && !next.is_empty()).map(str::to_owned);
@@ -712,7 +719,7 @@ pub fn read_error(target: &Dialect, node: &Node) -> ErrorDocument {
     }
 }
 
-/// Reads the body of a completing call.
+/// Reads the body of a CompleteMultipartUpload request.
 ///
 /// # Errors
 /// `MalformedXml`, `InvalidPart`, `InvalidPartOrder`.
@@ -739,8 +746,8 @@ pub fn read_complete_upload(body: &[u8]) -> Result<Vec<Part>, Rejection> {
     Ok(parts)
 }
 
-/// Reads what a creating call says of its bucket beside the region, in the target's own words: only what the target can
-/// be told or does by nature is let through.
+/// Reads the settings of a CreateBucket request other than the region, and converts them to the target's spelling. A
+/// setting is accepted if the target supports it, or if it is the default.
 ///
 /// # Errors
 /// `MalformedXml`, or `NotImplemented` naming the setting.
@@ -783,7 +790,7 @@ pub fn read_bucket_settings(caller: &Dialect, target: &Dialect, body: &[u8]) -> 
     Ok(settings)
 }
 
-/// Writes the body of a completing call for a target.
+/// Writes the body of a CompleteMultipartUpload request to a target.
 pub fn write_complete_upload(target: &Dialect, parts: &[Part]) -> Vec<u8> {
     let mut out = XmlWriter::default();
     out.open_root(target.xml.roots.complete_multipart, target.xml.namespace);

@@ -1,5 +1,5 @@
-//! Documents of settings between dialects. One canonical tree stands between them; each dialect has a table of what
-//! its elements are called there. What a table does not have cannot be said.
+//! Settings documents. Each dialect has a schema that maps its elements to those of one canonical tree. An element
+//! that a schema does not have cannot be expressed in the dialect.
 
 use crate::dialect::Dialect;
 use crate::dialect::settings_schema::{ElementContent, ElementSchema, SettingSchema, UnsetResponse};
@@ -10,7 +10,7 @@ use crate::model::{ErrorKind, Rejection};
 /// Reads a caller's document.
 ///
 /// # Errors
-/// `MalformedXml` for what is not in the dialect's own schema.
+/// `MalformedXml` for an element that is not in the dialect's schema.
 pub fn parse_setting(dialect: &Dialect, schema: &SettingSchema, node: Node) -> Result<Node, Rejection> {
     if node.name != schema.root {
         return Err(ErrorKind::MalformedXml.into());
@@ -20,6 +20,7 @@ pub fn parse_setting(dialect: &Dialect, schema: &SettingSchema, node: Node) -> R
         children: convert_to_canonical(dialect, schema.children, &node, &mut unknown),
         ..Node::default()
     };
+    // An ignored element could be a filter, without which a lifecycle rule deletes all objects.
     match unknown.first() {
         None => Ok((schema.to_canonical)(tree)),
         Some(name) => Err(Rejection::with_message(
@@ -29,10 +30,8 @@ pub fn parse_setting(dialect: &Dialect, schema: &SettingSchema, node: Node) -> R
     }
 }
 
-/// Reads a target's document. What is not in its schema is passed over: vendors add elements to answers.
-///
-/// # Errors
-/// `None` where it is another document.
+/// Reads a target's document. Elements that are not in the schema are ignored, because vendors add elements to
+/// responses. `None` if it is another document.
 pub fn parse_target_setting(dialect: &Dialect, schema: &SettingSchema, node: &Node) -> Option<Node> {
     (node.name == schema.root).then(|| {
         let tree = Node {
@@ -81,7 +80,7 @@ fn convert_to_canonical(
     nodes
 }
 
-/// Writes a canonical tree in a dialect's words, and names what it cannot say.
+/// Writes a canonical tree in a dialect. Also returns the names of elements that the dialect cannot express.
 pub fn write_setting(dialect: &Dialect, schema: &SettingSchema, tree: &Node) -> (Node, Vec<String>) {
     let mut lost = Vec::new();
     let converted = (schema.from_canonical)(tree.clone());
@@ -98,7 +97,8 @@ fn convert_from_canonical(
     let is_known = |child: &&Node| elements.iter().any(|element| element.canonical_name == child.name);
     lost.extend(node.children.iter().filter(|child| !is_known(child)).map(|child| child.name.clone()));
     let mut nodes = Vec::new();
-    // In the order of the table, which is that of the vendor's schema. Of several names the first is written.
+    // In the order of the table, which is that of the vendor's schema: vendors may reject another order. If a
+    // canonical element has several names, the first is written.
     for (at, element) in elements.iter().enumerate() {
         if elements.iter().take(at).any(|other| other.canonical_name == element.canonical_name) {
             continue;
@@ -127,7 +127,7 @@ fn convert_from_canonical(
     nodes
 }
 
-/// The document of a setting that is not set.
+/// The canonical document of a setting that is not set.
 ///
 /// # Errors
 /// The error that the dialect responds with instead, where it has no document for that.
@@ -137,16 +137,16 @@ pub fn build_unset_setting(schema: &SettingSchema) -> Result<Node, ErrorKind> {
         UnsetResponse::Children(rows) => {
             Ok(Node { children: rows.iter().map(|row| text_node(row.0, row.1)).collect(), ..Node::default() })
         }
-        UnsetResponse::Error(fault) => Err(fault),
+        UnsetResponse::Error(kind) => Err(kind),
     }
 }
 
-/// Whether a document sets nothing.
+/// Whether a document contains no value.
 pub fn is_unset(tree: &Node) -> bool {
     tree.text.is_empty() && tree.children.iter().all(is_unset)
 }
 
-/// The faults that say that a setting is not set.
+/// The errors which mean that a setting is not set.
 const NOT_SET_ERRORS: [ErrorKind; 13] = [
     ErrorKind::NoSuchConfiguration,
     ErrorKind::NoSuchAcceleration,
@@ -163,12 +163,13 @@ const NOT_SET_ERRORS: [ErrorKind; 13] = [
     ErrorKind::NoSuchRetention,
 ];
 
-/// Whether a fault says that a setting is not set.
+/// Whether an error means that a setting is not set.
 pub fn is_not_set_error(kind: ErrorKind) -> bool {
     NOT_SET_ERRORS.contains(&kind)
 }
 
-/// A document for each leaf of a form's schema, with its path: what an operator wants to know of one by one.
+/// Builds a document for each leaf of a schema, with the path of the leaf. The list of losses is made from them, one
+/// line for each element.
 pub fn build_samples(dialect: &Dialect, schema: &SettingSchema) -> Vec<(String, Node)> {
     let mut samples = Vec::new();
     let root = Node { name: schema.root.to_owned(), ..Node::default() };
@@ -202,12 +203,12 @@ fn build_leaf_samples(dialect: &Dialect, elements: &[ElementSchema]) -> Vec<(Str
     samples
 }
 
-/// Gives the buckets that a document names other names. `None`: one of them has none.
+/// Renames the buckets in a document. `None` if one of them has no other name.
 pub fn rename_buckets(mut tree: Node, rename: &dyn Fn(&str) -> Option<String>) -> Option<Node> {
     for child in std::mem::take(&mut tree.children) {
         let child = match child.name.as_str() {
             "TargetBucket" => text_node("TargetBucket", rename(child.text.trim())?),
-            // Behind a vendor's own way of naming resources.
+            // In replication rules the name follows the vendor's resource prefix, as in `arn:aws:s3:::bucket`.
             "Bucket" => match child.text.trim().rsplit_once(':') {
                 Some((kind, bucket)) => text_node("Bucket", format!("{kind}:{}", rename(bucket)?)),
                 None => text_node("Bucket", rename(child.text.trim())?),
@@ -219,19 +220,20 @@ pub fn rename_buckets(mut tree: Node, rename: &dyn Fn(&str) -> Option<String>) -
     Some(tree)
 }
 
-/// What of a lifecycle rule chooses objects. Some dialects have it in the rule, some in a filter within it, and in a
-/// group within that where there is more than one.
+/// The elements of a lifecycle rule that select objects. Some dialects have them directly in the rule. Others have
+/// them in a `Filter`, and within it in an `And` if there is more than one.
 const FILTER_ELEMENTS: [&str; 5] =
     ["Prefix", "PrefixNotEquals", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan"];
 
-/// How a rule said what it chooses, for dialects that have several ways. No element shows it.
+/// Where a rule has its filter, for dialects with several positions. The canonical tree has this as the text of the
+/// rule, because no element records it.
 const FILTER_IN_RULE: &str = "in the rule";
-/// See [`IN_RULE`].
+/// See [`FILTER_IN_RULE`].
 const FILTER_IN_AND: &str = "in a group";
-/// See [`IN_RULE`].
+/// See [`FILTER_IN_RULE`].
 const FILTER_EMPTY: &str = "nowhere";
 
-/// Takes what chooses objects out of the filters of rules.
+/// Moves the filter elements of lifecycle rules from `Filter` to the rule.
 pub fn flatten_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
         let filter = rule.child("Filter");
@@ -260,7 +262,7 @@ pub fn flatten_filters(mut tree: Node) -> Node {
     tree
 }
 
-/// Puts what chooses objects into the filters of rules.
+/// Moves the filter elements of lifecycle rules from the rule to `Filter`.
 pub fn nest_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
         rule.text = String::new();
@@ -268,7 +270,7 @@ pub fn nest_filters(mut tree: Node) -> Node {
     restore_filters(tree)
 }
 
-/// The same, where a dialect has several ways: in the one in which it was said.
+/// The same for a dialect with several positions: back to the position that [`flatten_filters`] recorded.
 pub fn restore_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
         let (mut criteria, others): (Vec<Node>, Vec<Node>) = std::mem::take(&mut rule.children)
@@ -281,6 +283,7 @@ pub fn restore_filters(mut tree: Node) -> Node {
         if criteria.len() > 1 || (rule.text == FILTER_IN_AND && !criteria.is_empty()) {
             criteria = vec![Node { name: "And".to_owned(), children: criteria, ..Node::default() }];
         }
+        // A rule for all objects. Vendors reject a rule that has neither a filter nor a prefix.
         if criteria.is_empty() && rule.text != FILTER_EMPTY {
             criteria.push(text_node("Prefix", ""));
         }
@@ -290,5 +293,5 @@ pub fn restore_filters(mut tree: Node) -> Node {
     tree
 }
 
-/// Elements of answers that say nothing to a caller whose dialect does not have them.
+/// Elements of responses that are omitted without a loss in a dialect that does not have them.
 pub const IGNORABLE_ELEMENTS: &[&str] = &["ID", "BucketKeyEnabled", "MfaDelete", "ResponseVary"];

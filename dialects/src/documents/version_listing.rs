@@ -1,4 +1,4 @@
-//! Pages of versions and of uploads that are under way.
+//! Pages of object versions and of incomplete multipart uploads.
 
 use crate::dialect::{Dialect, etag};
 use crate::documents::delete_objects::NULL_VERSION_ID;
@@ -31,6 +31,7 @@ pub fn write_versions(dialect: &Dialect, page: &VersionListing, out: &mut XmlWri
             _ => None,
         };
         match text {
+            // Clients send markers back, so no character of them may be replaced.
             Some(text) if page.truncated && name.starts_with("Next") => out.write_exact(name, &text),
             Some(text) => out.write_text(name, &text),
             None => {}
@@ -80,6 +81,7 @@ fn write_version(
                 out.write_text(name, &object.modified.map(date::format_iso).unwrap_or_default())
             }
             "Owner" => write_owner(name, out),
+            // A delete marker has only the elements above.
             _ if version.delete_marker => {}
             "ETag" => out.write_text(name, &etag::quote(dialect, &object.etag)),
             "Type" => out.write_text(name, (dialect.xml.object_type)(&object.etag)),
@@ -150,7 +152,7 @@ fn write_upload(
     out.close("Upload");
 }
 
-/// A text that says something.
+/// The text of a child, if it is not empty.
 fn read_text(node: &Node, name: &str) -> Option<String> {
     node.child_text(name).filter(|text| !text.is_empty()).map(str::to_owned)
 }
@@ -166,7 +168,7 @@ fn read_prefixes(
 /// Reads ListVersionsResult.
 ///
 /// # Errors
-/// `Unsound::NotTheDocument`.
+/// [`DocumentError::Invalid`] if required elements are missing.
 pub fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, DocumentError> {
     let decode = select_decoder(target, node);
     let mut page = VersionListing {
@@ -193,11 +195,13 @@ pub fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, Do
                 class: child.child_text("StorageClass").map(|word| to_canonical_class_name(target, word)),
                 restore: read_restore_status(child),
             },
+            // A server may omit the ID of the null version.
             id: read_text(child, "VersionId").unwrap_or_else(|| NULL_VERSION_ID.to_owned()),
             latest: read_flag(child, "IsLatest"),
             delete_marker,
         });
     }
+    // Without a marker, clients would request the same page again.
     if page.truncated && page.next_key_marker.is_none() {
         let last = page.versions.last();
         page.next_key_marker = last.map(|last| last.object.key.clone());
@@ -209,7 +213,7 @@ pub fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, Do
 /// Reads ListMultipartUploadsResult.
 ///
 /// # Errors
-/// `Unsound::NotTheDocument`.
+/// [`DocumentError::Invalid`] if required elements are missing.
 pub fn read_uploads(target: &Dialect, node: &Node) -> Result<UploadListing, DocumentError> {
     let decode = select_decoder(target, node);
     let mut page = UploadListing {
@@ -228,6 +232,7 @@ pub fn read_uploads(target: &Dialect, node: &Node) -> Result<UploadListing, Docu
             initiated: child.child_text("Initiated").and_then(date::parse_any),
         });
     }
+    // Unlike the page of versions, the last page of uploads has markers too.
     if page.next_key_marker.is_none() {
         let last = page.uploads.last();
         page.next_key_marker = last.map(|last| last.key.clone());

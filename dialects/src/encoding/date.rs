@@ -1,15 +1,15 @@
-//! Dates of headers and documents, to the second.
+//! Dates in headers and documents, with a precision of one second.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp as Instant, fmt::strtime};
 
-/// `Fri, 24 May 2013 00:00:00 GMT`, as RFC 9110 wants it.
+/// `Fri, 24 May 2013 00:00:00 GMT`, the IMF-fixdate of RFC 9110.
 pub fn format_http(at: Timestamp) -> String {
     format_utc("%a, %d %b %Y %H:%M:%S GMT", at)
 }
 
-/// `2013-05-24T00:00:00.000Z`: three zeros, because some SDKs read nothing else.
+/// `2013-05-24T00:00:00.000Z`. The three zeros are there because some SDKs cannot parse a time without milliseconds.
 pub fn format_iso(at: Timestamp) -> String {
     format_utc("%Y-%m-%dT%H:%M:%S.000Z", at)
 }
@@ -24,23 +24,25 @@ pub fn format_basic(at: Timestamp) -> String {
     format_utc("%Y%m%dT%H%M%SZ", at)
 }
 
-/// Reads an HTTP date: RFC 1123 with `GMT`, `UTC` or `+0000`, one-digit days too.
+/// Parses an HTTP date in the form of RFC 1123.
 pub fn parse_http(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let (_, date) = text.split_once(", ")?;
+    // Signed dates come from clients with their own formatters, which write the time zone in three ways.
     let date = date.strip_suffix(" GMT").or(date.strip_suffix(" UTC")).or(date.strip_suffix(" +0000"))?;
     parse_civil("%d %b %Y %H:%M:%S", date)
 }
 
-/// Reads `20130524T000000Z`.
+/// Parses `20130524T000000Z`.
 pub fn parse_basic(text: &str) -> Option<Timestamp> {
+    // The format alone also matches other lengths, such as a day with one digit.
     if text.len() != "20130524T000000Z".len() {
         return None;
     }
     parse_civil("%Y%m%dT%H%M%SZ", text)
 }
 
-/// Reads an ISO 8601 time; a missing fraction or zone (JD's sample, COS' part copies) means none and UTC.
+/// Parses an ISO 8601 time. Without a time zone, as in a sample of JD Cloud and in part copies of COS, it is UTC.
 pub fn parse_iso(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(instant) = text.parse::<Instant>() {
@@ -49,7 +51,7 @@ pub fn parse_iso(text: &str) -> Option<Timestamp> {
     text.parse::<DateTime>().ok().and_then(to_utc)
 }
 
-/// Reads whichever of the forms above a vendor put into a document.
+/// Parses a time in a vendor's document, in any of the forms above.
 pub fn parse_any(text: &str) -> Option<Timestamp> {
     parse_iso(text).or_else(|| parse_http(text))
 }
@@ -80,7 +82,7 @@ mod tests {
     const AT: Timestamp = Timestamp(1_714_979_289);
 
     #[test]
-    fn each_form_reads_back() {
+    fn each_form_parses_to_the_same_time() {
         assert_eq!(format_http(AT), "Mon, 06 May 2024 07:08:09 GMT");
         assert_eq!(format_basic(AT), "20240506T070809Z");
         assert_eq!(format_iso(AT), "2024-05-06T07:08:09.000Z");
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn vendors_samples_are_read() {
+    fn dates_of_vendors_samples_are_parsed() {
         assert_eq!(parse_any("2009-10-28T22:32:00"), Some(Timestamp(1_256_769_120)));
         assert_eq!(parse_any("2017-09-04T04:45:45"), Some(Timestamp(1_504_500_345)));
         assert_eq!(parse_any("Fri, 24 Feb 2012 07:18:48 GMT"), Some(Timestamp(1_330_067_928)));
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_none() {
+    fn text_that_is_not_a_date_is_none() {
         for text in ["", "now", "2024-13-01T00:00:00Z", "Mon, 06 Foo 2024 07:08:09 GMT"] {
             assert_eq!(parse_any(text), None, "{text}");
             assert_eq!(parse_basic(text), None, "{text}");

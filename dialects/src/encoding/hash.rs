@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// Whether two byte strings are equal, in a time that tells nothing of where they differ.
+/// Whether two byte strings are equal. The time does not depend on where they differ.
 pub fn constant_time_eq(one: &[u8], other: &[u8]) -> bool {
     one.ct_eq(other).into()
 }
@@ -29,19 +29,19 @@ pub fn hmac_sha1(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(mac.finalize().into_bytes().to_vec())
 }
 
-/// The block of SHA-1 and SHA-256.
+/// The block size of SHA-1 and SHA-256.
 const HMAC_BLOCK_BYTES: usize = 64;
 
-/// The first step of an HMAC: RFC 2104, section 2, appends zeros to the key until it fills a block.
+/// The first step of an HMAC (RFC 2104, section 2): zeros are appended to the key until it fills a block.
 fn pad_key(key: &[u8]) -> Zeroizing<[u8; HMAC_BLOCK_BYTES]> {
-    // A block is the one key length that an HMAC takes without a possible error. The constructor for keys of any length
-    // returns a `Result`, and whoever handled its error could continue with an empty key, which anybody can compute.
+    // The constructor for a key of block length cannot fail. The one for keys of any length returns a `Result`, and
+    // code that handles the error could continue with an empty key, for which anybody can compute signatures.
     let mut block = Zeroizing::new([0; HMAC_BLOCK_BYTES]);
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
     block
 }
 
-/// A key derived step by step from a secret: each part is the message under the key before it.
+/// Derives a key from a secret in steps: each part is the message of an HMAC under the key of the step before.
 pub fn derive_key(secret: &[u8], parts: &[&str]) -> Zeroizing<Vec<u8>> {
     parts.iter().fold(Zeroizing::new(secret.to_vec()), |key, part| hmac_sha256(&key, part.as_bytes()))
 }
@@ -66,11 +66,12 @@ pub fn md5_hex(bytes: &[u8]) -> String {
     encode_hex(&md5::Md5::digest(bytes))
 }
 
-/// What hex digits mean.
+/// Decodes hex digits of either letter case.
 pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let byte =
         |at: usize| text.get(at..at.checked_add(2)?).and_then(|pair| u8::from_str_radix(pair, 16).ok());
     let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // `from_str_radix` alone accepts a sign, as in `+f`.
     (0..text.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>().filter(|_| is_hex)
 }
 
@@ -79,7 +80,7 @@ pub fn encode_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Base64 of what lower-case hex says; `None` where it is none.
+/// Converts hex to base64. `None` if the text is not hex.
 pub fn convert_hex_to_base64(text: &str) -> Option<String> {
     let byte =
         |at: usize| text.get(at..at.checked_add(2)?).and_then(|pair| u8::from_str_radix(pair, 16).ok());

@@ -1,4 +1,4 @@
-//! Helpers for bytes and text: percent-encoding, dates, digests, XML. They know no operation and no vendor.
+//! Helpers for bytes and text: percent-encoding, dates, digests, XML. They depend on no operation and no vendor.
 //!
 //! Uses: nothing.
 

@@ -1,38 +1,40 @@
-//! Percent-encoding as every vendor's signature documents define it (RFC 3986 with upper-case escapes).
+//! Percent-encoding as the signature documents of all vendors define it: RFC 3986 with upper-case hex digits.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode};
 
-/// Escaped: all but the unreserved characters `A-Z a-z 0-9 - . _ ~`.
+/// All characters except the unreserved ones: `A-Z a-z 0-9 - . _ ~`.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// As [`RESERVED`], with `/` kept: for paths.
+/// The same without `/`, for paths.
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
-/// A `%` without two hex digits behind it, or bytes that are no UTF-8 once decoded.
+/// A `%` without two hex digits after it, or decoded bytes that are not UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("broken percent-encoding")]
 pub struct BadEscape;
 
-/// Escapes everything but unreserved characters, `/` included.
+/// Encodes all characters except the unreserved ones. `/` is encoded too.
 pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// The same of bytes that need not be text.
+/// The same for bytes that need not be UTF-8.
 pub fn encode_bytes(bytes: &[u8]) -> String {
     percent_encode(bytes, RESERVED).to_string()
 }
 
-/// Escapes everything but unreserved characters and `/`.
+/// Encodes all characters except the unreserved ones and `/`.
 pub fn encode_path(text: &str) -> String {
     utf8_percent_encode(text, RESERVED_IN_PATH).to_string()
 }
 
-/// Decodes once; `+` stays a plus.
+/// Decodes once. `+` remains a plus sign.
 ///
 /// # Errors
 /// [`BadEscape`].
 pub fn decode(text: &str) -> Result<String, BadEscape> {
+    // The library's decoder copies an invalid escape as it is, so that two different texts would decode to the same
+    // key.
     let mut rest = text;
     while let Some((_, after)) = rest.split_once('%') {
         let digits = after.get(..2).ok_or(BadEscape)?;
@@ -44,7 +46,7 @@ pub fn decode(text: &str) -> Result<String, BadEscape> {
     percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| BadEscape)
 }
 
-/// Decodes once, `+` being a space: the rule of query values.
+/// Decodes once with `+` as a space, as in query strings.
 ///
 /// # Errors
 /// [`BadEscape`].

@@ -1,67 +1,68 @@
-//! Small XML documents: a bounded reader into a tree, and a writer that escapes.
+//! Small XML documents: a parser with limits that returns a tree, and a writer that escapes.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-/// Nesting that no document of these vendors reaches.
+/// The greatest nesting depth. No document of the vendors is that deep.
 const DEPTH_MAX: usize = 16;
 
-/// Attributes of one element.
+/// The greatest number of attributes of one element.
 const ATTRIBUTES_MAX: usize = 32;
 
-/// The largest document is a completing call of 10,000 parts or a page of 1,000 long keys.
+/// The largest document, bytes. The largest valid ones are CompleteMultipartUpload with 10,000 parts and a page of
+/// 1,000 long keys.
 pub const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Elements of a document: the largest has 10,000 parts with what stands in each.
+/// The greatest number of elements. The largest valid document has 10,000 parts with a few elements each.
 const NODES_MAX: usize = 100_000;
 
-/// Comments and processing instructions, which nobody sends.
+/// The greatest number of comments and processing instructions. Clients send none.
 const COMMENTS_MAX: usize = 1000;
 
-/// Not well-formed, too deep, too large, or not UTF-8.
+/// The document is not well-formed, too deep, too large, or not UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an XML document of these vendors")]
 pub struct BadXml;
 
-/// An element: its name without namespace prefix, its text, its children.
+/// An element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
-    /// Local name.
+    /// Name without namespace prefix.
     pub name: String,
-    /// Text directly inside, unescaped.
+    /// Text directly in the element, unescaped.
     pub text: String,
-    /// Elements inside.
+    /// Child elements.
     pub children: Vec<Node>,
 }
 
 impl Node {
-    /// The first child of a name.
+    /// The first child with a name.
     pub fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// The children of a name.
+    /// The children with a name.
     pub fn children_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// The text of the first child of a name.
+    /// The text of the first child with a name.
     pub fn child_text(&self, name: &str) -> Option<&str> {
         self.child(name).map(|child| child.text.as_str())
     }
 }
 
-/// How much of a document is read before it is refused.
+/// The number of elements after which a document is rejected.
 #[derive(Debug, Clone, Copy)]
 pub struct ParseLimits {
-    /// Elements, whatever they are.
+    /// Elements of any name.
     pub nodes_max: usize,
-    /// Elements of one name directly in the root.
+    /// Elements of one name that are children of the root.
     pub items_max: Option<(&'static str, usize)>,
 }
 
 impl ParseLimits {
-    /// Of a document that is a list of so many lines, each with a few elements in it.
+    /// For a document that is a list of at most `items_max` items, each with a few elements.
     pub const fn for_list(item: &'static str, items_max: usize) -> Self {
         Self {
             nodes_max: items_max.saturating_mul(10).saturating_add(100),
@@ -70,15 +71,15 @@ impl ParseLimits {
     }
 }
 
-/// Reads a whole document. White space before it is passed over: vendors send it to keep connections alive.
+/// Parses a document. White space before it is ignored, because vendors send it to keep connections alive.
 ///
 /// # Errors
-/// [`BadXml`]; a document type declaration is one, whatever it says.
+/// [`BadXml`], also for any document type declaration.
 pub fn parse(bytes: &[u8]) -> Result<Node, BadXml> {
     parse_with_limits(bytes, ParseLimits { nodes_max: NODES_MAX, items_max: None })
 }
 
-/// The same of a caller's document, which may have so many elements: the first one too many ends the reading.
+/// The same with other limits. Parsing stops at the first element above a limit.
 ///
 /// # Errors
 /// [`BadXml`].
@@ -87,9 +88,11 @@ pub fn parse_with_limits(bytes: &[u8], limits: ParseLimits) -> Result<Node, BadX
         return Err(BadXml);
     }
     let text = std::str::from_utf8(bytes).map_err(|_| BadXml)?;
+    // XML cannot contain NUL, but the library does not reject it.
     if text.contains('\0') {
         return Err(BadXml);
     }
+    // Clients on Windows write a byte order mark. Vendors send white space to keep connections alive.
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}').trim());
     let mut open: Vec<Node> = Vec::new();
     let mut root = None;
@@ -125,8 +128,9 @@ pub fn parse_with_limits(bytes: &[u8], limits: ParseLimits) -> Result<Node, BadX
                     None => return Err(BadXml),
                 }
             }
+            // A document type can define entities that expand to gigabytes or refer to files.
             Event::DocType(_) => return Err(BadXml),
-            // It stands at the beginning only, where the reader takes nothing else for one.
+            // XML allows the declaration only at the start of a document.
             Event::Decl(declaration) if open.is_empty() && root.is_none() && counter.comments == 0 => {
                 check_encoding(&declaration)?;
                 counter.count_comment()?;
@@ -139,7 +143,7 @@ pub fn parse_with_limits(bytes: &[u8], limits: ParseLimits) -> Result<Node, BadX
     if open.is_empty() { root.ok_or(BadXml) } else { Err(BadXml) }
 }
 
-/// What was read of a document so far.
+/// Counts what has been parsed of a document.
 struct ElementCounter {
     limits: ParseLimits,
     nodes: usize,
@@ -162,8 +166,9 @@ impl ElementCounter {
     }
 }
 
-/// The bytes are read as UTF-8: a document that says otherwise would be read as another by who believes it.
+/// Rejects a document that declares another encoding than UTF-8.
 fn check_encoding(declaration: &quick_xml::events::BytesDecl<'_>) -> Result<(), BadXml> {
+    // This parser always reads UTF-8. A parser that applies the declaration would read another document.
     let Some(encoding) = declaration.encoding() else { return Ok(()) };
     let encoding = encoding.map_err(|_| BadXml)?;
     let known = ["utf-8", "utf8", "us-ascii"];
@@ -180,7 +185,7 @@ fn parse_element(start: &quick_xml::events::BytesStart<'_>) -> Result<Node, BadX
         }
     }
     let name = start.local_name().into_inner().to_owned();
-    // The reader takes anything up to a space for a name.
+    // The library accepts any characters up to a space as a name.
     if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
         return Err(BadXml);
     }
@@ -205,10 +210,10 @@ fn append_text(piece: &str, open: &mut [Node]) -> Result<(), BadXml> {
     Ok(())
 }
 
-/// What every document begins with.
+/// The first line of every document that is written.
 pub const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// Writes a document from the top.
+/// Writes a document element by element.
 #[derive(Debug)]
 pub struct XmlWriter {
     text: String,
@@ -223,14 +228,16 @@ impl Default for XmlWriter {
 }
 
 impl XmlWriter {
-    /// Of a document that is shown: characters that XML 1.0 does not have become U+FFFD, so that it can be read whatever
-    /// is in it. Who needs such a key asks for `encoding-type=url`.
+    /// For documents to clients: characters that XML 1.0 does not allow become U+FFFD, so that every parser can read
+    /// the document. Clients that need keys with such characters request `encoding-type=url`.
     pub fn new_lossy() -> Self {
         Self { replaces_controls: true, ..Self::default() }
     }
 
-    /// An element whose text is handed back, such as a marker: it is never another text than it was.
+    /// Writes an element with its exact text, such as a marker.
     pub fn write_exact(&mut self, name: &str, text: &str) {
+        // Clients send this text back. With a replaced character it would be another marker, and listings would
+        // skip keys.
         self.open(name);
         escape(text, false, &mut self.text);
         self.close(name);
@@ -255,7 +262,7 @@ impl XmlWriter {
         self.text.push('>');
     }
 
-    /// Opens the root, in a namespace or in none.
+    /// Opens the root, with a namespace or without one.
     pub fn open_root(&mut self, name: &str, namespace: Option<&str>) {
         let attribute = namespace.map(|namespace| ("xmlns", namespace));
         self.open_with(name, attribute.as_slice());
@@ -275,7 +282,7 @@ impl XmlWriter {
         self.close(name);
     }
 
-    /// Writes an element with all that is in it.
+    /// Writes an element with its children.
     pub fn write_node(&mut self, node: &Node) {
         if node.children.is_empty() {
             self.write_text(&node.name, &node.text);
@@ -293,31 +300,33 @@ impl XmlWriter {
         self.close(&root.name);
     }
 
-    /// Writes a document that is a text.
+    /// Writes a root element that contains only text.
     pub fn write_root_text(&mut self, name: &str, text: &str, namespace: Option<&str>) {
         self.open_root(name, namespace);
         escape(text, self.replaces_controls, &mut self.text);
         self.close(name);
     }
 
-    /// The document.
+    /// The complete document.
     pub fn finish(self) -> Vec<u8> {
         self.text.into_bytes()
     }
 }
 
-/// `"` becomes `&quot;`: a fallback of the COS Go SDK looks for it. CR would be read as LF, and other control
-/// characters are told as references although XML 1.0 has none: that is what the vendors do.
+/// Escapes text for elements and attributes.
 fn escape(text: &str, replaces_controls: bool, out: &mut String) {
     for character in text.chars() {
         match character {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
+            // The COS SDK for Go searches for `&quot;` where it does not parse the document.
             '"' => out.push_str("&quot;"),
             '\n' | '\t' => out.push(character),
+            // A parser reads a plain CR as LF (XML 1.0, section 2.11).
             '\r' => out.push_str("&#13;"),
             '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' if replaces_controls => out.push('\u{fffd}'),
+            // As the vendors do, although XML 1.0 does not allow these references.
             control if u32::from(control) < 0x20 => {
                 out.push_str(&format!("&#{};", u32::from(control)));
             }
@@ -326,7 +335,7 @@ fn escape(text: &str, replaces_controls: bool, out: &mut String) {
     }
 }
 
-/// An element with text.
+/// Creates an element with text.
 pub fn text_node(name: &str, text: impl Into<String>) -> Node {
     Node { name: name.to_owned(), text: text.into(), children: Vec::new() }
 }
@@ -336,7 +345,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn a_written_document_parses_to_the_same_text() {
         let mut writer = XmlWriter::default();
         writer.open_root("Root", Some("http://example.invalid/"));
         writer.write_text("Key", "a<b>&\"c\"\r\n腾");
@@ -347,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_and_prefixes_are_passed_over() {
+    fn white_space_and_prefixes_are_ignored() {
         let root = parse(
             b"  \n <?xml version='1.0' encoding='utf-8' ?>\n<a:Error xmlns:a='x'><Code>X</Code></a:Error>",
         );
@@ -376,17 +385,17 @@ mod tests {
     }
 
     #[test]
-    fn the_first_element_too_many_ends_the_reading() {
+    fn parsing_stops_at_the_first_element_above_a_limit() {
         let list =
             |objects: usize| format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(objects));
         let bounds = ParseLimits::for_list("Object", 1000);
         assert!(parse_with_limits(list(1000).as_bytes(), bounds).is_ok());
-        // What follows is not looked at, however wrong or long it is.
+        // Parsing stops there: the rest is not well-formed, and no other error is returned for it.
         let more = format!("{}<<", list(1001).replace("</Delete>", ""));
         assert_eq!(parse_with_limits(more.as_bytes(), bounds), Err(BadXml));
         let small = format!("<Delete><Object>{}</Object></Delete>", "<a/>".repeat(20_000));
         assert_eq!(parse_with_limits(small.as_bytes(), bounds), Err(BadXml));
-        // Elsewhere in the document the name is any other.
+        // The limit of items applies only to children of the root.
         let nested = format!("<Delete><Object>{}</Object></Delete>", "<Object/>".repeat(1001));
         assert!(parse_with_limits(nested.as_bytes(), bounds).is_ok());
     }
@@ -405,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_rejected() {
+    fn text_that_is_not_a_document_is_rejected() {
         let deep = "<a>".repeat(17) + &"</a>".repeat(17);
         for text in [
             "",

@@ -12,7 +12,7 @@ use crate::admin::explain::{
 use crate::cli::args::{ExplainArgs, UsageError};
 use crate::request::active_config::ActiveConfig;
 
-/// Gives the text to print, and whether the request would be accepted.
+/// Returns the text to print, and whether the request would be accepted.
 ///
 /// # Errors
 /// Wrong usage.

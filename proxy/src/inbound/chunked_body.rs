@@ -81,7 +81,7 @@ impl ChunkedDecoder {
                     let Some(line) = take_line(buffer)? else { return Ok(DecodedPiece::NeedMore) };
                     if line.is_empty() {
                         self.state = ChunkedState::End;
-                    // Without a limit a client could keep the connection busy with trailers for ever.
+                    // Without a limit a client could send trailers without end.
                     } else if trailer_count >= TRAILERS_MAX || !line.contains(&b':') {
                         return Err(ChunkError("the trailers are too many or malformed"));
                     } else {

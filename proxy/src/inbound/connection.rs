@@ -1,5 +1,5 @@
 //! A client's connection: reads request heads and bodies, writes responses, and limits the time of each wait. In
-//! HTTP/2 the value stands for one stream.
+//! HTTP/2 the value represents one stream.
 //!
 //! It reads heads itself instead of using Pingora's parser: that one normalizes some malformed heads, which then
 //! could no longer be rejected.
@@ -355,8 +355,7 @@ impl ClientConnection {
         let mut head = Vec::with_capacity(1024);
         head.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", reason_phrase(status)).as_bytes());
         for (name, value) in headers {
-            // Protects against response splitting. Values are already checked where they come from, so this is a
-            // second line of defence.
+            // Protects against response splitting. Values are also checked where they are read.
             if !name.bytes().all(is_header_name_byte) || !value.iter().all(|byte| is_header_value_byte(*byte))
             {
                 self.keep_alive = false;

@@ -424,8 +424,8 @@ impl TargetClient {
         Ok((HttpSession::new_with_options(stream, &peer), peer, false))
     }
 
-    /// Connects to the first address that accepts (RFC 8305). The next address is tried if one fails, or in parallel after
-    /// a delay. Addresses that did not accept are tried last for a while.
+    /// Connects to the first address that accepts (RFC 8305). The next address is tried if one fails, or in parallel
+    /// after a delay. Addresses that did not accept are tried last for a while.
     async fn connect_first_address(
         &self,
         target: &TargetRuntime,
@@ -563,7 +563,7 @@ impl TargetExchange<'_> {
                 return Err(ExchangeError::TooLarge);
             }
             match status {
-                // No request asks for an upgrade, so 101 would change the protocol without consent.
+                // No request has an `Upgrade` header, so 101 is not a valid response.
                 101 => return Err(ExchangeError::Malformed),
                 100..=199 => continue,
                 300..=303 | 305..=399 if !self.client.is_diagnosing => return Err(ExchangeError::Redirect),
@@ -580,7 +580,7 @@ impl TargetExchange<'_> {
             self.status = status;
             self.target.health.record_response(status);
             match status {
-                // The body decides: the target may only ask for fewer requests (SlowDown).
+                // The body decides: the error may be SlowDown, which is not a failure of the target.
                 503 => {}
                 // Unsupported operations and a full bucket are not failures of the target: other requests succeed.
                 ..=499 | 501 | 507 => self.report_outcome(BreakerOutcome::Responded),
@@ -693,8 +693,8 @@ impl TargetExchange<'_> {
         }
     }
 
-    /// Resets the connection, so that the target does not take a truncated upload for a complete one. After a regular close
-    /// some servers store what they have.
+    /// Resets the connection, so that the target does not take a truncated upload for a complete one. After a regular
+    /// close some servers store what they have.
     pub async fn abort(self) {
         drop(self);
     }
@@ -717,7 +717,8 @@ fn check_available(target: &TargetRuntime) -> Result<(), ExchangeError> {
     wait.is_zero().then_some(()).ok_or(ExchangeError::CircuitOpen)
 }
 
-/// Asks the circuit breaker. A probe uses a new connection, because pooled ones date from before the failure.
+/// Admits a request through the circuit breaker. A probe uses a new connection, because pooled ones date from before the
+/// failure.
 ///
 /// # Errors
 /// [`ExchangeError::CircuitOpen`].
@@ -732,7 +733,8 @@ fn admit_request(target: &TargetRuntime) -> Result<ConnectionChoice, ExchangeErr
 /// Hashes the operation and the object of a request.
 fn hash_subject(request: &OutgoingRequest) -> u64 {
     let mut hasher = DefaultHasher::new();
-    // Parameter names distinguish operations such as `?acl`; their values would make every page of a list a subject.
+    // Parameter names distinguish operations such as `?acl`. With their values, every page of a listing would be a
+    // separate subject.
     let calls: Vec<&str> = request.query.iter().map(|row| row.0.as_str()).collect();
     (request.method, &request.host, &request.path, calls).hash(&mut hasher);
     hasher.finish()

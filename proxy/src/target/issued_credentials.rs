@@ -142,8 +142,8 @@ fn remaining_lifetime(expires_at: i64, now: Timestamp) -> Duration {
     Duration::from_secs(u64::try_from(expires_at.saturating_sub(now.0)).unwrap_or_default())
 }
 
-/// Two thirds of the remaining lifetime. Some providers return the same credentials until shortly before they expire;
-/// they are then asked at ever shorter intervals.
+/// Two thirds of the remaining lifetime. Some providers return the same credentials until shortly before they expire, and
+/// then the requests follow at shorter and shorter intervals.
 fn renewal_delay(lifetime: Duration) -> Duration {
     (lifetime * 2 / 3).max(Duration::from_secs(1))
 }

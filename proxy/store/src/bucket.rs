@@ -47,7 +47,7 @@ impl Bucket {
         attributes
     }
 
-    /// Applies the bucket's default encryption to a request that asks for none.
+    /// Applies the bucket's default encryption to a request without encryption headers.
     ///
     /// # Errors
     /// 403 if the bucket blocks customer keys.

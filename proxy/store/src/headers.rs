@@ -3,7 +3,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) fn insert_header(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    // A value that is no valid header value, such as a tag with a line break, is left out: the object stays readable.
+    // A value that is not a valid header value, such as a tag with a line break, is omitted, so that the object can
+    // be read.
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(HeaderName::from_static(name), value);
     }

@@ -75,7 +75,7 @@ pub enum Location {
 /// How to open a store.
 #[derive(Debug)]
 pub struct Options {
-    /// Where the data is kept.
+    /// Where the data is stored.
     pub location: Location,
     /// The access key ID that is accepted.
     pub access_key: String,

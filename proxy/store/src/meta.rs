@@ -31,10 +31,10 @@ type VersionKey = (&'static str, &'static [u8], u64);
 const VERSIONS: TableDefinition<VersionKey, &[u8]> = TableDefinition::new("versions");
 /// The data files of a version. They have their own table, so that listings read less.
 const BODIES: TableDefinition<VersionKey, &[u8]> = TableDefinition::new("bodies");
-/// Bucket, key, upload id.
+/// Bucket, key, upload ID.
 type UploadKey = (&'static str, &'static [u8], &'static str);
 const UPLOADS: TableDefinition<UploadKey, &[u8]> = TableDefinition::new("uploads");
-/// Upload id, part number.
+/// Upload ID, part number.
 const PARTS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("parts");
 /// File, number of uses.
 const BLOBS: TableDefinition<u128, u64> = TableDefinition::new("blobs");
@@ -52,7 +52,7 @@ const BUCKET_SETTINGS: TableDefinition<SettingKey, &[u8]> = TableDefinition::new
 // SDKs retry within minutes; a day also covers jobs that run again after a failure.
 const COMPLETED_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
-/// The version id of objects written while versioning is off or suspended.
+/// The version ID of objects that are written while versioning is disabled or suspended.
 pub(crate) const NULL_VERSION_ID: &str = "null";
 
 /// A settings document of a bucket.
@@ -67,7 +67,7 @@ pub(crate) struct StoredSetting {
 pub(crate) struct Version {
     pub(crate) id: String,
     pub(crate) modified_ms: u64,
-    /// None: a delete marker.
+    /// `None` for a delete marker.
     pub(crate) object: Option<Object>,
 }
 
@@ -79,13 +79,13 @@ pub(crate) struct Object {
     pub(crate) checksum: Option<Checksum>,
     pub(crate) attributes: Attributes,
     pub(crate) sealing: ObjectEncryption,
-    /// Set by a restore, and counting only for classes that are archives.
+    /// The expiry of a restore. It has an effect only in archive classes.
     #[serde(default)]
     pub(crate) restored_until_ms: Option<u64>,
-    /// CRC-64/XZ of the plain bytes; none of objects of earlier releases.
+    /// CRC-64/XZ of the plain bytes. `None` for objects of earlier releases.
     #[serde(default)]
     pub(crate) crc64: Option<u64>,
-    /// Made by appending, so that more can be.
+    /// Whether the object was created by an append, and can be appended to.
     #[serde(default)]
     pub(crate) appendable: bool,
 }
@@ -120,7 +120,7 @@ pub(crate) struct CompletedUpload {
     /// Distinguishes the bucket from a later one with the same name.
     pub(crate) bucket_created_ms: u64,
     pub(crate) key: String,
-    /// A digest of the list of parts that was asked for.
+    /// A digest of the list of parts in the request.
     pub(crate) parts: String,
     pub(crate) version: Version,
     pub(crate) versioning: Versioning,
@@ -155,12 +155,12 @@ pub(crate) struct MetadataStore {
 /// The size of the database cache. The default of redb is 1 GiB, too much for a demo.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
-/// Opens the database in a file, or makes it.
+/// Opens the database in a file, or creates it.
 pub(crate) fn open_database(file: &Path) -> Result<Database, DatabaseError> {
     Database::builder().set_cache_size(CACHE_BYTES).create(file)
 }
 
-/// Makes a database in memory.
+/// Creates a database in memory.
 pub(crate) fn create_memory_database() -> Result<Database, DatabaseError> {
     let backend = redb::backends::InMemoryBackend::new();
     Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)
@@ -200,7 +200,7 @@ fn encode_row<T: Serialize>(row: &T) -> S3Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Makes every table, so that reading never finds one missing.
+/// Creates every table, so that read transactions find all of them.
 pub(crate) fn create_tables(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(BUCKETS)?;
@@ -223,7 +223,7 @@ pub(crate) fn has_setting(database: &Database, name: &str) -> Result<bool, redb:
     Ok(database.begin_read()?.open_table(SETTINGS)?.get(name)?.is_some())
 }
 
-/// A stored setting, or `fresh` stored now.
+/// Returns a stored setting. If there is none, stores `fresh` and returns it.
 pub(crate) fn get_or_insert_setting(
     database: &Database,
     name: &str,
@@ -245,7 +245,7 @@ pub(crate) fn get_or_insert_setting(
     Ok(value)
 }
 
-/// Whether a file belongs to anything.
+/// The IDs of all data files that a row refers to.
 pub(crate) fn list_blob_ids(database: &Database) -> Result<std::collections::HashSet<u128>, redb::Error> {
     let table = database.begin_read()?.open_table(BLOBS)?;
     let mut known = std::collections::HashSet::new();
@@ -262,7 +262,7 @@ impl MetadataStore {
 
     // A read lock: redb itself allows concurrent transactions. Only opening the database again needs the write lock.
     fn lock_database(&self) -> RwLockReadGuard<'_, Option<Database>> {
-        // Nothing under this lock is left half done.
+        // No operation under this lock can stop halfway, so the value is consistent even after a panic.
         self.database.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -432,7 +432,7 @@ impl MetadataReader {
         get_upload_row(&self.uploads, bucket, key, id)
     }
 
-    /// Parts in order of number, after `after`.
+    /// The parts with numbers above `after`, in ascending order.
     pub(crate) fn list_parts(&self, id: &str, after: u32) -> S3Result<Vec<(u32, Part)>> {
         list_part_rows(&self.parts, id, after)
     }
@@ -443,7 +443,7 @@ impl MetadataReader {
         find_setting_row(&self.settings, bucket, name, id)
     }
 
-    /// Every setting of a name, in order of id.
+    /// The settings with a name, in the order of their IDs.
     pub(crate) fn list_settings(&self, bucket: &str, name: &str) -> S3Result<Vec<(String, StoredSetting)>> {
         self.get_bucket(bucket)?;
         list_setting_rows(&self.settings, bucket, name)
@@ -462,7 +462,7 @@ pub(crate) struct MetadataWriter<'t> {
     blobs: Table<'t, u128, u64>,
     counters: Table<'t, &'static str, u64>,
     settings: Table<'t, SettingKey, &'static [u8]>,
-    /// Files that nothing uses once this is committed.
+    /// Files that no row refers to after the commit.
     unused: Vec<BlobId>,
 }
 
@@ -497,7 +497,7 @@ impl<'t> MetadataWriter<'t> {
         Ok(())
     }
 
-    /// Deletes a bucket without versions; uploads that were not completed end with it.
+    /// Deletes a bucket without versions, and aborts its incomplete uploads.
     pub(crate) fn delete_bucket(&mut self, name: &str) -> S3Result<()> {
         self.get_bucket(name)?;
         let from = (name, [].as_slice(), 0);
@@ -677,7 +677,7 @@ impl<'t> MetadataWriter<'t> {
         Ok(())
     }
 
-    /// Removes one version for good.
+    /// Removes one version permanently.
     pub(crate) fn remove_version(&mut self, bucket: &str, key: &str, found: &RankedVersion) -> S3Result<()> {
         let at = (bucket, key.as_bytes(), found.rank);
         self.versions.remove(at).map_err(internal_error)?;
@@ -843,7 +843,7 @@ fn list_setting_rows(
     Ok(found)
 }
 
-/// The newest version of a key, marker or not.
+/// The newest version of a key, which may be a delete marker.
 fn find_current_row(
     table: &impl ReadableTable<VersionKey, &'static [u8]>,
     bucket: &str,
@@ -855,7 +855,7 @@ fn find_current_row(
     Ok(Some(RankedVersion { rank: at.value().2, version: decode_row(row.value())?, is_latest: true }))
 }
 
-/// A version by its id.
+/// A version by its ID.
 ///
 /// # Errors
 /// 400 if the ID does not have the form of this store's IDs.
@@ -893,14 +893,14 @@ fn generate_version_id(rank: u64) -> Result<String, getrandom::Error> {
     Ok(format!("{rank:016x}{:016x}", getrandom::u64()?))
 }
 
-/// The rank inside a version id.
+/// The rank in a version ID.
 pub(crate) fn parse_version_rank(id: &str) -> Option<u64> {
     // Upper case is rejected, because the ID is compared as text and two spellings must not mean one version.
     let all = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     all.then(|| u64::from_str_radix(id.get(..16)?, 16).ok()).flatten()
 }
 
-/// A fresh id for an upload.
+/// Generates an ID for an upload.
 pub(crate) fn generate_upload_id() -> Result<String, S3Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(internal_error)?;

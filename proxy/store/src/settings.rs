@@ -1,8 +1,7 @@
 //! Bucket settings: documents that are validated, stored completely, and returned unchanged.
 //!
 //! One table contains them all, by bucket, setting and ID. They are handled here and not by the s3s library. Its
-//! types drop unknown elements. Three of them have an effect: `encryption` on every write, `cors` on every response,
-//! and
+//! types drop unknown elements. Three settings have an effect: `encryption` on every write, `cors` on every response, and
 //! `ownershipControls` on every ACL. The others are only stored. A policy is rejected, because this store would not
 //! enforce it.
 
@@ -445,7 +444,7 @@ async fn handle_policy(core: &Core, method: &Method, bucket: String) -> S3Result
                 Err(s3_error(404, "NoSuchBucketPolicy", "The bucket policy does not exist", &elements))
             }
             Method::PUT => {
-                let message = "A bucket policy would not be enforced here, and is not kept.";
+                let message = "This store does not enforce bucket policies, so it does not accept them.";
                 Err(s3_error(501, "NotImplemented", message, &[]))
             }
             Method::DELETE => writing.delete_setting(&bucket, POLICY, ""),

@@ -474,7 +474,7 @@ impl FeatureChecks<'_> {
             }
             Ok(_) => self.report.add_problem(
                 "tags",
-                "The target accepted tags but did not keep them.",
+                "The target accepted tags but did not store them.",
                                 "Clients must not rely on tags at this target.",
             ),
             Err(error) => self.report.add_warning(

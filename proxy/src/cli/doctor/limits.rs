@@ -15,7 +15,7 @@ const SEGMENT_BYTES_MAX: usize = 200;
 /// The name of the metadata entry.
 const METADATA_NAME: &str = "much";
 
-/// Checks where small parts are kept, and whether they can be listed there. `bucket` is the name at the target.
+/// Checks where small parts are stored, and whether they can be listed there. `bucket` is the name at the target.
 pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>, bucket: &str) {
     const CHECK: &str = "small parts";
     let target = probe.route.target;
@@ -37,7 +37,7 @@ pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>, bucket:
         Ok(_) => report.add_ok(
             CHECK,
             format!(
-                "Parts below {least} bytes are kept below {prefix} in the bucket {bucket} until their upload ends. Orphaned parts \
+                "Parts below {least} bytes are stored under {prefix} in the bucket {bucket} until their upload ends. Orphaned parts \
                  are deleted; as a safeguard add a lifecycle rule that deletes objects below {prefix} after 7 days, and \
                  one that aborts incomplete uploads earlier."
             ),
@@ -67,7 +67,7 @@ pub async fn check_limits(features: &FeatureChecks<'_>) {
         Ok(false) => {
             features.report.add_problem(
                 "limits",
-                format!("The target does not keep all of {metadata} bytes of metadata."),
+                format!("The target does not store all of {metadata} bytes of metadata."),
                 "Clients that write much metadata lose some of it at this target.",
             );
             return;
@@ -104,7 +104,7 @@ async fn probe_long_key(
         .map(drop)
 }
 
-/// Writes an object with much metadata, and returns whether the target kept all of it.
+/// Writes an object with much metadata, and returns whether the target stored all of it.
 async fn probe_large_metadata(features: &FeatureChecks<'_>, bytes: usize) -> Result<bool, ProbeError> {
     // Vendors count names and values together.
     let value = vec![b'm'; bytes.saturating_sub(METADATA_NAME.len())];

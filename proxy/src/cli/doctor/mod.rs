@@ -39,7 +39,7 @@ const CLEANUP_TIME_MAX: Duration = Duration::from_secs(60);
 /// Runs `blobfish doctor`. Returns the rest of its output, and whether there was no problem.
 ///
 /// # Errors
-/// The configuration does not have a given target or bucket.
+/// The configuration does not contain a target or bucket of `args`.
 pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(String, bool)> {
     let mut switched = ActiveConfig::new(switch_addressing(config))?;
     switched.inherit_state(config);
@@ -54,7 +54,8 @@ pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(S
             else {
                 continue;
             };
-            // A running proxy renews issued credentials in the background. The doctor needs them before its first request.
+            // A running proxy renews issued credentials in the background. The doctor needs them before its first
+            // request.
             if let Some(issued) = &target.issued_key {
                 issued.renew(&credential_fetch::build_provider_context()).await;
             }
@@ -177,7 +178,8 @@ impl TargetExamination<'_> {
     async fn run(self, config: &ActiveConfig) {
         let bucket = self.bucket.as_deref();
         let routed_bucket = bucket.and_then(|bucket| config.routing().route_bucket(bucket));
-        // A bucket that the configuration keeps for small parts is not for clients: nothing is written there.
+        // Clients do not use a bucket that the configuration reserves for small parts, so the doctor writes nothing
+        // there.
         let bucket = bucket.filter(|_| routed_bucket.is_some());
         let scheme = if self.target.endpoint.tls { "https" } else { "http" };
         let target = &self.target.spec;
@@ -195,7 +197,8 @@ impl TargetExamination<'_> {
         let scratch = bucket.map(|bucket| ScratchObjects::new(&probe, bucket.to_owned()));
         let (interrupt, report) = (self.interrupt, self.report);
         let outcome = {
-            // After an interrupt the current request may finish: an object that it creates after the clean-up would remain.
+            // After an interrupt the current request may finish: an object that it creates after the clean-up would
+            // remain.
             let mut work = Box::pin(self.run_checks(&probe, bucket, scratch.as_ref()));
             tokio::select! {
                 why = &mut work => why,

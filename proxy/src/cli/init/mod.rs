@@ -18,13 +18,13 @@ use crate::cli::init::caller_key::{CALLER_VARIABLE, CallerSecret, NewCallerKey};
 use crate::known_dialects::list_known_dialects;
 use crate::request::active_config::ActiveConfig;
 
-/// Stands for a secret that is not known yet.
+/// The placeholder for a secret that does not exist yet.
 const PLANNED_SECRET: &str = "planned";
 
 /// The alphabet of generated keys: 32 letters, so that five random bits select one. No two of them look alike.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-/// Writes the files. Gives what to do next.
+/// Writes the files. Returns the next steps for the operator.
 ///
 /// # Errors
 /// Values are missing; a file exists already; the resulting configuration would be invalid.
@@ -39,7 +39,7 @@ pub fn run_init(args: InitArgs) -> anyhow::Result<String> {
         Ok(_) if !force => bail!("{} already exists; use --force to replace it.", path.display()),
         _ => Ok(()),
     };
-    // Before the dialog, so that nobody answers all questions in vain.
+    // Before the dialog, so that an existing file is reported before the operator answers questions.
     check_free(&output, args.force)?;
     let settings = InitSettings::from_args(args)?;
     let secret = match settings.caller_secret_source {
