@@ -156,7 +156,7 @@ pub struct ExplainArgs {
     /// Dialect or profile of a sample target
     #[arg(long, value_name = "DIALECT", required_unless_present = "config", conflicts_with = "config")]
     pub to: Option<String>,
-    /// Configuration whose routes, targets and policies are used
+    /// Configuration file with the routes, targets and policies to use
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print JSON instead of text

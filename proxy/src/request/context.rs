@@ -167,7 +167,7 @@ impl RequestContext<'_> {
         Ok(self.connection.finish_response().await?)
     }
 
-    /// Sends the head of a response whose body is streamed.
+    /// Sends the head of a response with a streamed body.
     ///
     /// # Errors
     /// [`RequestEnd::Aborted`].
@@ -201,7 +201,7 @@ impl RequestContext<'_> {
         }
     }
 
-    /// Encodes the document of a response whose head was sent before, and records its error code.
+    /// Encodes the document of a response after its head was sent, and records its error code.
     pub fn render_document(&mut self, response: Response) -> Vec<u8> {
         let encoded = self.encode_response(response);
         self.record.code = encoded.code;

@@ -695,7 +695,7 @@ impl PartTransfer<'_> {
     }
 }
 
-/// Maps the error of a read whose condition failed: the source was replaced after its HEAD request.
+/// Maps the error of a read with a failed condition: the source was replaced after its HEAD request.
 fn map_replaced_source(rejection: Rejection) -> Rejection {
     match rejection.kind {
         ErrorKind::PreconditionFailed => relay::build_source_changed_rejection(),
