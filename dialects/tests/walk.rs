@@ -453,8 +453,8 @@ fn needs_head_first(caller: &'static Dialect, target: &Target, row: &FieldHandli
 }
 
 fn find_mistake(caller: &'static Dialect, target: &Target, row: &FieldHandling) -> Option<String> {
-    if row.note.starts_with("by a HEAD of the source") {
-        return (!needs_head_first(caller, target, row)).then(|| "is not decided by a HEAD".to_owned());
+    if row.note.starts_with("with a HEAD of the source") {
+        return (!needs_head_first(caller, target, row)).then(|| "is not decided with a HEAD".to_owned());
     }
     let [first, second] = match row.note {
         "by a marker" if row.field == Field::ContinuationToken => {

@@ -1,4 +1,4 @@
-//! An upload's body on its way through: decoded, digested, and held back at the end until everything agrees.
+//! Decodes an upload's body, computes its digests, and holds the last byte back until all digests match.
 
 use std::hash::Hasher as _;
 
@@ -15,32 +15,32 @@ use crate::dialect::signature::Payload;
 use crate::encoding::hash;
 use crate::model::{Checksum, ChecksumAlgorithm, ErrorKind, Field, Operation, Part, Rejection, Request};
 
-/// What was computed of the bytes that passed.
+/// The digests of the bytes that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digests {
-    /// Bytes, decoded.
+    /// Length of the decoded body in bytes.
     pub bytes: u64,
-    /// CRC-64/XZ, where somebody wants it.
+    /// CRC-64/XZ, if it was requested.
     pub crc64: Option<u64>,
-    /// MD5, lower-case hex, where somebody wants it.
+    /// MD5 as lower-case hex, if it was requested.
     pub md5: Option<String>,
-    /// What the caller vouches for, and found so; and what a target tells of its own accord.
+    /// The client's checksums, which match, and those that the target returns on its own.
     pub checksums: Vec<(ChecksumAlgorithm, String)>,
 }
 
-/// What is to be computed of the bytes beside what the caller vouches for.
+/// The digests to compute in addition to the client's checksums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DigestsToCompute {
     /// CRC-64/XZ.
     pub crc64: bool,
     /// MD5.
     pub md5: bool,
-    /// CRC-64/NVME, which S3 computes where nobody says another.
+    /// CRC-64/NVME, which S3 computes if the request has no other checksum.
     pub crc64_nvme: bool,
 }
 
-/// The gate an upload passes. Until `Gate::finish` has compared everything it keeps the last byte back, so that
-/// a target that was promised the whole length can never commit a body that is wrong.
+/// Verifies an upload's body while it passes. It holds the last byte back until [`BodyVerifier::finish`] has compared
+/// all digests: the target expects the whole length, so it cannot store a wrong body.
 pub struct BodyVerifier {
     payload: Payload,
     dialect: &'static Dialect,
@@ -49,20 +49,20 @@ pub struct BodyVerifier {
     last_byte: Option<u8>,
     sha256: Option<Sha256>,
     md5: Option<Md5>,
-    /// What the MD5 must be.
+    /// The expected MD5.
     expected_md5: Option<Vec<u8>>,
     crc64: Option<Crc>,
     checks: Vec<ChecksumCheck>,
 }
 
-/// One checksum that the caller vouches for.
+/// One checksum to verify.
 struct ChecksumCheck {
     algorithm: ChecksumAlgorithm,
-    /// As sent; `None` while it is still to come behind the body.
+    /// The client's value; `None` until the trailer with it has arrived.
     expected: Option<String>,
-    /// Whether it is computed for us, whoever says what.
+    /// Whether it is computed for the proxy, without a checksum header of the client.
     internal: bool,
-    /// What is wrong where it differs.
+    /// The error if it differs.
     mismatch_kind: ErrorKind,
     hasher: ChecksumHasher,
 }
@@ -79,10 +79,10 @@ enum ChecksumHasher {
 }
 
 impl BodyVerifier {
-    /// Prepares for a request's body.
+    /// Prepares the verification of a request's body.
     ///
     /// # Errors
-    /// A checksum that cannot be read.
+    /// A checksum is malformed.
     pub fn new(
         dialect: &'static Dialect,
         payload: Payload,
@@ -110,7 +110,7 @@ impl BodyVerifier {
             crc64: to_compute.crc64.then(|| Crc::new(CrcAlgorithm::Crc64Xz)),
             checks: Vec::new(),
         };
-        // Those of a completing call's head are of the object, not of its document.
+        // The checksums in the head of CompleteMultipartUpload are those of the object, not of the body.
         let covers_object = request.operation == Operation::CompleteMultipartUpload;
         let covers_body = |row: &&Checksum| !covers_object || row.value.is_none();
         for checksum in request.checksums.iter().filter(covers_body) {
@@ -130,12 +130,12 @@ impl BodyVerifier {
         Ok(verifier)
     }
 
-    /// Length of the decoded body in bytes, where known.
+    /// Length of the decoded body in bytes, if known.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// Bytes that wait here until they are proven, beside the last one.
+    /// Bytes that are held back until the signature of their chunk is verified, in addition to the last byte.
     pub fn unverified_len(&self) -> usize {
         match &self.payload {
             Payload::Chunked(decoder) => decoder.unverified_len(),
@@ -143,10 +143,10 @@ impl BodyVerifier {
         }
     }
 
-    /// Takes bytes as they arrive and gives those that may go on. The last byte is always held back.
+    /// Takes bytes as they arrive and returns those that may be sent. The last byte is always held back.
     ///
     /// # Errors
-    /// A body that disagrees with what was announced: the target must never get the rest.
+    /// The body differs from its head: the rest must not be sent to the target.
     pub fn push(&mut self, encoded: &[u8]) -> Result<Vec<u8>, Rejection> {
         let mut decoded = Vec::with_capacity(encoded.len().saturating_add(1));
         decoded.extend(self.last_byte.take());
@@ -160,10 +160,10 @@ impl BodyVerifier {
         Ok(decoded)
     }
 
-    /// The end of the body: everything is compared, and what was held back may go.
+    /// Ends the body: compares all digests and returns the bytes that were held back.
     ///
     /// # Errors
-    /// As `Gate::push`.
+    /// As [`BodyVerifier::push`].
     pub fn finish(mut self) -> Result<(Vec<u8>, Digests), Rejection> {
         let trailer = match &mut self.payload {
             Payload::Chunked(decoder) => decoder.finish()?,
@@ -275,7 +275,7 @@ impl ChecksumCheck {
     }
 }
 
-/// The checksum of bytes that are at hand, as a request states it.
+/// Computes the checksum of bytes in memory, in the form of a request header.
 ///
 /// # Errors
 /// None.
@@ -285,10 +285,11 @@ pub fn compute_checksum(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Result<St
     Ok(hasher.finish(algorithm))
 }
 
-/// The checksum of an upload's parts as S3 computes it: of their checksums, one behind the other. `None`: a part has none.
+/// Computes the composite checksum of an upload as S3 does: the checksum of its parts' checksums in sequence. `None`:
+/// a part has none.
 ///
 /// # Errors
-/// `InvalidRequest`: a part's checksum that cannot be read.
+/// `InvalidRequest`: the checksum of a part is malformed.
 pub fn compute_composite_checksum(
     algorithm: ChecksumAlgorithm,
     parts: &[Part],
@@ -302,12 +303,12 @@ pub fn compute_composite_checksum(
     Ok(Some(check.hasher.finish(algorithm)))
 }
 
-/// Whether a checksum has the length of its algorithm.
+/// Checks that a checksum has the length of its algorithm.
 fn check_checksum_format(algorithm: ChecksumAlgorithm, text: &str) -> Result<(), Rejection> {
     let reject_checksum = || {
         Rejection::with_message(
             ErrorKind::InvalidRequest,
-            format!("The {} you gave is not valid.", algorithm.name()),
+            format!("The {} in the request is not valid.", algorithm.name()),
         )
     };
     if algorithm == ChecksumAlgorithm::Crc64Ecma {
