@@ -75,6 +75,8 @@ pub fn check_losses(losses: &[Loss], policy: LossPolicy, caller: &Dialect) -> Re
 }
 
 /// The target's name for messages: its configured name, and its dialect if the name does not contain it.
+/// Only messages about fields, values and settings that the target does not support name the target, because the client has
+/// to change its request for this target. Messages about failed transports do not name it.
 pub fn describe_target(target: &Target) -> String {
     let dialect = display_name(target.dialect);
     if target.name.eq_ignore_ascii_case(target.dialect.name) {
