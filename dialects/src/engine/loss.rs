@@ -77,6 +77,7 @@ pub fn check_losses(losses: &[Loss], policy: LossPolicy, caller: &Dialect) -> Re
 /// The target's name for messages: its configured name, and its dialect if the name does not contain it.
 pub fn describe_target(target: &Target) -> String {
     let dialect = display_name(target.dialect);
+    // "Target cos (COS)" would repeat itself.
     if target.name.eq_ignore_ascii_case(target.dialect.name) {
         return dialect;
     }

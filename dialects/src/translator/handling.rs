@@ -37,6 +37,7 @@ pub(crate) fn classify_operation(
 ) -> (Handling, &'static str) {
     let is_policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
     match (target.find_route(operation), emulation::describe_substitute(target, operation)) {
+        // The target has the operation, but the accounts and actions in the document would have no meaning there.
         (Some(_), _) if is_policy && caller.family != target.family => {
             (Handling::Rejected, "contains accounts and actions of one vendor")
         }
