@@ -89,6 +89,7 @@ impl BodyVerifier {
         request: &Request,
         to_compute: DigestsToCompute,
     ) -> Result<Self, Rejection> {
+        // In a chunked body, Content-Length includes the framing; the decoder knows the length of the decoded body.
         let length = match &payload {
             Payload::Chunked(decoder) => Some(decoder.decoded_length()),
             Payload::Unsigned | Payload::Sha256(_) => request.body_length,
@@ -97,6 +98,7 @@ impl BodyVerifier {
             let digest = BASE64.decode(text).ok().filter(|digest| digest.len() == 16);
             digest.ok_or(Rejection::new(ErrorKind::InvalidDigest).with_detail("Content-MD5", text))
         });
+        // Digests cost CPU time for every byte, so only those that something compares are computed.
         let sha256 = matches!(payload, Payload::Sha256(_)).then(Sha256::new);
         let mut verifier = Self {
             payload,
@@ -116,6 +118,7 @@ impl BodyVerifier {
         for checksum in request.checksums.iter().filter(covers_body) {
             verifier.checks.push(ChecksumCheck::new(checksum.algorithm, checksum.value.clone())?);
         }
+        // These digests have headers of their own, so a trailer with the same algorithm does not refer to them.
         for (algorithm, value, kind) in &request.digests {
             let check = ChecksumCheck::new(*algorithm, Some(value.clone()))?;
             verifier.checks.push(ChecksumCheck { internal: true, mismatch_kind: *kind, ..check });
@@ -150,6 +153,7 @@ impl BodyVerifier {
     pub fn push(&mut self, encoded: &[u8]) -> Result<Vec<u8>, Rejection> {
         let mut decoded = Vec::with_capacity(encoded.len().saturating_add(1));
         decoded.extend(self.last_byte.take());
+        // The byte that was held back has already been digested.
         let digested_len = decoded.len();
         match &mut self.payload {
             Payload::Chunked(decoder) => decoder.push(encoded, &mut decoded)?,
@@ -193,6 +197,7 @@ impl BodyVerifier {
 
     fn update_digests(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        // The excess is rejected here, before it reaches the target, which could take it for the next request.
         if self.length.is_some_and(|length| self.bytes > length) {
             return Err(ErrorKind::IncompleteBody.into());
         }
@@ -231,6 +236,7 @@ impl BodyVerifier {
                 self.checks.iter_mut().find(|check| check.algorithm == row.1 && !check.internal)
             });
             match check {
+                // Only a checksum that the head announced may be in the trailer, and only once.
                 Some(check) if check.expected.is_none() => check.expected = Some(value.clone()),
                 _ => return Err(ErrorKind::MalformedTrailer.into()),
             }
@@ -311,6 +317,7 @@ fn check_checksum_format(algorithm: ChecksumAlgorithm, text: &str) -> Result<(),
             format!("The {} in the request is not valid.", algorithm.name()),
         )
     };
+    // CRC-64 is written as a decimal number by COS and OSS, all other checksums as Base64.
     if algorithm == ChecksumAlgorithm::Crc64Ecma {
         return text.parse::<u64>().map(drop).map_err(|_| reject_checksum());
     }
@@ -341,6 +348,7 @@ impl ChecksumHasher {
             Self::Crc(crc) if algorithm == ChecksumAlgorithm::Crc64Ecma => crc.finalize().to_string(),
             Self::Crc(crc) => {
                 let value = crc.finalize().to_be_bytes();
+                // The library computes 64-bit values; a 32-bit CRC is in the last four bytes.
                 let skipped = value.len().saturating_sub(algorithm.digest_len());
                 BASE64.encode(value.get(skipped..).unwrap_or_default())
             }

@@ -127,6 +127,7 @@ fn evaluate_each(
             .map(|tags| tags.iter().any(|tag| tag == "*" || etag::is_same_etag(tag, &source.etag)))
     };
     let since = fields.time(Field::SourceIfModifiedSince);
+    // Some vendors ignore a modified-since date in the future, others evaluate it.
     let since = since.filter(|since| !(dialect.copy.ignores_future_dates && *since > now));
     ConditionResults {
         if_match: matches_any(Field::SourceIfMatch),

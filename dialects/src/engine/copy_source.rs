@@ -32,9 +32,11 @@ pub(crate) fn build_source_request(
             fields.set(to, value.clone());
         }
     }
+    // A requester-pays bucket rejects a HEAD without this field, although the copy itself would be allowed.
     if let Some(payer) = client_request.fields.get(Field::RequestPayer) {
         fields.set(Field::RequestPayer, payer.clone());
     }
+    // The expected owner protects the source, so it must also hold for the read.
     if let Some(owner) = client_request.fields.get(Field::SourceExpectedOwner) {
         fields.set(Field::ExpectedOwner, owner.clone());
     }
@@ -60,6 +62,7 @@ pub fn build_copy_range_rejection(range: ByteRange, length: u64) -> Rejection {
 /// Adds the entries of the source's metadata that a copy keeps although it replaces the rest.
 pub fn keep_metadata(caller: &Dialect, metadata: &mut Vec<(String, Vec<u8>)>, source: &[(String, Vec<u8>)]) {
     let is_kept = |name: &str| caller.metadata_kept_prefixes.iter().any(|start| name.starts_with(start));
+    // An entry of the request takes precedence over that of the source.
     for (name, value) in source.iter().filter(|row| is_kept(&row.0)) {
         if metadata.iter().all(|row| row.0 != *name) {
             metadata.push((name.clone(), value.clone()));

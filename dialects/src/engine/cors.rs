@@ -30,6 +30,7 @@ impl Preflight {
         let method = text("access-control-request-method").ok_or(ErrorKind::CorsDenied)?.to_owned();
         let headers = text("access-control-request-headers").unwrap_or_default().split(',');
         let headers = headers.map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
+        // One more than the limit is enough to see that there are too many.
         let headers: Vec<String> = headers.take(HEADERS_MAX + 1).collect();
         if headers.len() > HEADERS_MAX {
             return Err(ErrorKind::CorsDenied.into());
@@ -42,6 +43,7 @@ impl Preflight {
     /// # Errors
     /// `ErrorKind::CorsDenied`.
     pub fn respond(&self, rules: &Node) -> Result<Response, Rejection> {
+        // The first matching rule decides, in the order of the document (S3, User Guide, CORS).
         let rule = rules
             .children_named("CORSRule")
             .find(|rule| self.is_allowed_by(rule))
@@ -110,10 +112,12 @@ fn write_cors_headers(response: &mut Response, rule: &Node, origin: &str) {
     if !exposed_headers.is_empty() {
         response.set(ResponseField::ExposeHeaders, exposed_headers.join(", "));
     }
+    // Browsers reject credentials together with the origin `*` (Fetch standard, CORS protocol and credentials).
     if !any_origin {
         response.set(ResponseField::AllowCredentials, "true");
     }
     response
+        // Without Vary, a cache could return the response for one origin to a page of another.
         .set(ResponseField::Vary, "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
 }
 
@@ -155,6 +159,7 @@ fn translate_header_name(from: &Dialect, to: &Dialect, name: &str) -> String {
     if let Some(rest) = lower.strip_prefix(from.metadata_prefix) {
         return format!("{}{rest}", to.metadata_prefix);
     }
+    // A pattern such as `x-amz-*` stands for all headers of the dialect.
     if lower.ends_with('*')
         && let Some(rest) = lower.strip_prefix(from.header_prefix)
     {
@@ -172,6 +177,7 @@ fn translate_header_name(from: &Dialect, to: &Dialect, name: &str) -> String {
             FieldName::Parameter(_) => None,
         })
     });
+    // Pages read the request ID for error reports, so it has to be in ExposeHeader under the caller's name.
     let request_id =
         is_same(Some(from.common_headers.request_id_header)).then_some(to.common_headers.request_id_header);
     translated.or(request_id).map_or_else(|| name.to_owned(), str::to_owned)

@@ -62,6 +62,7 @@ fn unseal_part_etag(route: &Route<'_>, request: &Request, part: &Part) -> Option
         bytes: u64::from_str_radix(rest.get(..16)?, 16).ok()?,
     };
     let expected = format_seal_suffix(route, request, part.number, tag, sum)?;
+    // The comparison takes the same time for every input, so that a seal cannot be guessed byte by byte.
     let is_same = hash::constant_time_eq(expected.as_bytes(), suffix.to_ascii_lowercase().as_bytes());
     is_same.then(|| (tag.to_owned(), sum))
 }
@@ -80,6 +81,7 @@ fn format_seal_suffix(
     let upload_id = request.fields.text(Field::UploadId).unwrap_or_default();
     let name = request.scope.key()?;
     let digits = format!("{:016x}{:016x}", sum.crc64, sum.bytes);
+    // SDKs may change the letter case of an ETag before they send it back.
     let tag = tag.to_ascii_lowercase();
     let message = format!("{upload_id}\n{number}\n{tag}\n{digits}\n{name}");
     // The seal prevents a client from stating a CRC-64 that the proxy has not computed.
@@ -128,6 +130,7 @@ pub fn build_crc64_read_request(
         return None;
     }
     let mut fields = Fields::default();
+    // Another client may have replaced the object; the CRC-64 of that object would be wrong in this response.
     fields.set(Field::IfMatch, Value::Etags(vec![etag::strip_quotes(etag).to_owned()]));
     if let Some(payer) = request.fields.get(Field::RequestPayer) {
         fields.set(Field::RequestPayer, payer.clone());
@@ -145,6 +148,7 @@ pub fn keeps_crc64(route: &Route<'_>, request: &Request) -> bool {
 pub fn store_crc64(route: &Route<'_>, request: &mut Request, digests: &Digests) {
     let (Some(crc64), Some(md5)) = (digests.crc64, &digests.md5) else { return };
     let mut metadata = request.metadata.clone();
+    // The MD5 binds the CRC-64 to the bytes: metadata can outlive them, for example after a write by another program.
     metadata.push((METADATA_NAME.to_owned(), format!("{crc64}-{md5}").into_bytes()));
     if limits::check_metadata(route.target.dialect, &metadata).is_ok() {
         request.metadata = metadata;

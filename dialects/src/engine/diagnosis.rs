@@ -42,10 +42,13 @@ pub fn diagnose_failure(target: &Dialect, response: &TargetResponse) -> Failure 
     let named_region = detail("Region").and_then(parse_region);
     let region_of_endpoint =
         detail("Endpoint").and_then(|host| addressing::find_region_in_host(host, target.hosts));
+    // Vendors report a wrong region by a redirect, by an error code, by an endpoint in the document, or only in the
+    // message.
     let wrong_location = matches!(response.status, 300..=303 | 305..=399)
         || kind == ErrorKind::AuthorizationMalformed
         || region_of_endpoint.is_some()
         || error.message.contains("region");
+    // A value that is not a plain code could be anything, so it is not printed.
     let is_code = error.code.len() <= CODE_BYTES_MAX && error.code.bytes().all(|b| b.is_ascii_alphabetic());
     Failure {
         status: response.status,

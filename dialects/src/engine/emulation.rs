@@ -21,6 +21,7 @@ pub fn adapt_to_target(route: &Route<'_>, mut request: Request) -> Request {
     match request.operation {
         Operation::GetObjectAttributes => {
             request.operation = Operation::HeadObject;
+            // HeadObject does not have these fields; `adapt_to_caller` evaluates them.
             for field in [Field::Attributes, Field::MaxParts, Field::PartNumberMarker] {
                 request.fields.remove(field);
             }
@@ -157,6 +158,7 @@ pub fn apply_detail(
         (Some(Document::BucketInfo(info)), Some(Document::Buckets(list)))
             if detail == MissingDetail::CreationDate =>
         {
+            // ListBuckets returns all buckets of the account; only the requested one concerns the client.
             let own_row = list.buckets.iter().find(|row| Some(row.0.as_str()) == route.bucket());
             info.created = own_row.map(|row| row.1);
             info.is_complete = true;
@@ -210,6 +212,7 @@ pub fn adapt_to_caller(
                 return Err(kind.into());
             }
         }
+        // If the deletion was replaced by a PUT, the target's status is that of the PUT.
         (Operation::Delete(_), _) => response.status = route.caller.success_status(request.operation),
         (Operation::Get(setting), Some(Document::Setting(_, tree))) => {
             translate_setting(route, setting, tree)?
@@ -245,6 +248,7 @@ pub fn check_policy_support(
 
 fn translate_setting(route: &Route<'_>, setting: Setting, tree: &mut Node) -> Result<(), Rejection> {
     let Some(form) = route.caller.setting_schema(setting) else { return Ok(()) };
+    // Vendors express a setting that does not exist by an empty document or by an error.
     if settings_documents::is_unset(tree) {
         *tree = settings_documents::build_unset_setting(form).map_err(Rejection::from)?;
     }
@@ -312,6 +316,7 @@ fn build_attributes(request: &Request, response: &Response) -> Result<Node, Reje
         }
     };
     add("ETag", response.text(ResponseField::Etag).map(etag::strip_quotes));
+    // S3 omits the storage class header for STANDARD (S3, HeadObject, response headers).
     add("StorageClass", response.text(ResponseField::StorageClass).or(Some("STANDARD")));
     add("ObjectSize", response.text(ResponseField::ContentLength));
     Ok(Node { name: "GetObjectAttributesResponse".to_owned(), children, ..Node::default() })

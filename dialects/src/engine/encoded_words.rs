@@ -13,6 +13,7 @@ pub fn convert_for_caller(target: &Dialect, caller: &Dialect, value: &[u8]) -> V
     match (target.metadata_encoded_words, caller.metadata_encoded_words) {
         (true, false) => decode_words(value),
         (false, true) => encode_words(value),
+        // A target with encoded words may still return raw bytes that were stored by another program.
         (true, true) if !value.is_ascii() => encode_words(value),
         _ => value.to_vec(),
     }
@@ -34,6 +35,7 @@ fn encode_words(value: &[u8]) -> Vec<u8> {
     if value.is_ascii() && decode_words(value) == value {
         return value.to_vec();
     }
+    // Every byte is a character in ISO-8859-1, so arbitrary bytes survive this encoding.
     let Ok(text) = std::str::from_utf8(value) else {
         return write_words("ISO-8859-1", value.chunks(WORD_BYTES_MAX));
     };

@@ -122,6 +122,7 @@ impl<'a> Exchange<'a> {
             check_self_copy(&route, &request)?;
             checks = find_source_checks(&route, &request);
         }
+        // The client's request is kept unchanged beside the adapted one, because errors have to name its fields.
         let mut target_request =
             emulation::adapt_to_target(&route, listing::adapt_listing(&route, &request)?);
         // The target gets a different body, which has another digest.
@@ -132,6 +133,7 @@ impl<'a> Exchange<'a> {
         if checks.parts_size {
             target_request.fields.remove(Field::ObjectSize);
         }
+        // Before the losses are determined, because a deferred ACL is not lost.
         let deferred_acl = emulation::take_deferred_acl(&route, &mut target_request);
         let (_, losses) = write_request::write_request(&route, &target_request)?;
         Ok(Self {
@@ -174,6 +176,7 @@ impl<'a> Exchange<'a> {
             self.checks.conditions = true;
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(self.target_request.fields.remove(*field)));
         }
+        // A server that ignores the parameter would delete the bucket instead of its setting.
         if let Some(setting) = self.find_ambiguous_setting().filter(|_| self.changes_setting()) {
             return self.send_bucket_request(
                 Operation::Get(setting),
@@ -181,6 +184,7 @@ impl<'a> Exchange<'a> {
                 now,
             );
         }
+        // The target would delete the bucket with its unfinished uploads, which the client's vendor protects.
         if self.client_request.operation == Operation::DeleteBucket && self.needs_upload_check() {
             return self.send_bucket_request(
                 Operation::ListMultipartUploads,
@@ -210,6 +214,7 @@ impl<'a> Exchange<'a> {
         now: Timestamp,
     ) -> Result<Step, Rejection> {
         match std::mem::replace(&mut self.state, ExchangeState::New) {
+            // No request was sent, so no response can arrive; an error is safer than a panic.
             ExchangeState::New => Err(target_response::reject_incomplete_response()),
             ExchangeState::ReadingSource
                 if read_response::is_unspecified_not_found(self.route.target.dialect, target_response) =>
@@ -286,6 +291,7 @@ impl<'a> Exchange<'a> {
         let unsigned = self
             .last_unsigned
             .as_ref()
+            // A repeated write could be executed twice.
             .filter(|last_unsigned| matches!(last_unsigned.method, "GET" | "HEAD"))?;
         Some(write_request::sign_request(&self.route, (**unsigned).clone(), now))
     }
@@ -295,6 +301,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// As [`Exchange::new`].
     pub fn build_main_request(&self) -> Result<OutgoingRequest, Rejection> {
+        // The losses were determined in `from_request`; lookups do not change them.
         let (mut outgoing, _) = write_request::write_request(&self.route, &self.target_request)?;
         outgoing.body = request_documents::write_request_body(&self.route, &self.target_request);
         outgoing.headers.extend(request_documents::build_bucket_headers(&self.route, &self.target_request));
@@ -342,6 +349,7 @@ impl<'a> Exchange<'a> {
         let is_named = |number: u64| self.client_request.parts.iter().any(|part| part.number == number);
         let sizes = list.parts.iter().filter(|row| is_named(row.0.number)).map(|row| row.2);
         let size = sizes.fold(bytes_before, u64::saturating_add);
+        // A marker that does not advance would repeat the same page without end.
         if list.truncated && list.next_marker > marker {
             return self.request_part_sizes(list.next_marker, size, now);
         }
@@ -528,6 +536,7 @@ impl<'a> Exchange<'a> {
             let next_state = ExchangeState::VerifyingSetting(setting, Box::new(response));
             return self.send_bucket_request(Operation::Get(setting), next_state, now);
         }
+        // The CRC-64 values of the parts were in the ETags of the client's request.
         if self.client_request.operation == Operation::CompleteMultipartUpload {
             crc64::set_combined_crc64(&self.client_request, &mut response)?;
         }
@@ -549,9 +558,11 @@ impl<'a> Exchange<'a> {
             read_response::set_document_names(document, scope)?;
             listing::complete_listing(&self.route, &self.client_request, document)?;
             if let Document::CopyObject(result) | Document::CopyPart(result) = document {
+                // A target may not return the date of a copy, but clients' parsers require it.
                 result.modified = result.modified.or(Some(now));
             }
         }
+        // Some servers accept the directive and copy the old metadata nevertheless.
         let is_replaced =
             self.target_request.fields.directive(Field::MetadataDirective) == Some(Directive::Replace);
         if self.target_request.operation == Operation::CopyObject
@@ -640,6 +651,7 @@ impl<'a> Exchange<'a> {
     fn is_misunderstood(&self, target_error: &TargetError, target_response: &TargetResponse) -> bool {
         let bucket_errors =
             [ErrorKind::BucketAlreadyExists, ErrorKind::BucketAlreadyOwnedByYou, ErrorKind::BucketNotEmpty];
+        // A listing in response to a request for a setting shows that the server ignored the parameter.
         let is_other_document = target_response.status / 100 == 2
             && target_error.kind == ErrorKind::InternalError
             && xml::parse(&target_response.body).is_ok();
@@ -682,6 +694,7 @@ impl<'a> Exchange<'a> {
             Operation::ListBuckets => Request::for_bucket_list(),
             _ => Request::for_bucket(operation, bucket),
         };
+        // A bucket can have several of these settings; the ID selects the one that the request changes.
         if let Some(id) = self.client_request.fields.get(Field::ConfigurationId) {
             request.fields.set(Field::ConfigurationId, id.clone());
         }
@@ -748,6 +761,7 @@ impl<'a> Exchange<'a> {
         if !validate_response::can_fail_with(&self.client_request, target_error.kind) {
             return Err(target_response::reject_incomplete_response());
         }
+        // Some dialects return an empty document, not an error, for a setting that does not exist.
         if let Operation::Get(setting) = self.client_request.operation
             && settings_documents::is_not_set_error(target_error.kind)
             && let Some(form) = self.route.caller.setting_schema(setting)
@@ -776,6 +790,7 @@ impl<'a> Exchange<'a> {
                     None => self.send_source_head(ExchangeState::DecidingCondition(target_error), now),
                 }
             }
+            // A condition on the source and one on the destination have the same status, so the source decides.
             (true, Some(_)) => self.send_source_head(ExchangeState::DecidingCondition(target_error), now),
             (false, Some(error_kind)) => Err(error_kind.into()),
             (false, None) => Err(target_error.rejection),
@@ -832,6 +847,7 @@ impl<'a> Exchange<'a> {
             .fields
             .text(Field::ContentType)
             .is_none_or(|kind| destination.text(ResponseField::ContentType) == Some(kind));
+        // A server may return the metadata as encoded words, in any order.
         let decode_all = |metadata: Vec<(String, Vec<u8>)>| -> Vec<(String, Vec<u8>)> {
             metadata.into_iter().map(|(name, value)| (name, encoded_words::decode_words(&value))).collect()
         };
@@ -961,6 +977,8 @@ fn find_source_checks(route: &Route<'_>, request: &Request) -> SourceChecks {
             SelfCopyRule::TakesRequest | SelfCopyRule::Replaced => true,
             SelfCopyRule::AnyChange => route.caller.copy.self_copy != SelfCopyRule::AnyChange,
         };
+    // Only strict dialects reject a range that does not fit, so the length matters if exactly one of the two is
+    // strict.
     let needs_length =
         request.fields.has(Field::SourceRange) && route.caller.copy.strict_range != target.copy.strict_range;
     let needs_kept_metadata = request.operation == Operation::CopyObject

@@ -79,6 +79,7 @@ pub fn check_losses(losses: &[Loss], policy: LossPolicy, caller: &Dialect) -> Re
 /// to change its request for this target. Messages about failed transports do not name it.
 pub fn describe_target(target: &Target) -> String {
     let dialect = display_name(target.dialect);
+    // "Target cos (COS)" would repeat itself.
     if target.name.eq_ignore_ascii_case(target.dialect.name) {
         return dialect;
     }

@@ -175,6 +175,7 @@ fn choose_procedure(request: &Request, routes: PlanRoutes<'_, '_>) -> (PlanKind,
         };
         return (PlanKind::Exchange, Procedure::SmallPartsBucket, reason.to_owned());
     }
+    // Payloads are of unlimited size, so they are never held in memory; all other bodies are small documents.
     if operation.is_upload() {
         return (PlanKind::Stream, Procedure::Upload, STREAM_REASON.to_owned());
     }
@@ -233,6 +234,7 @@ impl Plan {
             return None;
         }
         let (kind, reason) = match error {
+            // Part copies work for every size, and the bytes do not have to pass through the proxy.
             ErrorKind::TargetCopyLimit => {
                 (PlanKind::Parts, "the source is larger than the target copies in one request")
             }

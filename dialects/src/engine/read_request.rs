@@ -25,6 +25,7 @@ pub fn read_request(
     verified: &VerifiedSignature,
 ) -> Result<Request, Rejection> {
     let parsed_head = ParsedHead::new(dialect, head, verified.credential_parameters)?;
+    // Some SDKs encode a path differently from what they sign. The signature shows which key is meant.
     let signed_address = verified
         .signed_key
         .as_ref()
@@ -47,6 +48,7 @@ pub fn read_request(
         body_length: parse_body_length(&parsed_head)?,
         ..Request::new(operation, address.scope.clone())
     };
+    // After the fields, because an error about the value of a known field is more specific.
     reject_unknown_headers(dialect, &parsed_head, operation)?;
     reject_unknown_conditions(dialect, &parsed_head, operation)?;
     reject_unexpected_identifiers(dialect, &parsed_head, operation)?;
@@ -77,6 +79,7 @@ impl<'a> ParsedHead<'a> {
         };
         for (name, value) in head.raw_query() {
             let name = percent::decode_form(name).map_err(|_| ErrorKind::InvalidUri)?;
+            // The parameters of a presigned URL's signature have been verified and are not part of the operation.
             if credential_parameters.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
                 continue;
             }
@@ -107,6 +110,7 @@ impl<'a> ParsedHead<'a> {
         };
         let mut headers_joined: Vec<(String, Cow<'a, [u8]>)> = Vec::with_capacity(self.headers.len());
         for (name, value) in std::mem::take(&mut self.headers) {
+            // Two different values of one header could be read differently by the proxy and by the target.
             let first = headers_joined
                 .iter_mut()
                 .find(|row| row.0 == name)
@@ -209,6 +213,7 @@ fn match_route(
             && row.parameters.iter().all(|wanted| parsed_head.has_parameter(dialect, wanted))
             && row.copy_source.is_none_or(|wanted| wanted == has_copy_source)
     };
+    // The first matching row counts: rows with more parameters come before those with fewer.
     let row = dialect.all_routes().find(matches_row);
     let is_consumed = |name: &str| {
         row.as_ref().is_some_and(|row| {
@@ -284,6 +289,7 @@ fn parse_fields(
             fields.set(field, Value::Raw(parse_raw_value(name, value)?));
             continue;
         }
+        // Some clients send a field in a parameter that the documents describe as a header, or the reverse.
         let alternative_name = dialect
             .additional_field_names
             .iter()
@@ -303,6 +309,7 @@ fn parse_fields(
             (None, Some(alternative)) => read_as(alternative)?,
             (text, _) => text,
         };
+        // Content-Encoding may contain `aws-chunked`, which describes the transfer and not the object.
         let text = text.map(|text| (dialect.strip_transport_text)(field, text));
         let Some(text) = text else { continue };
         if text.is_empty() {
@@ -353,6 +360,7 @@ fn check_number_bounds(
     value: &Value,
 ) -> Result<(), Rejection> {
     let Value::Number(number) = value else { return Ok(()) };
+    // Without bounds in the dialect's table, only part numbers are checked.
     let own = dialect.number_bounds.iter().find(|row| (row.0, row.1) == (operation, field));
     let (least, most) = match own {
         Some(row) => (row.2, row.3),
@@ -454,7 +462,9 @@ fn parse_value(
             Ok(Some(Value::Encryption(encryption)))
         }
         ValueKind::Flag if text.eq_ignore_ascii_case((words.flag_word)(field)) => Ok(Some(Value::Flag)),
+        // SDKs send "false" for a flag that is not set.
         ValueKind::Flag if text.eq_ignore_ascii_case("false") => Ok(None),
+        // An unknown value of a flag that protects data must not be read as "not set".
         ValueKind::Flag if field.guards_data() => Err(Rejection::with_message(
             ErrorKind::NotImplemented,
             format!("This value of {} is not supported.", name.as_str()),
@@ -473,6 +483,7 @@ fn parse_value(
 const ENCODING_URL: &str = "url";
 
 fn parse_number(text: &str) -> Option<u64> {
+    // `parse` alone would accept a sign; 19 digits always fit into 64 bits.
     (text.len() <= 19 && text.bytes().all(|digit| digit.is_ascii_digit()))
         .then(|| text.parse().ok())
         .flatten()
@@ -483,6 +494,7 @@ fn parse_etags(text: &str) -> Option<Vec<String>> {
     let tags: Vec<String> = text
         .split(',')
         .map(|tag| tag.trim())
+        // Intermediate proxies mark an ETag as weak when they compress a response; it still identifies the object.
         .map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
         .map(|tag| tag.trim_matches('"').to_owned())
         .collect();
@@ -543,6 +555,7 @@ fn parse_metadata(
     parsed_head: &ParsedHead<'_>,
     operation: Operation,
 ) -> Result<Vec<(String, Vec<u8>)>, Rejection> {
+    // Metadata headers of other operations are ignored, as the vendors do.
     if !operation.creates_object() {
         return Ok(Vec::new());
     }
@@ -611,6 +624,7 @@ fn parse_checksums(
         })?;
         checksums.push(Checksum { algorithm: row.1, value: None });
     }
+    // S3 accepts one checksum per request (S3, Checking object integrity).
     if checksums.len() > 1 {
         return Err(Rejection::with_message(
             ErrorKind::InvalidRequest,
@@ -644,6 +658,7 @@ fn parse_digests(
         if digest.absent_value == Some(text.as_str()) {
             continue;
         }
+        // These headers are hex; the common form of checksums is Base64.
         let bytes = hash::decode_hex(&text).filter(|bytes| bytes.len() == digest.algorithm.digest_len());
         let value = hash::encode_base64(&bytes.ok_or_else(|| build_value_rejection(digest.header, &text))?);
         if operation.is_streamed()

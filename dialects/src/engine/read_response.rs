@@ -31,6 +31,7 @@ pub fn read_response_head(
         }
     }
     for (name, algorithm) in
+        // The CRC-64 of COS and OSS is a response field of its own, which was read above.
         target.checksum_headers.iter().filter(|row| row.1 != ChecksumAlgorithm::Crc64Ecma)
     {
         if let Some(value) = target_response.header_text(name).filter(|text| !text.is_empty()) {
@@ -84,6 +85,7 @@ fn translate_header_value(
     field: ResponseField,
     value: &[u8],
 ) -> Option<Vec<u8>> {
+    // A control character could end the header line and start another one.
     if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
         return None;
     }
@@ -179,6 +181,7 @@ pub fn read_target_error(route: &Route<'_>, response: &TargetResponse) -> Target
 pub fn read_error_document(target: &Dialect, response: &TargetResponse) -> ErrorDocument {
     match xml::parse(&response.body) {
         Ok(node) if node.name == target.xml.roots.error => response_documents::read_error(target, &node),
+        // An error page of an intermediate proxy is not an error document, whatever its text contains.
         _ => read_error_header(target, response).unwrap_or(ErrorDocument {
             kind: None,
             code: String::new(),
@@ -214,6 +217,7 @@ fn read_error_header(target: &Dialect, response: &TargetResponse) -> Option<Erro
 pub fn classify_error(target: &Dialect, status: u16, error: &ErrorDocument) -> ErrorKind {
     let by_code =
         target.errors.iter().find(|row| row.code == error.code && (status == 0 || row.status == status));
+    // S3-compatible servers often use a documented code with another status.
     let by_code = by_code.or_else(|| target.errors.iter().find(|row| row.code == error.code));
     by_code.map_or_else(
         || classify_status(status),

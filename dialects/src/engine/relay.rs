@@ -72,6 +72,7 @@ pub fn write_copy_draft(
     };
     let bare = Request { source: None, operation, ..client_request.clone() };
     let mut bare = remove_copy_fields(bare);
+    // Without a source, the rest of the request is a plain write, with its own losses.
     bare.fields = keep_applicable_fields(bare.fields, operation);
     let (outgoing, mut losses) = write_request::write_request(destination_route, &bare)?;
     losses.extend(write_request::write_request(source_route, &build_source_head_request(client_request)?)?.1);
@@ -121,11 +122,13 @@ pub fn read_source_head(
     let etag = get_header(ResponseField::Etag).map(etag::strip_quotes).filter(|etag| !etag.is_empty());
     let modified = get_header(ResponseField::LastModified).and_then(date::parse_http);
     let size = target_response.header_text("content-length").and_then(|text| text.parse::<u64>().ok());
+    // Without all three, a change of the source during the copy could not be detected.
     let (Some(etag), Some(modified), Some(size)) = (etag, modified, size) else {
         return Err(target_response::reject_incomplete_response());
     };
     let state = SourceState { etag: etag.to_owned(), modified };
     conditions::evaluate_conditions(route.caller, &client_request.fields, &state, now)?;
+    // Clients expect the limit of their vendor, although the proxy could copy more.
     if size > route.caller.copy.bytes_max && client_request.operation == Operation::CopyObject {
         return Err(ErrorKind::CopySourceTooLarge.into());
     }
@@ -145,6 +148,7 @@ pub fn read_source_head(
         size,
         version: get_header(ResponseField::VersionId)
             .map(str::to_owned)
+            // Some servers do not return the version ID of a version that was requested explicitly.
             .or_else(|| client_request.source.as_ref().and_then(|source| source.version.clone())),
         md5,
         crc64: head.text(ResponseField::Crc64Ecma).map(str::to_owned),
@@ -171,6 +175,7 @@ pub fn build_source_read_request(
 ) -> Result<Request, Rejection> {
     let mut request = build_source_request(client_request, Operation::GetObject)?;
     pin_version(&mut request, source);
+    // All parts must come from one state of the source.
     request.fields.set(Field::IfMatch, Value::Etags(vec![source.etag.clone()]));
     if let Some((first, last)) = range {
         request.fields.set(Field::Range, Value::ByteRange(ByteRange::Span(first, last)));
@@ -235,6 +240,7 @@ pub fn build_destination_request(
         for (field, response_field) in CONTENT_FIELDS {
             match source.head.to_request_value(response_field) {
                 Some(value) => request.fields.set(field, value),
+                // Without the replace directive, headers of the request do not count, even if the source has none.
                 None => drop(request.fields.remove(field)),
             }
         }
@@ -354,6 +360,7 @@ pub fn build_part_copy_request(
     if let (Some(copy_source), Some(version)) = (&mut request.source, &source.version) {
         copy_source.version = Some(version.clone());
     }
+    // The target decrypts the source itself, so it needs the client's key.
     for field in [Field::SourceCustomerAlgorithm, Field::SourceCustomerKey, Field::SourceCustomerKeyMd5] {
         if let Some(value) = client_request.fields.get(field) {
             request.fields.set(field, value.clone());
@@ -545,6 +552,7 @@ pub fn read_part_bytes(
         (route.target.dialect.response_field_name)(field).and_then(|name| target_response.header_text(name))
     };
     let get_number = |field: ResponseField| get_header(field).and_then(|text| text.parse::<u64>().ok());
+    // A server that ignores the part number responds with 200 and the whole object.
     let is_known = target_response.status == 206
         && get_number(ResponseField::PartsCount) == Some(count)
         && get_header(ResponseField::Etag).is_some_and(|tag| etag::is_same_etag(tag, &source.etag));
@@ -676,6 +684,7 @@ pub fn complete_copy_response(
         }
     };
     response.remove(ResponseField::Etag);
+    // These belong to the write of the destination; a copy returns its values in the document.
     response.remove(ResponseField::ContentMd5);
     response.remove(ResponseField::ChecksumType);
     let result = CopyResult {

@@ -119,12 +119,14 @@ fn read_setting_body(
         target.setting_schema(setting).ok_or_else(|| reject_unsupported(request.operation.name()))?;
     if form.root.is_empty() {
         emulation::check_policy_support(request.operation, route.caller, target)?;
+        // A policy is JSON, which the proxy passes unchanged; it is stored as text of an unnamed node.
         let text = std::str::from_utf8(body).map_err(|_| ErrorKind::MalformedPolicy)?;
         request.document = Some(text_node("", text));
         return Ok(());
     }
     let node = xml::parse(body).map_err(|_| ErrorKind::MalformedXml)?;
     let mut tree = settings_documents::parse_setting(route.caller, form, node)?;
+    // The rules contain header names, which differ between dialects like the headers themselves.
     if setting == Setting::Cors {
         tree = cors::translate_rules(route.caller, target, tree);
     }
@@ -160,6 +162,7 @@ fn find_kms_key(tree: &Node) -> Option<&str> {
 fn read_restore_request(caller: &Dialect, body: &[u8]) -> Result<Node, Rejection> {
     let mut tree = Node::default();
     if body.is_empty() {
+        // Only some vendors accept an empty body, with a default number of days.
         let days = caller.xml.restore_days.ok_or(ErrorKind::MalformedXml)?;
         tree.children.push(text_node("Days", days));
         return Ok(tree);
@@ -211,6 +214,7 @@ pub fn write_request_body(route: &Route<'_>, request: &Request) -> Vec<u8> {
         }
         (Operation::RestoreObject, Some(tree)) => write_restore_request(target, tree),
         (Operation::Put(setting), Some(tree)) => match target.setting_schema(setting) {
+            // A schema without a root is a policy, which is not XML.
             Some(form) if form.root.is_empty() => tree.text.clone().into_bytes(),
             Some(form) => {
                 let mut out = XmlWriter::default();

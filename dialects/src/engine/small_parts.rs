@@ -145,6 +145,8 @@ impl PartsFolder {
     }
 
     fn from_names(target: &Target, bucket: &str, key: &str, upload: &str) -> Self {
+        // Bucket names and the vendors' upload IDs contain no line breaks, so different names never give the same
+        // text.
         let names = format!("{bucket}\n{upload}\n{key}");
         let digest: String = hash::sha256_hex(names.as_bytes()).chars().take(FOLDER_DIGEST_LENGTH).collect();
         Self {
@@ -166,6 +168,8 @@ impl PartsFolder {
         let key = String::from_utf8(BASE64.decode(get_metadata(KEY_METADATA)?).ok()?).ok()?;
         let folder =
             Self::from_names(target, &get_metadata(BUCKET_METADATA)?, &key, &get_metadata(UPLOAD_METADATA)?);
+        // Metadata can be copied to other objects; only the digest in the key proves that the object belongs to the
+        // upload.
         object.starts_with(&folder.prefix).then_some(folder)
     }
 
@@ -185,6 +189,7 @@ impl PartsFolder {
 
     fn parse_part_number(&self, key: &str) -> Option<u64> {
         let number = key.strip_prefix(&self.prefix)?.parse().ok()?;
+        // Only the canonical spelling counts: "+7" and "007" would also parse.
         (self.part_key(number) == key).then_some(number)
     }
 
@@ -199,6 +204,7 @@ impl PartsFolder {
             operation: Operation::PutObject,
             scope: self.part_scope(number),
             source: None,
+            // Content-MD5 and checksums stay, so that the target verifies the part.
             fields: relay::keep_applicable_fields(client_request.fields.clone(), Operation::PutObject),
             metadata: metadata.map(|(name, value)| (name.to_owned(), value.into_bytes())).into(),
             ..client_request.clone()
@@ -283,6 +289,7 @@ pub fn build_folder_list_request(
     count_max: u64,
 ) -> Request {
     let mut request = build_prefix_list_request(bucket, &target.staging.prefix, count_max);
+    // With a delimiter, a page has one entry per upload instead of one per part.
     request.fields.set(Field::Delimiter, Value::Text("/".to_owned()));
     if let Some(folder) = folder_after {
         request.fields.set(Field::StartAfter, Value::Text(format!("{folder}{LAST_KEY_SUFFIX}")));
@@ -443,6 +450,7 @@ pub fn plan_combination(
         NamedPart::Staged(staged) if staged.bytes < part_bytes_min => staged.bytes,
         _ => 0,
     });
+    // Each of the concurrent workers should get one part of about the same size.
     let bytes_target = bytes.sum::<u64>().checked_div(concurrency).unwrap_or_default();
     let mut plan = CombinePlan {
         part_bytes_min,
@@ -493,6 +501,7 @@ impl CombinePlan {
     fn add_large(&mut self, mut piece: PartSlice, is_last: bool) {
         let open_bytes = self.sum_open_bytes();
         if !self.open_slices.is_empty() && open_bytes < self.part_bytes_min {
+            // The smallest possible slice is read, so that the target can copy most of the part.
             let rest = piece.bytes.saturating_sub(self.part_bytes_min.saturating_sub(open_bytes));
             if rest < self.part_bytes_min && !(is_last && rest > 0) {
                 self.open_slices.push(piece);
@@ -527,6 +536,7 @@ impl CombinePlan {
                     self.planned.push(PlannedPart::Combined(find_first_number(&pieces), pieces));
                     Vec::new()
                 }
+                // The previous part is too small to give away bytes, so it is combined as a whole.
                 Some(PlannedPart::Copied(_, piece)) => vec![piece],
                 Some(PlannedPart::Uploaded(_)) | None => {
                     return Err(Rejection::with_message(
@@ -578,6 +588,7 @@ pub fn merge_staged_parts(
     // After the end of the shorter page, parts may be missing.
     let last_complete = last_uploaded.into_iter().chain(last_staged).min();
     let numbers: Vec<u64> = staged_parts.iter().map(|row| row.part.number).collect();
+    // A stored part replaces an uploaded one with the same number.
     list.parts.retain(|row| numbers.binary_search(&row.0.number).is_err());
     list.parts.extend(staged_parts.into_iter().map(|row| (row.part, row.modified, row.bytes)));
     // Some servers also list a part that was replaced.
@@ -601,6 +612,7 @@ pub fn remove_object_fields(response: &mut Response) {
         response.remove(field);
     }
     if let Some(Document::Error(error)) = &mut response.document {
+        // The key in it is that of the stored part.
         error.details.retain(|row| row.0 != "Key");
     }
 }
@@ -671,6 +683,8 @@ pub fn hide_reserved_keys(
             (count_before > remaining, truncated && ends_inside, remaining, page.max_keys)
         }
         Document::Uploads(page) => {
+            // Small parts are stored with PutObject, so there are hardly ever uploads of reserved keys, and the page
+            // is not filled up.
             page.uploads.retain(|row| !is_reserved(&row.key));
             page.prefixes.retain(|row| !is_reserved(row));
             return None;

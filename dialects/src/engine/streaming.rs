@@ -48,6 +48,8 @@ pub fn write_target_request(
     let (mut outgoing, losses) = write_request::write_request(route, request)?;
     if request.operation.is_upload() {
         match length {
+            // Checked before the upload, as the caller's vendor does, instead of after the target has received
+            // everything.
             Some(length) if length > route.caller.limits.upload_bytes_max => {
                 return Err(Rejection::new(ErrorKind::EntityTooLarge)
                     .with_detail("ProposedSize", length.to_string())
@@ -62,6 +64,7 @@ pub fn write_target_request(
             None => outgoing.headers.push(("transfer-encoding".to_owned(), b"chunked".to_vec())),
         }
     }
+    // The digest of a streamed body is only known at its end, after the head has been sent.
     outgoing.payload_hash = PayloadHash::Unsigned;
     Ok((outgoing, losses))
 }
@@ -230,6 +233,7 @@ pub fn build_client_response(
         }
     }
     if !request.operation.is_upload() && !request.fields.has(Field::ChecksumMode) {
+        // S3 returns the checksums of an object only if the request enables them.
         response.checksums.clear();
         response.remove(ResponseField::ChecksumType);
     }
@@ -261,6 +265,7 @@ pub fn build_client_rejection(
     target_response: &TargetResponse,
 ) -> Rejection {
     let target_error = read_response::read_target_error(route, target_response);
+    // A 2xx status that is not a success of this operation is an error of the target.
     if target_response.status / 100 == 2 || !validate_response::can_fail_with(request, target_error.kind) {
         return target_response::reject_incomplete_response();
     }

@@ -16,6 +16,7 @@ pub struct TargetResponse {
 impl TargetResponse {
     /// The first value of a header, whatever the letter case of its name.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
+        // The tables have some names with capitals, and HTTP does not distinguish letter case.
         let row = self.headers.iter().find(|row| row.0.eq_ignore_ascii_case(name))?;
         Some(&row.1)
     }

@@ -28,6 +28,7 @@ pub fn check_response_head(
     let get_header = |field: ResponseField| {
         (target.response_field_name)(field).and_then(|name| target_response.header_text(name))
     };
+    // Two different values of these could be read differently by the proxy and by the client.
     for field in [
         ResponseField::Etag,
         ResponseField::ContentRange,
@@ -38,6 +39,7 @@ pub fn check_response_head(
     }
     match request.operation {
         Operation::GetObject | Operation::HeadObject if target_response.status == 304 => {
+            // Without a condition, 304 can only come from a faulty cache between the proxy and the target.
             let is_conditional = [Field::IfNoneMatch, Field::IfModifiedSince]
                 .into_iter()
                 .any(|field| request.fields.has(field));
@@ -68,6 +70,7 @@ pub fn check_response_head(
     }
     let length = get_header(ResponseField::ContentLength).map(str::parse::<u64>);
     match (request.operation, target_response.status, length) {
+        // Clients allocate buffers and plan ranges by the length in a HEAD response.
         (_, _, Some(Err(_))) | (Operation::HeadObject, 200, None) => {
             Err(target_response::reject_incomplete_response())
         }
@@ -290,6 +293,7 @@ pub fn check_response_document(
 fn is_requested_bucket(route: &Route<'_>, found: Option<&str>) -> bool {
     let Some(found) = found.filter(|found| !found.is_empty()) else { return true };
     let Some(requested) = route.bucket() else { return false };
+    // S3 access points are addressed by an alias or an ARN instead of the bucket's name.
     let is_alias = requested.ends_with("alias") || requested.contains("--") || requested.contains(':');
     let bare = found.rsplit_once(':').map_or(found, |(_, bare)| bare);
     bare == requested || is_alias
@@ -303,6 +307,7 @@ fn is_requested_key(found: &str, requested: Option<&str>) -> bool {
     found.is_empty()
         || !is_plain
         || found == requested
+        // Some servers encode keys in documents although the request has no encoding type.
         || percent::decode(found).is_ok_and(|found| found == requested)
 }
 
@@ -314,6 +319,7 @@ fn has_next_page(request: &Request, page: &ObjectListing) -> bool {
             .as_deref()
             .is_some_and(|next| Some(next) != request.fields.text(Field::ContinuationToken));
     }
+    // ListObjects returns a marker only with a delimiter; otherwise the last key is the marker.
     let last = page.objects.iter().map(|object| &object.key).chain(&page.prefixes).max();
     let next = page.next_marker.as_ref().or(last);
     next.is_some_and(|next| next.as_str() > request.fields.text(Field::Marker).unwrap_or_default())

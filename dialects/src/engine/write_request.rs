@@ -39,7 +39,10 @@ pub fn write_request(
     check_selectors(target, request, &outgoing)?;
     write_metadata(route, request, &mut outgoing, &mut losses);
     if let Some(name) =
-        target.part_bytes_min_header.filter(|_| request.operation == Operation::CompleteMultipartUpload)
+        // The embedded store checks the minimum of the caller's vendor, which only the proxy knows.
+        target
+            .part_bytes_min_header
+            .filter(|_| request.operation == Operation::CompleteMultipartUpload)
     {
         let least = route.caller.limits.part_bytes_min.to_string();
         outgoing.headers.push((name.to_owned(), least.into_bytes()));
@@ -257,6 +260,7 @@ fn is_composite_of_parts(
 fn replace_grants_with_acl(caller: &Dialect, operation: Operation, fields: &mut Fields) {
     let Some(acl) = acl_documents::canned_from_grant_fields(caller, fields) else { return };
     let field = if Field::Acl.applies_to(operation) { Field::Acl } else { Field::BucketAcl };
+    // The vendors reject a request with a canned ACL and grants, so it must not become a valid one here.
     if fields.has(field) {
         return;
     }
@@ -300,6 +304,7 @@ fn write_field(
             .map_or_else(|| field.name(), |name| name.as_str().to_owned())
     };
     let name = name.ok_or_else(|| reject(loss::describe_unsupported(route.target, &caller_name())))?;
+    // Even if the target has such a field, the ID would belong to another account there, or to none.
     if field.has_account_ids() && route.caller.family != target.family {
         return Err(reject(format!(
             "{} names accounts of {}, which {} does not have.",
@@ -380,6 +385,7 @@ fn write_metadata(
 ) {
     let target = route.target.dialect;
     for (name, value) in &request.metadata {
+        // Vendors restrict names differently; letters, digits and hyphens are valid at all of them.
         let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if is_plain || target.limits.metadata_any_name {
             let value = encoded_words::convert_for_target(route.caller, target, value);
@@ -405,6 +411,7 @@ pub fn add_document_headers(outgoing: &mut OutgoingRequest) {
     let kind: &[u8] = if body.starts_with(b"<") { b"application/xml" } else { b"application/json" };
     let digest = crate::encoding::hash::md5_base64(body).into_bytes();
     outgoing.headers.push(("content-type".to_owned(), kind.to_vec()));
+    // Some vendors require Content-MD5 for documents, and all of them accept it.
     outgoing.headers.push(("content-md5".to_owned(), digest));
 }
 

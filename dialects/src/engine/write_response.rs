@@ -53,6 +53,7 @@ pub fn write_response(context: &ResponseContext, mut response: Response) -> Writ
     if let Some(name) = dialect.common_headers.server_time_header {
         headers.push((name.to_owned(), context.elapsed_ms.to_string().into()));
     }
+    // In a fixed order, so that equal responses have equal heads.
     for field in ResponseField::ALL {
         let Some(name) = (dialect.response_field_name)(field) else { continue };
         headers.extend(

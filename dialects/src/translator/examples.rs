@@ -21,6 +21,7 @@ pub fn parse_examples() -> impl Iterator<Item = Example> {
         DIALECTS.iter().copied().partition(|dialect| dialect.family == first_family);
     others.into_iter().chain(known).flat_map(|dialect| {
         let parse = |example: &'static str| {
+            // The first piece of the split is empty and is skipped.
             let (title, request) = example.split_once('\n')?;
             Some(Example { dialect: dialect.name, title, request: request.trim_end() })
         };

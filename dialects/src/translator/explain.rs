@@ -77,6 +77,7 @@ fn classify_field(
         }
         _ if operation == Operation::ListBuckets => (Handling::Emulated, "by the proxy"),
         Field::FetchOwner | Field::EncodingType => (Handling::Emulated, "by the proxy"),
+        // Not every vendor documents If-Range, so the proxy compares the validator with the target's response.
         Field::IfRange => (Handling::Emulated, "compared by the proxy"),
         Field::ContentMd5 if !operation.is_upload() => (Handling::Emulated, "compared by the proxy"),
         Field::ContinuationToken | Field::StartAfter if sent_operation == Operation::ListObjects => {
@@ -89,6 +90,7 @@ fn classify_field(
             (Handling::Emulated, "with HeadObject; the parts of a multipart object are rejected")
         }
         _ if is_part_paging && sent_operation == Operation::HeadObject => (Handling::Emulated, NO_PARTS),
+        // The order of the arms matters: a special case comes before the general rule for a supported field.
         Field::StandardRange if !target.defaults.lenient_range => (Handling::Native, "the target's default"),
         Field::ObjectSize if !is_supported => {
             (Handling::Emulated, "compared by the proxy with the list of parts")
@@ -135,6 +137,7 @@ pub fn find_missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'s
         .acl
         .0
         .iter()
+        // Inherit is the effect of an absent header at the other vendors, so it is never lost.
         .filter(|row| to.acl.word(row.0).is_none() && row.0 != crate::model::CannedAcl::Inherit);
     let encryption = from.encryption.0.iter().filter(|row| to.encryption.word(row.0).is_none());
     let class = class.map(|row| (Field::StorageClass, row.1));
@@ -249,6 +252,7 @@ fn write_fields_markdown(caller: &Dialect, dialects: &[&'static Dialect], out: &
                 })
             };
             let cells: Vec<Option<String>> = dialects.iter().map(cell).collect();
+            // Most fields have the same result in all operations; one row for them keeps the table readable.
             if !groups.iter_mut().any(|group| group.try_add(name, *operation, &cells)) {
                 groups.push(FieldGroup { caller_name: name, operations: vec![*operation], cells });
             }
@@ -345,6 +349,7 @@ pub fn explain(
     let routes = PlanRoutes {
         destination: &route,
         source: source_route.as_ref(),
+        // Without a configuration there is only one target.
         is_same_target: true,
         allows_relay: false,
     };
@@ -387,6 +392,7 @@ pub fn explain_request(
 ) -> Result<Explanation, Rejection> {
     let route = routes.destination;
     let (caller, target) = (route.caller, route.target.dialect);
+    // Without a body only the head is explained, because documentation and logs often omit the body.
     if let Some(body) = &pasted.body {
         request_documents::read_request_body(route, &mut request, body)?;
     }
@@ -452,6 +458,8 @@ fn draft_target_request(
     let (target_request, (outgoing, losses), lookups) = match (plan.procedure, routes.source) {
         (Procedure::ListBuckets, _) => {
             rejection = bucket_pages::check_bucket_filters(route.caller, request).err();
+            // The configured buckets are listed without a request; this one is sent to the targets of bucket
+            // patterns.
             let list_request = bucket_pages::build_list_buckets_request(route.target.dialect, None);
             let written = write_request::write_request(route, &list_request)?;
             (list_request, written, Vec::new())
@@ -562,9 +570,11 @@ fn classify_handlings(
         let name = name.map_or_else(|| field.name(), |name| name.as_str().to_owned());
         let loss = draft.losses.iter().find(|loss| loss.item == loss::LostItem::Field(field));
         let (handling, note) = classify_field(request.operation, field, caller, target);
+        // A field of the copy that the resulting write does not have is evaluated by the proxy.
         let is_relayed_here =
             plan.kind == PlanKind::Relay && !field.applies_to(draft.target_request.operation);
         let (handling, reason) = match loss {
+            // A loss in this request takes precedence over the table: it may depend on the value.
             Some(loss) if field.guards_data() => (Handling::Rejected, loss.reason.clone()),
             Some(loss) => (Handling::Lost, loss.reason.clone()),
             None if is_relayed_here => (Handling::Emulated, "by the proxy, which makes the copy".to_owned()),
@@ -587,6 +597,7 @@ fn classify_handlings(
 
 /// Hides customer keys and everything with a secret in its name, because people paste the output into tickets.
 fn redact_secrets(target: &Dialect, outgoing: &mut OutgoingRequest) {
+    // The names of these headers depend on the dialect, so the table is used in addition to the list of marks.
     let keys = [Field::CustomerKey, Field::SourceCustomerKey].map(|field| (target.field_name)(field));
     for (name, value) in &mut outgoing.headers {
         if keys.iter().flatten().any(|key| key.as_str() == name) || is_secret(name) {
@@ -624,6 +635,7 @@ pub fn build_sample_route<'a>(caller: &'static Dialect, target: &'a Target, requ
         target,
         scope: RouteScope::from_request(request),
         loss_policy: LossPolicy::Reject,
+        // This is the default of the configuration.
         check_conditions: !target.dialect.supports_source_conditions(),
         bucket_names: std::sync::Arc::new(SameBucketNames),
     }
@@ -634,6 +646,7 @@ pub fn build_sample_route<'a>(caller: &'static Dialect, target: &'a Target, requ
 fn locate_at_any_host(head: &RawHead, caller: &'static Dialect) -> Result<ResourceAddress, Rejection> {
     let host = addressing::strip_port(head.host());
     let behind_bucket = host.split_once('.').map_or(host, |(_, rest)| rest);
+    // Without path-style addressing, the bucket must be the first label of the host.
     let base = if caller.path_style { host } else { behind_bucket };
     let located = addressing::locate_resource(head, caller, crate::DIALECTS, &[]);
     match &located {

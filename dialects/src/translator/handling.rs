@@ -37,6 +37,7 @@ pub(crate) fn classify_operation(
 ) -> (Handling, &'static str) {
     let is_policy_supported = emulation::check_policy_support(operation, caller, target).is_ok();
     match (target.find_route(operation), emulation::describe_substitute(target, operation)) {
+        // The target has the operation, but the accounts and actions in the document would have no meaning there.
         (Some(_), _) if !is_policy_supported => {
             (Handling::Rejected, "contains accounts and actions of one vendor")
         }

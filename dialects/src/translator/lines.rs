@@ -93,6 +93,7 @@ pub fn pair_lines(
             }
         })
         .collect();
+    // A translated line without a counterpart was added by the proxy, and only defaults are added.
     for line in &mut target_lines {
         if line.pair_key.is_none() || !caller_lines.iter().any(|origin| origin.pair_key == line.pair_key) {
             line.handling = Some(Handling::Emulated);
@@ -152,6 +153,7 @@ fn list_caller_lines(
     for (name, value) in head.raw_query() {
         let decoded = percent::decode_form(name).unwrap_or_default();
         let subject = find_parameter_subject(caller, operation, &decoded);
+        // The pasted request may have been written for another dialect, so all dialects' names are checked.
         let is_hidden = subject.is_secret() || is_secret(&decoded) || is_credential_in_any_dialect(&decoded);
         let value = value.map(|value| if is_hidden { HIDDEN } else { value });
         lines.push((LinePart::Parameter, format_parameter(lines.len() == 1, name, value), subject));
@@ -252,6 +254,7 @@ fn list_target_lines(
             None if is_operation_selector(target, operation, |own| own == name) => LineSubject::Operation,
             None => LineSubject::Other,
         };
+        // The lines have the form in which the request is sent.
         let value = value.as_deref().map(percent::encode);
         let text = format_parameter(lines.len() == 1, &percent::encode(name), value.as_deref());
         lines.push(build_line(LinePart::Parameter, text, subject));

@@ -38,6 +38,7 @@ pub fn parse_request_head(text: &str) -> Option<RawHead> {
     let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
     for line in lines.take_while(|line| !line.trim().is_empty()) {
         let (name, value) = line.split_once(':')?;
+        // The proxy's HTTP parser also returns lower-case names, so tables and lookups only have these.
         headers.push((name.trim().to_ascii_lowercase(), value.trim().as_bytes().to_vec()));
     }
     Some(build_head(method, target, headers))
@@ -63,6 +64,7 @@ fn find_body(text: &str, head: &RawHead) -> Option<Vec<u8>> {
         // Documents and logs often have only the head.
         _ if body.trim().is_empty() => None,
         Some(length) => Some(body.bytes().take(length).collect()),
+        // A text editor ends the last line with a line break that is not part of the body.
         None => Some(body.trim_end_matches(['\r', '\n']).as_bytes().to_vec()),
     }
 }
@@ -146,6 +148,7 @@ fn parse_curl_command(arguments: &str) -> Result<PastedRequest, Rejection> {
             _ if word.starts_with('-') && word.len() > 1 => {
                 command.apply_short_options(&word, &mut words)?;
             }
+            // curl sends one request per URL; only the first one is translated.
             _ => command.url = command.url.or(Some(word)),
         }
     }
@@ -214,11 +217,13 @@ impl CurlCommand {
             }
             "-H" | "--header" => self.apply_header(&value),
             "-F" | "--form" | "--form-string" | "--data-urlencode" => {
+                // The body of these options depends on a generated boundary or on encoding rules of curl.
                 return Err(reject_curl(format!(
                     "The curl option {name} is not supported. Paste the HTTP request instead."
                 )));
             }
             "-d" | "--data" | "--data-ascii" | "--data-binary" | "--data-raw" | "--json" => {
+                // The file is on the machine of the person who pasted the command.
                 if value.starts_with('@') && name != "--data-raw" {
                     self.reads_file = true;
                 } else {
@@ -252,9 +257,11 @@ impl CurlCommand {
     fn build_request(mut self) -> Result<PastedRequest, Rejection> {
         let url = self.url.take().ok_or_else(|| reject_curl("The curl command has no URL."))?;
         let address = url.split_once("://").map_or(url.as_str(), |(_, address)| address);
+        // A fragment is never sent.
         let address = address.split('#').next().unwrap_or(address);
         let authority_end = address.find(['/', '?']).unwrap_or(address.len());
         let (authority, rest) = address.split_at_checked(authority_end).unwrap_or((address, ""));
+        // The text before `@` is a user name and password, which curl sends in a header.
         let host = authority.rsplit('@').next().unwrap_or(authority);
         let mut target = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
         if let Some(file) = self.upload.as_deref().filter(|_| target.ends_with('/')) {
@@ -279,6 +286,7 @@ impl CurlCommand {
         if !has_header("host") {
             added.push(("host".to_owned(), host.as_bytes().to_vec()));
         }
+        // curl adds these three headers itself, and the content type has an effect on the object.
         if has_data && self.upload.is_none() && !has_header("content-type") {
             added.push(("content-type".to_owned(), b"application/x-www-form-urlencoded".to_vec()));
         }

@@ -28,6 +28,7 @@ pub(crate) fn describe_rule(dialect: &Dialect, operation: Operation, subject: &L
 
 fn describe_operation(dialect: &Dialect, operation: Operation) -> String {
     let format_largest = |bytes: u64| format!("At most {} GiB per request.", bytes >> 30);
+    // Each dialect spells the directive in its own manner.
     let replace = dialect.words.metadata.word(Directive::Replace).unwrap_or_default();
     match operation {
         Operation::CopyObject => {
