@@ -51,7 +51,7 @@ bench bench-copy: tools
 	$(CARGO) build --release --bin blobfish
 	$(PYTHON) tests/clients/bench_copy.py --binary target/release/blobfish $(ARGS)
 
-## Fuzzing of everything that reads untrusted bytes (fuzz/README.md): make fuzz SECONDS_EACH=600 TARGETS="belief xml"
+## Fuzzing of everything that reads untrusted bytes (fuzz/README.md): make fuzz SECONDS_EACH=600 TARGETS="authentication xml"
 fuzz: tools
 	bash tests/fuzz.sh
 

@@ -18,7 +18,7 @@ cases() { # TARGET CASE: a first byte for the pair, the request, and for some ta
     sed '1s/^HTTP[^ ]* //' "$2/answer.http"
   fi
 }
-for target in ${TARGETS:-translation belief exchange chunks form xml}; do
+for target in ${TARGETS:-translation authentication exchange chunks form xml}; do
   folder=fuzz/corpus/$target
   mkdir -p "$folder"
   for case in tests/cases/*/; do

@@ -670,8 +670,9 @@ fn read_credential_provider(
         item.parse(|url| Endpoint::parse(url).map(|_| url.to_owned()))
     });
     if let (None, Some(item)) = (fields.get("credentials"), fields.get("metadata_endpoint")) {
-        item.place
-            .reject(ValueError::new("requires credentials").with_hint("add credentials, or remove this key"));
+        item.place.reject(
+            ValueError::new("this key requires credentials").with_hint("add credentials, or remove this key"),
+        );
     }
     (credentials, metadata)
 }
@@ -680,8 +681,9 @@ fn reject_own_keys(fields: &mut TableReader<'_>) {
     for key in ["access_key", "secret_key", "session_token"] {
         if let Some(item) = fields.get(key) {
             let message = "not allowed together with credentials";
-            item.place
-                .reject(ValueError::new(message).with_hint("remove this key or credentials").with_secret());
+            item.place.reject(
+                ValueError::new(message).with_hint("remove this key, or remove credentials").with_secret(),
+            );
         }
     }
 }
@@ -878,7 +880,7 @@ fn read_bucket<'a>(
         && name.exact().is_none()
     {
         item.place.reject(
-            ValueError::new("not allowed with a pattern")
+            ValueError::new("not allowed if name is a pattern")
                 .with_hint("remove target_bucket, or name one bucket"),
         );
     }

@@ -87,13 +87,14 @@ impl KeyShapes {
             1 => variants.remove(0),
             _ => Map::from_iter([("anyOf".to_owned(), json!(variants))]),
         };
-        // Inline tables have several keys on one line. Their comment would describe none of them correctly.
         let is_alone = |line: &usize| self.0.values().filter(|other| other.line == Some(*line)).count() == 1;
         if let Some(description) = shape.line.filter(is_alone).and_then(find_comment) {
             value.insert("description".to_owned(), json!(description));
             if let Some(default) = shape.line.and_then(find_default) {
                 value.insert("default".to_owned(), default);
             }
+        } else if let Some(description) = shape.line.and_then(|line| find_inline_comment(line, key)) {
+            value.insert("description".to_owned(), json!(description));
         }
         Value::Object(value)
     }
@@ -131,6 +132,15 @@ impl KeyShapes {
 fn find_comment(line: usize) -> Option<&'static str> {
     let line = FULL_EXAMPLE.lines().nth(line.checked_sub(1)?)?;
     line.rsplit_once("# ").map(|(_, comment)| comment.trim())
+}
+
+/// The part of a comment that describes one key of an inline table. Such a table has several keys on one line, and its
+/// comment is a list of `key: description`, separated by semicolons.
+fn find_inline_comment(line: usize, key: &str) -> Option<String> {
+    let (_, name) = key.rsplit_once('.')?;
+    let mut parts = find_comment(line)?.split("; ");
+    let description = parts.find_map(|part| part.strip_prefix(name)?.strip_prefix(": "))?;
+    Some(format!("{}.", description.trim_end_matches('.')))
 }
 
 /// The value of the full example on a line, if the line's comment ends with `Default:` and this value.

@@ -134,14 +134,14 @@ fn checks_keys_and_types() {
         [
             "line 8: target \"aliyun\": credentials = \"aliyn\": unknown value; did you mean \"aliyun\"?",
             "line 9: target \"aliyun\": metadata_endpoint = \"metadata\": invalid URL; write https://host or http://host:port",
-            "line 10: target \"aliyun\": secret_key = (secret): not allowed together with credentials; remove this key or credentials",
+            "line 10: target \"aliyun\": secret_key = (secret): not allowed together with credentials; remove this key, or remove credentials",
         ]
     );
     check_added(
         "region",
         "metadata_endpoint = \"http://127.0.0.1:1\"",
         &[
-            "line 8: target \"aliyun\": metadata_endpoint = \"http://127.0.0.1:1\": requires credentials; add credentials, or remove this key",
+            "line 8: target \"aliyun\": metadata_endpoint = \"http://127.0.0.1:1\": this key requires credentials; add credentials, or remove this key",
         ],
     );
     check_added(
@@ -693,7 +693,7 @@ fn checks_buckets() {
         "\"photos\"",
         "\"photos-*\"\ntarget_bucket = \"photos\"",
         &[
-            "line 12: bucket \"photos-*\": target_bucket = \"photos\": not allowed with a pattern; remove target_bucket, or name one bucket",
+            "line 12: bucket \"photos-*\": target_bucket = \"photos\": not allowed if name is a pattern; remove target_bucket, or name one bucket",
         ],
     );
     check_replaced(

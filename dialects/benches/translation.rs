@@ -1,4 +1,4 @@
-//! What one request costs in the pure crate: verifying a signature of each scheme, and translating a copy. Run by
+//! The cost of one request in this crate: verifying a signature of each scheme, and translating a copy. Run with
 //! `cargo bench -p blobfish-dialects`.
 
 #![allow(
@@ -55,7 +55,7 @@ fn verify_signature(bencher: Bencher<'_, '_>, name: &str) {
     });
 }
 
-/// The golden case of a COS copy, towards each dialect.
+/// The golden case of a COS copy, translated into each dialect.
 #[divan::bench(args = ["s3", "jdcloud", "cos", "oss"])]
 fn translate_copy(bencher: Bencher<'_, '_>, target: &str) {
     let text = fs::read_to_string(test_folder("cases/cos-copy-01-simple/request.http")).unwrap();

@@ -1,5 +1,5 @@
-//! Golden cases: every example of the vendors' documents of copying, read to canonical, written to each other
-//! dialect, and its answer read and written back. `UPDATE=1` rewrites the expectations; the diff is what counts.
+//! Golden cases: every example in the vendors' documents of copying is read into the canonical request, written in
+//! each other dialect, and its response is translated back. `UPDATE=1` rewrites the expected files; review the diff.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -20,16 +20,20 @@ use blobfish_dialects::model::{OutgoingRequest, Timestamp, Value};
 use blobfish_dialects::translator::explain::{Explanation, explain};
 use blobfish_dialects::{DIALECTS, find_dialect};
 
+/// The end of each failure message.
+const HOW_TO_ACCEPT: &str = "If the change is intended, run `UPDATE=1 cargo test -p blobfish-dialects --test cases`, \
+     review the diff of tests/cases, and commit it.";
+
 #[test]
-fn every_example_of_the_documents() {
+fn every_documented_example_is_translated_as_expected() {
     let cases = list_cases();
-    assert!(cases.len() >= 14, "the documents have fourteen examples");
+    assert!(cases.len() >= 14, "{} cases; the vendors' documents have fourteen examples", cases.len());
     for case in cases {
         let origin =
             find_dialect(read_case_file(&case.join("SOURCE")).lines().next().unwrap(), None).unwrap();
         let request = read_case_file(&case.join("request.http"));
         let meaning =
-            explain(&request, origin, origin).unwrap_or_else(|refusal| panic!("{case:?}: {refusal:?}"));
+            explain(&request, origin, origin).unwrap_or_else(|rejection| panic!("{case:?}: {rejection:?}"));
         expect_file(&case.join("canonical.txt"), &format!("{:#?}\n", meaning.request));
         for target in DIALECTS {
             match explain(&request, origin, target) {
@@ -40,8 +44,8 @@ fn every_example_of_the_documents() {
                     );
                     check_round_trip(&case, &explained, target);
                 }
-                Err(refusal) => {
-                    expect_file(&case.join(format!("to-{}.http", target.name)), &format!("{refusal:?}\n"))
+                Err(rejection) => {
+                    expect_file(&case.join(format!("to-{}.http", target.name)), &format!("{rejection:?}\n"))
                 }
             }
             expect_file(
@@ -52,26 +56,28 @@ fn every_example_of_the_documents() {
     }
 }
 
-/// What was written means to its own dialect what the original meant, where nothing was lost.
+/// The translated request, read in the target's dialect, has the same meaning as the original, if nothing was lost.
 fn check_round_trip(case: &Path, explained: &Explanation, target: &'static Dialect) {
-    // What the proxy copies itself is a write at the target, and no copy in its dialect.
+    // A relayed copy is a write at the target, so there is no copy to compare.
     if explained.rejection.is_some() || explained.plan.kind == PlanKind::Relay {
         return;
     }
     let again = explain(&render_request(explained.outgoing.as_ref().unwrap()), target, target);
-    let again = again.unwrap_or_else(|refusal| panic!("{case:?} to {}: {refusal:?}", target.name)).request;
-    let asked = &explained.request;
+    let again =
+        again.unwrap_or_else(|rejection| panic!("{case:?} to {}: {rejection:?}", target.name)).request;
+    let client_request = &explained.request;
     assert_eq!(
         (again.operation, again.scope.key()),
-        (asked.operation, asked.scope.key()),
+        (client_request.operation, client_request.scope.key()),
         "{case:?} to {}",
         target.name
     );
-    assert_eq!(again.source, asked.source, "{case:?} to {}", target.name);
-    assert_eq!(again.metadata, asked.metadata, "{case:?} to {}", target.name);
-    for (field, value) in asked.fields.iter() {
+    assert_eq!(again.source, client_request.source, "{case:?} to {}", target.name);
+    assert_eq!(again.metadata, client_request.metadata, "{case:?} to {}", target.name);
+    for (field, value) in client_request.fields.iter() {
         if matches!(value, Value::Secret(_)) {
-            // Not shown, so it does not read back; that it is sent is tested with the properties.
+            // Secrets are hidden in the output, so they cannot be read back; the property tests check that they are
+            // sent.
             continue;
         }
         assert_eq!(again.fields.get(field), Some(value), "{case:?} to {}: {field:?}", target.name);
@@ -84,10 +90,10 @@ fn render_response(
     caller: &'static Dialect,
     meaning: &Explanation,
 ) -> String {
-    let answer = parse_response(&read_case_file(&case.join("answer.http")));
+    let target_response = parse_response(&read_case_file(&case.join("answer.http")));
     let target = blobfish_dialects::translator::explain::build_sample_target(origin);
-    let way = blobfish_dialects::translator::explain::build_sample_route(caller, &target, &meaning.request);
-    let reply = read_response::read_response(&way, meaning.request.operation, &answer).unwrap();
+    let route = blobfish_dialects::translator::explain::build_sample_route(caller, &target, &meaning.request);
+    let response = read_response::read_response(&route, meaning.request.operation, &target_response).unwrap();
     let listener = ResponseContext {
         dialect: caller,
         id: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
@@ -97,23 +103,23 @@ fn render_response(
         is_head: false,
         elapsed_ms: 7,
     };
-    let spoken = write_response::write_response(&listener, reply);
-    let mut out = format!("HTTP/1.1 {}\n", spoken.status);
-    for (name, value) in &spoken.headers {
+    let written_response = write_response::write_response(&listener, response);
+    let mut out = format!("HTTP/1.1 {}\n", written_response.status);
+    for (name, value) in &written_response.headers {
         out.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));
     }
-    format!("{out}\n{}\n", String::from_utf8(spoken.body).unwrap())
+    format!("{out}\n{}\n", String::from_utf8(written_response.body).unwrap())
 }
 
 fn render_explained(explained: &Explanation) -> String {
     let mut out = format!("# {}\n", explained.plan);
-    for (name, fate, why) in &explained.fields {
-        out.push_str(format!("# {name}: {} {why}", fate.name()).trim_end());
+    for (name, handling, reason) in &explained.fields {
+        out.push_str(format!("# {name}: {} {reason}", handling.name()).trim_end());
         out.push('\n');
     }
     match &explained.rejection {
-        Some(refusal) => {
-            out.push_str(&format!("# rejected: {}\n", refusal.message.as_deref().unwrap_or_default()))
+        Some(rejection) => {
+            out.push_str(&format!("# rejected: {}\n", rejection.message.as_deref().unwrap_or_default()))
         }
         None => out.push_str(&render_request(explained.outgoing.as_ref().unwrap())),
     }
@@ -151,12 +157,12 @@ fn list_cases() -> Vec<PathBuf> {
 }
 
 fn read_case_file(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}. {HOW_TO_ACCEPT}"))
 }
 
 fn expect_file(path: &Path, found: &str) {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(path, found).unwrap();
     }
-    assert_eq!(read_case_file(path), found, "{path:?}");
+    assert_eq!(read_case_file(path), found, "{path:?} differs. {HOW_TO_ACCEPT}");
 }

@@ -1,5 +1,5 @@
-//! Whether every dialect of the list is complete: its files, and a decision about everything that the model has. A message
-//! names what is missing and what belongs there.
+//! Every dialect in the list is complete: it has its files, and a decision about everything in the model. A failure
+//! message names what is missing and what belongs there.
 
 #![allow(
     clippy::disallowed_methods,
@@ -99,7 +99,7 @@ fn list_error_kinds() -> Vec<String> {
 }
 
 #[test]
-fn every_setting_has_a_schema_or_is_absent() {
+fn every_setting_has_a_schema_or_is_listed_as_absent() {
     for dialect in DIALECTS {
         for setting in Setting::ALL {
             let has_schema = dialect.setting_schema(setting).is_some();
@@ -115,7 +115,7 @@ fn every_setting_has_a_schema_or_is_absent() {
 }
 
 #[test]
-fn every_value_has_a_word_or_is_absent() {
+fn every_value_has_a_name_or_is_listed_as_absent() {
     for dialect in DIALECTS {
         let words = dialect.words;
         check_words(dialect, "metadata", &words.metadata, &[Directive::Copy, Directive::Replace]);
@@ -171,7 +171,7 @@ const CANNED_ACLS: [CannedAcl; 9] = [
 const ENCRYPTIONS: [Encryption; 4] =
     [Encryption::Aes256, Encryption::Sm4, Encryption::Kms, Encryption::KmsDualLayer];
 
-/// A value that is added to the model does not compile here until it stands in the lists above.
+/// A value that is added to the model does not compile here until it is added to the lists above.
 #[test]
 fn the_lists_have_every_value() {
     let is_class = |class: StorageClass| match class {
@@ -208,7 +208,7 @@ fn the_lists_have_every_value() {
     assert!(ENCRYPTIONS.into_iter().all(is_encryption));
 }
 
-/// A name in two dialects would make the one that stands later unreachable.
+/// If two dialects had one name, the second one could not be selected.
 #[test]
 fn names_of_dialects_profiles_and_signatures_are_unique() {
     let known = list_configurable_dialects();

@@ -1,4 +1,4 @@
-//! What an answer says of our own key and region, and where a vendor's end points are.
+//! Diagnosis: what a response shows about the proxy's own access key and region, and which region an endpoint has.
 
 #![allow(
     clippy::disallowed_methods,
@@ -21,7 +21,7 @@ fn diagnose_error(target: &Dialect, status: u16, document: &str, headers: &[(&st
 }
 
 #[test]
-fn a_region_is_found_in_three_ways() {
+fn a_region_is_found_in_a_document_a_header_or_an_endpoint() {
     let region = "<Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>";
     let by_element = diagnose_error(&s3::S3, 400, region, &[]);
     assert!(by_element.wrong_location);
@@ -40,15 +40,15 @@ fn a_region_is_found_in_three_ways() {
 }
 
 #[test]
-fn what_may_be_a_signature_is_not_shown() {
+fn text_that_may_be_a_signature_is_hidden() {
     let hex = "0123456789abcdef0123456789abcdef01234567";
-    let told = diagnose_error(&s3::S3, 403, &format!("<Code>{hex}</Code><Region>{hex}</Region>"), &[]);
-    assert_eq!((told.code, told.region), (None, None));
+    let diagnosis = diagnose_error(&s3::S3, 403, &format!("<Code>{hex}</Code><Region>{hex}</Region>"), &[]);
+    assert_eq!((diagnosis.code, diagnosis.region), (None, None));
     assert_eq!(diagnose_error(&s3::S3, 400, "<Code>Odd</Code>", &[]).code.as_deref(), Some("Odd"));
 }
 
 #[test]
-fn an_end_point_names_its_region() {
+fn the_region_is_found_in_an_endpoint() {
     for dialect in DIALECTS {
         let endpoint = dialect.endpoint.unwrap();
         for region in ["cn-north-1", "ap-guangzhou"] {

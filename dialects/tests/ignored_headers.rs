@@ -99,7 +99,7 @@ fn impossible_checksum_types_are_rejected() {
     }
 }
 
-/// What is ignored because it belongs to responses is a field of no request.
+/// A header that is ignored because it belongs to responses is not a field of any request.
 #[test]
 fn reasons_agree_with_the_fields() {
     let mut reasons = Vec::new();

@@ -1,4 +1,4 @@
-//! The plan of a request: one test for each kind, and the second decision about a copy.
+//! The plan of a request: one test for each kind, and the fallback of a copy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::cos::COS;
@@ -16,7 +16,7 @@ fn read(text: &str, caller: &'static Dialect) -> Request {
     read_pasted_request(&parse_pasted_request(text).unwrap(), caller, None).unwrap()
 }
 
-/// The plan towards one target, or with the copy source at another one.
+/// The plan for one target, or with the copy source at another one.
 fn plan(
     text: &str,
     caller: &'static Dialect,
@@ -72,7 +72,7 @@ fn a_copy_falls_back_to_parts_and_relay() {
     assert_eq!(copy.choose_fallback(ErrorKind::NoSuchKey), None);
     let without_relay = Plan { allows_relay: false, ..copy };
     assert_eq!(without_relay.choose_fallback(ErrorKind::NotImplemented), None);
-    // A part that is copied has no parts of its own.
+    // A copied part cannot be split into parts.
     let part = "PUT /b/k?partNumber=1&uploadId=u HTTP/1.1\nHost: 127.0.0.1\nx-amz-copy-source: /a/s\n";
     let part = plan(part, &S3, &COS, None);
     assert_eq!(
@@ -91,21 +91,25 @@ fn a_copy_between_two_targets_is_relayed() {
 
 #[test]
 fn small_parts_come_before_the_relay() {
-    // OSS takes parts from 100 KiB, S3 from 5 MiB.
+    // OSS accepts parts from 100 KiB, S3 from 5 MiB.
     let part =
         "PUT /k?partNumber=1&uploadId=u HTTP/1.1\nHost: b.oss-cn-hangzhou.aliyuncs.com\nContent-Length: 5\n";
-    let kept = plan(part, &OSS, &S3, None);
-    assert_eq!((kept.kind, kept.procedure), (PlanKind::Stream, Procedure::SmallPartsUpload));
+    let stored = plan(part, &OSS, &S3, None);
+    assert_eq!((stored.kind, stored.procedure), (PlanKind::Stream, Procedure::SmallPartsUpload));
     let copied = plan(&format!("{part}x-oss-copy-source: /a/s\n"), &OSS, &S3, Some(&COS));
     assert_eq!((copied.kind, copied.procedure), (PlanKind::Relay, Procedure::SmallPartsUpload));
     let range = format!("{part}x-oss-copy-source: /a/s\nx-oss-copy-source-range: bytes=0-99\n");
     assert_eq!(
         plan(&range, &OSS, &S3, None).kind,
         PlanKind::Relay,
-        "the proxy writes the object that keeps it"
+        "the proxy writes the object in which the part is stored"
     );
     let whole = format!("{part}x-oss-copy-source: /a/s\n");
-    assert_eq!(plan(&whole, &OSS, &S3, None).kind, PlanKind::Exchange, "only the source tells its size");
+    assert_eq!(
+        plan(&whole, &OSS, &S3, None).kind,
+        PlanKind::Exchange,
+        "the size is only known from the source"
+    );
     assert_eq!(plan(PART, &S3, &OSS, None).procedure, Procedure::Upload);
     let list = plan("GET /b HTTP/1.1\nHost: 127.0.0.1\n", &S3, &S3, None);
     assert_eq!((list.kind, list.procedure), (PlanKind::Exchange, Procedure::SmallPartsBucket));

@@ -1,4 +1,5 @@
-//! Servers that speak S3 with differences: what is refused before they are asked. The S3 reference, section 11.
+//! Profiles of S3-compatible servers: requests that are rejected because the server does not support or ignores a
+//! field.
 
 #![allow(
     clippy::disallowed_methods,
@@ -17,25 +18,25 @@ use blobfish_dialects::{
     PROFILES, cos::COS, find_dialect, jdcloud::JDCLOUD, list_configurable_dialects, oss::OSS, s3::S3,
 };
 
-/// The first thing that a target of this profile cannot be told of an S3 caller's request.
+/// The first field of an S3 caller's request that a target with this profile does not support.
 fn find_rejection(profile: &str, line: &str, headers: &str) -> Option<String> {
     let target = build_sample_target(find_dialect("s3", Some(profile)).unwrap());
     let text = format!("{line} HTTP/1.1\nHost: b.{}\n{headers}", S3.sample_endpoint);
     let request = explain(&text, &S3, &S3).unwrap().request;
-    let way = build_sample_route(&S3, &target, &request);
-    let written = blobfish_dialects::engine::write_request::write_request(&way, &request);
-    let describe_rejection = |refusal: Rejection| {
-        let detail = refusal.details.first().map(|row| row.1.clone());
-        detail.unwrap_or_else(|| format!("{:?}", refusal.kind))
+    let route = build_sample_route(&S3, &target, &request);
+    let written = blobfish_dialects::engine::write_request::write_request(&route, &request);
+    let describe_rejection = |rejection: Rejection| {
+        let detail = rejection.details.first().map(|row| row.1.clone());
+        detail.unwrap_or_else(|| format!("{:?}", rejection.kind))
     };
     match written {
         Ok((_, losses)) => losses.first().map(Loss::name),
-        Err(refusal) => Some(describe_rejection(refusal)),
+        Err(rejection) => Some(describe_rejection(rejection)),
     }
 }
 
 #[test]
-fn every_profile_can_be_named() {
+fn every_profile_is_found_by_its_name() {
     for name in ["aws", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"] {
         assert_eq!(find_dialect("s3", Some(name)).unwrap().name, name);
     }
@@ -44,7 +45,7 @@ fn every_profile_can_be_named() {
 }
 
 #[test]
-fn what_a_server_is_known_to_pass_over_is_not_relied_on() {
+fn fields_that_a_server_ignores_are_rejected() {
     let copy = "x-amz-copy-source: /b/a\nx-amz-copy-source-if-match: \"e\"\n";
     let (tagged, guarded) = ("x-amz-tagging: a=b\n", "if-none-match: *\n");
     for (profile, line, headers, what) in [
@@ -85,7 +86,7 @@ fn settings_that_a_server_does_not_have_are_rejected() {
 }
 
 #[test]
-fn keys_that_are_no_paths_stay_away_from_servers_of_paths() {
+fn keys_that_are_not_paths_are_rejected_for_file_based_servers() {
     let minio = find_dialect("s3", Some("minio")).unwrap();
     let check = |key: &str| blobfish_dialects::dialect::limits::check_key(minio, key);
     for key in ["a", "a/b", "a/b/", "...", "a/.b", "a b/\u{6587}"] {
@@ -98,7 +99,7 @@ fn keys_that_are_no_paths_stay_away_from_servers_of_paths() {
     }
 }
 
-/// The head that a target gets of a caller's request: method and path, the header named, what is lost.
+/// The head of a translated request: method and path, the named header, the lost fields.
 fn write_request(
     caller: &'static Dialect,
     target: &'static Dialect,
@@ -108,32 +109,33 @@ fn write_request(
     let text = format!("{line} HTTP/1.1\nHost: b.{}\n", caller.sample_endpoint);
     let request = explain(&text, caller, caller).unwrap().request;
     let target = build_sample_target(target);
-    let way = build_sample_route(caller, &target, &request);
-    let (out, losses) = blobfish_dialects::engine::write_request::write_request(&way, &request).unwrap();
+    let route = build_sample_route(caller, &target, &request);
+    let (out, losses) = blobfish_dialects::engine::write_request::write_request(&route, &request).unwrap();
     let value =
         out.headers.iter().find(|row| row.0 == name).map(|row| String::from_utf8(row.1.clone()).unwrap());
     (format!("{} {}", out.method, out.path), value, losses)
 }
 
 #[test]
-fn the_embedded_store_appends_as_directory_buckets_do() {
+fn appends_are_sent_to_the_embedded_store_as_to_directory_buckets() {
     for caller in [&COS, &OSS] {
-        let told = write_request(caller, &EMBEDDED, "POST /k?append&position=7", "x-amz-write-offset-bytes");
-        assert_eq!(told, ("PUT /k".to_owned(), Some("7".to_owned()), Vec::new()), "{}", caller.name);
+        let sent_head =
+            write_request(caller, &EMBEDDED, "POST /k?append&position=7", "x-amz-write-offset-bytes");
+        assert_eq!(sent_head, ("PUT /k".to_owned(), Some("7".to_owned()), Vec::new()), "{}", caller.name);
         let other = write_request(caller, caller, "POST /k?append&position=7", "x-amz-write-offset-bytes");
         assert_eq!((other.0.as_str(), other.1), ("POST /k", None));
     }
     assert!(EMBEDDED.has_operation(Operation::AppendObject) && !S3.has_operation(Operation::AppendObject));
-    // A put stays a put, and callers of S3 cannot append by it.
+    // PutObject is translated into PutObject; S3 callers cannot append with it.
     assert_eq!(write_request(&S3, &EMBEDDED, "PUT /k", "x-amz-write-offset-bytes").1, None);
     let head = "PUT /k HTTP/1.1\nHost: b.s3.us-east-1.amazonaws.com\nx-amz-write-offset-bytes: 7\n";
     assert_eq!(explain(head, &S3, &S3).unwrap_err().kind, ErrorKind::NotImplemented);
 }
 
 #[test]
-fn the_embedded_store_is_sent_how_small_a_callers_parts_may_be() {
+fn the_part_minimum_of_the_caller_is_sent_to_the_embedded_store() {
     const NAME: &str = "x-amz-blobfish-part-bytes-min";
-    // S3 1.4, COS 1.3, OSS 1.3.
+    // The vendors' minimums for parts: S3 5 MiB, COS 1 MiB, OSS 100 KiB.
     for (caller, least) in [(&S3, "5242880"), (&JDCLOUD, "5242880"), (&COS, "1048576"), (&OSS, "102400")] {
         let line = "POST /k?uploadId=u";
         assert_eq!(write_request(caller, &EMBEDDED, line, NAME).1.as_deref(), Some(least), "{}", caller.name);

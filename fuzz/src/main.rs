@@ -1,7 +1,7 @@
-//! One program for all fuzz targets: `BLOBFISH_FUZZ` names the one to run.
+//! One program for all fuzz targets; the environment variable `BLOBFISH_FUZZ` selects the one to run.
 #![no_main]
 
-#[path = "../../dialects/tests/fuzzed/targets.rs"]
+#[path = "../../dialects/tests/fuzz_targets/targets.rs"]
 mod targets;
 
 use std::sync::LazyLock;

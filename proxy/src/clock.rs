@@ -1,6 +1,6 @@
-//! The only place that asks the system for the time of day, and for the randomness of request IDs.
+//! The only module that reads the time of day and random numbers for request IDs from the system.
 
-#![allow(clippy::disallowed_methods, reason = "everything else asks this module")]
+#![allow(clippy::disallowed_methods, reason = "all other modules read the time through this module")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             }),
         Command::Explain(args) => {
             let config = args.config.as_deref().map(config_file::load_active_config).transpose();
-            // 1 says that the request would be rejected, so that a configuration with mistakes is wrong usage.
+            // Exit code 1 means that the request would be rejected, so an invalid configuration counts as wrong usage.
             config
                 .map_err(|error| UsageError(format!("{:#}", anyhow::Error::from(error))).into())
                 .and_then(|config| explain::run_explain(&args, config.as_ref()))
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
             (String::new(), ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 }))
         }
     };
-    // If the reader of a pipe has exited, there is nobody left to report an error to.
+    // If the reader of a pipe has exited, no error can be reported to it.
     let _ = std::io::stdout().write_all(text.as_bytes());
     code
 }

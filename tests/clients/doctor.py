@@ -204,7 +204,8 @@ def text_form(binary, running):
         code_json, result, _ = run(binary, "doctor", "--config", path, "--json")
     result = json.loads(result)
     assert code == code_json == 1
-    last = f"{result['ok']} ok, {result['warnings']} warnings, {result['problems']} problems, {result['skipped']} skipped"
+    warnings, problems = (f"{result[key]} {key[:-1] if result[key] == 1 else key}" for key in ("warnings", "problems"))
+    last = f"{result['ok']} ok, {warnings}, {problems}, {result['skipped']} skipped"
     assert out.splitlines()[-1] == last, (out, last)
     assert "target cos:" in out and "target oss:" in out and re.search(r"problem +tcp", out)
     assert "target oss:" not in only and only.endswith(" 0 problems, 0 skipped\n"), only
@@ -480,7 +481,7 @@ def interruption(binary, running):
         assert (
             child.returncode == 1 and re.search(r"problem +interrupted", out) and re.search(r"ok +clean-up", out)
         ), out
-        assert re.search(r"skipped +part copy", out), out
+        assert re.search(r"skipped +\d+ checks", out), out
         nothing_left(back)
         back.ask("POST", "/reset", {})
 

@@ -61,7 +61,7 @@ class Recorder:
     """A target that keeps what it receives, and returns what lets the proxy send its next request."""
 
     def __init__(self):
-        self.seen, recorder = [], self
+        self.seen, self.policy, recorder = [], None, self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -87,6 +87,8 @@ class Recorder:
                 if unset:
                     # A target that ignores such parameters would list the bucket instead: the proxy looks first.
                     status, answer = 404, f"<Error><Code>{unset}</Code></Error>".encode()
+                if recorder.policy and self.path.endswith("?policy"):
+                    status, answer = 200, recorder.policy
                 self.send_response_only(status)
                 if status == 206:
                     self.send_header("Content-Range", f"bytes {first}-{last}/{len(CONTENT)}")
@@ -245,6 +247,23 @@ def relayed(binary, running, _):
     assert relays >= 3, relays
 
 
+def policies(binary, running, _):
+    """Bucket policies are not translated. The proxy rejects one when it reads it, and passes on that there is none."""
+    recorder = Recorder()
+    compared = Compared(binary, running, [servers.one_target("cos", recorder.port, "store")],
+                        ['[[bucket]]\nname = "*"\ntarget = "store"\nunsupported = "report"\n'], [recorder])
+    method, path, headers = parse(f"GET /?policy HTTP/1.1\nHost: {S3_HOST}\n")
+    headers = compared.sign("s3", method, path, headers, b"")
+    code, explained = compared.explain("s3", method, path, headers, b"")
+    assert code == 1 and not explained["can_be_reported"], explained
+    recorder.policy = b'{"Statement": [], "version": "2.0"}'
+    status, text = compared.ask(method, path, headers, b"")
+    assert status == 501 and explained["rejected"] and explained["rejected"] in text, (status, text, explained["rejected"])
+    recorder.policy = None
+    status, text = compared.ask(method, path, headers, b"")
+    assert status == 404 and "NoSuchBucketPolicy" in text, (status, text)
+
+
 def usage(binary, running, _):
     """Exit codes, curl commands, preflights, and requests that no target gets."""
     def run(text, *flags):
@@ -269,4 +288,4 @@ def usage(binary, running, _):
 
 
 if __name__ == "__main__":
-    servers.main(__doc__, [rejecting, reporting, relayed, usage])
+    servers.main(__doc__, [rejecting, reporting, relayed, policies, usage])

@@ -138,7 +138,7 @@ def observed(binary, running, options):
                  "copies_total", "lost_fields_total", "rejections_total", "config_loaded_timestamp_seconds", "build_info"):
         assert f"blobfish_{name}" in text, name
     assert 'blobfish_requests_total{caller_dialect="s3",operation="CopyObject",status="200",target="cos"} 1' in text, text
-    assert 'blobfish_copies_total{outcome="ok",plan="exchange"} 1' in text
+    assert 'blobfish_copies_total{outcome="success",plan="exchange"} 1' in text
     assert 'field="StorageClass"' in text, "the loss is counted"
     assert BUCKET not in text and "watched" not in text and servers.KEY not in text, "labels are closed sets"
     for path in ("/healthz", "/readyz"):

@@ -62,13 +62,13 @@ def choose(page, place, value):
 def rows(page):
     """The lines of the translation: the line of the request, its mark, and the translated line."""
     found = page.run("""return [...document.querySelectorAll("#lines tbody tr")].map((row) => ({
-        said: row.querySelector(".request-line code")?.textContent ?? "", mark: row.querySelector(".badge").textContent,
-        written: row.querySelector(".target-line code")?.textContent ?? "", notes: row.innerText }))""")
+        request_line: row.querySelector(".request-line code")?.textContent ?? "", mark: row.querySelector(".badge").textContent,
+        target_line: row.querySelector(".target-line code")?.textContent ?? "", notes: row.innerText }))""")
     return found
 
 
 def row(page, begins):
-    return next(one for one in rows(page) if (one["said"] or one["written"]).startswith(begins))
+    return next(one for one in rows(page) if (one["request_line"] or one["target_line"]).startswith(begins))
 
 
 def settled(page):
@@ -83,7 +83,7 @@ def translator(binary, running, _):
         choose(page, "from", "cos")
         choose(page, "to", "oss")
         settled(page)
-        assert row(page, "x-cos-metadata-directive")["written"] == "x-oss-metadata-directive: REPLACE", rows(page)
+        assert row(page, "x-cos-metadata-directive")["target_line"] == "x-oss-metadata-directive: REPLACE", rows(page)
         assert "Tencent Cloud COS, PUT Object - Copy" in page.text("#lines thead")
         assert "Alibaba Cloud OSS, CopyObject" in page.text("#lines thead")
 
@@ -99,8 +99,8 @@ def translator(binary, running, _):
                     choose(page, "to", target)
                     settled(page)
                     for one in rows(page):
-                        both = one["said"] and one["written"]
-                        assert both or len(one["notes"]) > len(one["said"] + one["written"] + one["mark"]) + 8, one
+                        both = one["request_line"] and one["target_line"]
+                        assert both or len(one["notes"]) > len(one["request_line"] + one["target_line"] + one["mark"]) + 8, one
                         seen.add(one["mark"])
                     assert page.text("#verdict"), (caller, example, target)
         assert seen == {"native", "emulated", "lost", "rejected", "ends here"}, seen
@@ -112,35 +112,35 @@ def translator(binary, running, _):
         settled(page)
         assert page.run("return document.getElementById('example').value") == ""
         lost = row(page, "x-cos-storage-class")
-        assert lost["mark"] == "lost" and not lost["written"] and "OSS has no storage class that corresponds to MAZ_STANDARD." in lost["notes"], lost
+        assert lost["mark"] == "lost" and not lost["target_line"] and "OSS has no storage class that corresponds to MAZ_STANDARD." in lost["notes"], lost
         native = row(page, "x-cos-copy-source:")
-        assert native["mark"] == "native" and native["written"] == "x-oss-copy-source: /from-1250000000/a", native
+        assert native["mark"] == "native" and native["target_line"] == "x-oss-copy-source: /from-1250000000/a", native
         assert "412 if it does not hold. Each" in row(page, "x-cos-copy-source-if-match")["notes"]
         assert row(page, "authorization") | {"notes": ""} == {
-            "said": "authorization: (hidden)", "mark": "ends here", "written": "", "notes": ""}
+            "request_line": "authorization: (hidden)", "mark": "ends here", "target_line": "", "notes": ""}
         assert page.text("#verdict").startswith("Rejected, unless"), page.text("#verdict")
         assert "1 lost" in page.text("#counts")
         assert "tell-nobody" not in page.text("main")
 
-        # Without the lost header nothing is lost. For a target without conditions Blobfish evaluates them.
+        # Without the lost header the request can be sent without loss. For a target without conditions Blobfish evaluates them.
         type_request(page, COPY.replace("?{query}", "").replace("x-cos-storage-class: MAZ_STANDARD\n", ""))
         settled(page)
-        assert page.text("#verdict") == "CopyObject: nothing is lost.", page.text("#verdict")
+        assert page.text("#verdict") == "CopyObject can be sent without loss. Nothing was sent.", page.text("#verdict")
         choose(page, "to", "jdcloud")
         settled(page)
         assert row(page, "x-cos-copy-source-if-match")["mark"] == "emulated"
         assert row(page, "x-amz-storage-class")["mark"] == "emulated"
-        assert page.text("#verdict") == "CopyObject: nothing is lost.", page.text("#verdict")
+        assert page.text("#verdict") == "CopyObject can be sent without loss. Nothing was sent.", page.text("#verdict")
 
         # A suggested header is added to the head, and is no longer suggested.
         choose(page, "to", "s3")
         settled(page)
         choose(page, "more", "cache-control: max-age=86400")
         settled(page)
-        assert row(page, "cache-control")["said"] == "cache-control: max-age=86400"
+        assert row(page, "cache-control")["request_line"] == "cache-control: max-age=86400"
         choose(page, "more", "x-cos-metadata-directive: Replaced")
         settled(page)
-        assert row(page, "cache-control")["written"] == "cache-control: max-age=86400"
+        assert row(page, "cache-control")["target_line"] == "cache-control: max-age=86400"
         assert not any(line.startswith("cache-control") for line in choices(page, "more"))
 
         # Lines with one meaning are highlighted together: `list-type=2` belongs to the request line.
@@ -221,17 +221,17 @@ def live(binary, running, _):
         rate = float(page.text("#rate"))
         with app(client, source) as failures:
             pairs = page.wait(lambda: [one for one in page.table("#pairs") if one["Dialect and target"] == "s3 → first"
-                                       and float(one["per second"]) > 1], "a rate")
+                                       and float(one["Per second"]) > 1], "a rate")
             page.wait(lambda: float(page.text("#rate")) > max(rate, 1), "a rate of all")
             assert pairs[0]["p50"].endswith("ms") and pairs[0]["p99"].endswith("s"), pairs
-            requests = int(pairs[0]["requests"].replace(",", ""))
-            page.wait(lambda: int(page.table("#pairs")[0]["requests"].replace(",", "")) > requests, "more requests")
-            events = page.wait(lambda: {one["kind"]: one for one in page.table("#events")}.keys() >= {"rejected", "lost"}
+            requests = int(pairs[0]["Requests"].replace(",", ""))
+            page.wait(lambda: int(page.table("#pairs")[0]["Requests"].replace(",", "")) > requests, "more requests")
+            events = page.wait(lambda: {one["Kind"]: one for one in page.table("#events")}.keys() >= {"rejected", "lost"}
                                and page.table("#events"), "a rejection and a lost field")
-            rejected = next(one for one in events if one["kind"] == "rejected")
-            assert rejected["reason"] == "NoSuchBucket" and rejected["caller and target"].startswith("app (s3)"), rejected
-            lost = next(one for one in events if one["kind"] == "lost")
-            assert lost["reason"] == "x-amz-storage-class" and lost["operation"] == "PutObject", lost
+            rejected = next(one for one in events if one["Kind"] == "rejected")
+            assert rejected["Reason"] == "NoSuchBucket" and rejected["Caller and target"].startswith("app (s3)"), rejected
+            lost = next(one for one in events if one["Kind"] == "lost")
+            assert lost["Reason"] == "x-amz-storage-class" and lost["Operation"] == "PutObject", lost
             assert page.text("#lost-fields") != "0" and page.text("#rejections") != "0"
             assert page.run("return document.querySelector('#chart .line').getAttribute('d').split('L').length") >= 2
 
@@ -241,18 +241,18 @@ def live(binary, running, _):
             first = page.wait(lambda: progress(page), "a copy's progress")
             page.wait(lambda: progress(page) > first, "more progress")
             copy = page.table("#copies")[0]
-            assert copy["source and target"] == "first → second" and "of 30 MiB" in copy["progress"], copy
+            assert copy["Source and target"] == "first → second" and "of 30 MiB" in copy["Progress"], copy
             copying.join()
             assert copied, "the copy failed"
             page.wait(lambda: page.text("#copies") == "None.", "the copy's end")
         assert not failures, failures
-        assert all(one["health"] == "responding" for one in page.table("#targets")), page.table("#targets")
+        assert all(one["Health"] == "responding" for one in page.table("#targets")), page.table("#targets")
 
         # An unreachable target is shown after the next failed request, and the page keeps refreshing.
         pair.backs[1].stop()
         with contextlib.suppress(CallError):
             client.get(target, "copied")
-        page.wait(lambda: [one["health"] for one in page.table("#targets")] == ["responding", "failing"], "a failure")
+        page.wait(lambda: [one["Health"] for one in page.table("#targets")] == ["responding", "failing"], "a failure")
 
         # Pause and resume.
         page.run("document.getElementById('pause').click()")
@@ -337,7 +337,7 @@ def malicious_text(binary, running, _):
                    f"x-amz-copy-source: /from/{HOSTILE.replace(' ', '%20')}\n")
         type_request(page, hostile.replace("%00%1b", ""))
         settled(page)
-        assert row(page, "x-amz-meta-a")["said"] == f"x-amz-meta-a: {HOSTILE}"
+        assert row(page, "x-amz-meta-a")["request_line"] == f"x-amz-meta-a: {HOSTILE}"
         assert "<script>alert(3)</script>" in page.text("#meaning"), page.text("#meaning")
         assert HOSTILE in page.text("#meaning")
         for text in (hostile, f"PUT /k HTTP/1.1\nHost: {HOSTILE}\n", f"{HOSTILE} /k HTTP/1.1\nHost: box\n"):

@@ -91,11 +91,12 @@ def test_pages_lead_somewhere():
         assert str(page.relative_to(ROOT)) in readme, f"{page.name} is not found from the README"
 
 
-def fates(binary, caller, target):
+def handlings(binary, caller, target):
     """The output of `blobfish losses` for a pair of dialects: headers by their handling, and words without a counterpart."""
     pairs = json.loads(subprocess.run([binary, "losses", "--json"], capture_output=True, text=True, check=True).stdout)
     (pair,) = [one for one in pairs if (one["caller"], one["target"]) == (caller, target)]
-    said = {fate: {row["caller_name"] for row in pair["fields"] if row["fate"] == fate} for fate in ("rejected", "lost")}
+    said = {handling: {row["caller_name"] for row in pair["fields"] if row["handling"] == handling}
+            for handling in ("rejected", "lost")}
     return said, {row["word"] for row in pair["words_without_counterpart"]}
 
 
@@ -103,7 +104,7 @@ def fates(binary, caller, target):
 def test_what_is_rejected_is_so(binary, page):
     """Each header and word that a guide names as rejected or lost is so in the tables of the program."""
     caller, target = page.stem.split("-to-")
-    said, words = fates(binary, caller, target)
+    said, words = handlings(binary, caller, target)
     rows = dict(re.findall(r"^\| (rejected[^|]*) \| ([^|]*) \|$", page.read_text(), re.MULTILINE))
     always, maybe = rows["rejected always"], rows['rejected, or lost with `unsupported = "report"` on the bucket']
     named = re.findall(r"`([^`]+)`", always)
@@ -116,5 +117,5 @@ def test_what_is_rejected_is_so(binary, page):
 
 
 def test_nothing_is_lost_from_jd_cloud_to_s3(binary):
-    said, words = fates(binary, "jdcloud", "s3")
+    said, words = handlings(binary, "jdcloud", "s3")
     assert said == {"rejected": set(), "lost": set()} and not words

@@ -1,4 +1,4 @@
-//! An upload's body on its way through: decoded, digested, and held back at the end until everything agrees.
+//! Decodes an upload's body, computes its digests, and holds the last byte back until all digests match.
 
 use std::hash::Hasher as _;
 
@@ -15,32 +15,32 @@ use crate::dialect::signature::Payload;
 use crate::encoding::hash;
 use crate::model::{Checksum, ChecksumAlgorithm, ErrorKind, Field, Operation, Part, Rejection, Request};
 
-/// What was computed of the bytes that passed.
+/// The digests of the bytes that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digests {
-    /// Bytes, decoded.
+    /// Length of the decoded body in bytes.
     pub bytes: u64,
-    /// CRC-64/XZ, where somebody wants it.
+    /// CRC-64/XZ, if it was requested.
     pub crc64: Option<u64>,
-    /// MD5, lower-case hex, where somebody wants it.
+    /// MD5 as lower-case hex, if it was requested.
     pub md5: Option<String>,
-    /// What the caller vouches for, and found so; and what a target tells of its own accord.
+    /// The client's checksums, which match, and those that the target returns on its own.
     pub checksums: Vec<(ChecksumAlgorithm, String)>,
 }
 
-/// What is to be computed of the bytes beside what the caller vouches for.
+/// The digests to compute in addition to the client's checksums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DigestsToCompute {
     /// CRC-64/XZ.
     pub crc64: bool,
     /// MD5.
     pub md5: bool,
-    /// CRC-64/NVME, which S3 computes where nobody says another.
+    /// CRC-64/NVME, which S3 computes if the request has no other checksum.
     pub crc64_nvme: bool,
 }
 
-/// The gate an upload passes. Until `Gate::finish` has compared everything it keeps the last byte back, so that
-/// a target that was promised the whole length can never commit a body that is wrong.
+/// Verifies an upload's body while it passes. It holds the last byte back until [`BodyVerifier::finish`] has compared
+/// all digests: the target expects the whole length, so it cannot store a wrong body.
 pub struct BodyVerifier {
     payload: Payload,
     dialect: &'static Dialect,
@@ -49,20 +49,20 @@ pub struct BodyVerifier {
     last_byte: Option<u8>,
     sha256: Option<Sha256>,
     md5: Option<Md5>,
-    /// What the MD5 must be.
+    /// The expected MD5.
     expected_md5: Option<Vec<u8>>,
     crc64: Option<Crc>,
     checks: Vec<ChecksumCheck>,
 }
 
-/// One checksum that the caller vouches for.
+/// One checksum to verify.
 struct ChecksumCheck {
     algorithm: ChecksumAlgorithm,
-    /// As sent; `None` while it is still to come behind the body.
+    /// The client's value; `None` until the trailer with it has arrived.
     expected: Option<String>,
-    /// Whether it is computed for us, whoever says what.
+    /// Whether it is computed for the proxy, without a checksum header of the client.
     internal: bool,
-    /// What is wrong where it differs.
+    /// The error if it differs.
     mismatch_kind: ErrorKind,
     hasher: ChecksumHasher,
 }
@@ -79,16 +79,17 @@ enum ChecksumHasher {
 }
 
 impl BodyVerifier {
-    /// Prepares for a request's body.
+    /// Prepares the verification of a request's body.
     ///
     /// # Errors
-    /// A checksum that cannot be read.
+    /// A checksum is malformed.
     pub fn new(
         dialect: &'static Dialect,
         payload: Payload,
         request: &Request,
         to_compute: DigestsToCompute,
     ) -> Result<Self, Rejection> {
+        // In a chunked body, Content-Length includes the framing; the decoder knows the length of the decoded body.
         let length = match &payload {
             Payload::Chunked(decoder) => Some(decoder.decoded_length()),
             Payload::Unsigned | Payload::Sha256(_) => request.body_length,
@@ -97,6 +98,7 @@ impl BodyVerifier {
             let digest = BASE64.decode(text).ok().filter(|digest| digest.len() == 16);
             digest.ok_or(Rejection::new(ErrorKind::InvalidDigest).with_detail("Content-MD5", text))
         });
+        // Digests cost CPU time for every byte, so only those that something compares are computed.
         let sha256 = matches!(payload, Payload::Sha256(_)).then(Sha256::new);
         let mut verifier = Self {
             payload,
@@ -110,12 +112,13 @@ impl BodyVerifier {
             crc64: to_compute.crc64.then(|| Crc::new(CrcAlgorithm::Crc64Xz)),
             checks: Vec::new(),
         };
-        // Those of a completing call's head are of the object, not of its document.
+        // The checksums in the head of CompleteMultipartUpload are those of the object, not of the body.
         let covers_object = request.operation == Operation::CompleteMultipartUpload;
         let covers_body = |row: &&Checksum| !covers_object || row.value.is_none();
         for checksum in request.checksums.iter().filter(covers_body) {
             verifier.checks.push(ChecksumCheck::new(checksum.algorithm, checksum.value.clone())?);
         }
+        // These digests have headers of their own, so a trailer with the same algorithm does not refer to them.
         for (algorithm, value, kind) in &request.digests {
             let check = ChecksumCheck::new(*algorithm, Some(value.clone()))?;
             verifier.checks.push(ChecksumCheck { internal: true, mismatch_kind: *kind, ..check });
@@ -130,12 +133,12 @@ impl BodyVerifier {
         Ok(verifier)
     }
 
-    /// Length of the decoded body in bytes, where known.
+    /// Length of the decoded body in bytes, if known.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// Bytes that wait here until they are proven, beside the last one.
+    /// Bytes that are held back until the signature of their chunk is verified, in addition to the last byte.
     pub fn unverified_len(&self) -> usize {
         match &self.payload {
             Payload::Chunked(decoder) => decoder.unverified_len(),
@@ -143,13 +146,14 @@ impl BodyVerifier {
         }
     }
 
-    /// Takes bytes as they arrive and gives those that may go on. The last byte is always held back.
+    /// Takes bytes as they arrive and returns those that may be sent. The last byte is always held back.
     ///
     /// # Errors
-    /// A body that disagrees with what was announced: the target must never get the rest.
+    /// The body differs from its head: the rest must not be sent to the target.
     pub fn push(&mut self, encoded: &[u8]) -> Result<Vec<u8>, Rejection> {
         let mut decoded = Vec::with_capacity(encoded.len().saturating_add(1));
         decoded.extend(self.last_byte.take());
+        // The byte that was held back has already been digested.
         let digested_len = decoded.len();
         match &mut self.payload {
             Payload::Chunked(decoder) => decoder.push(encoded, &mut decoded)?,
@@ -160,10 +164,10 @@ impl BodyVerifier {
         Ok(decoded)
     }
 
-    /// The end of the body: everything is compared, and what was held back may go.
+    /// Ends the body: compares all digests and returns the bytes that were held back.
     ///
     /// # Errors
-    /// As `Gate::push`.
+    /// As [`BodyVerifier::push`].
     pub fn finish(mut self) -> Result<(Vec<u8>, Digests), Rejection> {
         let trailer = match &mut self.payload {
             Payload::Chunked(decoder) => decoder.finish()?,
@@ -193,6 +197,7 @@ impl BodyVerifier {
 
     fn update_digests(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        // The excess is rejected here, before it reaches the target, which could take it for the next request.
         if self.length.is_some_and(|length| self.bytes > length) {
             return Err(ErrorKind::IncompleteBody.into());
         }
@@ -231,6 +236,7 @@ impl BodyVerifier {
                 self.checks.iter_mut().find(|check| check.algorithm == row.1 && !check.internal)
             });
             match check {
+                // Only a checksum that the head announced may be in the trailer, and only once.
                 Some(check) if check.expected.is_none() => check.expected = Some(value.clone()),
                 _ => return Err(ErrorKind::MalformedTrailer.into()),
             }
@@ -275,7 +281,7 @@ impl ChecksumCheck {
     }
 }
 
-/// The checksum of bytes that are at hand, as a request states it.
+/// Computes the checksum of bytes in memory, in the form of a request header.
 ///
 /// # Errors
 /// None.
@@ -285,10 +291,11 @@ pub fn compute_checksum(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Result<St
     Ok(hasher.finish(algorithm))
 }
 
-/// The checksum of an upload's parts as S3 computes it: of their checksums, one behind the other. `None`: a part has none.
+/// Computes the composite checksum of an upload as S3 does: the checksum of its parts' checksums in sequence. `None`:
+/// a part has none.
 ///
 /// # Errors
-/// `InvalidRequest`: a part's checksum that cannot be read.
+/// `InvalidRequest`: the checksum of a part is malformed.
 pub fn compute_composite_checksum(
     algorithm: ChecksumAlgorithm,
     parts: &[Part],
@@ -302,14 +309,15 @@ pub fn compute_composite_checksum(
     Ok(Some(check.hasher.finish(algorithm)))
 }
 
-/// Whether a checksum has the length of its algorithm.
+/// Checks that a checksum has the length of its algorithm.
 fn check_checksum_format(algorithm: ChecksumAlgorithm, text: &str) -> Result<(), Rejection> {
     let reject_checksum = || {
         Rejection::with_message(
             ErrorKind::InvalidRequest,
-            format!("The {} you gave is not valid.", algorithm.name()),
+            format!("The {} in the request is not valid.", algorithm.name()),
         )
     };
+    // CRC-64 is written as a decimal number by COS and OSS, all other checksums as Base64.
     if algorithm == ChecksumAlgorithm::Crc64Ecma {
         return text.parse::<u64>().map(drop).map_err(|_| reject_checksum());
     }
@@ -340,6 +348,7 @@ impl ChecksumHasher {
             Self::Crc(crc) if algorithm == ChecksumAlgorithm::Crc64Ecma => crc.finalize().to_string(),
             Self::Crc(crc) => {
                 let value = crc.finalize().to_be_bytes();
+                // The library computes 64-bit values; a 32-bit CRC is in the last four bytes.
                 let skipped = value.len().saturating_sub(algorithm.digest_len());
                 BASE64.encode(value.get(skipped..).unwrap_or_default())
             }

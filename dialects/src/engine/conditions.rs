@@ -1,10 +1,10 @@
-//! The conditions on the source of a copy: which may be given together, and what they come to.
+//! The conditions on the source of a copy: which of them a request may combine, and their result.
 
 use crate::dialect::etag;
 use crate::dialect::{ConditionCombination, Dialect};
 use crate::model::{ErrorKind, Field, Fields, Rejection, Timestamp};
 
-/// What is known of a source.
+/// The state of a source against which conditions are evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceState {
     /// Without quotes.
@@ -13,7 +13,7 @@ pub struct SourceState {
     pub modified: Timestamp,
 }
 
-/// What each condition comes to: `None` where it was not given.
+/// The result of each condition; `None` if the request does not have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct ConditionResults {
     if_match: Option<bool>,
@@ -22,12 +22,12 @@ struct ConditionResults {
     if_modified_since: Option<bool>,
 }
 
-/// How many conditions are given.
+/// The number of conditions in the request.
 pub fn count_conditions(fields: &Fields) -> usize {
     Field::SOURCE_CONDITIONS.iter().filter(|field| fields.has(**field)).count()
 }
 
-/// Refuses what the caller's vendor does not allow together.
+/// Rejects combinations that the caller's vendor does not allow.
 ///
 /// # Errors
 /// `ConditionConflict`.
@@ -40,7 +40,7 @@ pub fn check_combination(dialect: &Dialect, fields: &Fields) -> Result<(), Rejec
     Ok(())
 }
 
-/// Whether the target's own evaluation comes to what the caller's rules say, so that the conditions can be sent.
+/// Whether the target evaluates the conditions with the same result as the caller's vendor, so that they can be sent.
 pub fn has_same_rules(caller: &Dialect, target: &Dialect, fields: &Fields) -> bool {
     let conditions = Field::SOURCE_CONDITIONS.iter().filter(|field| fields.has(**field));
     if !conditions.clone().all(|field| target.supports_field(*field)) {
@@ -49,11 +49,13 @@ pub fn has_same_rules(caller: &Dialect, target: &Dialect, fields: &Fields) -> bo
     let has_lists = [Field::SourceIfMatch, Field::SourceIfNoneMatch].iter().any(|field| {
         fields.etags(*field).is_some_and(|tags| tags.len() > 1 || tags.iter().any(|tag| tag == "*"))
     });
+    // Vendors differ in how they combine conditions and in lists of ETags; one condition with one ETag means the same
+    // to all.
     let is_plain = conditions.count() <= 1 && !has_lists;
     is_plain || (caller.copy.combination == target.copy.combination && caller.family == target.family)
 }
 
-/// Whether a modified-since that lies in the future means the same to both: to some it counts as not said.
+/// Whether caller and target treat a modified-since date in the future alike: some vendors ignore such a condition.
 pub fn has_same_future_rule(caller: &Dialect, target: &Dialect, fields: &Fields, now: Timestamp) -> bool {
     let is_future = fields.time(Field::SourceIfModifiedSince).is_some_and(|since| since > now);
     !is_future || caller.copy.ignores_future_dates == target.copy.ignores_future_dates
@@ -62,7 +64,7 @@ pub fn has_same_future_rule(caller: &Dialect, target: &Dialect, fields: &Fields,
 /// Evaluates the conditions by the caller's rules.
 ///
 /// # Errors
-/// `PreconditionFailed`, or `NotModified` where the caller's dialect says so for the two "not" forms.
+/// `PreconditionFailed`; `NotModified` for the two negative conditions if the caller's dialect uses status 304.
 pub fn evaluate_conditions(
     dialect: &Dialect,
     fields: &Fields,
@@ -71,6 +73,7 @@ pub fn evaluate_conditions(
 ) -> Result<(), Rejection> {
     let results = evaluate_each(dialect, fields, source, now);
     let is_false = |value: Option<bool>| value == Some(false);
+    // Where ETag conditions take precedence, a date does not count if the ETag condition of its pair holds.
     let by_precedence = dialect.copy.combination != ConditionCombination::All;
     let unmodified_counts = !(by_precedence && results.if_match == Some(true));
     let modified_counts = !(by_precedence && results.if_none_match == Some(true));
@@ -92,8 +95,8 @@ pub fn evaluate_conditions(
     }
 }
 
-/// The fault when a target that was sent the conditions says that one failed: known from what was given, where
-/// only one kind was given.
+/// The error after a target reported a failed condition. It is known from the request alone if all conditions are of
+/// one kind; otherwise `None`.
 pub fn identify_failed_condition(dialect: &Dialect, fields: &Fields) -> Option<Rejection> {
     let conditions: Vec<Field> =
         Field::SOURCE_CONDITIONS.into_iter().filter(|field| fields.has(*field)).collect();
@@ -124,6 +127,7 @@ fn evaluate_each(
             .map(|tags| tags.iter().any(|tag| tag == "*" || etag::is_same_etag(tag, &source.etag)))
     };
     let since = fields.time(Field::SourceIfModifiedSince);
+    // Some vendors ignore a modified-since date in the future, others evaluate it.
     let since = since.filter(|since| !(dialect.copy.ignores_future_dates && *since > now));
     ConditionResults {
         if_match: matches_any(Field::SourceIfMatch),

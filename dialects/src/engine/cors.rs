@@ -1,14 +1,16 @@
-//! Requests of browsers from other origins: the rules of a bucket, and the names of headers in them. Section 3.11 of the
-//! S3 reference, "OPTIONS" of COS (5) and "CORS preflight" of OSS.
+//! Cross-origin requests of browsers (CORS): evaluates the rules of a bucket, and translates the header names in them. The
+//! rules are described by S3, User Guide, "Using cross-origin resource sharing (CORS)"; COS, OPTIONS Object; OSS,
+//! OptionObject.
 
 use crate::dialect::{Dialect, FieldName};
 use crate::encoding::xml::Node;
 use crate::model::{ErrorKind, Field, RawHead, Rejection, Response, ResponseField};
 
-/// Names of headers in one question: each is compared with all that the rules have, for somebody without a key.
+/// Limit for the header names in one preflight request. An anonymous client can send it, and each name is compared
+/// with all rules.
 const HEADERS_MAX: usize = 64;
 
-/// What a browser asks before its request.
+/// The preflight request that a browser sends before its actual request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preflight {
     origin: String,
@@ -18,7 +20,7 @@ pub struct Preflight {
 }
 
 impl Preflight {
-    /// Reads it.
+    /// Reads a preflight request.
     ///
     /// # Errors
     /// `ErrorKind::NoOrigin`; `ErrorKind::CorsDenied` for a method that no rule can allow.
@@ -28,6 +30,7 @@ impl Preflight {
         let method = text("access-control-request-method").ok_or(ErrorKind::CorsDenied)?.to_owned();
         let headers = text("access-control-request-headers").unwrap_or_default().split(',');
         let headers = headers.map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
+        // One more than the limit is enough to see that there are too many.
         let headers: Vec<String> = headers.take(HEADERS_MAX + 1).collect();
         if headers.len() > HEADERS_MAX {
             return Err(ErrorKind::CorsDenied.into());
@@ -35,11 +38,12 @@ impl Preflight {
         Ok(Self { origin, method, headers })
     }
 
-    /// The answer by the rules of a bucket, in the caller's names.
+    /// Evaluates the rules of a bucket and builds the response, in the caller's names.
     ///
     /// # Errors
     /// `ErrorKind::CorsDenied`.
     pub fn respond(&self, rules: &Node) -> Result<Response, Rejection> {
+        // The first matching rule decides, in the order of the document (S3, User Guide, CORS).
         let rule = rules
             .children_named("CORSRule")
             .find(|rule| self.is_allowed_by(rule))
@@ -65,7 +69,7 @@ impl Preflight {
     }
 }
 
-/// What a browser's request says of where it comes from, whatever it asks for.
+/// The origin and method of a cross-origin request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CrossOrigin {
     origin: String,
@@ -73,14 +77,14 @@ pub struct CrossOrigin {
 }
 
 impl CrossOrigin {
-    /// Of a request with an `Origin`.
+    /// Reads them from a request with an `Origin` header.
     pub fn parse(head: &RawHead) -> Option<Self> {
         let origin = head.header_text("origin").map(str::trim).filter(|origin| !origin.is_empty())?;
         Some(Self { origin: origin.to_owned(), method: head.method.clone() })
     }
 
-    /// Lets the page read an answer, where a rule of the bucket allows it. Every answer, a refusal too: without these
-    /// headers a browser tells its page of a broken network.
+    /// Adds the headers that let the page read the response, if a rule of the bucket allows it. Error responses get
+    /// them too: without them, a browser reports a network error to the page.
     pub fn add_headers(&self, rules: &Node, response: &mut Response) {
         if let Some(rule) = rules
             .children_named("CORSRule")
@@ -100,7 +104,7 @@ fn collect_texts(rule: &Node, name: &str) -> Vec<String> {
     rule.children_named(name).map(|node| node.text.clone()).collect()
 }
 
-/// What every answer says to a page of this origin.
+/// Adds the headers of every response to a page of this origin.
 fn write_cors_headers(response: &mut Response, rule: &Node, origin: &str) {
     let any_origin = rule.children_named("AllowedOrigin").any(|node| node.text.trim() == "*");
     response.set(ResponseField::AllowOrigin, if any_origin { "*" } else { origin });
@@ -108,14 +112,16 @@ fn write_cors_headers(response: &mut Response, rule: &Node, origin: &str) {
     if !exposed_headers.is_empty() {
         response.set(ResponseField::ExposeHeaders, exposed_headers.join(", "));
     }
+    // Browsers reject credentials together with the origin `*` (Fetch standard, CORS protocol and credentials).
     if !any_origin {
         response.set(ResponseField::AllowCredentials, "true");
     }
     response
+        // Without Vary, a cache could return the response for one origin to a page of another.
         .set(ResponseField::Vary, "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
 }
 
-/// Whether a text is what a rule says, which may have one `*` in it. Letter case does not count.
+/// Whether a text matches a rule's pattern, which may have one `*`. Letter case is ignored.
 fn matches_wildcard(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
     match pattern.split_once('*') {
@@ -124,7 +130,7 @@ fn matches_wildcard(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// The names of headers in the rules of a bucket, in another dialect.
+/// Translates the header names in the rules of a bucket into another dialect.
 pub fn translate_rules(from: &Dialect, to: &Dialect, mut rules: Node) -> Node {
     if from.family == to.family {
         return rules;
@@ -138,7 +144,7 @@ pub fn translate_rules(from: &Dialect, to: &Dialect, mut rules: Node) -> Node {
     rules
 }
 
-/// A list of header names, in another dialect.
+/// Translates a list of header names into another dialect.
 pub fn translate_header_list(from: &Dialect, to: &Dialect, list: &str) -> String {
     if from.family == to.family {
         return list.to_owned();
@@ -146,12 +152,14 @@ pub fn translate_header_list(from: &Dialect, to: &Dialect, list: &str) -> String
     list.split(',').map(|name| translate_header_name(from, to, name.trim())).collect::<Vec<_>>().join(", ")
 }
 
-/// What a header is called in another dialect; a name that is not the first dialect's own stays.
+/// Translates a header name into another dialect. A name that does not belong to the first dialect is returned
+/// unchanged.
 fn translate_header_name(from: &Dialect, to: &Dialect, name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     if let Some(rest) = lower.strip_prefix(from.metadata_prefix) {
         return format!("{}{rest}", to.metadata_prefix);
     }
+    // A pattern such as `x-amz-*` stands for all headers of the dialect.
     if lower.ends_with('*')
         && let Some(rest) = lower.strip_prefix(from.header_prefix)
     {
@@ -169,6 +177,7 @@ fn translate_header_name(from: &Dialect, to: &Dialect, name: &str) -> String {
             FieldName::Parameter(_) => None,
         })
     });
+    // Pages read the request ID for error reports, so it has to be in ExposeHeader under the caller's name.
     let request_id =
         is_same(Some(from.common_headers.request_id_header)).then_some(to.common_headers.request_id_header);
     translated.or(request_id).map_or_else(|| name.to_owned(), str::to_owned)

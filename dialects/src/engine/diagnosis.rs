@@ -1,5 +1,5 @@
-//! What an answer of a target says of our own key, clock and region. Callers are never told that (security, O4); the
-//! operator who asks for a diagnosis is.
+//! What a target's response contains about the proxy's own access key, clock and region. Clients never get it; it is
+//! for the operator who runs `blobfish doctor`.
 
 use crate::dialect::route::Route;
 use crate::dialect::{Dialect, addressing};
@@ -12,28 +12,29 @@ use crate::model::{
     Timestamp,
 };
 
-/// A target's failure, with nothing in it that could be a signature: those are echoed in messages and documents.
+/// A target's failure without any text that could contain a signature: vendors repeat signatures in messages and
+/// documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// HTTP status.
     pub status: u16,
-    /// What went wrong.
+    /// The kind of error.
     pub kind: ErrorKind,
-    /// The target's own code, where it is a plain word.
+    /// The target's error code, if it consists of letters only.
     pub code: Option<String>,
-    /// Whether it says that the request belongs elsewhere: to another region or end point.
+    /// Whether the request has to be sent to another region or endpoint.
     pub wrong_location: bool,
-    /// The region that it names.
+    /// The region in the response.
     pub region: Option<String>,
 }
 
-/// Longest code or name of a region. A signature is longer, or has digits where a code has none.
+/// Longest region name. A signature is longer.
 const REGION_BYTES_MAX: usize = 32;
 
-/// Longest code.
+/// Longest error code.
 const CODE_BYTES_MAX: usize = 64;
 
-/// Reads a failure.
+/// Reads a failed response.
 pub fn diagnose_failure(target: &Dialect, response: &TargetResponse) -> Failure {
     let error = read_response::read_error_document(target, response);
     let kind = read_response::classify_error(target, response.status, &error);
@@ -41,10 +42,13 @@ pub fn diagnose_failure(target: &Dialect, response: &TargetResponse) -> Failure 
     let named_region = detail("Region").and_then(parse_region);
     let region_of_endpoint =
         detail("Endpoint").and_then(|host| addressing::find_region_in_host(host, target.hosts));
+    // Vendors report a wrong region by a redirect, by an error code, by an endpoint in the document, or only in the
+    // message.
     let wrong_location = matches!(response.status, 300..=303 | 305..=399)
         || kind == ErrorKind::AuthorizationMalformed
         || region_of_endpoint.is_some()
         || error.message.contains("region");
+    // A value that is not a plain code could be anything, so it is not printed.
     let is_code = error.code.len() <= CODE_BYTES_MAX && error.code.bytes().all(|b| b.is_ascii_alphabetic());
     Failure {
         status: response.status,
@@ -55,7 +59,7 @@ pub fn diagnose_failure(target: &Dialect, response: &TargetResponse) -> Failure 
     }
 }
 
-/// The region of the bucket, where an answer's head tells it.
+/// The region of the bucket, from the response head.
 pub fn read_region_header(target: &Dialect, response: &TargetResponse) -> Option<String> {
     (target.response_field_name)(ResponseField::BucketRegion)
         .and_then(|name| response.header_text(name))
@@ -69,7 +73,7 @@ fn parse_region(text: &str) -> Option<String> {
     is_word.then(|| text.to_owned())
 }
 
-/// The region that the answer to [`Operation::GetBucketLocation`] names.
+/// The region in the response to [`Operation::GetBucketLocation`].
 pub fn read_location_document(target: &Dialect, response: &TargetResponse) -> Option<String> {
     match response_documents::read_document(target, Operation::GetBucketLocation, &response.body) {
         Ok(Some(Document::Location(region))) if response.status == 200 => parse_region(&region),
@@ -77,12 +81,12 @@ pub fn read_location_document(target: &Dialect, response: &TargetResponse) -> Op
     }
 }
 
-/// The target's clock, when it answered.
+/// The target's clock at the time of its response.
 pub fn read_server_time(response: &TargetResponse) -> Option<Timestamp> {
     response.header_text("date").and_then(date::parse_http)
 }
 
-/// Whether a bucket's versioning is on, off for now (`Some(false)`), or was never on.
+/// Whether versioning is enabled (`Some(true)`), suspended (`Some(false)`), or was never enabled (`None`).
 pub fn read_versioning(response: &Response) -> Option<bool> {
     match &response.document {
         Some(Document::Setting(Setting::Versioning, tree)) => {
@@ -92,15 +96,15 @@ pub fn read_versioning(response: &Response) -> Option<bool> {
     }
 }
 
-/// Whether an answer is the success of that operation, proven by its document.
+/// Whether a response is a success of this operation with the document that belongs to it.
 pub fn is_proven_success(route: &Route<'_>, operation: Operation, response: &TargetResponse) -> bool {
     read_response::read_response(route, operation, response).is_ok()
 }
 
-/// A small request, signed.
+/// Builds and signs a request without a body.
 ///
 /// # Errors
-/// What the target cannot be told.
+/// The request has a value that the target's dialect cannot express.
 pub fn build_signed_request(
     route: &Route<'_>,
     request: &Request,

@@ -1,4 +1,5 @@
-//! What a target does not have and is made of what it has; and answers that are completed before they are told.
+//! Operations that a target does not have and that other operations replace, and responses that need further requests
+//! to the target before they are complete.
 
 use crate::dialect::route::Route;
 use crate::dialect::{Dialect, etag};
@@ -12,7 +13,7 @@ use crate::model::{
     ResponseField, Setting, Value,
 };
 
-/// The request as the target has to be asked, where it does not have the operation but one that tells as much.
+/// Replaces an operation that the target does not have by one that returns the same information.
 pub fn adapt_to_target(route: &Route<'_>, mut request: Request) -> Request {
     if route.target.dialect.find_route(request.operation).is_some() {
         return request;
@@ -20,12 +21,13 @@ pub fn adapt_to_target(route: &Route<'_>, mut request: Request) -> Request {
     match request.operation {
         Operation::GetObjectAttributes => {
             request.operation = Operation::HeadObject;
+            // HeadObject does not have these fields; `adapt_to_caller` evaluates them.
             for field in [Field::Attributes, Field::MaxParts, Field::PartNumberMarker] {
                 request.fields.remove(field);
             }
         }
         Operation::GetBucketInfo => request.operation = Operation::Get(Setting::BucketAcl),
-        // Where a setting cannot be removed it can be set to what buckets have that never had it.
+        // A setting that cannot be deleted is set to the value of a bucket that never had it.
         Operation::Delete(setting) => {
             if let Some(document) = build_unset_document(route.target.dialect, setting) {
                 request.operation = Operation::Put(setting);
@@ -43,7 +45,7 @@ fn build_unset_document(target: &Dialect, setting: Setting) -> Option<Node> {
     settings_documents::build_unset_setting(form).ok()
 }
 
-/// The operation by which a target is asked for another, if it can be asked at all.
+/// The operation that is sent to a target for this one; `None` if the target has neither it nor a substitute.
 pub fn select_target_operation(target: &Dialect, operation: Operation) -> Option<Operation> {
     if target.find_route(operation).is_some() {
         return Some(operation);
@@ -60,19 +62,20 @@ pub fn select_target_operation(target: &Dialect, operation: Operation) -> Option
     target.find_route(substitute).map(|route| route.operation)
 }
 
-/// How a target's operations stand in for one that it does not have, for the printed matrix.
+/// How other operations replace one that the target does not have, for the printed matrix.
 pub fn describe_substitute(target: &Dialect, operation: Operation) -> Option<&'static str> {
     let description = match operation {
-        Operation::ListObjectsV2 => "by version 1",
-        Operation::GetObjectAttributes => "by a HEAD",
-        Operation::GetBucketInfo => "by its ACL, versioning and entry in the list of buckets",
-        Operation::Delete(_) => "by an empty setting",
+        Operation::ListObjectsV2 => "with ListObjects",
+        Operation::GetObjectAttributes => "with HeadObject",
+        Operation::GetBucketInfo => "with the bucket's ACL, its versioning and the list of buckets",
+        Operation::Delete(_) => "with an empty setting",
         _ => return None,
     };
     select_target_operation(target, operation).map(|_| description)
 }
 
-/// Takes the access out of a completing call to a target that is told it only where an upload begins, or afterwards.
+/// Removes the ACL from CompleteMultipartUpload if the target accepts it only in CreateMultipartUpload or in a
+/// request of its own. The caller of this function sets it afterwards.
 pub fn take_deferred_acl(route: &Route<'_>, request: &mut Request) -> Option<Value> {
     let target = route.target.dialect;
     let accepts_acl =
@@ -90,19 +93,19 @@ pub fn take_deferred_acl(route: &Route<'_>, request: &mut Request) -> Option<Val
     }
 }
 
-/// Something that is still missing of an answer.
+/// A detail that the target's response does not contain and that needs another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissingDetail {
-    /// Who may do what with the bucket, where an object leaves it to the bucket.
+    /// The bucket's ACL, if an object inherits it.
     BucketAcl,
-    /// Whether the bucket keeps versions.
+    /// The bucket's versioning state.
     Versioning,
-    /// When it was made.
+    /// The bucket's creation date.
     CreationDate,
 }
 
 impl MissingDetail {
-    /// What tells it.
+    /// The operation that returns it.
     pub fn operation(self) -> Operation {
         match self {
             Self::BucketAcl => Operation::Get(Setting::BucketAcl),
@@ -112,7 +115,7 @@ impl MissingDetail {
     }
 }
 
-/// What is still missing of an answer.
+/// The next detail that the response does not contain yet.
 pub fn find_missing_detail(route: &Route<'_>, response: &Response) -> Option<MissingDetail> {
     match &response.document {
         Some(Document::AccessControlPolicy(access)) => {
@@ -127,10 +130,10 @@ pub fn find_missing_detail(route: &Route<'_>, response: &Response) -> Option<Mis
     }
 }
 
-/// Takes what was missing.
+/// Adds a detail to the response.
 ///
 /// # Errors
-/// What was asked for could not be had. The date of a bucket is done without.
+/// The request for the detail failed. A bucket's creation date may be missing.
 pub fn apply_detail(
     response: &mut Response,
     route: &Route<'_>,
@@ -138,6 +141,7 @@ pub fn apply_detail(
     result: Result<Response, Rejection>,
 ) -> Result<(), Rejection> {
     let gathered = match (detail, &mut response.document, result) {
+        // Credentials for one bucket often may not list all buckets; the rest of the document is still correct.
         (MissingDetail::CreationDate, Some(Document::BucketInfo(info)), Err(_)) => {
             info.is_complete = true;
             return Ok(());
@@ -154,6 +158,7 @@ pub fn apply_detail(
         (Some(Document::BucketInfo(info)), Some(Document::Buckets(list)))
             if detail == MissingDetail::CreationDate =>
         {
+            // ListBuckets returns all buckets of the account; only the requested one concerns the client.
             let own_row = list.buckets.iter().find(|row| Some(row.0.as_str()) == route.bucket());
             info.created = own_row.map(|row| row.1);
             info.is_complete = true;
@@ -163,10 +168,10 @@ pub fn apply_detail(
     Ok(())
 }
 
-/// Completes a success before it is told: what the caller's dialect says differently is said so here.
+/// Converts a successful response to the form of the caller's dialect.
 ///
 /// # Errors
-/// What the caller's dialect cannot say.
+/// The caller's dialect cannot express the response.
 pub fn adapt_to_caller(
     route: &Route<'_>,
     request: &Request,
@@ -178,6 +183,7 @@ pub fn adapt_to_caller(
             response
                 .fields
                 .retain(|row| matches!(row.0, ResponseField::LastModified | ResponseField::VersionId));
+            // The response is made of a HEAD response, which has headers that GetObjectAttributes does not return.
             response.metadata.clear();
             response.status = 200;
         }
@@ -197,7 +203,8 @@ pub fn adapt_to_caller(
             *lines = delete_objects::match_delete_results(&request.objects_to_delete, std::mem::take(lines));
             *quiet = request.quiet;
             *encoded = request.fields.has(Field::EncodingType);
-            // Where failures are told by absence, one that is everybody's can be told as the answer.
+            // This dialect reports a failure by omitting the key. If all keys failed alike, an error response can
+            // report the reason.
             let kind = lines.first().and_then(|line| line.error);
             if let Some(kind) = kind.filter(|kind| {
                 route.caller.xml.omits_deleted_document && lines.iter().all(|line| line.error == Some(*kind))
@@ -205,26 +212,43 @@ pub fn adapt_to_caller(
                 return Err(kind.into());
             }
         }
+        // If the deletion was replaced by a PUT, the target's status is that of the PUT.
         (Operation::Delete(_), _) => response.status = route.caller.success_status(request.operation),
         (Operation::Get(setting), Some(Document::Setting(_, tree))) => {
             translate_setting(route, setting, tree)?
         }
         (Operation::Get(_), Some(Document::AccessControlPolicy(_))) => translate_acl(route, response)?,
-        (Operation::Get(_), Some(Document::Verbatim(..)))
-            if route.caller.family != route.target.dialect.family =>
-        {
-            return Err(Rejection::with_message(
-                ErrorKind::NotImplemented,
-                "Policies name a vendor's own accounts and actions: they are not translated.",
-            ));
+        (Operation::Get(_), Some(Document::Verbatim(..))) => {
+            check_policy_support(request.operation, route.caller, route.target.dialect)?
         }
         _ => {}
     }
     Ok(())
 }
 
+/// Checks that a bucket policy is not translated between vendors. The proxy sends the GET request nevertheless: for a bucket
+/// without a policy the target's 404 is the right response.
+///
+/// # Errors
+/// `NotImplemented`: the policy would name accounts and actions of another vendor.
+pub fn check_policy_support(
+    operation: Operation,
+    caller: &Dialect,
+    target: &Dialect,
+) -> Result<(), Rejection> {
+    let is_policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
+    if is_policy && caller.family != target.family {
+        return Err(Rejection::with_message(
+            ErrorKind::NotImplemented,
+            "Bucket policies contain the accounts and actions of one vendor and are not translated.",
+        ));
+    }
+    Ok(())
+}
+
 fn translate_setting(route: &Route<'_>, setting: Setting, tree: &mut Node) -> Result<(), Rejection> {
     let Some(form) = route.caller.setting_schema(setting) else { return Ok(()) };
+    // Vendors express a setting that does not exist by an empty document or by an error.
     if settings_documents::is_unset(tree) {
         *tree = settings_documents::build_unset_setting(form).map_err(Rejection::from)?;
     }
@@ -237,7 +261,7 @@ fn translate_setting(route: &Route<'_>, setting: Setting, tree: &mut Node) -> Re
     *tree = tree_at_caller.ok_or_else(|| {
         Rejection::with_message(
             ErrorKind::NotImplemented,
-            "What is set names a bucket that has no name here.",
+            "The setting refers to a bucket that is not configured at this service.",
         )
     })?;
     let (_, lost_fields) = settings_documents::write_setting(route.caller, form, tree);
@@ -245,7 +269,7 @@ fn translate_setting(route: &Route<'_>, setting: Setting, tree: &mut Node) -> Re
         None => Ok(()),
         Some(name) => Err(Rejection::with_message(
             ErrorKind::NotImplemented,
-            format!("What is set has {name}, which cannot be told in the terms of this service."),
+            format!("The stored setting contains {name}, which this API cannot express."),
         )
         .with_detail("Header", name.clone())),
     }
@@ -269,10 +293,11 @@ fn translate_acl(route: &Route<'_>, response: &mut Response) -> Result<(), Rejec
     Ok(())
 }
 
-/// The attributes of an object that were asked for, from its head.
+/// Builds the requested attributes of an object from its head.
 ///
 /// # Errors
-/// The parts of an object that has some: a head does not tell them. An object without parts has none to be told.
+/// The parts of a multipart object were requested: a HEAD response does not list them. An object without parts has
+/// none to list.
 fn build_attributes(request: &Request, response: &Response) -> Result<Node, Rejection> {
     let requested = request.fields.text(Field::Attributes).unwrap_or_default();
     let requested: Vec<&str> = requested.split(',').map(str::trim).collect();
@@ -280,7 +305,7 @@ fn build_attributes(request: &Request, response: &Response) -> Result<Node, Reje
     if has_parts && requested.contains(&OBJECT_PARTS) {
         return Err(Rejection::with_message(
             ErrorKind::NotImplemented,
-            format!("{OBJECT_PARTS} cannot be told here: the storage behind this service does not tell the parts of an object."),
+            format!("{OBJECT_PARTS} is not supported: the storage behind this service does not return the parts of an object."),
         )
         .with_detail("Header", OBJECT_PARTS));
     }
@@ -291,10 +316,11 @@ fn build_attributes(request: &Request, response: &Response) -> Result<Node, Reje
         }
     };
     add("ETag", response.text(ResponseField::Etag).map(etag::strip_quotes));
+    // S3 omits the storage class header for STANDARD (S3, HeadObject, response headers).
     add("StorageClass", response.text(ResponseField::StorageClass).or(Some("STANDARD")));
     add("ObjectSize", response.text(ResponseField::ContentLength));
     Ok(Node { name: "GetObjectAttributesResponse".to_owned(), children, ..Node::default() })
 }
 
-/// The attribute of an object's parts.
+/// The attribute with an object's parts.
 const OBJECT_PARTS: &str = "ObjectParts";

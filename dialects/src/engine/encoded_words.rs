@@ -1,25 +1,26 @@
-//! Encoded words (RFC 2047): how some dialects tell metadata that is not ASCII.
+//! Encoded words (RFC 2047), in which some dialects return metadata that is not ASCII.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::dialect::Dialect;
 
-/// What of a text goes into one word, bytes: no word is longer than 75 characters (RFC 2047, 2).
+/// Bytes of text in one encoded word: an encoded word has at most 75 characters (RFC 2047, section 2).
 const WORD_BYTES_MAX: usize = 45;
 
-/// A value of metadata as a caller reads it, from a target's answer.
+/// Converts a metadata value of a target's response to the form that the caller's dialect returns.
 pub fn convert_for_caller(target: &Dialect, caller: &Dialect, value: &[u8]) -> Vec<u8> {
     match (target.metadata_encoded_words, caller.metadata_encoded_words) {
         (true, false) => decode_words(value),
         (false, true) => encode_words(value),
+        // A target with encoded words may still return raw bytes that were stored by another program.
         (true, true) if !value.is_ascii() => encode_words(value),
         _ => value.to_vec(),
     }
 }
 
-/// A value of metadata as a target is told it, from a caller's request. Text goes as it is: it is the target that tells
-/// it in words.
+/// Converts a metadata value of a client's request to the form that the target expects. Text stays as it is, because
+/// the target itself returns it as encoded words.
 pub fn convert_for_target(caller: &Dialect, target: &Dialect, value: &[u8]) -> Vec<u8> {
     let is_text = std::str::from_utf8(value).is_ok();
     match (caller.metadata_encoded_words, target.metadata_encoded_words) {
@@ -29,18 +30,19 @@ pub fn convert_for_target(caller: &Dialect, target: &Dialect, value: &[u8]) -> V
     }
 }
 
-/// Writes a value in words, where it is not ASCII, or would be taken for words.
+/// Encodes a value that is not ASCII, or that a reader would take for encoded words.
 fn encode_words(value: &[u8]) -> Vec<u8> {
     if value.is_ascii() && decode_words(value) == value {
         return value.to_vec();
     }
+    // Every byte is a character in ISO-8859-1, so arbitrary bytes survive this encoding.
     let Ok(text) = std::str::from_utf8(value) else {
         return write_words("ISO-8859-1", value.chunks(WORD_BYTES_MAX));
     };
     let mut pieces: Vec<&[u8]> = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        // Between characters: each word is read by itself.
+        // Split between characters, because each encoded word is decoded separately (RFC 2047, section 5).
         let end = (0..=WORD_BYTES_MAX.min(rest.len())).rev().find(|at| rest.is_char_boundary(*at));
         let (piece, after) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, ""));
         pieces.push(piece.as_bytes());
@@ -54,7 +56,8 @@ fn write_words<'a>(charset: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Vec
     pieces.map(format_word).collect::<Vec<_>>().join(" ").into_bytes()
 }
 
-/// Reads the words in a value. Space between two of them is theirs; what is no word stays as it is.
+/// Decodes the encoded words in a value. White space between two of them is not part of the text (RFC 2047, section
+/// 6.2); other text stays as it is.
 pub fn decode_words(value: &[u8]) -> Vec<u8> {
     let Some(mut rest) = std::str::from_utf8(value).ok().filter(|text| text.contains("=?")) else {
         return value.to_vec();
@@ -78,13 +81,13 @@ pub fn decode_words(value: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// The bytes of a word whose start was read, and what follows it. Bytes of Latin-1 stay what they are; other charsets
-/// than these are no words here.
+/// Decodes an encoded word after its `=?`, and returns its bytes and the text after it. Bytes of Latin-1 stay what
+/// they are; other charsets are not decoded.
 fn parse_word(text: &str) -> Option<(Vec<u8>, &str)> {
     let (charset, text) = text.split_once('?')?;
     let (encoding, text) = text.split_once('?')?;
     let (content, behind) = text.split_once("?=")?;
-    // RFC 2231 lets a language follow.
+    // The charset may be followed by a language (RFC 2231, section 5).
     let charset = charset.split('*').next()?.to_ascii_lowercase();
     if !["utf-8", "us-ascii", "iso-8859-1"].contains(&charset.as_str()) || content.contains(' ') {
         return None;
@@ -95,12 +98,12 @@ fn parse_word(text: &str) -> Option<(Vec<u8>, &str)> {
         _ => return None,
     };
     let is_valid_charset = charset == "iso-8859-1" || std::str::from_utf8(&bytes).is_ok();
-    // What no header can hold is no word.
+    // The decoded value becomes a header again, so it must not contain control characters.
     let is_printable = bytes.iter().all(|byte| (*byte >= 0x20 || *byte == b'\t') && *byte != 0x7f);
     (is_valid_charset && is_printable).then_some((bytes, behind))
 }
 
-/// RFC 2047, 4.2.
+/// Decodes the Q encoding (RFC 2047, section 4.2).
 fn decode_q(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut rest = text;

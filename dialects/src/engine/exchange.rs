@@ -1,4 +1,5 @@
-//! Everything with small bodies both ways, as a machine that the shell drives: what to send, then what to tell.
+//! A request and its response with small bodies, as a state machine that the proxy drives: it returns the next
+//! request to send, or the response to the client.
 
 use crate::dialect::route::Route;
 use crate::dialect::{SelfCopyRule, etag};
@@ -19,92 +20,95 @@ use crate::model::{
     Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,
 };
 
-/// What the shell has to do next.
+/// The next step for the proxy.
 #[derive(Debug)]
 pub enum Step {
-    /// Send this, already signed, and come back with the whole answer.
+    /// Send this signed request, and call [`Exchange::handle_response`] with the complete response.
     Send(Box<OutgoingRequest>),
-    /// Tell the caller; the exchange is over.
+    /// Send this response to the client; the exchange has ended.
     Respond(Box<Response>),
 }
 
-/// One small exchange with a target.
+/// One exchange with a target.
 pub struct Exchange<'a> {
     route: Route<'a>,
-    /// The request as the caller meant it: conditions and names are told from it.
+    /// The client's request. Conditions are evaluated, and errors are reported, with its fields and names.
     client_request: Request,
-    /// The request as it is sent.
+    /// The request as it is sent to the target.
     target_request: Request,
     losses: Vec<Loss>,
     checks: SourceChecks,
-    /// What the conditions were evaluated on.
+    /// The state of the source with which the conditions were evaluated.
     source_state: Option<SourceState>,
-    /// Whether the source was found unchanged after the copy.
+    /// Whether a HEAD after the copy has shown that the source is unchanged.
     is_source_unchanged: bool,
-    /// The access of a completed object that the target is told in a request of its own.
+    /// The ACL of a completed object, if the target accepts it only in a request of its own.
     deferred_acl: Option<Value>,
     state: ExchangeState,
-    /// What was sent last, before it was signed.
+    /// The last request, unsigned.
     last_unsigned: Option<Box<OutgoingRequest>>,
 }
 
-/// What has to be known of a copy's source before the copy.
+/// What has to be known about a copy's source before the copy.
 #[derive(Debug, Clone, Copy, Default)]
 struct SourceChecks {
-    /// Its ETag and date, to evaluate the conditions by the caller's rules.
+    /// Its ETag and date, to evaluate the conditions by the rules of the caller's dialect.
     conditions: bool,
-    /// Its metadata, because the target takes the request's.
+    /// Its metadata, because the target uses that of the request instead of copying it.
     metadata: bool,
-    /// Some of its metadata, which the caller's vendor keeps where the rest is replaced.
+    /// Those entries of its metadata that the caller's vendor keeps although the rest is replaced.
     kept_metadata: bool,
     /// Its length, because caller and target treat a range past the end differently.
     length: bool,
-    /// What the parts of an upload come to, because the caller said it and the target does not compare it.
+    /// The total size of an upload's parts, because the client stated it and the target does not check it.
     parts_size: bool,
 }
 
 enum ExchangeState {
-    /// Nothing was sent yet.
+    /// Nothing has been sent.
     New,
-    /// The source is being looked at before the copy.
+    /// A HEAD of the source was sent before the copy.
     ReadingSource,
-    /// A HEAD found nothing, and its bucket tells whether that is missing too. Then this is what is missing.
+    /// A HEAD returned 404 without a code, and a HEAD of the bucket was sent to find out whether the bucket is
+    /// missing. If it exists, this rejection is returned.
     CheckingBucket(Rejection),
     /// The request itself was sent.
     AwaitingResponse,
-    /// The copy was made, and the source tells whether it is still what the conditions were evaluated on.
+    /// The copy succeeded, and a HEAD of the source was sent to find out whether it still is in the state with which
+    /// the conditions were evaluated.
     RereadingSource(Box<Response>),
-    /// The object was completed, and its access is set.
+    /// The upload was completed, and its ACL was sent.
     SettingAcl(Box<Response>),
-    /// The copy was refused, and the source tells which condition it was.
+    /// A condition of the copy failed, and a HEAD of the source was sent to find out which one.
     DecidingCondition(TargetError),
-    /// The range of a part copy was refused, and the source tells how far it is beyond.
+    /// The target rejected the range of a part copy, and a HEAD of the source was sent for its size.
     MeasuringSource(TargetError),
-    /// The copy was made, and the destination tells whether the directive was honoured.
+    /// The copy succeeded, and a HEAD of the destination was sent to check that its metadata was replaced.
     CheckingMetadata(Box<Response>),
-    /// What the target does not tell in one answer is gathered from several.
+    /// The response needs a detail that the target returns for another request.
     CollectingDetail(Box<Response>, MissingDetail),
-    /// A target shows whether it tells settings by their parameters, before one is changed.
+    /// Before a setting is changed, it was requested to find out whether the target supports it.
     ProbingSetting(Setting),
-    /// The target shows whether uploads were begun in a bucket that is to be deleted.
+    /// The uploads of a bucket were requested before its deletion.
     ListingUploads,
-    /// The parts of an upload are added up before it is completed: what is behind the marker, and what came before.
+    /// The parts of an upload were requested before its completion: the marker, and the total size of the parts up to
+    /// it.
     MeasuringParts(u64, u64),
-    /// The setting was set, and the target shows whether it kept it.
+    /// The setting was sent, and then requested to check that the target stored it.
     VerifyingSetting(Setting, Box<Response>),
 }
 
 impl<'a> Exchange<'a> {
-    /// Prepares; nothing is sent yet. `body` is the request's whole body, verified.
+    /// Prepares an exchange without sending anything. `body` is the complete, verified request body.
     ///
     /// # Errors
-    /// What is refused before any target is contacted.
+    /// The request is rejected before any target is contacted.
     pub fn new(route: Route<'a>, mut request: Request, body: &[u8]) -> Result<Self, Rejection> {
         request_documents::read_request_body(&route, &mut request, body)?;
         Self::from_request(route, request)
     }
 
-    /// The same for a request that has its document, or of which only the head is known.
+    /// Prepares an exchange for a request that already has its document, or of which only the head is known.
     ///
     /// # Errors
     /// As [`Exchange::new`].
@@ -118,9 +122,10 @@ impl<'a> Exchange<'a> {
             check_self_copy(&route, &request)?;
             checks = find_source_checks(&route, &request);
         }
+        // The client's request is kept unchanged beside the adapted one, because errors have to name its fields.
         let mut target_request =
             emulation::adapt_to_target(&route, listing::adapt_listing(&route, &request)?);
-        // That of another body.
+        // The target gets a different body, which has another digest.
         target_request.fields.remove(Field::ContentMd5);
         if checks.conditions {
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(target_request.fields.remove(*field)));
@@ -128,6 +133,7 @@ impl<'a> Exchange<'a> {
         if checks.parts_size {
             target_request.fields.remove(Field::ObjectSize);
         }
+        // Before the losses are determined, because a deferred ACL is not lost.
         let deferred_acl = emulation::take_deferred_acl(&route, &mut target_request);
         let (_, losses) = write_request::write_request(&route, &target_request)?;
         Ok(Self {
@@ -144,17 +150,17 @@ impl<'a> Exchange<'a> {
         })
     }
 
-    /// The request as the target gets it, before a lookup adds to it.
+    /// The request to the target, without the values that a lookup adds.
     pub fn target_request(&self) -> &Request {
         &self.target_request
     }
 
-    /// The fields that the target does not support, of the request as it is sent.
+    /// The fields of the request that the target does not support.
     pub fn losses(&self) -> &[Loss] {
         &self.losses
     }
 
-    /// The first step.
+    /// Returns the first step.
     ///
     /// # Errors
     /// As [`Exchange::new`].
@@ -170,6 +176,7 @@ impl<'a> Exchange<'a> {
             self.checks.conditions = true;
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(self.target_request.fields.remove(*field)));
         }
+        // A server that ignores the parameter would delete the bucket instead of its setting.
         if let Some(setting) = self.find_ambiguous_setting().filter(|_| self.changes_setting()) {
             return self.send_bucket_request(
                 Operation::Get(setting),
@@ -177,6 +184,7 @@ impl<'a> Exchange<'a> {
                 now,
             );
         }
+        // The target would delete the bucket with its unfinished uploads, which the client's vendor protects.
         if self.client_request.operation == Operation::DeleteBucket && self.needs_upload_check() {
             return self.send_bucket_request(
                 Operation::ListMultipartUploads,
@@ -196,16 +204,17 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The step after an answer.
+    /// Returns the step after a response.
     ///
     /// # Errors
-    /// The target's fault in canonical form.
+    /// The target's error in canonical form.
     pub fn handle_response(
         &mut self,
         target_response: &TargetResponse,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
         match std::mem::replace(&mut self.state, ExchangeState::New) {
+            // No request was sent, so no response can arrive; an error is safer than a panic.
             ExchangeState::New => Err(target_response::reject_incomplete_response()),
             ExchangeState::ReadingSource
                 if read_response::is_unspecified_not_found(self.route.target.dialect, target_response) =>
@@ -277,34 +286,36 @@ impl<'a> Exchange<'a> {
         Step::Send(Box::new(write_request::sign_request(&self.route, outgoing, now)))
     }
 
-    /// What was sent last, signed for another time; `None` where it changes something and may not be sent again.
+    /// The last request, signed for another time; `None` if it changes something and must not be repeated.
     pub fn resign_last_read(&self, now: Timestamp) -> Option<OutgoingRequest> {
         let unsigned = self
             .last_unsigned
             .as_ref()
+            // A repeated write could be executed twice.
             .filter(|last_unsigned| matches!(last_unsigned.method, "GET" | "HEAD"))?;
         Some(write_request::sign_request(&self.route, (**unsigned).clone(), now))
     }
 
-    /// The request itself, unsigned, as far as it is known before the lookups.
+    /// The main request, unsigned, without the values that a lookup adds.
     ///
     /// # Errors
     /// As [`Exchange::new`].
     pub fn build_main_request(&self) -> Result<OutgoingRequest, Rejection> {
+        // The losses were determined in `from_request`; lookups do not change them.
         let (mut outgoing, _) = write_request::write_request(&self.route, &self.target_request)?;
         outgoing.body = request_documents::write_request_body(&self.route, &self.target_request);
         outgoing.headers.extend(request_documents::build_bucket_headers(&self.route, &self.target_request));
         Ok(outgoing)
     }
 
-    /// Sends the request itself.
+    /// Sends the main request.
     fn send_request(&mut self, now: Timestamp) -> Result<Step, Rejection> {
         let outgoing = self.build_main_request()?;
         self.state = ExchangeState::AwaitingResponse;
         Ok(self.sign_and_send(outgoing, now))
     }
 
-    /// Asks for the parts of the upload behind a marker; `before` is what those up to it come to.
+    /// Requests the parts of the upload after a marker; `bytes_before` is the total size of those up to it.
     fn request_part_sizes(
         &mut self,
         marker: u64,
@@ -322,7 +333,7 @@ impl<'a> Exchange<'a> {
         Ok(Step::Send(Box::new(write_request::sign_request(&self.route, outgoing, now))))
     }
 
-    /// Adds up those parts that are to be the object, and completes it where they come to what the caller says.
+    /// Adds up the sizes of the named parts, and completes the upload if they match the size that the client stated.
     fn handle_part_sizes(
         &mut self,
         marker: u64,
@@ -338,6 +349,7 @@ impl<'a> Exchange<'a> {
         let is_named = |number: u64| self.client_request.parts.iter().any(|part| part.number == number);
         let sizes = list.parts.iter().filter(|row| is_named(row.0.number)).map(|row| row.2);
         let size = sizes.fold(bytes_before, u64::saturating_add);
+        // A marker that does not advance would repeat the same page without end.
         if list.truncated && list.next_marker > marker {
             return self.request_part_sizes(list.next_marker, size, now);
         }
@@ -354,7 +366,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Asks whether it is the bucket that is missing.
+    /// Sends a HEAD of the bucket to find out whether it is the bucket that is missing.
     fn send_bucket_head(
         &mut self,
         bucket: &str,
@@ -391,7 +403,7 @@ impl<'a> Exchange<'a> {
         Ok(self.sign_and_send(outgoing, now))
     }
 
-    /// Takes what the source told into the request to be sent.
+    /// Applies the source's head to the request to the target.
     fn apply_source_head(
         &mut self,
         target_response: &TargetResponse,
@@ -400,7 +412,7 @@ impl<'a> Exchange<'a> {
         let state = self.read_source_state(target_response)?;
         if self.checks.conditions {
             conditions::evaluate_conditions(self.route.caller, &self.client_request.fields, &state, now)?;
-            // What was looked at is what must be copied.
+            // The copy must fail if the source has changed since the conditions were evaluated.
             if self.route.target.dialect.supports_field(Field::SourceIfMatch) {
                 self.target_request.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
             }
@@ -421,7 +433,7 @@ impl<'a> Exchange<'a> {
                 read_response::read_response_head(&self.route, Operation::HeadObject, target_response);
             let count_before = self.target_request.metadata.len();
             keep_metadata(self.route.caller, &mut self.target_request.metadata, &source_head.metadata);
-            // It opens what was looked at, and nothing else.
+            // The metadata added here belongs to this state of the source only.
             let needs_pin = self.target_request.metadata.len() > count_before
                 && conditions::count_conditions(&self.client_request.fields) == 0;
             if needs_pin && self.route.target.dialect.supports_field(Field::SourceIfMatch) {
@@ -455,7 +467,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// A failed look at the source is the copy's own failure; a missing object is named.
+    /// An error of the source's HEAD becomes the error of the copy, with the key of a missing object.
     fn build_source_rejection(&self, target_error: TargetError) -> Rejection {
         match (&self.client_request.source, target_error.kind) {
             (Some(source), ErrorKind::NoSuchKey) => {
@@ -465,7 +477,8 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// A range that ends past the source is an error to one dialect and the whole source to another.
+    /// Applies the rules of the caller's dialect to a range that ends after the source: strict dialects reject it,
+    /// others copy the whole source.
     fn fit_range(&mut self, target_response: &TargetResponse) -> Result<(), Rejection> {
         let length = target_response.header_text("content-length").and_then(|text| text.parse::<u64>().ok());
         let Some(length) = length else { return Err(target_response::reject_incomplete_response()) };
@@ -488,7 +501,7 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
-    /// The answer to the request itself.
+    /// Handles the response to the main request.
     fn handle_main_response(
         &mut self,
         target_response: &TargetResponse,
@@ -513,7 +526,7 @@ impl<'a> Exchange<'a> {
         if let Some(acl) = self.deferred_acl.take() {
             return self.set_acl(acl, response, now);
         }
-        // A target whose own conditions cannot be relied on may have copied something newer.
+        // Without reliable conditions at the target, the source may have changed between the HEAD and the copy.
         if self.source_state.is_some() && self.route.check_conditions && !self.is_source_unchanged {
             return self.send_source_head(ExchangeState::RereadingSource(Box::new(response)), now);
         }
@@ -523,6 +536,7 @@ impl<'a> Exchange<'a> {
             let next_state = ExchangeState::VerifyingSetting(setting, Box::new(response));
             return self.send_bucket_request(Operation::Get(setting), next_state, now);
         }
+        // The CRC-64 values of the parts were in the ETags of the client's request.
         if self.client_request.operation == Operation::CompleteMultipartUpload {
             crc64::set_combined_crc64(&self.client_request, &mut response)?;
         }
@@ -536,7 +550,7 @@ impl<'a> Exchange<'a> {
         }
         let scope = &self.client_request.scope;
         if self.client_request.operation == Operation::CreateBucket {
-            // The target's names its own bucket.
+            // The target's header contains the name of its own bucket.
             response.set(ResponseField::Location, format!("/{}", scope.require_bucket()?));
             (self.route.caller.complete_response)(self.client_request.operation, &mut response);
         }
@@ -544,9 +558,11 @@ impl<'a> Exchange<'a> {
             read_response::set_document_names(document, scope)?;
             listing::complete_listing(&self.route, &self.client_request, document)?;
             if let Document::CopyObject(result) | Document::CopyPart(result) = document {
+                // A target may not return the date of a copy, but clients' parsers require it.
                 result.modified = result.modified.or(Some(now));
             }
         }
+        // Some servers accept the directive and copy the old metadata nevertheless.
         let is_replaced =
             self.target_request.fields.directive(Field::MetadataDirective) == Some(Directive::Replace);
         if self.target_request.operation == Operation::CopyObject
@@ -566,7 +582,7 @@ impl<'a> Exchange<'a> {
         Ok(Step::Respond(Box::new(response)))
     }
 
-    /// Sets the access of the object that was completed.
+    /// Sets the ACL of the completed object.
     fn set_acl(&mut self, acl: Value, response: Response, now: Timestamp) -> Result<Step, Rejection> {
         let mut fields = Fields::default();
         fields.set(Field::Acl, acl);
@@ -577,17 +593,19 @@ impl<'a> Exchange<'a> {
         Ok(Step::Send(Box::new(write_request::sign_request(&self.route, outgoing, now))))
     }
 
-    /// Whether the source is what it was before the copy.
+    /// Checks that the source is in the same state as before the copy.
     ///
     /// # Errors
-    /// `SourceChanged`. A part is not told, so that nobody completes with it; a destination is written already.
+    /// `SourceChanged`. The client gets no ETag of a copied part, so it cannot complete an upload with it. A copied
+    /// object already exists.
     fn check_source_unchanged(
         &self,
         response: &Response,
         target_response: &TargetResponse,
     ) -> Result<(), Rejection> {
         let is_same = match (&self.source_state, &response.document) {
-            // The source is the destination: its ETag stays where it is that of the bytes.
+            // The source is the destination, so its date has changed. Its ETag stays the same if it is the MD5 of the
+            // bytes.
             (Some(source_state), Some(Document::CopyObject(result)))
                 if is_self_copy(&self.client_request) =>
             {
@@ -612,8 +630,8 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The setting of a bucket at a target which may take the request for another: listing the bucket, making or
-    /// deleting it.
+    /// The bucket setting of the request, if the target may ignore the parameter that selects it and list, create or
+    /// delete the bucket instead.
     fn find_ambiguous_setting(&self) -> Option<Setting> {
         match self.client_request.operation {
             Operation::Get(setting) | Operation::Put(setting) | Operation::Delete(setting)
@@ -629,10 +647,11 @@ impl<'a> Exchange<'a> {
         matches!(self.client_request.operation, Operation::Put(_) | Operation::Delete(_))
     }
 
-    /// Whether a request about a setting was taken for one about the bucket itself.
+    /// Whether the target treated a request for a setting as one for the bucket itself.
     fn is_misunderstood(&self, target_error: &TargetError, target_response: &TargetResponse) -> bool {
         let bucket_errors =
             [ErrorKind::BucketAlreadyExists, ErrorKind::BucketAlreadyOwnedByYou, ErrorKind::BucketNotEmpty];
+        // A listing in response to a request for a setting shows that the server ignored the parameter.
         let is_other_document = target_response.status / 100 == 2
             && target_error.kind == ErrorKind::InternalError
             && xml::parse(&target_response.body).is_ok();
@@ -640,7 +659,7 @@ impl<'a> Exchange<'a> {
             && (is_other_document || bucket_errors.contains(&target_error.kind))
     }
 
-    /// Whether uploads keep a bucket from being deleted for the caller's vendor, and not for the target.
+    /// Whether unfinished uploads prevent the deletion of a bucket for the caller's vendor, but not at the target.
     fn needs_upload_check(&self) -> bool {
         let target = self.route.target.dialect;
         let can_list_uploads = target.find_route(Operation::ListMultipartUploads).is_some();
@@ -657,13 +676,13 @@ impl<'a> Exchange<'a> {
                 Err(ErrorKind::BucketNotEmpty.into())
             }
             Ok(_) => self.send_request(now),
-            // A target that has no uploads has none that were not completed.
+            // A target without multipart uploads has no unfinished ones.
             Err(target_error) if target_error.kind == ErrorKind::NotImplemented => self.send_request(now),
             Err(target_error) => Err(target_error.rejection),
         }
     }
 
-    /// Asks the bucket for something beside the request itself.
+    /// Sends an additional request for the bucket.
     fn send_bucket_request(
         &mut self,
         operation: Operation,
@@ -675,6 +694,7 @@ impl<'a> Exchange<'a> {
             Operation::ListBuckets => Request::for_bucket_list(),
             _ => Request::for_bucket(operation, bucket),
         };
+        // A bucket can have several of these settings; the ID selects the one that the request changes.
         if let Some(id) = self.client_request.fields.get(Field::ConfigurationId) {
             request.fields.set(Field::ConfigurationId, id.clone());
         }
@@ -683,7 +703,7 @@ impl<'a> Exchange<'a> {
         Ok(self.sign_and_send(outgoing, now))
     }
 
-    /// What is not set need not be removed.
+    /// Handles the response to the probe of a setting. A setting that does not exist need not be deleted.
     fn handle_setting_probe(
         &mut self,
         setting: Setting,
@@ -741,6 +761,7 @@ impl<'a> Exchange<'a> {
         if !validate_response::can_fail_with(&self.client_request, target_error.kind) {
             return Err(target_response::reject_incomplete_response());
         }
+        // Some dialects return an empty document, not an error, for a setting that does not exist.
         if let Operation::Get(setting) = self.client_request.operation
             && settings_documents::is_not_set_error(target_error.kind)
             && let Some(form) = self.route.caller.setting_schema(setting)
@@ -769,13 +790,14 @@ impl<'a> Exchange<'a> {
                     None => self.send_source_head(ExchangeState::DecidingCondition(target_error), now),
                 }
             }
+            // A condition on the source and one on the destination have the same status, so the source decides.
             (true, Some(_)) => self.send_source_head(ExchangeState::DecidingCondition(target_error), now),
             (false, Some(error_kind)) => Err(error_kind.into()),
             (false, None) => Err(target_error.rejection),
         }
     }
 
-    /// Which of several conditions it was that failed.
+    /// Finds out which of several conditions failed.
     fn find_failed_condition(
         &self,
         target_error: &TargetError,
@@ -792,12 +814,13 @@ impl<'a> Exchange<'a> {
         ) {
             (Err(rejection), _) => rejection,
             (Ok(()), Some(error_kind)) => error_kind.into(),
-            // The source has changed between the two requests.
+            // No condition fails now, so the source has changed between the two requests.
             (Ok(()), None) => target_error.rejection.clone(),
         }
     }
 
-    /// What is wrong with the range of a part copy, which vendors tell apart differently.
+    /// Builds the rejection for the range of a part copy. Vendors have different errors for the reasons, so the
+    /// source's size decides.
     fn build_range_rejection(
         &self,
         target_error: &TargetError,
@@ -811,7 +834,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Whether the destination has what the directive asked for.
+    /// Checks that the destination has the metadata of the request.
     fn check_directive(
         &self,
         response: Box<Response>,
@@ -824,6 +847,7 @@ impl<'a> Exchange<'a> {
             .fields
             .text(Field::ContentType)
             .is_none_or(|kind| destination.text(ResponseField::ContentType) == Some(kind));
+        // A server may return the metadata as encoded words, in any order.
         let decode_all = |metadata: Vec<(String, Vec<u8>)>| -> Vec<(String, Vec<u8>)> {
             metadata.into_iter().map(|(name, value)| (name, encoded_words::decode_words(&value))).collect()
         };
@@ -836,12 +860,12 @@ impl<'a> Exchange<'a> {
         }
         Err(Rejection::with_message(
             ErrorKind::InternalError,
-            "The storage behind this service copied the object but did not replace its metadata.",
+            "The object was copied, but its metadata was not replaced.",
         ))
     }
 }
 
-/// The content headers, as requests and as answers name them.
+/// The content headers, as fields of requests and of responses.
 const CONTENT_FIELDS: [(Field, ResponseField); 6] = [
     (Field::ContentType, ResponseField::ContentType),
     (Field::CacheControl, ResponseField::CacheControl),
@@ -851,7 +875,7 @@ const CONTENT_FIELDS: [(Field, ResponseField); 6] = [
     (Field::Expires, ResponseField::Expires),
 ];
 
-/// What a failed precondition on the destination is called.
+/// The error for a failed condition on the destination.
 pub fn find_overwrite_error(fields: &Fields) -> Option<ErrorKind> {
     if fields.has(Field::ForbidOverwrite) {
         return Some(ErrorKind::ObjectExists);
@@ -862,14 +886,14 @@ pub fn find_overwrite_error(fields: &Fields) -> Option<ErrorKind> {
 fn build_acl_not_set_rejection(target_error: &TargetError) -> Rejection {
     Rejection::with_message(
         target_error.rejection.kind,
-        "The object was completed, but its access could not be set.",
+        "The object was completed, but its ACL could not be set.",
     )
 }
 
 fn build_setting_not_stored_rejection() -> Rejection {
     Rejection::with_message(
         ErrorKind::NotImplemented,
-        "The storage behind this service does not keep this setting.",
+        "The storage behind this service does not store this setting.",
     )
 }
 
@@ -885,7 +909,7 @@ fn has_replace_directive(request: &Request, field: Field) -> bool {
     request.fields.directive(field) == Some(Directive::Replace)
 }
 
-/// A copy onto itself that the caller's vendor would refuse is refused here, whatever the target would do.
+/// Rejects a copy of an object onto itself that the caller's vendor rejects, whatever the target does with it.
 fn check_self_copy(route: &Route<'_>, request: &Request) -> Result<(), Rejection> {
     if request.operation != Operation::CopyObject || !is_self_copy(request) {
         return Ok(());
@@ -911,18 +935,18 @@ fn check_self_copy(route: &Route<'_>, request: &Request) -> Result<(), Rejection
     if is_allowed { Ok(()) } else { Err(ErrorKind::SelfCopy.into()) }
 }
 
-/// When the source of a copy is looked at.
+/// When a HEAD of a copy's source is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceLookup {
-    /// Not at all: the target does everything.
+    /// Never: the target evaluates everything itself.
     None,
     /// Before the copy.
     Before,
-    /// Also after it, since the target's own conditions cannot be relied on.
+    /// Before and after it, because the target's own conditions are not reliable.
     BeforeAndAfter,
 }
 
-/// When the source of this copy has to be looked at.
+/// Decides when a HEAD of this copy's source has to be sent.
 pub fn find_source_lookup(route: &Route<'_>, request: &Request) -> SourceLookup {
     let checks = find_source_checks(route, request);
     if checks.conditions && route.check_conditions {
@@ -940,8 +964,8 @@ fn find_source_checks(route: &Route<'_>, request: &Request) -> SourceChecks {
     let can_express_conditions = Field::SOURCE_CONDITIONS
         .iter()
         .all(|field| !request.fields.has(*field) || target.supports_field(*field));
-    // Conditions that the target does not have, or does not keep, are evaluated here only where the operator accepts
-    // the race.
+    // Evaluating conditions in the proxy leaves a moment in which the source can change. For conditions that the
+    // target lacks, the operator has to accept this.
     let needs_conditions = has_conditions
         && (route.check_conditions
             || (can_express_conditions
@@ -953,6 +977,8 @@ fn find_source_checks(route: &Route<'_>, request: &Request) -> SourceChecks {
             SelfCopyRule::TakesRequest | SelfCopyRule::Replaced => true,
             SelfCopyRule::AnyChange => route.caller.copy.self_copy != SelfCopyRule::AnyChange,
         };
+    // Only strict dialects reject a range that does not fit, so the length matters if exactly one of the two is
+    // strict.
     let needs_length =
         request.fields.has(Field::SourceRange) && route.caller.copy.strict_range != target.copy.strict_range;
     let needs_kept_metadata = request.operation == Operation::CopyObject

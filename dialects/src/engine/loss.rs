@@ -1,4 +1,7 @@
-//! Fields that a target does not support: what a lost field means is decided here and nowhere else.
+//! Fields that a target does not support. Only this module decides what a lost field leads to.
+//!
+//! The reasons here name the target and its dialect, because the operator chose them and has to change the route or the
+//! client. Messages about a target's failures never do; see `read_response`.
 
 use crate::dialect::route::LossPolicy;
 use crate::dialect::{Dialect, Target};
@@ -9,7 +12,7 @@ use crate::model::{ErrorKind, Field, Rejection};
 pub struct Loss {
     /// What is lost.
     pub item: LostItem,
-    /// Why, as a sentence: for the client, logs and `explain`.
+    /// The reason, as a sentence for the client, the log and `explain`.
     pub reason: String,
 }
 
@@ -28,7 +31,7 @@ impl Loss {
         Self { item: LostItem::Field(field), reason: reason.into() }
     }
 
-    /// The name in metrics: a closed set.
+    /// The name in metrics, from a closed set: the name of a metadata entry would make a new time series.
     pub fn name(&self) -> String {
         match &self.item {
             LostItem::Field(field) => field.name(),
@@ -39,7 +42,7 @@ impl Loss {
     fn is_always_rejected(&self) -> bool {
         match &self.item {
             LostItem::Field(field) => field.guards_data(),
-            // A name that the target cannot hold would be gone for good.
+            // An entry that the target cannot store would be missing from every later read.
             LostItem::Metadata(_) => true,
         }
     }
@@ -55,10 +58,10 @@ impl Loss {
     }
 }
 
-/// Rejects lost fields by the policy. A field that guards data or access is rejected under every policy.
+/// Rejects lost fields if the policy requires it. A field that guards data or access is rejected under every policy.
 ///
 /// # Errors
-/// `NotImplemented`, naming the field in the caller's words.
+/// `NotImplemented`, with the field's name in the caller's dialect.
 pub fn check_losses(losses: &[Loss], policy: LossPolicy, caller: &Dialect) -> Result<(), Rejection> {
     let rejected = losses.iter().find(|loss| loss.is_always_rejected() || policy == LossPolicy::Reject);
     match rejected {
@@ -71,16 +74,19 @@ pub fn check_losses(losses: &[Loss], policy: LossPolicy, caller: &Dialect) -> Re
     }
 }
 
-/// A target in sentences: by its configured name, and by its dialect where the name does not say it.
+/// The target's name for messages: its configured name, and its dialect if the name does not contain it.
+/// Only messages about fields, values and settings that the target does not support name the target, because the client has
+/// to change its request for this target. Messages about failed transports do not name it.
 pub fn describe_target(target: &Target) -> String {
     let dialect = display_name(target.dialect);
+    // "Target cos (COS)" would repeat itself.
     if target.name.eq_ignore_ascii_case(target.dialect.name) {
         return dialect;
     }
     format!("Target {} ({dialect})", target.name)
 }
 
-/// A dialect in sentences: S3, COS, OSS, and longer names as they are.
+/// The dialect's name for messages: S3, COS and OSS in capitals, longer names unchanged.
 pub fn display_name(dialect: &Dialect) -> String {
     const ABBREVIATION_LETTERS_MAX: usize = 3;
     match dialect.name {
@@ -89,7 +95,13 @@ pub fn display_name(dialect: &Dialect) -> String {
     }
 }
 
-/// A target that does not support something of the caller's dialect.
+/// The message for something of the caller's dialect that a target does not support.
 pub fn describe_unsupported(target: &Target, what: &str) -> String {
     format!("{} does not support {what}.", describe_target(target))
+}
+
+/// The message for a KMS key that is not in `kms_keys` of the target.
+pub fn describe_unlisted_key(key: &str) -> String {
+    // A message that names the target would show a client which keys exist there.
+    format!("The KMS key {key} may not be used at this service.")
 }

@@ -1,4 +1,5 @@
-//! The translation, written once and without the name of a vendor: requests, responses, emulation, relays, small parts.
+//! The translation between dialects: requests, responses, emulation, relays, small parts. It is written once and
+//! names no vendor; what differs between vendors is in their tables.
 //!
 //! Uses: `model`, `encoding`, `dialect`, `documents`.
 

@@ -15,7 +15,7 @@ pub enum PlanKind {
     Local,
     /// The payload passes through the proxy, in one request to the target.
     Stream,
-    /// Small bodies both ways: one request to the target, or several.
+    /// Request and response have small bodies: one request to the target, or several.
     Exchange,
     /// The target copies the source part by part.
     Parts,
@@ -24,7 +24,7 @@ pub enum PlanKind {
 }
 
 impl PlanKind {
-    /// The word in output and metrics.
+    /// The name in output and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Local => "Local",
@@ -39,7 +39,7 @@ impl PlanKind {
 /// What the proxy runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Procedure {
-    /// List the configured buckets, and those of the targets that patterns name.
+    /// List the configured buckets, and the targets' own buckets that match a bucket pattern.
     ListBuckets,
     /// Respond to a CORS preflight with the bucket's rules.
     Preflight,
@@ -57,7 +57,7 @@ pub enum Procedure {
     RelayCopy,
     /// One request of a multipart upload that may have small parts.
     SmallPartsUpload,
-    /// List or delete a bucket in which small parts may be kept.
+    /// List or delete a bucket that may contain small parts.
     SmallPartsBucket,
 }
 
@@ -77,13 +77,13 @@ pub struct Plan {
     pub kind: PlanKind,
     /// What the proxy runs.
     pub procedure: Procedure,
-    /// Where the request goes; `None` where no bucket is addressed.
+    /// The bucket that the request addresses; `None` if it addresses none.
     pub destination: Option<PlanBucket>,
-    /// Where the source of a copy is.
+    /// The bucket of a copy's source.
     pub source: Option<PlanBucket>,
-    /// Whether the route lets the proxy move the bytes of a copy that the target does not make.
+    /// Whether the route allows a relay if the target does not make the copy.
     pub allows_relay: bool,
-    /// What happens, in a sentence.
+    /// Description for `explain` and the translator.
     pub reason: String,
 }
 
@@ -98,15 +98,15 @@ impl fmt::Display for Plan {
 pub struct PlanRoutes<'r, 'a> {
     /// To the request's bucket.
     pub destination: &'r Route<'a>,
-    /// To the bucket of the copy source, as seen from its own target.
+    /// To the bucket of the copy source, at the target that has it.
     pub source: Option<&'r Route<'a>>,
     /// Whether source and destination are at one target.
     pub is_same_target: bool,
-    /// Whether the route lets the proxy relay a copy that the target does not make.
+    /// Whether the route allows a relay if the target does not make the copy.
     pub allows_relay: bool,
 }
 
-/// The errors of a target that does not copy between these regions, storage classes or kinds of objects.
+/// The errors with which targets reject a copy between these regions, storage classes or kinds of objects.
 const UNSUPPORTED_COPY_ERRORS: [ErrorKind; 4] = [
     ErrorKind::NotImplemented,
     ErrorKind::MethodNotAllowed,
@@ -114,7 +114,7 @@ const UNSUPPORTED_COPY_ERRORS: [ErrorKind; 4] = [
     ErrorKind::InvalidStorageClass,
 ];
 
-/// The plan of a request that addresses no bucket, or none yet.
+/// The plan of a request that addresses no bucket, or one that is known only from its body.
 pub fn plan_local(procedure: Procedure) -> Plan {
     let (kind, reason) = match procedure {
         Procedure::ListBuckets => {
@@ -150,11 +150,11 @@ pub fn plan_request(request: &Request, routes: PlanRoutes<'_, '_>) -> Plan {
 fn choose_procedure(request: &Request, routes: PlanRoutes<'_, '_>) -> (PlanKind, Procedure, String) {
     let (route, operation) = (routes.destination, request.operation);
     let is_relayed = routes.source.is_some() && !routes.is_same_target;
-    // Before the relay: also a part that comes from another target may be too small for this one.
+    // Before the relay, because a part that comes from another target may also be too small for this one.
     if small_parts::involves_small_parts(route, request) {
         let kind = match operation {
             Operation::UploadPart => PlanKind::Stream,
-            // The proxy writes the object that keeps the part.
+            // The proxy writes the object in which the part is stored.
             Operation::UploadPartCopy if is_relayed || small_parts::copies_small_range(route, request) => {
                 PlanKind::Relay
             }
@@ -166,14 +166,16 @@ fn choose_procedure(request: &Request, routes: PlanRoutes<'_, '_>) -> (PlanKind,
         let reason = "the proxy reads the source from its target and writes it to the destination's target";
         return (PlanKind::Relay, Procedure::RelayCopy, reason.to_owned());
     }
+    // A bucket that looks empty to clients must be deletable although Blobfish's own objects are still in it.
     let hides_small_parts = operation.is_listing() || operation == Operation::DeleteBucket;
     if hides_small_parts && small_parts::reserved_prefix(route.target).is_some() {
         let reason = match operation {
-            Operation::DeleteBucket => "a request to the target; small parts do not keep the bucket",
-            _ => "a request to the target; keys of small parts are left out",
+            Operation::DeleteBucket => "a request to the target; small parts do not prevent the deletion",
+            _ => "a request to the target; keys of small parts are omitted",
         };
         return (PlanKind::Exchange, Procedure::SmallPartsBucket, reason.to_owned());
     }
+    // Payloads are of unlimited size, so they are never held in memory; all other bodies are small documents.
     if operation.is_upload() {
         return (PlanKind::Stream, Procedure::Upload, STREAM_REASON.to_owned());
     }
@@ -196,13 +198,13 @@ fn describe_small_parts(route: &Route<'_>, operation: Operation) -> String {
             format!("parts of less than {minimum} are rejected, except for the last part")
         }
         Operation::UploadPart | Operation::UploadPartCopy => {
-            format!("a part of less than {minimum} is kept as an object until the upload is completed")
+            format!("a part of less than {minimum} is stored as an object until the upload is completed")
         }
         Operation::CompleteMultipartUpload => {
-            format!("small parts are combined to parts of at least {minimum}, then the upload is completed")
+            format!("small parts are combined into parts of at least {minimum}, then the upload is completed")
         }
         Operation::AbortMultipartUpload => "the upload is aborted and its small parts are deleted".to_owned(),
-        _ => "the target's list of parts, with the small parts".to_owned(),
+        _ => "the target's part list, with the small parts added".to_owned(),
     }
 }
 
@@ -214,23 +216,25 @@ fn describe_exchange(request: &Request, routes: PlanRoutes<'_, '_>) -> String {
     let lookup = match exchange::find_source_lookup(route, request) {
         exchange::SourceLookup::BeforeAndAfter => "a HEAD of the source before and after the copy",
         exchange::SourceLookup::Before => "a HEAD of the source, then the copy",
-        exchange::SourceLookup::None => "the target copies",
+        exchange::SourceLookup::None => "the target makes the copy",
     };
     if request.operation != Operation::CopyObject {
         return lookup.to_owned();
     }
-    let relay = if routes.allows_relay { "; through the proxy if the target rejects the copy" } else { "" };
+    let relay =
+        if routes.allows_relay { "; relayed by the proxy if the target rejects the copy" } else { "" };
     format!("{lookup}; in parts if the source is larger than the target copies in one request{relay}")
 }
 
 impl Plan {
-    /// The second decision about a copy, when the target has rejected the first: the size of a source and the regions
-    /// between which a target copies are not known before. `None`: the rejection stands.
+    /// Returns the plan to use after the target has rejected a copy: the size of a source, and the regions between
+    /// which a target copies, are not known before. `None` if the client gets the rejection.
     pub fn choose_fallback(&self, error: ErrorKind) -> Option<Self> {
         if self.procedure != Procedure::CopyObject {
             return None;
         }
         let (kind, reason) = match error {
+            // Part copies work for every size, and the bytes do not have to pass through the proxy.
             ErrorKind::TargetCopyLimit => {
                 (PlanKind::Parts, "the source is larger than the target copies in one request")
             }

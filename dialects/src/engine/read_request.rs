@@ -1,4 +1,4 @@
-//! From a verified head in the caller's dialect to the canonical request.
+//! Reads a head with a verified signature in the caller's dialect into the canonical request.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,11 @@ use crate::model::{
     Rejection, Request, RequestScope, SecretText, Value, ValueKind,
 };
 
-/// Reads a request whose signature was verified.
+/// Reads a request after its signature has been verified.
 ///
 /// # Errors
-/// An operation that is not translated, a malformed or repeated field, a header of the dialect that has no place
-/// in this operation, a key or metadata over the dialect's own limits.
+/// An operation that is not translated, a malformed or repeated field, a header of the dialect that this operation
+/// does not have, a key or metadata above the dialect's own limits.
 pub fn read_request(
     dialect: &'static Dialect,
     head: &RawHead,
@@ -25,6 +25,7 @@ pub fn read_request(
     verified: &VerifiedSignature,
 ) -> Result<Request, Rejection> {
     let parsed_head = ParsedHead::new(dialect, head, verified.credential_parameters)?;
+    // Some SDKs encode a path differently from what they sign. The signature shows which key is meant.
     let signed_address = verified
         .signed_key
         .as_ref()
@@ -47,6 +48,7 @@ pub fn read_request(
         body_length: parse_body_length(&parsed_head)?,
         ..Request::new(operation, address.scope.clone())
     };
+    // After the fields, because an error about the value of a known field is more specific.
     reject_unknown_headers(dialect, &parsed_head, operation)?;
     reject_unknown_conditions(dialect, &parsed_head, operation)?;
     reject_unexpected_identifiers(dialect, &parsed_head, operation)?;
@@ -55,7 +57,7 @@ pub fn read_request(
     Ok(request)
 }
 
-/// Headers and decoded parameters of one request; parameters that stand for headers are among the headers.
+/// Headers and decoded query parameters of one request. Parameters that replace headers are in a list of their own.
 struct ParsedHead<'a> {
     method: &'a str,
     headers: Vec<(String, Cow<'a, [u8]>)>,
@@ -76,10 +78,11 @@ impl<'a> ParsedHead<'a> {
             parameters: Vec::new(),
         };
         for (name, value) in head.query.parameters().map_err(|_| ErrorKind::InvalidUri)? {
+            // The parameters of a presigned URL's signature have been verified and are not part of the operation.
             if credential_parameters.iter().any(|own| own.eq_ignore_ascii_case(name)) {
                 continue;
             }
-            // No document could tell it back.
+            // XML cannot express NUL, so a listing could not return the value.
             if value.as_ref().is_some_and(|value| value.contains('\0')) {
                 return Err(build_value_rejection(name, "(NUL)"));
             }
@@ -94,7 +97,7 @@ impl<'a> ParsedHead<'a> {
         Ok(parsed_head)
     }
 
-    /// What has meaning stands once, in whatever letter case. The lines of a list are one list.
+    /// Joins the lines of list headers, and rejects any other header or parameter that is repeated.
     fn join_header_lines(&mut self, dialect: &Dialect) -> Result<(), Rejection> {
         let has_meaning =
             |name: &str| name.starts_with(dialect.header_prefix) || SINGLE_LINE_HEADERS.contains(&name);
@@ -105,6 +108,7 @@ impl<'a> ParsedHead<'a> {
         };
         let mut headers_joined: Vec<(String, Cow<'a, [u8]>)> = Vec::with_capacity(self.headers.len());
         for (name, value) in std::mem::take(&mut self.headers) {
+            // Two different values of one header could be read differently by the proxy and by the target.
             let first = headers_joined
                 .iter_mut()
                 .find(|row| row.0 == name)
@@ -149,7 +153,7 @@ impl<'a> ParsedHead<'a> {
             .map(|row| row.1.as_deref().unwrap_or_default())
     }
 
-    /// Whether a parameter has this name, or goes on behind it after a slash, as image processing is asked for.
+    /// Whether a parameter has this name, or this name and a slash: parameters of image processing continue after it.
     fn has_sub_resource(&self, dialect: &Dialect, wanted: &str) -> bool {
         let is_same_name =
             |own: &str| own == wanted || (dialect.parameters_ignore_case && own.eq_ignore_ascii_case(wanted));
@@ -168,7 +172,7 @@ fn build_repeated_rejection(name: &str) -> Rejection {
     Rejection::with_message(ErrorKind::InvalidArgument, format!("{name} was given more than once."))
 }
 
-/// Standard headers that have a meaning here: of those that are no lists, one line is allowed.
+/// Standard headers with a meaning in a translated request. One line is allowed for those that are not lists.
 const SINGLE_LINE_HEADERS: &[&str] = &[
     "authorization",
     "content-md5",
@@ -201,12 +205,13 @@ fn match_route(
     let matches_row = |row: &OperationRoute| {
         row.method == parsed_head.method
             && row.level == level
-            // From here on an operation on an object has a key, and one on a bucket has a bucket, whatever the tables of
-            // a dialect have.
+            // This check guarantees to all later code that an operation on an object has a key, and one on a bucket
+            // has a bucket, whatever the tables of a dialect contain.
             && address.scope.is_valid_for(row.operation)
             && row.parameters.iter().all(|wanted| parsed_head.has_parameter(dialect, wanted))
             && row.copy_source.is_none_or(|wanted| wanted == has_copy_source)
     };
+    // The first matching row counts: rows with more parameters come before those with fewer.
     let row = dialect.all_routes().find(matches_row);
     let is_consumed = |name: &str| {
         row.as_ref().is_some_and(|row| {
@@ -245,7 +250,7 @@ fn check_address(dialect: &Dialect, address: &ResourceAddress) -> Result<(), Rej
     address.scope.key().map_or(Ok(()), |key| check_key(dialect, key))
 }
 
-/// What stands behind the bucket in the host of a request.
+/// The domain after the bucket in a virtual-hosted request's host.
 fn find_service_domain<'a>(head: &'a ParsedHead<'_>, address: &ResourceAddress) -> Option<&'a str> {
     let host = std::str::from_utf8(head.header("host")?).ok()?;
     let bucket = address.scope.bucket().filter(|_| address.virtual_host)?;
@@ -282,6 +287,7 @@ fn parse_fields(
             fields.set(field, Value::Raw(parse_raw_value(name, value)?));
             continue;
         }
+        // Some clients send a field in a parameter that the documents describe as a header, or the reverse.
         let alternative_name = dialect
             .additional_field_names
             .iter()
@@ -301,6 +307,7 @@ fn parse_fields(
             (None, Some(alternative)) => read_as(alternative)?,
             (text, _) => text,
         };
+        // Content-Encoding may contain `aws-chunked`, which describes the transfer and not the object.
         let text = text.map(|text| (dialect.strip_transport_text)(field, text));
         let Some(text) = text else { continue };
         if text.is_empty() {
@@ -315,8 +322,8 @@ fn parse_fields(
     Ok(fields)
 }
 
-/// An empty header or parameter says nothing: SDKs send them for values that were not given. What selects the operation
-/// must say something: without it the target would take the request for another.
+/// An empty header or parameter counts as absent: SDKs send it for a value that was not set. A parameter that selects
+/// the operation must have a value, because without it the target would perform another operation.
 fn check_empty(
     dialect: &Dialect,
     operation_route: &OperationRoute,
@@ -340,7 +347,7 @@ fn check_empty(
     }
 }
 
-/// No vendor has more parts.
+/// No vendor allows more parts.
 const PART_NUMBER_BOUNDS: (u64, u64) = (1, 10_000);
 
 fn check_number_bounds(
@@ -351,6 +358,7 @@ fn check_number_bounds(
     value: &Value,
 ) -> Result<(), Rejection> {
     let Value::Number(number) = value else { return Ok(()) };
+    // Without bounds in the dialect's table, only part numbers are checked.
     let own = dialect.number_bounds.iter().find(|row| (row.0, row.1) == (operation, field));
     let (least, most) = match own {
         Some(row) => (row.2, row.3),
@@ -371,7 +379,8 @@ fn check_number_bounds(
         .with_detail("ArgumentValue", number.to_string()))
 }
 
-/// What picks a version, an upload or a part must not be passed over: the request would be about another thing.
+/// A parameter that selects a version, an upload or a part must not be ignored: the request would address another
+/// object.
 fn reject_unexpected_identifiers(
     dialect: &Dialect,
     parsed_head: &ParsedHead<'_>,
@@ -399,7 +408,7 @@ fn parse_text(name: &str, value: &[u8]) -> Result<String, Rejection> {
     Ok(text.to_owned())
 }
 
-/// What the vendor stores as it is sent.
+/// Reads a value that the vendor stores unchanged.
 fn parse_raw_value(name: &str, value: &[u8]) -> Result<Vec<u8>, Rejection> {
     let is_control = |byte: &u8| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f;
     if value.iter().any(is_control) {
@@ -415,7 +424,7 @@ fn build_value_rejection(name: &str, value: &str) -> Rejection {
         .with_detail("ArgumentValue", value)
 }
 
-/// Reads one value. `None`: it says "no", or it is of the kind that a vendor passes over when it is malformed.
+/// Reads one value. `None`: the flag is "false", or the vendor ignores a malformed value of this kind.
 fn parse_value(
     dialect: &Dialect,
     field: Field,
@@ -451,7 +460,9 @@ fn parse_value(
             Ok(Some(Value::Encryption(encryption)))
         }
         ValueKind::Flag if text.eq_ignore_ascii_case((words.flag_word)(field)) => Ok(Some(Value::Flag)),
+        // SDKs send "false" for a flag that is not set.
         ValueKind::Flag if text.eq_ignore_ascii_case("false") => Ok(None),
+        // An unknown value of a flag that protects data must not be read as "not set".
         ValueKind::Flag if field.guards_data() => Err(Rejection::with_message(
             ErrorKind::NotImplemented,
             format!("This value of {} is not supported.", name.as_str()),
@@ -466,20 +477,22 @@ fn parse_value(
     }
 }
 
-/// The one encoding of keys that there is.
+/// The only encoding type.
 const ENCODING_URL: &str = "url";
 
 fn parse_number(text: &str) -> Option<u64> {
+    // `parse` alone would accept a sign; 19 digits always fit into 64 bits.
     (text.len() <= 19 && text.bytes().all(|digit| digit.is_ascii_digit()))
         .then(|| text.parse().ok())
         .flatten()
 }
 
-/// One or several tags, quoted or bare, without their quotes.
+/// Reads one or several ETags, quoted or not, and removes their quotes.
 fn parse_etags(text: &str) -> Option<Vec<String>> {
     let tags: Vec<String> = text
         .split(',')
         .map(|tag| tag.trim())
+        // Intermediate proxies mark an ETag as weak when they compress a response; it still identifies the object.
         .map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
         .map(|tag| tag.trim_matches('"').to_owned())
         .collect();
@@ -488,7 +501,8 @@ fn parse_etags(text: &str) -> Option<Vec<String>> {
     tags.iter().all(is_plain).then_some(tags)
 }
 
-/// A single range; `None` for anything else, which HTTP and every vendor here answers with the whole object.
+/// Reads a single range; `None` for anything else, to which every vendor in the tables responds with the whole object
+/// (RFC 9110, section 14.2, allows it).
 fn parse_range(text: &str) -> Option<ByteRange> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     match (first, last) {
@@ -501,7 +515,8 @@ fn parse_range(text: &str) -> Option<ByteRange> {
     }
 }
 
-/// The range of a part copy: both ends, or refused; a lenient dialect copies everything then, or to the end.
+/// Reads the range of a part copy: both ends are required in a strict dialect. A lenient dialect copies to the end,
+/// or everything.
 fn parse_source_range(dialect: &Dialect, text: &str, name: FieldName) -> Result<Option<Value>, Rejection> {
     match parse_range(text) {
         Some(span @ ByteRange::Span(..)) => Ok(Some(Value::ByteRange(span))),
@@ -538,6 +553,7 @@ fn parse_metadata(
     parsed_head: &ParsedHead<'_>,
     operation: Operation,
 ) -> Result<Vec<(String, Vec<u8>)>, Rejection> {
+    // Metadata headers of other operations are ignored, as the vendors do.
     if !operation.creates_object() {
         return Ok(Vec::new());
     }
@@ -552,22 +568,23 @@ fn parse_metadata(
         if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
             return Err(build_value_rejection(name, "(control characters)"));
         }
-        // Parameters and fields of forms may be called anything.
+        // Unlike a header, a query parameter or a form field can have any name.
         if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
             return Err(Rejection::with_message(
                 ErrorKind::InvalidArgument,
-                "The name of metadata is not that of a header.",
+                "The name of a metadata entry must be a valid header name.",
             )
             .with_detail("ArgumentName", name));
         }
         if name == crc64::METADATA_NAME {
             if crc64::is_stored_value(value) {
-                // Another Blobfish in front of this one keeps it for itself; here it would be told to nobody.
+                // Another Blobfish in front of this one stores it for its own clients; the clients of this one never
+                // get it.
                 continue;
             }
             return Err(build_value_rejection(name, "(reserved)"));
         }
-        // Repeated names are one value, joined by commas, as HTTP says.
+        // Header lines with one name are one value, joined by commas (RFC 9110, section 5.3).
         match metadata.iter_mut().find(|row| row.0 == name) {
             Some(row) => {
                 row.1.push(b',');
@@ -605,6 +622,7 @@ fn parse_checksums(
         })?;
         checksums.push(Checksum { algorithm: row.1, value: None });
     }
+    // S3 accepts one checksum per request (S3, Checking object integrity).
     if checksums.len() > 1 {
         return Err(Rejection::with_message(
             ErrorKind::InvalidRequest,
@@ -623,7 +641,7 @@ fn parse_checksums(
     Ok(checksums)
 }
 
-/// The digests of the body that are stated in headers of their own. A read has no body.
+/// Reads the digests of the body that have headers of their own. A read has no body.
 fn parse_digests(
     dialect: &Dialect,
     parsed_head: &ParsedHead<'_>,
@@ -638,6 +656,7 @@ fn parse_digests(
         if digest.absent_value == Some(text.as_str()) {
             continue;
         }
+        // These headers are hex; the common form of checksums is Base64.
         let bytes = hash::decode_hex(&text).filter(|bytes| bytes.len() == digest.algorithm.digest_len());
         let value = hash::encode_base64(&bytes.ok_or_else(|| build_value_rejection(digest.header, &text))?);
         if operation.is_streamed()
@@ -659,7 +678,7 @@ fn parse_body_length(parsed_head: &ParsedHead<'_>) -> Result<Option<u64>, Reject
         .ok_or_else(|| Rejection::with_message(ErrorKind::InvalidRequest, "Content-Length is not a number."))
 }
 
-/// A header of the dialect that was not read has a meaning that would be lost.
+/// Rejects headers with the dialect's prefix that have not been read: their effect would be lost without notice.
 fn reject_unknown_headers(
     dialect: &Dialect,
     parsed_head: &ParsedHead<'_>,
@@ -694,7 +713,8 @@ fn has_field_header(dialect: &Dialect, operation: Operation, name: &str) -> bool
         .any(|field| matches!(dialect.field_name_in(field, operation), Some(FieldName::Header(own)) if own == name))
 }
 
-/// The conditions of HTTP, as documents spell them, each beside its counterpart on a copy's source.
+/// The conditional headers of HTTP in lower case and in their usual spelling, each with its counterpart for a copy's
+/// source.
 const CONDITIONS: [(&str, &str, Field); 4] = [
     ("if-match", "If-Match", Field::SourceIfMatch),
     ("if-none-match", "If-None-Match", Field::SourceIfNoneMatch),
@@ -702,12 +722,13 @@ const CONDITIONS: [(&str, &str, Field); 4] = [
     ("if-unmodified-since", "If-Unmodified-Since", Field::SourceIfUnmodifiedSince),
 ];
 
-/// A header's name as documents spell it.
+/// The usual spelling of a header's name.
 fn spell_header_name(name: &str) -> &str {
     CONDITIONS.iter().find(|row| row.0 == name).map_or(name, |row| row.1)
 }
 
-/// A condition that a write of this dialect does not know would be passed over, and what it guards overwritten.
+/// Rejects a condition that this dialect does not have for a write: without it, the write could overwrite what the
+/// condition protects.
 fn reject_unknown_conditions(
     dialect: &Dialect,
     parsed_head: &ParsedHead<'_>,
@@ -732,7 +753,7 @@ fn reject_unknown_conditions(
     }
 }
 
-/// States what the vendor's rules make of the request: what is ignored by its documents is gone from here on.
+/// Applies the vendor's rules for copies: removes the fields that the directives make the vendor ignore.
 fn apply_copy_directives(dialect: &Dialect, request: &mut Request) {
     if request.operation != Operation::CopyObject {
         return;

@@ -1,4 +1,4 @@
-//! From a target's answer to the canonical one, and from there to the caller's.
+//! Reads a target's response into the canonical one, with the values of the caller's dialect.
 
 use crate::dialect::route::Route;
 use crate::dialect::{Dialect, etag};
@@ -12,7 +12,7 @@ use crate::model::{
     Response, ResponseField,
 };
 
-/// Reads the head of a target's answer into the caller's terms: names by the tables, values by the word tables.
+/// Reads the head of a target's response: header names by the tables, values by the word tables of both dialects.
 pub fn read_response_head(
     route: &Route<'_>,
     operation: Operation,
@@ -20,7 +20,7 @@ pub fn read_response_head(
 ) -> Response {
     let (caller, target) = (route.caller, route.target.dialect);
     let mut response = Response::with_status(target_response.status);
-    // Where something is at the target is nothing to callers.
+    // The location contains the target's host and bucket, which clients must not get.
     for field in ResponseField::ALL.into_iter().filter(|field| *field != ResponseField::Location) {
         let Some(name) = (target.response_field_name)(field) else { continue };
         let Some(value) = target_response.header(name) else {
@@ -31,6 +31,7 @@ pub fn read_response_head(
         }
     }
     for (name, algorithm) in
+        // The CRC-64 of COS and OSS is a response field of its own, which was read above.
         target.checksum_headers.iter().filter(|row| row.1 != ChecksumAlgorithm::Crc64Ecma)
     {
         if let Some(value) = target_response.header_text(name).filter(|text| !text.is_empty()) {
@@ -49,7 +50,7 @@ pub fn read_response_head(
     }
     let carries_object = matches!(operation, Operation::GetObject | Operation::HeadObject);
     if target_response.status / 100 == 2 && !carries_object {
-        // A restoring call tells by its status whether it began or only went on.
+        // The status of a restore request differs between a new restore and one that is already in progress.
         if operation != Operation::RestoreObject {
             response.status = caller.success_status(operation);
         }
@@ -59,7 +60,7 @@ pub fn read_response_head(
     response
 }
 
-/// Tells the CRC-64 that was kept in the metadata of an object, where its target does not tell one.
+/// Adds the CRC-64 that is stored in the object's metadata, if the target does not return one.
 fn apply_stored_crc64(
     route: &Route<'_>,
     target_response: &TargetResponse,
@@ -77,13 +78,14 @@ fn apply_stored_crc64(
     }
 }
 
-/// A header's value in the caller's words. `None`: it says nothing to the caller.
+/// Translates a header's value into the caller's dialect. `None`: the caller's dialect cannot express it.
 fn translate_header_value(
     caller: &Dialect,
     target: &Dialect,
     field: ResponseField,
     value: &[u8],
 ) -> Option<Vec<u8>> {
+    // A control character could end the header line and start another one.
     if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
         return None;
     }
@@ -105,10 +107,10 @@ fn translate_header_value(
     }
 }
 
-/// Reads the whole answer of an exchange.
+/// Reads a complete response.
 ///
 /// # Errors
-/// The target's fault, or an internal error where a success is not proven by the body.
+/// The target's error, or `InternalError` if the body does not prove the success.
 pub fn read_response(
     route: &Route<'_>,
     operation: Operation,
@@ -132,7 +134,7 @@ pub fn read_response(
     }
 }
 
-/// Why a success without a document is none where a body came with it.
+/// Checks the body of a success that has no document; a body may contain an error document.
 pub fn check_empty_body(route: &Route<'_>, response: &TargetResponse) -> Option<TargetError> {
     match response_documents::check_no_document(route.target.dialect, &response.body) {
         Ok(()) => None,
@@ -145,7 +147,7 @@ fn new_incomplete_response_error() -> TargetError {
     TargetError { kind: ErrorKind::InternalError, rejection: reject_incomplete_response(), target_code: None }
 }
 
-/// Adds to a success what the caller's dialect tells and the target's did not.
+/// Adds the fields that a response of the caller's dialect has and the target's has not.
 pub fn add_caller_fields(caller: &Dialect, operation: Operation, response: &mut Response) {
     let version = response.text(ResponseField::VersionId).map(str::to_owned);
     let crc64 = response.text(ResponseField::Crc64Ecma).map(str::to_owned);
@@ -162,23 +164,24 @@ pub fn add_caller_fields(caller: &Dialect, operation: Operation, response: &mut 
 /// A target's failure in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetError {
-    /// What went wrong.
+    /// The kind of error.
     pub kind: ErrorKind,
-    /// What to tell the caller.
+    /// The rejection for the client.
     pub rejection: Rejection,
     /// The target's own code, for the log.
     pub target_code: Option<String>,
 }
 
-/// Reads a failure: by its code, else by its status.
+/// Reads an error response: by its code, otherwise by its status.
 pub fn read_target_error(route: &Route<'_>, response: &TargetResponse) -> TargetError {
     translate_error(route, response.status, read_error_document(route.target.dialect, response))
 }
 
-/// The error document of a failure; an empty one where there is none.
+/// The error document of a response; an empty one if there is none.
 pub fn read_error_document(target: &Dialect, response: &TargetResponse) -> ErrorDocument {
     match xml::parse(&response.body) {
         Ok(node) if node.name == target.xml.roots.error => response_documents::read_error(target, &node),
+        // An error page of an intermediate proxy is not an error document, whatever its text contains.
         _ => read_error_header(target, response).unwrap_or(ErrorDocument {
             kind: None,
             code: String::new(),
@@ -188,12 +191,12 @@ pub fn read_error_document(target: &Dialect, response: &TargetResponse) -> Error
     }
 }
 
-/// Whether a target says that something is missing and not what: the answer to a HEAD has no document.
+/// Whether a 404 response does not show what is missing: a response to HEAD has no document.
 pub fn is_unspecified_not_found(target: &Dialect, response: &TargetResponse) -> bool {
     response.status == 404 && read_error_document(target, response).code.is_empty()
 }
 
-/// Whether a failure's document only asks for fewer requests: nothing is wrong with the target then.
+/// Whether an error document only requests a lower rate. It does not show that the target has a problem.
 pub fn is_slow_down(target: &Dialect, document: &[u8]) -> bool {
     let Ok(node) = xml::parse(document) else { return false };
     let code = response_documents::read_error(target, &node).code;
@@ -201,7 +204,7 @@ pub fn is_slow_down(target: &Dialect, document: &[u8]) -> bool {
         && target.errors.iter().any(|row| row.kind == ErrorKind::SlowDown && row.code == code)
 }
 
-/// The error document of a HEAD, where the dialect puts it into a header.
+/// The error document in a header of a response to HEAD, if the dialect has such a header.
 fn read_error_header(target: &Dialect, response: &TargetResponse) -> Option<ErrorDocument> {
     use base64::Engine as _;
     let name = target.common_headers.head_error_header?;
@@ -210,10 +213,11 @@ fn read_error_header(target: &Dialect, response: &TargetResponse) -> Option<Erro
     (node.name == target.xml.roots.error).then(|| response_documents::read_error(target, &node))
 }
 
-/// What a target's error means: by its code, else by its status.
+/// Classifies a target's error: by its code, otherwise by its status.
 pub fn classify_error(target: &Dialect, status: u16, error: &ErrorDocument) -> ErrorKind {
     let by_code =
         target.errors.iter().find(|row| row.code == error.code && (status == 0 || row.status == status));
+    // S3-compatible servers often use a documented code with another status.
     let by_code = by_code.or_else(|| target.errors.iter().find(|row| row.code == error.code));
     by_code.map_or_else(
         || classify_status(status),
@@ -235,14 +239,14 @@ fn translate_error(route: &Route<'_>, status: u16, error: ErrorDocument) -> Targ
     TargetError { kind, rejection, target_code }
 }
 
-/// Whether a code that no table has is told to callers of the target's own dialect. Those about accounts and keys are of
-/// ours, and what fails at the target is no fault of the caller.
+/// Whether an error code that is in no table is passed to callers of the target's own dialect. Errors about accounts
+/// and access keys concern the proxy's own credentials, and a 5xx is not an error of the client.
 fn can_expose_code(status: u16, code: &str) -> bool {
     let is_word = (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_word && (400..500).contains(&status) && !matches!(status, 401 | 403 | 407 | 429)
 }
 
-/// Vendors use one code for several errors; where ours differ, the vendor's sentence decides.
+/// Vendors use one code for several errors; the sentence in the vendor's message decides which of them it is.
 fn refine_kind_by_message(target: &Dialect, kind: ErrorKind, message: &str) -> ErrorKind {
     let sentences = target.error_sentences.iter();
     let mut fitting = sentences.filter(|row| row.code_kind == kind && message.contains(row.contains));
@@ -267,11 +271,12 @@ fn classify_status(status: u16) -> ErrorKind {
     }
 }
 
-/// What a target says of our key, signature or clock is none of the caller's business, and would set its clock
-/// wrong; the rest is told in the caller's own words, with the details that are not the target's names.
+/// Builds the client's rejection. Errors about the proxy's own access key, signature or clock do not concern the
+/// client; SDKs would even correct their clock after one. Other errors are expressed in the caller's dialect, without
+/// details that contain names of the target.
 fn build_caller_rejection(kind: ErrorKind, error: &ErrorDocument) -> Rejection {
     match kind {
-        // What it says of its clock is known by the next request.
+        // The proxy has corrected its clock offset for this target by the next request.
         ErrorKind::RequestTimeTooSkewed | ErrorKind::RequestExpired | ErrorKind::RequestNotYetValid => {
             ErrorKind::ServiceUnavailable.into()
         }
@@ -289,11 +294,11 @@ fn build_caller_rejection(kind: ErrorKind, error: &ErrorDocument) -> Rejection {
         | ErrorKind::UnsupportedSignature
         | ErrorKind::UnknownAuthorization => Rejection::with_message(
             ErrorKind::InternalError,
-            "The storage behind this service did not accept the request.",
+            "The storage behind this service rejected the request.",
         ),
         ErrorKind::CopySourceTooLarge => Rejection::with_message(
             ErrorKind::TargetCopyLimit,
-            "The source is larger than the storage behind this service copies at once.",
+            "The source is larger than the storage behind this service copies in one request.",
         ),
         _ => {
             let mut rejection = Rejection::new(kind);
@@ -307,7 +312,7 @@ fn build_caller_rejection(kind: ErrorKind, error: &ErrorDocument) -> Rejection {
     }
 }
 
-/// Details that mean the same everywhere and name nothing of the target.
+/// Details that have the same meaning in all dialects and contain no names of the target.
 const PORTABLE_DETAILS: [&str; 6] =
     ["Key", "UploadId", "PartNumber", "VersionId", "ActualPartCount", "PartNumberRequested"];
 

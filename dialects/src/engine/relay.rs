@@ -1,5 +1,5 @@
-//! Copies that no target can make alone: from one target to another, or of more than a target copies at once. What to
-//! ask and what to make of the answers; the shell moves the bytes.
+//! Copies that no target can make alone: from one target to another, or of an object that is larger than the target
+//! copies in one request. This module builds the requests and evaluates the responses; the proxy moves the bytes.
 
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use md5::{Digest as _, Md5};
@@ -23,43 +23,43 @@ use crate::model::{
     Timestamp, Value,
 };
 
-/// No vendor takes more parts.
+/// No vendor accepts more parts.
 const PARTS_MAX: u64 = 10_000;
 
-/// What a part is at least, but for the last one: the strictest vendor's rule.
+/// The smallest part that every vendor accepts, except for the last part.
 const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 
 /// Sizes of parts are whole multiples of this.
 const PART_BYTES_STEP: u64 = 1024 * 1024;
 
-/// The source of a copy, looked at once. Every read is pinned to it.
+/// The state of a copy's source at its first HEAD. Every later read requires this state.
 #[derive(Debug, Clone)]
 pub struct RelaySource {
     /// Without quotes.
     pub etag: String,
-    /// When it was made, to the second.
+    /// Last modification, to the second.
     pub modified: Timestamp,
-    /// Bytes of the object.
+    /// Size of the object in bytes.
     pub size: u64,
-    /// Version that was read, where the target has versions.
+    /// The version that was read, if the bucket has versions.
     pub version: Option<String>,
-    /// Its head in the caller's terms.
+    /// Its response head, translated to the caller's dialect.
     pub head: Response,
-    /// MD5, lower-case hex, where its ETag is known to be one.
+    /// MD5 as lower-case hex, if its ETag is known to be one.
     pub md5: Option<String>,
-    /// CRC-64/XZ, decimal, where the target tells it.
+    /// CRC-64/XZ in decimal, if the target returns it.
     pub crc64: Option<String>,
-    /// Whether it is encrypted so that its ETag says nothing of its bytes.
+    /// Whether it is encrypted in such a manner that its ETag does not depend on its bytes alone.
     pub has_opaque_etag: bool,
-    /// Whether it has tags that are to be copied.
+    /// Whether it has tags that have to be copied.
     pub has_tags: bool,
 }
 
-/// The head of the write at the destination, without the values that only the source has, and the fields that are lost on
-/// either side.
+/// Writes the request that creates the destination, without the values that are only known from the source, and
+/// returns the fields that are lost on either side.
 ///
 /// # Errors
-/// What is rejected before any target is contacted.
+/// The request is rejected before any target is contacted.
 pub fn write_copy_draft(
     source_route: &Route<'_>,
     destination_route: &Route<'_>,
@@ -72,16 +72,17 @@ pub fn write_copy_draft(
     };
     let bare = Request { source: None, operation, ..client_request.clone() };
     let mut bare = remove_copy_fields(bare);
+    // Without a source, the rest of the request is a plain write, with its own losses.
     bare.fields = keep_applicable_fields(bare.fields, operation);
     let (outgoing, mut losses) = write_request::write_request(destination_route, &bare)?;
     losses.extend(write_request::write_request(source_route, &build_source_head_request(client_request)?)?.1);
     Ok((outgoing, losses))
 }
 
-/// The request for its tags.
+/// Builds the request for the source's tags.
 ///
 /// # Errors
-/// The request is no copy.
+/// The request is not a copy.
 pub fn build_source_tags_request(
     client_request: &Request,
     source: &RelaySource,
@@ -94,10 +95,11 @@ pub fn build_source_tags_request(
     Ok(request)
 }
 
-/// What the source's head says, once the caller's conditions hold.
+/// Reads the source's head and evaluates the client's conditions.
 ///
 /// # Errors
-/// The source's own failure; a condition that does not hold; more than the caller's vendor copies at once.
+/// The source cannot be read; a condition does not hold; the source is larger than the caller's vendor copies in one
+/// request.
 pub fn read_source_head(
     route: &Route<'_>,
     client_request: &Request,
@@ -120,11 +122,13 @@ pub fn read_source_head(
     let etag = get_header(ResponseField::Etag).map(etag::strip_quotes).filter(|etag| !etag.is_empty());
     let modified = get_header(ResponseField::LastModified).and_then(date::parse_http);
     let size = target_response.header_text("content-length").and_then(|text| text.parse::<u64>().ok());
+    // Without all three, a change of the source during the copy could not be detected.
     let (Some(etag), Some(modified), Some(size)) = (etag, modified, size) else {
         return Err(target_response::reject_incomplete_response());
     };
     let state = SourceState { etag: etag.to_owned(), modified };
     conditions::evaluate_conditions(route.caller, &client_request.fields, &state, now)?;
+    // Clients expect the limit of their vendor, although the proxy could copy more.
     if size > route.caller.copy.bytes_max && client_request.operation == Operation::CopyObject {
         return Err(ErrorKind::CopySourceTooLarge.into());
     }
@@ -144,6 +148,7 @@ pub fn read_source_head(
         size,
         version: get_header(ResponseField::VersionId)
             .map(str::to_owned)
+            // Some servers do not return the version ID of a version that was requested explicitly.
             .or_else(|| client_request.source.as_ref().and_then(|source| source.version.clone())),
         md5,
         crc64: head.text(ResponseField::Crc64Ecma).map(str::to_owned),
@@ -159,10 +164,10 @@ fn pin_version(request: &mut Request, source: &RelaySource) {
     }
 }
 
-/// A read of the source, or of a part of it, that fails where the source is another by now.
+/// Builds a read of the source, or of a range of it, that fails if the source has changed.
 ///
 /// # Errors
-/// The request is no copy.
+/// The request is not a copy.
 pub fn build_source_read_request(
     client_request: &Request,
     source: &RelaySource,
@@ -170,6 +175,7 @@ pub fn build_source_read_request(
 ) -> Result<Request, Rejection> {
     let mut request = build_source_request(client_request, Operation::GetObject)?;
     pin_version(&mut request, source);
+    // All parts must come from one state of the source.
     request.fields.set(Field::IfMatch, Value::Etags(vec![source.etag.clone()]));
     if let Some((first, last)) = range {
         request.fields.set(Field::Range, Value::ByteRange(ByteRange::Span(first, last)));
@@ -193,7 +199,7 @@ const COPY_ONLY_FIELDS: [Field; 12] = [
     Field::ChecksumAlgorithm,
 ];
 
-/// The request without what only a copy says.
+/// Removes the fields that only a copy has.
 pub fn remove_copy_fields(mut request: Request) -> Request {
     for field in COPY_ONLY_FIELDS {
         request.fields.remove(field);
@@ -201,7 +207,7 @@ pub fn remove_copy_fields(mut request: Request) -> Request {
     request
 }
 
-/// The fields that an operation may say.
+/// Returns the fields that the operation may have.
 pub fn keep_applicable_fields(fields: Fields, operation: Operation) -> Fields {
     let mut applicable = Fields::default();
     for (field, value) in fields.iter().filter(|row| row.0.applies_to(operation)) {
@@ -210,7 +216,7 @@ pub fn keep_applicable_fields(fields: Fields, operation: Operation) -> Fields {
     applicable
 }
 
-/// The content headers, as requests and as answers name them.
+/// The content headers, as fields of requests and of responses.
 const CONTENT_FIELDS: [(Field, ResponseField); 6] = [
     (Field::ContentType, ResponseField::ContentType),
     (Field::CacheControl, ResponseField::CacheControl),
@@ -220,7 +226,7 @@ const CONTENT_FIELDS: [(Field, ResponseField); 6] = [
     (Field::Expires, ResponseField::Expires),
 ];
 
-/// The request that makes the destination: a put, or the beginning of an upload in parts. `tags` are the source's.
+/// Builds the request that creates the destination: PutObject or CreateMultipartUpload. `tags` are the source's.
 pub fn build_destination_request(
     caller: &Dialect,
     client_request: &Request,
@@ -234,6 +240,7 @@ pub fn build_destination_request(
         for (field, response_field) in CONTENT_FIELDS {
             match source.head.to_request_value(response_field) {
                 Some(value) => request.fields.set(field, value),
+                // Without the replace directive, headers of the request do not count, even if the source has none.
                 None => drop(request.fields.remove(field)),
             }
         }
@@ -244,11 +251,11 @@ pub fn build_destination_request(
         request.fields.set(Field::Tagging, Value::Tags(pairs));
     }
     if operation != Operation::PutObject {
-        // These hold where the upload is completed.
+        // CompleteMultipartUpload has these conditions, because it creates the object.
         for field in OVERWRITE_FIELDS {
             request.fields.remove(field);
         }
-        // The parts have the bytes.
+        // It limits the transfer of bytes, so it belongs to the parts.
         request.fields.remove(Field::TrafficLimit);
         return request;
     }
@@ -256,7 +263,7 @@ pub fn build_destination_request(
     request
 }
 
-/// The request that begins an upload in parts of what was to be put at once.
+/// Builds the CreateMultipartUpload request for an object that the client uploads with PutObject.
 pub fn build_create_upload_request(client_request: &Request) -> Request {
     let operation = Operation::CreateMultipartUpload;
     let mut request = Request {
@@ -266,24 +273,24 @@ pub fn build_create_upload_request(client_request: &Request) -> Request {
         body_length: None,
         ..client_request.clone()
     };
-    // These hold where the upload is completed.
+    // CompleteMultipartUpload has these conditions, because it creates the object.
     for field in OVERWRITE_FIELDS {
         request.fields.remove(field);
     }
     request
 }
 
-/// The names and values of a document of tags.
+/// Reads the names and values in a tagging document.
 pub fn parse_tag_set(tree: &Node) -> Vec<(String, String)> {
     let get_text = |tag: &Node, name: &str| tag.child_text(name).unwrap_or_default().to_owned();
     let read_pair = |tag: &Node| (get_text(tag, "Key"), get_text(tag, "Value"));
     tree.child("TagSet").into_iter().flat_map(|set| set.children_named("Tag")).map(read_pair).collect()
 }
 
-/// What guards an object that is there already.
+/// The conditions that protect an existing object.
 const OVERWRITE_FIELDS: [Field; 2] = [Field::ForbidOverwrite, Field::OverwriteIfMatch];
 
-/// Says what the bytes of the whole source come to, where that is known.
+/// Adds the digests of the whole source that are known, so that the target compares them with the bytes.
 fn expect_source_digests(request: &mut Request, source: &RelaySource) {
     request.body_length = Some(source.size);
     if let Some(crc64) = &source.crc64 {
@@ -291,7 +298,7 @@ fn expect_source_digests(request: &mut Request, source: &RelaySource) {
             .checksums
             .push(Checksum { algorithm: ChecksumAlgorithm::Crc64Ecma, value: Some(crc64.clone()) });
     }
-    // That of the whole, not of the checksums of its parts.
+    // A composite checksum is computed from the checksums of parts and cannot be compared with the bytes.
     if source.head.text(ResponseField::ChecksumType) == Some("FULL_OBJECT") {
         let checksums = source.head.checksums.iter();
         request.checksums.extend(
@@ -325,7 +332,7 @@ fn build_multipart_request(client_request: &Request, operation: Operation, uploa
     Request { fields, ..Request::new(operation, client_request.scope.clone()) }
 }
 
-/// The upload of one part whose bytes travel through us.
+/// Builds the UploadPart request for bytes that pass through the proxy.
 pub fn build_part_request(client_request: &Request, upload: &str, number: u64, bytes: u64) -> Request {
     let mut request = build_multipart_request(client_request, Operation::UploadPart, upload);
     request.fields.set(Field::PartNumber, Value::Number(number));
@@ -333,13 +340,13 @@ pub fn build_part_request(client_request: &Request, upload: &str, number: u64, b
     request
 }
 
-/// Whether a target pins the source of a part that it copies itself. Where it does not, the source has to be looked at
-/// once more before the parts are made an object.
+/// Whether the target checks the source's ETag when it copies a part itself. If it does not, the source has to be
+/// read again before the upload is completed.
 pub fn can_pin_source(route: &Route<'_>) -> bool {
     route.target.dialect.supports_field(Field::SourceIfMatch)
 }
 
-/// The copy of one part that the target makes itself.
+/// Builds the UploadPartCopy request for a part that the target copies itself.
 pub fn build_part_copy_request(
     route: &Route<'_>,
     client_request: &Request,
@@ -353,6 +360,7 @@ pub fn build_part_copy_request(
     if let (Some(copy_source), Some(version)) = (&mut request.source, &source.version) {
         copy_source.version = Some(version.clone());
     }
+    // The target decrypts the source itself, so it needs the client's key.
     for field in [Field::SourceCustomerAlgorithm, Field::SourceCustomerKey, Field::SourceCustomerKeyMd5] {
         if let Some(value) = client_request.fields.get(field) {
             request.fields.set(field, value.clone());
@@ -366,7 +374,7 @@ pub fn build_part_copy_request(
     request
 }
 
-/// The call that makes an object of the parts.
+/// Builds the CompleteMultipartUpload request.
 pub fn build_complete_request(client_request: &Request, upload: &str, parts: Vec<Part>) -> Request {
     let mut request = build_multipart_request(client_request, Operation::CompleteMultipartUpload, upload);
     for field in OVERWRITE_FIELDS {
@@ -377,7 +385,7 @@ pub fn build_complete_request(client_request: &Request, upload: &str, parts: Vec
     Request { parts, ..request }
 }
 
-/// The call that gives an upload up.
+/// Builds the AbortMultipartUpload request.
 pub fn build_abort_request(client_request: &Request, upload: &str) -> Request {
     let mut request = build_multipart_request(client_request, Operation::AbortMultipartUpload, upload);
     for field in PART_FIELDS {
@@ -386,7 +394,8 @@ pub fn build_abort_request(client_request: &Request, upload: &str) -> Request {
     request
 }
 
-/// The parts of a source: number, first and last byte. Each is at least `part_bytes`, and there are never too many.
+/// Divides a source into parts: number, first and last byte. Each has at least `part_bytes`, and there are at most
+/// 10,000.
 pub fn plan_parts(size: u64, part_bytes: u64) -> Vec<(u64, (u64, u64))> {
     let part_bytes_min = size.div_ceil(PARTS_MAX);
     let bytes = part_bytes
@@ -397,7 +406,7 @@ pub fn plan_parts(size: u64, part_bytes: u64) -> Vec<(u64, (u64, u64))> {
     split_into_parts(size, bytes)
 }
 
-/// The parts of a source, of this size each.
+/// Divides a source into parts of this size.
 pub fn split_into_parts(size: u64, bytes: u64) -> Vec<(u64, (u64, u64))> {
     let bytes = bytes.max(1);
     let count = size.div_ceil(bytes);
@@ -409,10 +418,10 @@ pub fn split_into_parts(size: u64, bytes: u64) -> Vec<(u64, (u64, u64))> {
     (0..count).map(plan_part).collect()
 }
 
-/// The range of a part copy, by the caller's rules.
+/// Returns the range of a part copy, by the rules of the caller's dialect.
 ///
 /// # Errors
-/// `InvalidCopyRange` where the caller's dialect is strict.
+/// `InvalidCopyRange`, if the caller's dialect is strict.
 pub fn resolve_source_range(
     client_request: &Request,
     caller_is_strict: bool,
@@ -426,11 +435,12 @@ pub fn resolve_source_range(
         Some(Value::ByteRange(ByteRange::From(first))) if *first < size => Ok((*first, last)),
         None => Ok((0, last)),
         Some(Value::ByteRange(range)) if caller_is_strict => Err(build_copy_range_rejection(*range, size)),
+        // A lenient dialect copies the whole source if the range does not fit.
         Some(_) => Ok((0, last)),
     }
 }
 
-/// Whether a source is still the one that was looked at first.
+/// Checks that the source is in the same state as at the first HEAD.
 ///
 /// # Errors
 /// `Conflict`.
@@ -442,12 +452,12 @@ pub fn check_source_unchanged(first: &RelaySource, now: &RelaySource) -> Result<
     if is_same { Ok(()) } else { Err(build_source_changed_rejection()) }
 }
 
-/// The refusal of a copy whose source became another meanwhile.
+/// The rejection of a copy after its source has changed.
 pub fn build_source_changed_rejection() -> Rejection {
     Rejection::with_message(ErrorKind::Conflict, "The source was replaced while it was copied.")
 }
 
-/// The digest of a source that vouches for nothing but its MD5: the parts have to be read one after another for it.
+/// The MD5 of a source that has no other digest. Its parts have to be read in order to compute it.
 #[derive(Clone)]
 pub struct OrderedMd5 {
     md5: Md5,
@@ -455,7 +465,7 @@ pub struct OrderedMd5 {
 }
 
 impl OrderedMd5 {
-    /// Nothing was read yet.
+    /// Starts before the first byte.
     pub fn new() -> Self {
         Self { md5: Md5::new(), next_part: 1 }
     }
@@ -465,25 +475,25 @@ impl OrderedMd5 {
         source.crc64.is_none() && source.md5.is_some()
     }
 
-    /// Whether it is the turn of this part.
+    /// Whether this part is the next one.
     pub fn is_next(&self, part: u64) -> bool {
         self.next_part == part
     }
 
-    /// Takes bytes.
+    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.md5.update(bytes);
     }
 
-    /// The end of a part.
+    /// Ends a part.
     pub fn finish_part(&mut self) {
         self.next_part = self.next_part.saturating_add(1);
     }
 
-    /// Whether what was read is the source.
+    /// Checks that the bytes that were read are those of the source.
     ///
     /// # Errors
-    /// An internal error: nothing may be completed.
+    /// `InternalError`: the upload must not be completed.
     pub fn verify_source(&self, source: &RelaySource) -> Result<(), Rejection> {
         let md5 = hash::encode_hex(&self.md5.clone().finalize());
         if source.md5.as_ref() == Some(&md5) { Ok(()) } else { Err(build_digest_rejection()) }
@@ -496,16 +506,17 @@ impl Default for OrderedMd5 {
     }
 }
 
-/// How an object that was uploaded in parts of one size vouches for itself: by the digest of its parts' digests.
+/// The part size and part count of a multipart object. Its ETag is the MD5 of its parts' MD5s, which can be compared
+/// if all parts have one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceParts {
-    /// Bytes of each but the last.
+    /// Bytes of each part except the last.
     pub bytes: u64,
-    /// How many there are.
+    /// The number of parts.
     pub count: u64,
 }
 
-/// The number of parts by which a source's ETag was made, where that says something of its bytes and nothing else does.
+/// The part count in the source's ETag, if that ETag is the only digest of its bytes.
 pub fn parse_source_part_count(route: &Route<'_>, source: &RelaySource) -> Option<u64> {
     let (digest, count) = source.etag.split_once('-')?;
     let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -514,10 +525,10 @@ pub fn parse_source_part_count(route: &Route<'_>, source: &RelaySource) -> Optio
         .then_some(count)
 }
 
-/// The request for the head of one of the source's own parts.
+/// Builds the HEAD request for one of the source's own parts.
 ///
 /// # Errors
-/// The request is no copy.
+/// The request is not a copy.
 pub fn build_part_head_request(
     client_request: &Request,
     source: &RelaySource,
@@ -529,7 +540,8 @@ pub fn build_part_head_request(
     Ok(request)
 }
 
-/// Bytes of one of a source's own parts, from the answer to `look_at_part`; `None` where the target does not know them.
+/// The size of one of the source's own parts, from the response to [`build_part_head_request`]; `None` if the target
+/// does not return it.
 pub fn read_part_bytes(
     route: &Route<'_>,
     source: &RelaySource,
@@ -540,6 +552,7 @@ pub fn read_part_bytes(
         (route.target.dialect.response_field_name)(field).and_then(|name| target_response.header_text(name))
     };
     let get_number = |field: ResponseField| get_header(field).and_then(|text| text.parse::<u64>().ok());
+    // A server that ignores the part number responds with 200 and the whole object.
     let is_known = target_response.status == 206
         && get_number(ResponseField::PartsCount) == Some(count)
         && get_header(ResponseField::Etag).is_some_and(|tag| etag::is_same_etag(tag, &source.etag));
@@ -547,18 +560,18 @@ pub fn read_part_bytes(
 }
 
 impl SourceParts {
-    /// Parts of this size, if they come to the source.
+    /// Parts of this size; `None` if the source's size and part count do not match it.
     pub fn new(source: &RelaySource, count: u64, bytes: u64) -> Option<Self> {
         (bytes > 0 && source.size.div_ceil(bytes) == count).then_some(Self { bytes, count })
     }
 
-    /// Bytes of a part of the copy: a multiple of the source's, and what an upload takes.
+    /// The part size of the copy: a multiple of the source's part size, and at least what every vendor accepts.
     pub fn compute_copy_part_bytes(self, part_bytes: u64) -> u64 {
         let least = part_bytes.max(PART_BYTES_MIN);
         least.div_ceil(self.bytes).max(1).saturating_mul(self.bytes)
     }
 
-    /// Whether the parts' digests come to the source's ETag.
+    /// Whether the source's ETag results from the digests of its parts.
     pub fn matches_source(self, source: &RelaySource, digests: &[SourcePartDigests]) -> bool {
         let mut whole = Md5::new();
         digests.iter().for_each(|part| whole.update(&part.finished));
@@ -567,7 +580,7 @@ impl SourceParts {
     }
 }
 
-/// The digests of a source's own parts in a part of its copy.
+/// The digests of the source's own parts that are in one part of the copy.
 #[derive(Clone)]
 pub struct SourcePartDigests {
     bytes: u64,
@@ -577,7 +590,7 @@ pub struct SourcePartDigests {
 }
 
 impl SourcePartDigests {
-    /// Nothing was read yet.
+    /// Starts before the first byte.
     pub fn new(source_parts: SourceParts) -> Self {
         Self {
             bytes: source_parts.bytes,
@@ -587,7 +600,7 @@ impl SourcePartDigests {
         }
     }
 
-    /// Takes bytes.
+    /// Adds bytes.
     pub fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let length = usize::try_from(self.bytes_left).unwrap_or(usize::MAX).min(bytes.len());
@@ -601,7 +614,7 @@ impl SourcePartDigests {
         }
     }
 
-    /// The end of the last part, which may be shorter.
+    /// Ends the last part, which may be shorter.
     pub fn finish(&mut self) {
         if self.bytes_left < self.bytes {
             self.finish_part();
@@ -614,7 +627,7 @@ impl SourcePartDigests {
     }
 }
 
-/// What the parts come to when they are one object.
+/// Combines the CRC-64 values of the parts into that of the object.
 pub fn combine_crc64(parts: &[Digests]) -> Option<u64> {
     let mut parts = parts.iter();
     let first = parts.next()?;
@@ -624,10 +637,10 @@ pub fn combine_crc64(parts: &[Digests]) -> Option<u64> {
     })
 }
 
-/// Whether what passed is the source.
+/// Checks that the CRC-64 of the bytes that passed is that of the source.
 ///
 /// # Errors
-/// An internal error: nothing may be completed.
+/// `InternalError`: the upload must not be completed.
 pub fn check_crc64(source: &RelaySource, crc64: Option<u64>) -> Result<(), Rejection> {
     match (&source.crc64, crc64) {
         (Some(expected), Some(actual)) if *expected != actual.to_string() => Err(build_digest_rejection()),
@@ -635,10 +648,10 @@ pub fn check_crc64(source: &RelaySource, crc64: Option<u64>) -> Result<(), Rejec
     }
 }
 
-/// Whether the object that was made is what passed, whose CRC-64 is told.
+/// Checks the CRC-64 in the target's response against that of the bytes that passed, and adds it to the response.
 ///
 /// # Errors
-/// An internal error: the object is there, but is not the source.
+/// `InternalError`: the object was created, but differs from the source.
 pub fn check_response_crc64(response: &mut Response, crc64: Option<u64>) -> Result<(), Rejection> {
     let Some(crc64_text) = crc64.map(|crc64| crc64.to_string()) else { return Ok(()) };
     if response.text(ResponseField::Crc64Ecma).is_some_and(|response_crc64| response_crc64 != crc64_text) {
@@ -648,12 +661,12 @@ pub fn check_response_crc64(response: &mut Response, crc64: Option<u64>) -> Resu
     Ok(())
 }
 
-/// The refusal of a copy whose bytes are not the source's.
+/// The rejection of a copy that does not have the source's digest.
 pub fn build_digest_rejection() -> Rejection {
-    Rejection::with_message(ErrorKind::InternalError, "What was copied is not what the source is.")
+    Rejection::with_message(ErrorKind::InternalError, "The copy does not match the digest of the source.")
 }
 
-/// The answer to the copy, from that to the put or the completing call.
+/// Builds the response to the copy from the response to PutObject or CompleteMultipartUpload.
 pub fn complete_copy_response(
     route: &Route<'_>,
     client_request: &Request,
@@ -671,6 +684,7 @@ pub fn complete_copy_response(
         }
     };
     response.remove(ResponseField::Etag);
+    // These belong to the write of the destination; a copy returns its values in the document.
     response.remove(ResponseField::ContentMd5);
     response.remove(ResponseField::ChecksumType);
     let result = CopyResult {

@@ -1,4 +1,4 @@
-//! The bodies of small requests: read from the caller's dialect, written in the target's.
+//! Small request bodies: reads them in the caller's dialect and writes them in the target's.
 
 use crate::dialect::route::Route;
 use crate::dialect::settings_schema::Removal;
@@ -6,17 +6,17 @@ use crate::dialect::{BucketSettingLocation, Dialect};
 use crate::documents::{acl_documents, delete_objects, response_documents, settings_documents};
 use crate::encoding::xml;
 use crate::encoding::xml::{Node, XmlWriter, text_node};
-use crate::engine::{cors, crc64, loss, small_parts};
+use crate::engine::{cors, crc64, emulation, loss, small_parts};
 use crate::model::{ErrorKind, Field, Operation, Rejection, Request, Setting, Value};
 
-/// Reads a request's whole body into the request.
+/// Reads the complete body into the request.
 ///
 /// # Errors
-/// What the caller's vendor would refuse, and what the target cannot be told.
+/// The caller's vendor rejects the body, or the target's dialect cannot express it.
 pub fn read_request_body(route: &Route<'_>, request: &mut Request, body: &[u8]) -> Result<(), Rejection> {
     let caller = route.caller;
     match request.operation {
-        // A request of ours has its parts already.
+        // The proxy's own requests already have their parts.
         Operation::CompleteMultipartUpload
             if !request.fields.has(Field::CompleteAll) && request.parts.is_empty() =>
         {
@@ -27,7 +27,7 @@ pub fn read_request_body(route: &Route<'_>, request: &mut Request, body: &[u8]) 
             let settings = response_documents::read_bucket_settings(caller, route.target.dialect, body)?;
             request.document = Some(settings);
         }
-        // A request of ours has its list already.
+        // The proxy's own requests already have their list.
         Operation::DeleteObjects if request.objects_to_delete.is_empty() => {
             (request.objects_to_delete, request.quiet) = delete_objects::read_delete_list(caller, body)?;
             request
@@ -46,7 +46,7 @@ pub fn read_request_body(route: &Route<'_>, request: &mut Request, body: &[u8]) 
     Ok(())
 }
 
-/// The fields by which access is said.
+/// The fields that specify an ACL.
 const ACL_FIELDS: [Field; 7] = [
     Field::Acl,
     Field::BucketAcl,
@@ -57,7 +57,8 @@ const ACL_FIELDS: [Field; 7] = [
     Field::GrantFullControl,
 ];
 
-/// A document of grants is said to the target by the canned word that means the same: accounts are a vendor's own.
+/// Reads an ACL document and replaces it by the canned ACL with the same meaning, because accounts differ between
+/// vendors.
 fn read_acl_body(
     route: &Route<'_>,
     request: &mut Request,
@@ -71,7 +72,7 @@ fn read_acl_body(
         (true, false) => {
             return Err(Rejection::with_message(
                 ErrorKind::InvalidRequest,
-                "This request says an access control list in headers and in its body.",
+                "This request specifies an access control list both in headers and in its body.",
             ));
         }
         (false, true) => return Err(ErrorKind::MissingAcl.into()),
@@ -82,7 +83,7 @@ fn read_acl_body(
     let acl = access.to_canned().ok_or_else(|| {
         Rejection::with_message(
             ErrorKind::NotImplemented,
-            "Grants to accounts, and grants that no canned list means, are not translated between these services.",
+            "Grants to accounts, and grants that do not correspond to a canned ACL, are not translated between these services.",
         )
         .with_detail("Header", "AccessControlPolicy")
     })?;
@@ -91,7 +92,7 @@ fn read_acl_body(
     Ok(())
 }
 
-/// Whether a PUT sets nothing, in a dialect where that removes the setting.
+/// Whether a PUT is empty, in a dialect in which this removes the setting.
 fn is_removal(caller: &Dialect, setting: Setting, body: &[u8]) -> bool {
     let Some(form) = caller.setting_schema(setting).filter(|form| form.removal == Removal::DeleteOrEmptyPut)
     else {
@@ -117,18 +118,15 @@ fn read_setting_body(
     let target_form =
         target.setting_schema(setting).ok_or_else(|| reject_unsupported(request.operation.name()))?;
     if form.root.is_empty() {
-        if route.caller.family != target.family {
-            return Err(Rejection::with_message(
-                ErrorKind::NotImplemented,
-                "Policies name a vendor's own accounts and actions: they are not translated.",
-            ));
-        }
+        emulation::check_policy_support(request.operation, route.caller, target)?;
+        // A policy is JSON, which the proxy passes unchanged; it is stored as text of an unnamed node.
         let text = std::str::from_utf8(body).map_err(|_| ErrorKind::MalformedPolicy)?;
         request.document = Some(text_node("", text));
         return Ok(());
     }
     let node = xml::parse(body).map_err(|_| ErrorKind::MalformedXml)?;
     let mut tree = settings_documents::parse_setting(route.caller, form, node)?;
+    // The rules contain header names, which differ between dialects like the headers themselves.
     if setting == Setting::Cors {
         tree = cors::translate_rules(route.caller, target, tree);
     }
@@ -137,7 +135,7 @@ fn read_setting_body(
     let tree = tree_at_target.ok_or_else(|| {
         Rejection::with_message(
             ErrorKind::AccessDenied,
-            "The bucket that the document names is not one of yours at this service.",
+            "The document refers to a bucket that is not configured for you at this service.",
         )
     })?;
     if let (_, lost_fields) = settings_documents::write_setting(target, target_form, &tree)
@@ -148,10 +146,7 @@ fn read_setting_body(
     if let Some(key) =
         find_kms_key(&tree).filter(|key| !route.target.kms_keys.iter().any(|configured| configured == key))
     {
-        return Err(Rejection::with_message(
-            ErrorKind::NotImplemented,
-            format!("{} is not configured with the key {key}.", loss::describe_target(route.target)),
-        ));
+        return Err(Rejection::with_message(ErrorKind::NotImplemented, loss::describe_unlisted_key(key)));
     }
     request.document = Some(tree);
     Ok(())
@@ -162,10 +157,12 @@ fn find_kms_key(tree: &Node) -> Option<&str> {
     own_key.or_else(|| tree.children.iter().find_map(find_kms_key))
 }
 
-/// Days, and the tier without the element that each dialect calls otherwise.
+/// Reads a restore document: the days, and the tier without its parent element, which has a different name in each
+/// dialect.
 fn read_restore_request(caller: &Dialect, body: &[u8]) -> Result<Node, Rejection> {
     let mut tree = Node::default();
     if body.is_empty() {
+        // Only some vendors accept an empty body, with a default number of days.
         let days = caller.xml.restore_days.ok_or(ErrorKind::MalformedXml)?;
         tree.children.push(text_node("Days", days));
         return Ok(tree);
@@ -184,7 +181,7 @@ fn read_restore_request(caller: &Dialect, body: &[u8]) -> Result<Node, Rejection
                 if !TIERS.contains(&tier) {
                     return Err(ErrorKind::MalformedXml.into());
                 }
-                // What is meant where nothing is said is not said: some classes of OSS have no tiers.
+                // Standard is the default, and some storage classes of OSS reject a tier.
                 if tier != "Standard" {
                     tree.children.push(text_node("Tier", tier));
                 }
@@ -198,10 +195,10 @@ fn read_restore_request(caller: &Dialect, body: &[u8]) -> Result<Node, Rejection
     Ok(tree)
 }
 
-/// How fast objects are restored: the words are the same everywhere.
+/// The restore tiers, which have the same names in all dialects.
 const TIERS: [&str; 3] = ["Expedited", "Standard", "Bulk"];
 
-/// Writes a request's body for the target.
+/// Writes the request body in the target's dialect.
 pub fn write_request_body(route: &Route<'_>, request: &Request) -> Vec<u8> {
     let target = route.target.dialect;
     match (request.operation, &request.document) {
@@ -217,6 +214,7 @@ pub fn write_request_body(route: &Route<'_>, request: &Request) -> Vec<u8> {
         }
         (Operation::RestoreObject, Some(tree)) => write_restore_request(target, tree),
         (Operation::Put(setting), Some(tree)) => match target.setting_schema(setting) {
+            // A schema without a root is a policy, which is not XML.
             Some(form) if form.root.is_empty() => tree.text.clone().into_bytes(),
             Some(form) => {
                 let mut out = XmlWriter::default();
@@ -232,7 +230,7 @@ pub fn write_request_body(route: &Route<'_>, request: &Request) -> Vec<u8> {
     }
 }
 
-/// The headers that say what else the target is told of a new bucket.
+/// Builds the headers with the settings of a new bucket.
 pub fn build_bucket_headers(route: &Route<'_>, request: &Request) -> Vec<(String, Vec<u8>)> {
     let placements = route.target.dialect.bucket_settings;
     let redundancy = placements.redundancy.map(|setting| (setting.element, Some(setting.location)));

@@ -1,6 +1,6 @@
-//! Parts that are smaller than a target takes, though the caller's vendor takes them: they are kept at the target as
-//! objects of our own until their upload is completed, and are combined then. What is here decides: names, lists, what is
-//! to be made of which parts. The shell moves the bytes.
+//! Parts that the caller's vendor accepts and that are too small for the target. They are stored at the target as
+//! objects of the proxy until their upload is completed, and combined then. This module decides names, listings, and
+//! which parts are combined; the proxy moves the bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -14,21 +14,22 @@ use crate::model::{
     Part, PartListing, Rejection, Request, RequestScope, Response, ResponseField, Timestamp, Value,
 };
 
-/// Follows a prefix and sorts behind every key below it: those go on with hex digits.
+/// Sorts after every key with a folder prefix, because those continue with hex digits.
 const LAST_KEY_SUFFIX: &str = "~";
 
-/// Bytes of the digest that names an upload's folder: 128 bits.
+/// Hex digits of the digest that names an upload's folder: 128 bits.
 const FOLDER_DIGEST_LENGTH: usize = 32;
 
-/// Bytes of a combined part that are aimed at where there is much to combine.
+/// The preferred size of a combined part if there are many bytes to combine.
 const COMBINED_PART_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Names of metadata, by which whoever finds such an object can tell whether its upload is still open.
+/// Metadata names. They identify the upload of a stored part, so that the cleanup can find out whether it is still
+/// open.
 const UPLOAD_METADATA: &str = "blobfish-upload";
 const KEY_METADATA: &str = "blobfish-key";
 const BUCKET_METADATA: &str = "blobfish-bucket";
 
-/// Whether a caller's dialect allows smaller parts than this target.
+/// Whether the dialect of any caller allows smaller parts than this target.
 pub fn is_staging_needed(target: &Target) -> bool {
     target.staging.caller_part_bytes_min < target.dialect.limits.part_bytes_min
 }
@@ -37,14 +38,14 @@ fn has_smaller_parts(caller: &Dialect, target: &Dialect) -> bool {
     caller.limits.part_bytes_min < target.limits.part_bytes_min
 }
 
-/// Whether parts of these callers may be combined for this target, as far as the tables say.
+/// Whether small parts from this dialect can be combined for this target, according to the tables.
 pub fn can_combine(operation: Operation, caller: &Dialect, target: &Dialect) -> bool {
     matches!(operation, Operation::UploadPart | Operation::UploadPartCopy)
         && has_smaller_parts(caller, target)
 }
 
-/// Whether a call about an upload in parts has to look at small parts. Parts that are encrypted with the caller's own key
-/// cannot be read again when the upload is completed, for no key comes then: they go to the target as they are.
+/// Whether a request about a multipart upload has to consider small parts. Parts with a customer key are sent to the
+/// target as they are: the request that completes the upload has no key with which they could be read again.
 pub fn involves_small_parts(route: &Route<'_>, request: &Request) -> bool {
     let is_upload_call = matches!(
         request.operation,
@@ -60,7 +61,8 @@ pub fn involves_small_parts(route: &Route<'_>, request: &Request) -> bool {
     is_upload_call && !has_own_key && has_smaller_parts(route.caller, route.target.dialect)
 }
 
-/// Whether a part that is copied is kept as an object for sure. Without a range only the source tells its size.
+/// Whether the range of a part copy shows that the part has to be stored as an object. Without a range, its size is
+/// only known from the source.
 pub fn copies_small_range(route: &Route<'_>, request: &Request) -> bool {
     let Some(Value::ByteRange(ByteRange::Span(first, last))) = request.fields.get(Field::SourceRange) else {
         return false;
@@ -69,12 +71,12 @@ pub fn copies_small_range(route: &Route<'_>, request: &Request) -> bool {
     route.target.staging.is_combining && bytes < route.target.dialect.limits.part_bytes_min
 }
 
-/// What keys begin with in this target's buckets that are not for callers.
+/// The key prefix in this target's buckets that clients must not use.
 pub fn reserved_prefix(target: &Target) -> Option<&str> {
     (target.staging.bucket.is_none() && is_staging_needed(target)).then_some(target.staging.prefix.as_str())
 }
 
-/// Refuses a key that is not for callers.
+/// Rejects a key with the reserved prefix.
 ///
 /// # Errors
 /// `AccessDenied`.
@@ -82,13 +84,13 @@ pub fn check_key_allowed(target: &Target, key: &str) -> Result<(), Rejection> {
     match reserved_prefix(target) {
         Some(prefix) if key.starts_with(prefix) => Err(Rejection::with_message(
             ErrorKind::AccessDenied,
-            format!("Keys that begin with {prefix} are kept for parts of unfinished uploads."),
+            format!("Keys that begin with {prefix} are reserved for parts of unfinished uploads."),
         )),
         _ => Ok(()),
     }
 }
 
-/// The way to where small parts are kept, for a request whose bytes are the caller's.
+/// The route to the bucket with the small parts, for a request with the client's bytes.
 ///
 /// # Errors
 /// As [`Route::require_bucket`].
@@ -96,12 +98,12 @@ pub fn route_to_small_parts<'a>(route: &Route<'a>) -> Result<Route<'a>, Rejectio
     Ok(route.to_bucket(find_small_parts_bucket(route.target, route.require_bucket()?)))
 }
 
-/// The bucket that keeps the small parts of a bucket's uploads.
+/// The bucket that contains the small parts of a bucket's uploads.
 pub fn find_small_parts_bucket<'b>(target: &'b Target, bucket: &'b str) -> &'b str {
     target.staging.bucket.as_deref().unwrap_or(bucket)
 }
 
-/// The same for requests of our own, which are in the target's dialect.
+/// The route to the bucket with the small parts for the proxy's own requests, which are in the target's dialect.
 ///
 /// # Errors
 /// As [`Route::require_bucket`].
@@ -109,7 +111,7 @@ pub fn route_own_requests<'a>(route: &Route<'a>) -> Result<Route<'a>, Rejection>
     Ok(Route { caller: route.target.dialect, ..route_to_small_parts(route)? })
 }
 
-/// The route to the upload's bucket for requests of our own. Copies read the small parts.
+/// The route to the upload's bucket for the proxy's own requests. Their copies read the small parts.
 ///
 /// # Errors
 /// As [`Route::require_bucket`].
@@ -120,12 +122,12 @@ pub fn route_own_upload_requests<'a>(route: &Route<'a>) -> Result<Route<'a>, Rej
     Ok(Route { caller: route.target.dialect, scope, ..route.clone() })
 }
 
-/// Where the small parts of one upload are.
+/// The folder of one upload's small parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartsFolder {
-    /// What their keys begin with: the prefix, a digest of the upload's names, a slash.
+    /// The prefix of their keys: the configured prefix, a digest of the upload's names, a slash.
     pub prefix: String,
-    /// The bucket at the target that keeps the parts.
+    /// The bucket at the target that contains the parts.
     parts_bucket: String,
     bucket: String,
     key: String,
@@ -133,16 +135,18 @@ pub struct PartsFolder {
 }
 
 impl PartsFolder {
-    /// Of the upload that a request is about.
+    /// The folder of the upload that a request addresses.
     ///
     /// # Errors
-    /// The request is not about an object.
+    /// The request does not address an object.
     pub fn from_request(route: &Route<'_>, request: &Request) -> Result<Self, Rejection> {
         let upload = request.fields.text(Field::UploadId).unwrap_or_default();
         Ok(Self::from_names(route.target, route.require_bucket()?, request.scope.require_key()?, upload))
     }
 
     fn from_names(target: &Target, bucket: &str, key: &str, upload: &str) -> Self {
+        // Bucket names and the vendors' upload IDs contain no line breaks, so different names never give the same
+        // text.
         let names = format!("{bucket}\n{upload}\n{key}");
         let digest: String = hash::sha256_hex(names.as_bytes()).chars().take(FOLDER_DIGEST_LENGTH).collect();
         Self {
@@ -154,7 +158,8 @@ impl PartsFolder {
         }
     }
 
-    /// Of the upload that an object found below the prefix belongs to, by its head; `None` where it is none of ours.
+    /// The folder of the upload to which an object with the prefix belongs, from the object's head; `None` if it is
+    /// not a small part.
     pub fn from_object_head(target: &Target, object: &str, head: &Response) -> Option<Self> {
         let get_metadata = |name: &str| {
             let row = head.metadata.iter().find(|row| row.0.eq_ignore_ascii_case(name))?;
@@ -163,6 +168,8 @@ impl PartsFolder {
         let key = String::from_utf8(BASE64.decode(get_metadata(KEY_METADATA)?).ok()?).ok()?;
         let folder =
             Self::from_names(target, &get_metadata(BUCKET_METADATA)?, &key, &get_metadata(UPLOAD_METADATA)?);
+        // Metadata can be copied to other objects; only the digest in the key proves that the object belongs to the
+        // upload.
         object.starts_with(&folder.prefix).then_some(folder)
     }
 
@@ -171,7 +178,7 @@ impl PartsFolder {
         &self.bucket
     }
 
-    /// The key of one part.
+    /// The key under which a part is stored.
     pub fn part_key(&self, number: u64) -> String {
         format!("{}{number:05}", self.prefix)
     }
@@ -182,10 +189,11 @@ impl PartsFolder {
 
     fn parse_part_number(&self, key: &str) -> Option<u64> {
         let number = key.strip_prefix(&self.prefix)?.parse().ok()?;
+        // Only the canonical spelling counts: "+7" and "007" would also parse.
         (self.part_key(number) == key).then_some(number)
     }
 
-    /// The put that keeps a part. `asked` is the caller's.
+    /// Builds the PutObject request that stores a part.
     pub fn build_put_request(&self, client_request: &Request, number: u64) -> Request {
         let metadata = [
             (UPLOAD_METADATA, self.upload.clone()),
@@ -196,13 +204,14 @@ impl PartsFolder {
             operation: Operation::PutObject,
             scope: self.part_scope(number),
             source: None,
+            // Content-MD5 and checksums stay, so that the target verifies the part.
             fields: relay::keep_applicable_fields(client_request.fields.clone(), Operation::PutObject),
             metadata: metadata.map(|(name, value)| (name.to_owned(), value.into_bytes())).into(),
             ..client_request.clone()
         }
     }
 
-    /// The question for the parts that are kept, behind one number and at most so many.
+    /// Builds the request for the stored parts after a part number.
     pub fn build_list_request(&self, number_after: u64, count_max: u64) -> Request {
         let mut request = build_prefix_list_request(&self.parts_bucket, &self.prefix, count_max);
         if number_after > 0 {
@@ -211,7 +220,7 @@ impl PartsFolder {
         request
     }
 
-    /// The kept parts of a page.
+    /// The stored parts in a listing.
     pub fn parse_listing(&self, page: &ObjectListing) -> Vec<StagedPart> {
         let parts = page.objects.iter().filter_map(|object| {
             Some(StagedPart {
@@ -223,7 +232,8 @@ impl PartsFolder {
         parts.collect()
     }
 
-    /// The question whether the upload is open, which also tells of its own parts behind a number.
+    /// Builds the ListParts request, which shows whether the upload is open and which parts it has after a part
+    /// number.
     pub fn build_list_parts_request(&self, number_after: u64, count_max: u64) -> Request {
         let mut fields = Fields::default();
         fields.set(Field::UploadId, Value::Text(self.upload.clone()));
@@ -234,7 +244,7 @@ impl PartsFolder {
         Request::for_object(Operation::ListParts, self.bucket.clone(), self.key.clone(), fields)
     }
 
-    /// The read of a piece of a kept part, which fails where it was replaced.
+    /// Builds the read of a slice of a stored part. It fails if the part was replaced.
     pub fn build_get_request(&self, piece: &PartSlice) -> Request {
         let mut fields = Fields::default();
         fields.set(Field::IfMatch, Value::Etags(vec![piece.etag.clone()]));
@@ -244,7 +254,7 @@ impl PartsFolder {
         Request { fields, ..Request::new(Operation::GetObject, self.part_scope(piece.number)) }
     }
 
-    /// The target's own copy of a piece into the upload.
+    /// Builds the request with which the target copies a slice into the upload.
     pub fn build_copy_request(&self, route: &Route<'_>, number: u64, piece: &PartSlice) -> Request {
         let mut fields = Fields::default();
         fields.set(Field::UploadId, Value::Text(self.upload.clone()));
@@ -263,7 +273,7 @@ impl PartsFolder {
     }
 }
 
-/// The question for the keys below a prefix.
+/// Builds the request for the keys with a prefix.
 pub fn build_prefix_list_request(bucket: &str, prefix: &str, count_max: u64) -> Request {
     let mut request = Request::for_bucket(Operation::ListObjectsV2, bucket);
     request.fields.set(Field::Prefix, Value::Text(prefix.to_owned()));
@@ -271,7 +281,7 @@ pub fn build_prefix_list_request(bucket: &str, prefix: &str, count_max: u64) -> 
     request
 }
 
-/// The question for the folders below the target's prefix, behind one of them.
+/// Builds the request for the folders below the target's prefix, after one of them.
 pub fn build_folder_list_request(
     target: &Target,
     bucket: &str,
@@ -279,6 +289,7 @@ pub fn build_folder_list_request(
     count_max: u64,
 ) -> Request {
     let mut request = build_prefix_list_request(bucket, &target.staging.prefix, count_max);
+    // With a delimiter, a page has one entry per upload instead of one per part.
     request.fields.set(Field::Delimiter, Value::Text("/".to_owned()));
     if let Some(folder) = folder_after {
         request.fields.set(Field::StartAfter, Value::Text(format!("{folder}{LAST_KEY_SUFFIX}")));
@@ -286,39 +297,40 @@ pub fn build_folder_list_request(
     request
 }
 
-/// The question for all versions below a prefix: where a bucket keeps versions, a deletion alone deletes nothing.
+/// Builds the request for all versions of the keys with a prefix: in a bucket with versioning, a deletion without a
+/// version only adds a delete marker.
 pub fn build_version_list_request(bucket: &str, prefix: &str) -> Request {
     Request { operation: Operation::ListObjectVersions, ..build_prefix_list_request(bucket, prefix, 1000) }
 }
 
-/// The call that deletes these.
+/// Builds the request that deletes these objects.
 pub fn build_delete_request(bucket: &str, objects: Vec<ObjectToDelete>) -> Request {
     Request { objects_to_delete: objects, ..Request::for_bucket(Operation::DeleteObjects, bucket) }
 }
 
-/// A part that is kept.
+/// A part that is stored as an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedPart {
-    /// Number, and ETag of the object that it is.
+    /// Part number, and ETag of the object.
     pub part: Part,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// When it came.
+    /// The time at which it was stored.
     pub modified: Option<Timestamp>,
 }
 
-/// A piece of a kept part.
+/// A slice of a stored part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartSlice {
-    /// Of the part.
+    /// Number of the part.
     pub number: u64,
-    /// Of the object that it is.
+    /// ETag of the object in which the part is stored.
     pub etag: String,
-    /// Bytes of the part in front of it.
+    /// Bytes of the part before the slice.
     pub offset: u64,
-    /// Its own bytes.
+    /// Bytes of the slice.
     pub bytes: u64,
-    /// Bytes of the part.
+    /// Bytes of the whole part.
     pub part_bytes: u64,
 }
 
@@ -328,7 +340,7 @@ impl PartSlice {
         Self { number, etag, offset: 0, bytes: part.bytes, part_bytes: part.bytes }
     }
 
-    /// Whether it is all of the part.
+    /// Whether the slice is the whole part.
     pub fn is_whole(&self) -> bool {
         self.bytes == self.part_bytes
     }
@@ -337,21 +349,21 @@ impl PartSlice {
         ByteRange::Span(self.offset, self.offset.saturating_add(self.bytes).saturating_sub(1))
     }
 
-    /// Takes its last bytes off.
+    /// Splits off its last bytes.
     fn split_off_end(&mut self, bytes: u64) -> Self {
         self.bytes = self.bytes.saturating_sub(bytes);
         Self { offset: self.offset.saturating_add(self.bytes), bytes, ..self.clone() }
     }
 }
 
-/// A part of the upload as it is completed.
+/// A part with which the upload is completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlannedPart {
-    /// It is there.
+    /// The target's upload has it already.
     Uploaded(Part),
-    /// The target copies it from a piece.
+    /// The target copies it from one slice.
     Copied(u64, PartSlice),
-    /// It is put together from pieces.
+    /// The proxy reads these slices and uploads them as one part.
     Combined(u64, Vec<PartSlice>),
 }
 
@@ -361,21 +373,21 @@ impl PlannedPart {
     }
 }
 
-/// A part that a completing call names.
+/// A part in a CompleteMultipartUpload request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamedPart {
     /// It is a part of the target's upload.
     Uploaded(Part),
-    /// It is kept.
+    /// It is stored as an object.
     Staged(StagedPart),
 }
 
-/// What a page or a completing call sees of an upload: what is kept came last, for a large part that replaces a kept one is
-/// kept as well.
+/// Finds the parts in a CompleteMultipartUpload request. A stored part takes precedence over an uploaded part with
+/// the same number, because it is newer: a large part that replaces a stored one is stored, too.
 ///
 /// # Errors
-/// `InvalidPart` where a part is not there or has another ETag, `EntityTooSmall` where one is smaller than the caller's
-/// vendor takes.
+/// `InvalidPart` if a part does not exist or has another ETag; `EntityTooSmall` if one is smaller than the caller's
+/// vendor accepts.
 pub fn match_named_parts(
     caller: &Dialect,
     requested_parts: &[Part],
@@ -386,7 +398,7 @@ pub fn match_named_parts(
     let last = requested_parts.last().map(|part| part.number);
     for part in requested_parts {
         let at = staged_parts.binary_search_by_key(&part.number, |row| row.part.number).ok();
-        // Some servers show a part that was replaced as well.
+        // Some servers also list a part that was replaced.
         let from = uploaded_parts.partition_point(|row| row.0.number < part.number);
         let mut candidates = uploaded_parts.iter().skip(from).take_while(|row| row.0.number == part.number);
         let (bytes, named_part) = match at.and_then(|at| staged_parts.get(at)) {
@@ -422,13 +434,13 @@ fn build_undersized_part_rejection(part: &Part, bytes: u64, part_bytes_min: u64)
         .with_detail("ETag", part.etag.clone())
 }
 
-/// What is to be made of the parts of an upload, in their order. Each part but the last has at least `least` bytes; few
-/// pieces make a large part where there is much to do, and each is no larger than needed where there is little, so that
-/// several can be made at once.
+/// Plans the parts with which an upload is completed. Each part except the last has at least `part_bytes_min` bytes.
+/// If there are many bytes to combine, the parts are large, so that there are few of them; otherwise they are no
+/// larger than needed, so that several can be made concurrently.
 ///
 /// # Errors
-/// `EntityTooSmall` where small parts stand alone before one that is in the target's upload already and cannot be read
-/// again: only where a part was replaced by a smaller one, or is left out, after its successor came.
+/// `EntityTooSmall` if small parts precede one that is already in the target's upload and cannot be read again. This
+/// is only possible if a part was replaced by a smaller one, or is omitted, after its successor was uploaded.
 pub fn plan_combination(
     parts: &[NamedPart],
     part_bytes_min: u64,
@@ -438,6 +450,7 @@ pub fn plan_combination(
         NamedPart::Staged(staged) if staged.bytes < part_bytes_min => staged.bytes,
         _ => 0,
     });
+    // Each of the concurrent workers should get one part of about the same size.
     let bytes_target = bytes.sum::<u64>().checked_div(concurrency).unwrap_or_default();
     let mut plan = CombinePlan {
         part_bytes_min,
@@ -462,7 +475,7 @@ struct CombinePlan {
     part_bytes_min: u64,
     bytes_target: u64,
     planned: Vec<PlannedPart>,
-    /// Where the run of kept parts begins in what is made.
+    /// Index in `planned` at which the current run of stored parts begins.
     run_start: usize,
     open_slices: Vec<PartSlice>,
 }
@@ -483,10 +496,12 @@ impl CombinePlan {
         }
     }
 
-    /// One that the target can copy; what is missing to the part before it is taken from its beginning.
+    /// Adds a part that the target can copy. If the open part before it is too small, the missing bytes are taken
+    /// from its beginning.
     fn add_large(&mut self, mut piece: PartSlice, is_last: bool) {
         let open_bytes = self.sum_open_bytes();
         if !self.open_slices.is_empty() && open_bytes < self.part_bytes_min {
+            // The smallest possible slice is read, so that the target can copy most of the part.
             let rest = piece.bytes.saturating_sub(self.part_bytes_min.saturating_sub(open_bytes));
             if rest < self.part_bytes_min && !(is_last && rest > 0) {
                 self.open_slices.push(piece);
@@ -500,7 +515,7 @@ impl CombinePlan {
         self.planned.push(PlannedPart::Copied(piece.number, piece));
     }
 
-    /// One that cannot be read: what is open in front of it must be large enough.
+    /// Adds a part that cannot be read. The open part before it must be large enough.
     fn add_uploaded(&mut self, part: &Part) -> Result<(), Rejection> {
         let open_bytes = self.sum_open_bytes();
         if let Some(first) = self.open_slices.first().filter(|_| open_bytes < self.part_bytes_min) {
@@ -514,12 +529,14 @@ impl CombinePlan {
                 {
                     let tail = piece.split_off_end(missing_bytes);
                     self.planned.push(PlannedPart::Copied(number, piece));
-                    // Its number is that of the first piece that is whole.
+                    // A part is numbered after the first slice that begins a stored part; the slice's own number is
+                    // already in use.
                     let pieces: Vec<PartSlice> =
                         std::iter::once(tail).chain(std::mem::take(&mut self.open_slices)).collect();
                     self.planned.push(PlannedPart::Combined(find_first_number(&pieces), pieces));
                     Vec::new()
                 }
+                // The previous part is too small to give away bytes, so it is combined as a whole.
                 Some(PlannedPart::Copied(_, piece)) => vec![piece],
                 Some(PlannedPart::Uploaded(_)) | None => {
                     return Err(Rejection::with_message(
@@ -547,18 +564,19 @@ impl CombinePlan {
     }
 }
 
-/// The number of a part whose first piece is the end of another's part.
+/// The number of a part that may begin with the end of another stored part.
 fn find_first_number(pieces: &[PartSlice]) -> u64 {
     pieces.iter().find(|piece| piece.offset == 0).map_or(0, |piece| piece.number)
 }
 
-/// Whether a large part may go to the target's upload, where it cannot be read any more: only where no small part can come
-/// to stand alone in front of it. `before` are the bytes of the part with the number below it, where that is there.
+/// Whether a large part may be uploaded directly, after which it cannot be read any more: only if no small part can
+/// be alone before it. `previous_bytes` is the size of the part with the preceding number, if that exists.
 pub fn can_upload_directly(part_bytes_min: u64, number: u64, previous_bytes: Option<u64>) -> bool {
     number == 1 || previous_bytes.is_some_and(|bytes| bytes >= part_bytes_min)
 }
 
-/// Takes what is kept into a page of the upload's own parts. `more`: whether more is kept than was told.
+/// Adds the stored parts to a page of the upload's own parts. `has_more`: whether more parts are stored than
+/// `staged_parts` has.
 pub fn merge_staged_parts(
     list: &mut PartListing,
     count_max: u64,
@@ -567,12 +585,13 @@ pub fn merge_staged_parts(
 ) {
     let last_uploaded = list.parts.last().map(|row| row.0.number).filter(|_| list.truncated);
     let last_staged = staged_parts.last().map(|row| row.part.number).filter(|_| has_more);
-    // Behind the shorter of two pages something may be missing.
+    // After the end of the shorter page, parts may be missing.
     let last_complete = last_uploaded.into_iter().chain(last_staged).min();
     let numbers: Vec<u64> = staged_parts.iter().map(|row| row.part.number).collect();
+    // A stored part replaces an uploaded one with the same number.
     list.parts.retain(|row| numbers.binary_search(&row.0.number).is_err());
     list.parts.extend(staged_parts.into_iter().map(|row| (row.part, row.modified, row.bytes)));
-    // Some servers show a part that was replaced as well.
+    // Some servers also list a part that was replaced.
     list.parts.sort_by_key(|row| (row.0.number, std::cmp::Reverse(row.1)));
     list.parts.dedup_by_key(|row| row.0.number);
     list.parts.retain(|row| last_complete.is_none_or(|end| row.0.number <= end));
@@ -582,7 +601,7 @@ pub fn merge_staged_parts(
     list.next_marker = list.parts.last().map_or(0, |row| row.0.number);
 }
 
-/// What the caller is told of a part that is kept: nothing of the object that it is.
+/// Removes from the response to a stored part what describes the object in which it is stored.
 pub fn remove_object_fields(response: &mut Response) {
     for field in [
         ResponseField::VersionId,
@@ -593,17 +612,18 @@ pub fn remove_object_fields(response: &mut Response) {
         response.remove(field);
     }
     if let Some(Document::Error(error)) = &mut response.document {
+        // The key in it is that of the stored part.
         error.details.retain(|row| row.0 != "Key");
     }
 }
 
-/// The refusal of a small part where these are refused.
+/// The rejection of a small part at a target that does not combine small parts.
 pub fn build_small_part_rejection(route: &Route<'_>, number: u64) -> Rejection {
     let part_bytes_min = route.target.dialect.limits.part_bytes_min;
     Rejection::with_message(
         ErrorKind::EntityTooSmall,
         format!(
-            "The storage behind this service takes only parts of at least {part_bytes_min} bytes, but for the last; part {number} is \
+            "The storage behind this service accepts only parts of at least {part_bytes_min} bytes, except the last one; part {number} is \
              smaller. Set {} to that or more.",
             route.caller.part_size_setting
         ),
@@ -612,7 +632,7 @@ pub fn build_small_part_rejection(route: &Route<'_>, number: u64) -> Rejection {
     .with_detail("PartNumber", number.to_string())
 }
 
-/// Takes what is not for callers out of a page. Where the page ends in it, gives the request for what follows.
+/// Removes the reserved keys from a page. If the page ends among them, returns the request for the keys after them.
 pub fn hide_reserved_keys(
     route: &Route<'_>,
     client_request: &Request,
@@ -644,7 +664,7 @@ pub fn hide_reserved_keys(
             if page.objects.iter().any(|row| row.key > key_after)
                 || page.prefixes.iter().any(|row| *row > key_after)
             {
-                // The page goes on behind what was taken out.
+                // The page also has keys after the reserved ones.
                 (count_before > remaining, false, remaining, page.max_keys)
             } else {
                 (count_before > remaining, truncated && ends_inside, remaining, page.max_keys)
@@ -663,12 +683,15 @@ pub fn hide_reserved_keys(
             (count_before > remaining, truncated && ends_inside, remaining, page.max_keys)
         }
         Document::Uploads(page) => {
+            // Small parts are stored with PutObject, so there are hardly ever uploads of reserved keys, and the page
+            // is not filled up.
             page.uploads.retain(|row| !is_reserved(&row.key));
             page.prefixes.retain(|row| !is_reserved(row));
             return None;
         }
         _ => return None,
     };
+    // A page without any key but with a next page is valid, but clients stop at it; so the page is filled up.
     if is_inside || !has_hidden || !ends_inside {
         return None;
     }
@@ -686,7 +709,7 @@ pub fn hide_reserved_keys(
     Some(next)
 }
 
-/// Adds the page that follows what was taken out.
+/// Adds the page with the keys after the reserved ones.
 pub fn append_page(document: &mut Document, next: Document) {
     match (document, next) {
         (Document::Objects(page), Document::Objects(next)) => {

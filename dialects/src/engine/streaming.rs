@@ -1,4 +1,4 @@
-//! Requests whose payload is streamed: the heads both ways.
+//! Requests with a streamed payload: the head of the request to the target, and that of the response to the client.
 
 use crate::dialect::route::Route;
 use crate::dialect::{Dialect, etag};
@@ -15,11 +15,11 @@ use crate::model::{
     PayloadHash, Rejection, Request, Response, ResponseField, Timestamp, Value,
 };
 
-/// The signed head to send, and what it could not say. `length` is the decoded body's, for uploads; without one
-/// the shell sends the body in chunks.
+/// Builds the signed head for the target, and returns the lost fields. `length` is the decoded body's, for uploads;
+/// without it the proxy sends the body in chunks.
 ///
 /// # Errors
-/// What is refused before any target is contacted.
+/// The request is rejected before any target is contacted.
 pub fn build_target_request(
     route: &Route<'_>,
     request: &Request,
@@ -36,7 +36,7 @@ pub fn build_target_request(
     Ok((outgoing, losses))
 }
 
-/// The same head, unsigned.
+/// Builds the head for the target without a signature.
 ///
 /// # Errors
 /// As [`build_target_request`].
@@ -48,6 +48,8 @@ pub fn write_target_request(
     let (mut outgoing, losses) = write_request::write_request(route, request)?;
     if request.operation.is_upload() {
         match length {
+            // Checked before the upload, as the caller's vendor does, instead of after the target has received
+            // everything.
             Some(length) if length > route.caller.limits.upload_bytes_max => {
                 return Err(Rejection::new(ErrorKind::EntityTooLarge)
                     .with_detail("ProposedSize", length.to_string())
@@ -62,11 +64,12 @@ pub fn write_target_request(
             None => outgoing.headers.push(("transfer-encoding".to_owned(), b"chunked".to_vec())),
         }
     }
+    // The digest of a streamed body is only known at its end, after the head has been sent.
     outgoing.payload_hash = PayloadHash::Unsigned;
     Ok((outgoing, losses))
 }
 
-/// Whether a put has to promise its target what it sends, since that locks it.
+/// Whether a PutObject request needs a digest because it sets an object lock.
 fn must_lock_with_digest(route: &Route<'_>, request: &Request) -> bool {
     let lock_fields = [Field::LockMode, Field::LockUntil, Field::LegalHold];
     let is_put = request.operation == Operation::PutObject;
@@ -75,7 +78,7 @@ fn must_lock_with_digest(route: &Route<'_>, request: &Request) -> bool {
         && lock_fields.iter().any(|field| request.fields.has(*field))
 }
 
-/// Whether a checksum of the caller stands in the head that the target compares too.
+/// Whether the client's head has a checksum that the target verifies.
 fn has_shared_checksum(route: &Route<'_>, request: &Request) -> bool {
     let target = route.target.dialect;
     let is_known = |checksum: &Checksum| {
@@ -84,27 +87,27 @@ fn has_shared_checksum(route: &Route<'_>, request: &Request) -> bool {
     target.keeps_checksums() && request.checksums.iter().any(is_known)
 }
 
-/// Whether the target has to be told a digest of the body that the caller did not say in the head.
+/// Whether the target requires a digest of the body that the client's head does not have.
 pub fn needs_digest(route: &Route<'_>, request: &Request) -> bool {
     must_lock_with_digest(route, request)
         && !has_shared_checksum(route, request)
         && !request.fields.has(Field::ContentMd5)
 }
 
-/// The same request with the digest of its body.
+/// Adds the MD5 of the body to the request.
 pub fn add_body_md5(mut request: Request, body: &[u8]) -> Request {
     request.fields.set(Field::ContentMd5, Value::Text(hash::md5_base64(body)));
     request
 }
 
-/// Whether the target can be told more of a body that was read before its head is sent: what the caller says only behind
-/// the body, and a CRC-64 to keep.
+/// Whether the head to the target can have more digests if the body is read first: a checksum in the client's
+/// trailer, or a CRC-64 to store.
 pub fn can_send_more_digests(route: &Route<'_>, request: &Request) -> bool {
     let has_trailing = request.checksums.iter().any(|checksum| checksum.value.is_none());
     (has_trailing && route.target.dialect.keeps_checksums()) || crc64::keeps_crc64(route, request)
 }
 
-/// The same request with all that can be told of its body.
+/// Adds all digests of the body that the head to the target can have.
 pub fn add_digests(route: &Route<'_>, mut request: Request, digests: &Digests) -> Request {
     for checksum in request.checksums.iter_mut().filter(|checksum| checksum.value.is_none()) {
         let digest = digests.checksums.iter().find(|row| row.0 == checksum.algorithm);
@@ -116,8 +119,9 @@ pub fn add_digests(route: &Route<'_>, mut request: Request, digests: &Digests) -
     request
 }
 
-/// What is computed of an upload: a CRC-64 where the caller's SDK or the target tells one, an MD5 where the target's ETag
-/// is one, and what a target tells of its own accord; of an appended piece an MD5 where the caller's SDK compares that.
+/// Chooses the digests of an upload: a CRC-64 if the caller's or the target's dialect returns one, an MD5 if the
+/// target's ETag is one, a CRC-64/NVME if the target computes it. For AppendObject, an MD5 if the caller's dialect
+/// returns it.
 pub fn choose_digests(route: &Route<'_>, request: &Request) -> DigestsToCompute {
     let has_header = |dialect: &Dialect, field: ResponseField| (dialect.response_field_name)(field).is_some();
     let is_append = request.operation == Operation::AppendObject;
@@ -136,18 +140,18 @@ pub fn choose_digests(route: &Route<'_>, request: &Request) -> DigestsToCompute 
     }
 }
 
-/// Whether the ETag of what is written is the MD5 of its bytes, as far as the request says.
+/// Whether the ETag of the written object is the MD5 of its bytes, as far as the request shows.
 fn has_md5_etag(target: &Dialect, request: &Request) -> bool {
     let is_encrypted = request.fields.has(Field::CustomerKey)
         || matches!(request.fields.get(Field::Encryption), Some(Value::Encryption(encryption)) if *encryption != Encryption::Aes256);
     target.etag_is_md5 && !is_encrypted
 }
 
-/// Whether what a target says of the bytes that it stored is what was sent. Its checksums stay in the answer where they
-/// were compared.
+/// Compares the digests in a target's response with those of the bytes that were sent. Checksums that were compared
+/// stay in the response.
 ///
 /// # Errors
-/// An internal error: what is stored is something else.
+/// `InternalError`: the stored bytes differ.
 fn compare_digests(
     route: &Route<'_>,
     request: &Request,
@@ -164,7 +168,7 @@ fn compare_digests(
     }
     response.checksums.retain(|row| find_digest(row.0).is_some());
     if !target.keeps_checksums() {
-        // S3 answers what it compared, and SDKs name it when they complete an upload.
+        // S3 returns the checksum that it verified, and SDKs send it when they complete an upload.
         let client_digests = request.checksums.iter().filter_map(|checksum| find_digest(checksum.algorithm));
         let client_digests = client_digests.filter(|row| row.0 != ChecksumAlgorithm::Crc64Ecma);
         response.checksums.extend(client_digests.cloned());
@@ -188,11 +192,11 @@ fn compare_digests(
     }
 }
 
-/// The caller's head for a target's answer of 200 to 299 or 304. For uploads, after the whole body was sent and
-/// the target's answer read, `sums` are of the bytes that passed.
+/// Builds the client's response head from a target's response with status 200 to 299 or 304. For uploads, `digests`
+/// are those of the bytes that were sent, and the target's response is complete.
 ///
 /// # Errors
-/// An answer that claims what cannot be true: refuse, and break off.
+/// The response is implausible: the client gets an error, and the connection to the target must be closed.
 pub fn build_client_response(
     route: &Route<'_>,
     request: &Request,
@@ -229,6 +233,7 @@ pub fn build_client_response(
         }
     }
     if !request.operation.is_upload() && !request.fields.has(Field::ChecksumMode) {
+        // S3 returns the checksums of an object only if the request enables them.
         response.checksums.clear();
         response.remove(ResponseField::ChecksumType);
     }
@@ -236,7 +241,7 @@ pub fn build_client_response(
     Ok(response)
 }
 
-/// The caller's answer to a target's failure (any other status, with its whole bounded body).
+/// Builds the client's response from a target's error (any other status, with its complete body of limited size).
 pub fn build_client_error(
     route: &Route<'_>,
     request: &Request,
@@ -253,13 +258,14 @@ pub fn build_client_error(
     response
 }
 
-/// A target's failure as the caller is to hear of it.
+/// Builds the rejection for the client from a target's error.
 pub fn build_client_rejection(
     route: &Route<'_>,
     request: &Request,
     target_response: &TargetResponse,
 ) -> Rejection {
     let target_error = read_response::read_target_error(route, target_response);
+    // A 2xx status that is not a success of this operation is an error of the target.
     if target_response.status / 100 == 2 || !validate_response::can_fail_with(request, target_error.kind) {
         return target_response::reject_incomplete_response();
     }
@@ -271,11 +277,11 @@ pub fn build_client_rejection(
     }
 }
 
-/// The request that tells where an appended piece should have begun, where the caller's SDK wants to hear it and the
-/// target did not say.
+/// Builds the request for the object's length after an append at a wrong position, if a response in the caller's
+/// dialect has the right position and the target's has not.
 ///
 /// # Errors
-/// As `outgoing`.
+/// As [`build_target_request`].
 pub fn build_position_request(
     route: &Route<'_>,
     request: &Request,
@@ -291,7 +297,7 @@ pub fn build_position_request(
     })
 }
 
-/// Takes the position from the answer to `ask_position`.
+/// Adds the position from the response to [`build_position_request`].
 pub fn apply_position(response: &mut Response, target_response: &TargetResponse) {
     if let Some(length) =
         target_response.header_text("content-length").filter(|_| target_response.status == 200)
@@ -300,19 +306,20 @@ pub fn apply_position(response: &mut Response, target_response: &TargetResponse)
     }
 }
 
-/// One part of an object, read at a target that does not tell parts apart: the object is told as one part.
+/// A read of one part at a target without part numbers in reads: the object counts as a single part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SinglePart(u64);
 
-/// The request as a target is asked that does not tell parts apart, and the part that was asked for. `None`: the target
-/// does, or no part was asked for.
+/// Adapts a read with a part number to a target that does not support it. `None`: the target supports it, or the
+/// request has no part number.
 pub fn adapt_part_request(route: &Route<'_>, request: &Request) -> Option<(Request, SinglePart)> {
     let supports_parts =
         route.target.dialect.target_field_name(Field::PartNumber, request.operation).is_some();
     (!supports_parts).then(|| build_single_part_request(request)).flatten()
 }
 
-/// The same for a target that passed over the number of the part: it answers with everything, and says nothing of parts.
+/// Adapts a read with a part number after the target has ignored the number: it returned the whole object without the
+/// number of parts.
 pub fn retry_without_part(
     route: &Route<'_>,
     request: &Request,
@@ -333,7 +340,7 @@ fn build_single_part_request(request: &Request) -> Option<(Request, SinglePart)>
     let number = request.fields.number(Field::PartNumber).filter(|_| is_read)?;
     let mut target_request = request.clone();
     target_request.fields.remove(Field::PartNumber);
-    // Whether there is such an object is all that is asked.
+    // There is only part 1, so for another one it is enough to know that the object exists.
     if number != 1 {
         target_request.operation = Operation::HeadObject;
     }
@@ -341,10 +348,10 @@ fn build_single_part_request(request: &Request) -> Option<(Request, SinglePart)>
 }
 
 impl SinglePart {
-    /// Makes of the reply about the whole object that about its only part.
+    /// Converts the response for the whole object into that for its only part.
     ///
     /// # Errors
-    /// `InvalidPartNumber`: there is no other part.
+    /// `InvalidPartNumber`: the object has no other part.
     pub fn convert_response(self, mut response: Response) -> Result<Response, Rejection> {
         if response.status == 304 {
             return Ok(response);
@@ -356,7 +363,7 @@ impl SinglePart {
         }
         response.set(ResponseField::PartsCount, "1");
         let length = response.text(ResponseField::ContentLength).and_then(|text| text.parse::<u64>().ok());
-        // Nothing has no range.
+        // An empty object has no range.
         if let Some(last) = length.and_then(|length| length.checked_sub(1)) {
             response.status = 206;
             response.set(ResponseField::ContentRange, format!("bytes 0-{last}/{}", last.saturating_add(1)));
@@ -365,8 +372,8 @@ impl SinglePart {
     }
 }
 
-/// Whether a range was to be read of another object than the target has now (RFC 9110, 13.1.5). A failure says nothing of
-/// the object, so that the whole is read then.
+/// Whether the validator in If-Range differs from the object that the target has now (RFC 9110, section 13.1.5). Then
+/// the whole object is read.
 fn is_if_range_stale(route: &Route<'_>, request: &Request, target_response: &TargetResponse) -> bool {
     let validator = request.fields.text(Field::IfRange).filter(|_| request.fields.has(Field::Range));
     let Some(validator) = validator.filter(|_| matches!(target_response.status, 206 | 416)) else {
@@ -377,7 +384,7 @@ fn is_if_range_stale(route: &Route<'_>, request: &Request, target_response: &Tar
     };
     let is_same = match date::parse_http(validator) {
         Some(time) => get_header(ResponseField::LastModified).and_then(date::parse_http) == Some(time),
-        // Only strong tags are compared.
+        // If-Range requires the strong comparison (RFC 9110, section 13.1.5).
         None => get_header(ResponseField::Etag).is_some_and(|etag| {
             !validator.starts_with("W/")
                 && etag::strip_quotes(etag).eq_ignore_ascii_case(etag::strip_quotes(validator))
@@ -386,8 +393,8 @@ fn is_if_range_stale(route: &Route<'_>, request: &Request, target_response: &Tar
     !is_same
 }
 
-/// The request that tells whether a bucket is missing or only its object, where the caller's vendor says so in the head
-/// of its answer to HEAD and the target did not.
+/// Builds the request that shows whether the bucket or only the object is missing, if the caller's vendor returns the
+/// error code of a HEAD in a header and the target did not.
 pub fn build_bucket_head_request(
     route: &Route<'_>,
     request: &Request,
@@ -400,7 +407,7 @@ pub fn build_bucket_head_request(
         .then(|| write_request::build_signed_bucket_head(route, route.require_bucket()?, now))
 }
 
-/// The caller's answer once it is known which of both is missing.
+/// Builds the client's response when it is known whether the bucket or the object is missing.
 pub fn build_missing_response(
     route: &Route<'_>,
     request: &Request,
@@ -413,9 +420,8 @@ pub fn build_missing_response(
     }
 }
 
-/// Whether an answer to a read must be asked for again without its range: the caller's vendor answers a range
-/// that does not fit with the whole object, the target's with an error or with what there is; or the range was to be of
-/// another object.
+/// Whether a read has to be repeated without its range: the caller's vendor returns the whole object if the range
+/// does not fit, and the target an error or the available bytes; or the If-Range validator does not match.
 pub fn needs_retry_without_range(
     route: &Route<'_>,
     request: &Request,
@@ -432,7 +438,7 @@ pub fn needs_retry_without_range(
     }
     let Some(Value::ByteRange(range)) = request.fields.get(Field::Range) else { return false };
     match (range, target_response.status) {
-        // The documents make this one exception.
+        // The vendors' documents exclude an empty suffix range from this rule.
         (ByteRange::Last(0), _) => false,
         (_, 416) => true,
         (ByteRange::Span(_, last), 206)

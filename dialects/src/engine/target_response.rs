@@ -1,26 +1,27 @@
-//! A target's whole response, and the rejections for one that proves nothing.
+//! A target's complete response, and the rejections for a response that cannot be trusted.
 
 use crate::model::{ErrorKind, Operation, Rejection};
 
-/// A target's whole answer.
+/// A target's complete response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetResponse {
     /// HTTP status.
     pub status: u16,
     /// Lower-case names and values.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The whole body. The shell has checked that it is complete.
+    /// The complete body. The proxy has checked its length.
     pub body: Vec<u8>,
 }
 
 impl TargetResponse {
     /// The first value of a header, whatever the letter case of its name.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
+        // The tables have some names with capitals, and HTTP does not distinguish letter case.
         let row = self.headers.iter().find(|row| row.0.eq_ignore_ascii_case(name))?;
         Some(&row.1)
     }
 
-    /// The same where it is text.
+    /// The first value of a header, if it is UTF-8.
     pub fn header_text(&self, name: &str) -> Option<&str> {
         self.header(name).and_then(|value| std::str::from_utf8(value).ok())
     }
@@ -31,7 +32,7 @@ pub fn is_success(operation: Operation, status: u16) -> bool {
     match operation {
         Operation::GetObject | Operation::HeadObject => matches!(status, 200 | 206 | 304),
         Operation::RestoreObject => matches!(status, 200 | 202),
-        // These have no document: some servers say so by their status.
+        // These responses have no document; some servers send 200 and some 204.
         Operation::DeleteObject
         | Operation::AbortMultipartUpload
         | Operation::CreateBucket
@@ -43,15 +44,18 @@ pub fn is_success(operation: Operation, status: u16) -> bool {
     }
 }
 
-/// A 2xx that proves nothing.
+/// The rejection for a 2xx response that does not prove that the operation succeeded.
 pub fn reject_incomplete_response() -> Rejection {
     Rejection::with_message(
         ErrorKind::InternalError,
-        "The storage behind this service gave no complete answer.",
+        "The storage behind this service returned an incomplete response.",
     )
 }
 
-/// What a target says of the bytes that it has is not what was sent.
+/// The rejection for a target's ETag or checksum that does not match the bytes that were sent.
 pub fn reject_stored_mismatch() -> Rejection {
-    Rejection::with_message(ErrorKind::InternalError, "What was stored is not what was sent.")
+    Rejection::with_message(
+        ErrorKind::InternalError,
+        "The target's checksum of the stored object does not match the data that was sent.",
+    )
 }

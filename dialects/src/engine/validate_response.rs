@@ -1,5 +1,6 @@
-//! Whether an answer of a target can be true. A target may be anything that answers at its address: a proxy's page, a
-//! server with half of an index, another bucket's listing. What is wrong here is told as an error, never as a success.
+//! Checks whether a target's response is plausible. A response may come from anything that listens at the target's
+//! address: an error page of a proxy, a server with a damaged index, another bucket. An implausible response becomes
+//! an error, never a success.
 
 use crate::dialect::route::Route;
 use crate::dialect::{Dialect, etag};
@@ -11,10 +12,10 @@ use crate::model::{
     Rejection, Request, ResponseField, Value,
 };
 
-/// What a success must say in its head.
+/// Checks the head of a successful response.
 ///
 /// # Errors
-/// A success that cannot be one of this request.
+/// The response cannot belong to this request.
 pub fn check_response_head(
     route: &Route<'_>,
     request: &Request,
@@ -27,6 +28,7 @@ pub fn check_response_head(
     let get_header = |field: ResponseField| {
         (target.response_field_name)(field).and_then(|name| target_response.header_text(name))
     };
+    // Two different values of these could be read differently by the proxy and by the client.
     for field in [
         ResponseField::Etag,
         ResponseField::ContentRange,
@@ -37,6 +39,7 @@ pub fn check_response_head(
     }
     match request.operation {
         Operation::GetObject | Operation::HeadObject if target_response.status == 304 => {
+            // Without a condition, 304 can only come from a faulty cache between the proxy and the target.
             let is_conditional = [Field::IfNoneMatch, Field::IfModifiedSince]
                 .into_iter()
                 .any(|field| request.fields.has(field));
@@ -67,6 +70,7 @@ pub fn check_response_head(
     }
     let length = get_header(ResponseField::ContentLength).map(str::parse::<u64>);
     match (request.operation, target_response.status, length) {
+        // Clients allocate buffers and plan ranges by the length in a HEAD response.
         (_, _, Some(Err(_))) | (Operation::HeadObject, 200, None) => {
             Err(target_response::reject_incomplete_response())
         }
@@ -82,7 +86,7 @@ pub fn check_response_head(
     }
 }
 
-/// A header that two lines say differently says nothing.
+/// Rejects a header with two lines that differ.
 fn check_single_value(
     target: &Dialect,
     field: ResponseField,
@@ -99,13 +103,13 @@ fn check_single_value(
     }
 }
 
-/// Whether a tag names bytes: what something on the way has repacked has a weak one.
+/// Whether an ETag is strong. A weak one shows that something between the target and the proxy has recoded the body.
 fn is_strong_etag(tag: &str) -> bool {
     let bare = etag::strip_quotes(tag);
     !bare.is_empty() && !tag.starts_with("W/") && bare.chars().all(|c| !c.is_control() && c != '"')
 }
 
-/// A part of an object has to be the one that was asked for.
+/// Checks that a partial response has the requested range.
 fn check_content_range(request: &Request, range: Option<&str>, length: Option<u64>) -> Result<(), Rejection> {
     let content_range =
         range.and_then(parse_content_range).ok_or_else(target_response::reject_incomplete_response)?;
@@ -119,7 +123,7 @@ fn check_content_range(request: &Request, range: Option<&str>, length: Option<u6
     if is_requested_range && is_sound { Ok(()) } else { Err(target_response::reject_incomplete_response()) }
 }
 
-/// `bytes first-last/total` (RFC 9110, 14.4).
+/// Reads `bytes first-last/total` (RFC 9110, section 14.4).
 fn parse_content_range(text: &str) -> Option<(u64, u64, u64)> {
     let number =
         |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
@@ -128,7 +132,7 @@ fn parse_content_range(text: &str) -> Option<(u64, u64, u64)> {
     Some((number(first)?, number(last)?, number(total)?))
 }
 
-/// The bytes that a range means of an object of this size; `None` where it has none of them.
+/// The first and last byte of a range in an object of this size; `None` if the object has no byte of it.
 fn resolve_range(range: ByteRange, total: u64) -> Option<(u64, u64)> {
     let end = total.checked_sub(1)?;
     match range {
@@ -139,8 +143,8 @@ fn resolve_range(range: ByteRange, total: u64) -> Option<(u64, u64)> {
     }
 }
 
-/// Whether the whole object may be the answer: where no part was asked for, or the part is all of it, or the target
-/// answers so what does not fit.
+/// Whether the response may be the whole object: no range was requested, the range covers the object, or the target
+/// ignores a range that does not fit.
 fn can_be_whole(route: &Route<'_>, request: &Request, total: u64) -> bool {
     let Some(Value::ByteRange(range)) = request.fields.get(Field::Range) else { return true };
     let is_lenient = route.target.dialect.defaults.lenient_range && !request.fields.has(Field::StandardRange);
@@ -152,7 +156,7 @@ fn can_be_whole(route: &Route<'_>, request: &Request, total: u64) -> bool {
     }
 }
 
-/// Whether a failure can be one of this request: a condition fails only where one was set.
+/// Whether a failure can belong to this request: a condition can fail only if the request has one.
 pub fn can_fail_with(request: &Request, error_kind: ErrorKind) -> bool {
     let has_any = |fields: &[Field]| fields.iter().any(|field| request.fields.has(*field));
     match error_kind {
@@ -178,8 +182,8 @@ pub fn can_fail_with(request: &Request, error_kind: ErrorKind) -> bool {
     }
 }
 
-/// What an object's head says of its whole body, as a request for `Gate` to hold the bytes to;
-/// `None` where it says nothing that can be checked.
+/// The digests of a whole object in its head, as a request with which [`BodyVerifier`] checks the bytes; `None` if
+/// the head has no digest.
 pub fn build_expected_body(
     target: &Dialect,
     request: &Request,
@@ -194,7 +198,7 @@ pub fn build_expected_body(
     has_digest.then_some(expected)
 }
 
-/// Adds to a request for bytes what the head of their object says that they are.
+/// Adds the digests in an object's head to a request.
 pub fn add_expected_digests(request: &mut Request, target: &Dialect, target_response: &TargetResponse) {
     request.checksums.extend(read_object_checksums(target, target_response));
     if let Some(md5) = read_etag_md5(target, target_response) {
@@ -204,8 +208,8 @@ pub fn add_expected_digests(request: &mut Request, target: &Dialect, target_resp
     }
 }
 
-/// The checksums of the whole object that its head states. What is computed of the parts' checksums is none of its
-/// bytes; it ends in the number of parts.
+/// The checksums of the whole object in its head. A composite checksum, which ends with the number of parts, is
+/// computed from the checksums of the parts and cannot be compared with the bytes.
 fn read_object_checksums(target: &Dialect, target_response: &TargetResponse) -> Vec<Checksum> {
     let read_checksum = |row: &(&'static str, ChecksumAlgorithm)| {
         let value = target_response.header_text(row.0)?.trim();
@@ -215,7 +219,7 @@ fn read_object_checksums(target: &Dialect, target_response: &TargetResponse) -> 
     target.checksum_headers.iter().filter_map(read_checksum).collect()
 }
 
-/// The MD5 that an object's head states by its ETag.
+/// The MD5 of an object, from the ETag in its head.
 pub fn read_etag_md5(target: &Dialect, target_response: &TargetResponse) -> Option<Vec<u8>> {
     let get_header = |field: ResponseField| {
         (target.response_field_name)(field).and_then(|name| target_response.header_text(name))
@@ -225,7 +229,7 @@ pub fn read_etag_md5(target: &Dialect, target_response: &TargetResponse) -> Opti
     if is_plain { hash::decode_hex(tag) } else { None }
 }
 
-/// Whether an object is encrypted so that its ETag says nothing of its bytes.
+/// Whether an object is encrypted in such a manner that its ETag is not the MD5 of its bytes.
 pub fn has_opaque_etag(target: &Dialect, target_response: &TargetResponse) -> bool {
     let get_header = |field: ResponseField| {
         (target.response_field_name)(field).and_then(|name| target_response.header_text(name))
@@ -238,10 +242,10 @@ pub fn has_opaque_etag(target: &Dialect, target_response: &TargetResponse) -> bo
             .is_some_and(|word| target.words.encryption.value(word) != Some(Encryption::Aes256))
 }
 
-/// What a document says of the request that it answers.
+/// Checks that a response document belongs to the request.
 ///
 /// # Errors
-/// It answers another one, or ends where it says that there is more.
+/// It belongs to another request, or announces a next page without a marker for it.
 pub fn check_response_document(
     route: &Route<'_>,
     request: &Request,
@@ -284,27 +288,30 @@ pub fn check_response_document(
     if is_sound { Ok(()) } else { Err(target_response::reject_incomplete_response()) }
 }
 
-/// Whether a document that names a bucket means the request's. An alias is answered with the name behind it, and some
-/// servers write an account's name before it.
+/// Whether the bucket name in a document is that of the request. For an alias, the document has the name of the
+/// bucket behind it, and some servers write an account name before it.
 fn is_requested_bucket(route: &Route<'_>, found: Option<&str>) -> bool {
     let Some(found) = found.filter(|found| !found.is_empty()) else { return true };
     let Some(requested) = route.bucket() else { return false };
+    // S3 access points are addressed by an alias or an ARN instead of the bucket's name.
     let is_alias = requested.ends_with("alias") || requested.contains("--") || requested.contains(':');
     let bare = found.rsplit_once(':').map_or(found, |(_, bare)| bare);
     bare == requested || is_alias
 }
 
-/// Whether a document that names a key means the request's. What XML may change on its way is not compared.
+/// Whether the key in a document is that of the request. Keys with characters that an XML parser may change are not
+/// compared.
 fn is_requested_key(found: &str, requested: Option<&str>) -> bool {
     let Some(requested) = requested else { return found.is_empty() };
     let is_plain = requested.chars().all(|c| !c.is_control()) && requested.trim() == requested;
     found.is_empty()
         || !is_plain
         || found == requested
+        // Some servers encode keys in documents although the request has no encoding type.
         || percent::decode(found).is_ok_and(|found| found == requested)
 }
 
-/// Whether a page that is not the last says how the next one is asked for, and that is another.
+/// Whether a page that is not the last one has a marker for the next page that differs from that of the request.
 fn has_next_page(request: &Request, page: &ObjectListing) -> bool {
     if request.operation == Operation::ListObjectsV2 {
         return page
@@ -312,6 +319,7 @@ fn has_next_page(request: &Request, page: &ObjectListing) -> bool {
             .as_deref()
             .is_some_and(|next| Some(next) != request.fields.text(Field::ContinuationToken));
     }
+    // ListObjects returns a marker only with a delimiter; otherwise the last key is the marker.
     let last = page.objects.iter().map(|object| &object.key).chain(&page.prefixes).max();
     let next = page.next_marker.as_ref().or(last);
     next.is_some_and(|next| next.as_str() > request.fields.text(Field::Marker).unwrap_or_default())

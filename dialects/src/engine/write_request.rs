@@ -1,4 +1,4 @@
-//! From the canonical request to a head in the target's dialect, with the fields that are lost.
+//! Writes the canonical request as a head in the target's dialect, and returns the fields that are lost.
 
 use crate::dialect::route::Route;
 use crate::dialect::{Dialect, FieldName, TargetCopySource, etag, limits};
@@ -12,10 +12,10 @@ use crate::model::{
     PayloadHash, Rejection, Request, RequestScope, Timestamp, Value,
 };
 
-/// Writes an unsigned request to the target. The body is the caller's business.
+/// Writes an unsigned request to the target, without its body.
 ///
 /// # Errors
-/// A key or metadata that the target cannot hold, an operation that it does not have.
+/// A key or metadata above the target's limits; an operation that the target does not have.
 pub fn write_request(
     route: &Route<'_>,
     request: &Request,
@@ -39,7 +39,10 @@ pub fn write_request(
     check_selectors(target, request, &outgoing)?;
     write_metadata(route, request, &mut outgoing, &mut losses);
     if let Some(name) =
-        target.part_bytes_min_header.filter(|_| request.operation == Operation::CompleteMultipartUpload)
+        // The embedded store checks the minimum of the caller's vendor, which only the proxy knows.
+        target
+            .part_bytes_min_header
+            .filter(|_| request.operation == Operation::CompleteMultipartUpload)
     {
         let least = route.caller.limits.part_bytes_min.to_string();
         outgoing.headers.push((name.to_owned(), least.into_bytes()));
@@ -68,10 +71,10 @@ fn check_limits(target: &'static Dialect, request: &Request) -> Result<(), Rejec
     limits::check_metadata(target, &request.metadata)
 }
 
-/// An empty head for an operation: method, host, path and the parameters that select it.
+/// Builds the head of an operation: method, host, path and the parameters that select it.
 ///
 /// # Errors
-/// `NotImplemented` where the target does not have the operation.
+/// `NotImplemented` if the target does not have the operation.
 pub fn build_head(
     route: &Route<'_>,
     operation: Operation,
@@ -98,7 +101,7 @@ pub fn build_head(
             (format!("{bucket}.{authority}"), format!("/{}", percent::encode_path(key)))
         }
     };
-    // Parameters whose value is a field are written with the fields.
+    // A parameter with the value of a field is written with the fields.
     let selectors = operation_route.parameters.iter().filter(|name| {
         !Field::ALL
             .iter()
@@ -121,23 +124,21 @@ pub fn build_head(
     })
 }
 
-/// Without a parameter that selects the operation the target would take the request for another.
+/// Checks that all parameters that select the operation are present. Without one, the target would perform another
+/// operation.
 fn check_selectors(target: &Dialect, request: &Request, outgoing: &OutgoingRequest) -> Result<(), Rejection> {
     let Some(operation_route) = target.find_route(request.operation) else { return Ok(()) };
-    let is_present = |wanted: &&str| {
-        let name = wanted.split('=').next().unwrap_or(wanted);
-        outgoing.query.iter().any(|row| row.0 == name)
-    };
-    if operation_route.parameters.iter().all(is_present) {
-        return Ok(());
+    let mut names = operation_route.parameters.iter().filter_map(|wanted| wanted.split('=').next());
+    match names.find(|name| !outgoing.query.iter().any(|row| row.0 == *name)) {
+        None => Ok(()),
+        Some(name) => Err(Rejection::with_message(
+            ErrorKind::InvalidRequest,
+            format!("{} needs the parameter {name}.", request.operation.name()),
+        )),
     }
-    Err(Rejection::with_message(
-        ErrorKind::InvalidRequest,
-        format!("{} is not complete.", request.operation.name()),
-    ))
 }
 
-/// The signed request that asks whether a bucket of the target exists.
+/// Builds the signed request that shows whether a bucket exists at the target.
 ///
 /// # Errors
 /// As [`build_head`].
@@ -151,11 +152,11 @@ pub fn build_signed_bucket_head(
     Ok(sign_request(&route, build_head(&route, Operation::HeadBucket, &scope)?, now))
 }
 
-/// Expresses the caller's defaults where the target has other ones.
+/// Sets the fields for those defaults of the caller's dialect that differ from the target's.
 fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
     let (caller, target) = (&route.caller.defaults, &route.target.dialect.defaults);
     let mut fields = request.fields.clone();
-    // The proxy compares it with the response.
+    // The proxy itself compares If-Range with the response.
     fields.remove(Field::IfRange);
     if route.caller.family != route.target.dialect.family {
         replace_grants_with_acl(route.caller, request.operation, &mut fields);
@@ -172,7 +173,8 @@ fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
         if !has_acl && caller.acl == CannedAcl::Private && target.acl != CannedAcl::Private {
             fields.set(Field::Acl, Value::Acl(CannedAcl::Private));
         }
-        // Without a class the target may take the bucket's; a target without classes of buckets gets its own default.
+        // Without a storage class, the target may use that of the bucket. A target without storage classes of buckets
+        // gets its own default.
         let class_to_express = caller.class.filter(|class| target.class != Some(*class));
         let class =
             if target.class_always_explicit { caller.class.or(target.class) } else { class_to_express };
@@ -200,11 +202,11 @@ fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
     fields
 }
 
-/// The checksums of a body or of a completed object in the caller's head, for a target that verifies them.
+/// The checksum headers of a body or of a completed object, for a target that verifies them.
 ///
 /// # Errors
-/// `BadDigest`: that of a completed object, where it is not that of the parts that the call names. `NotImplemented`: one
-/// that only the target could compare.
+/// `BadDigest`: the checksum of a completed object does not result from those of its parts. `NotImplemented`: only
+/// the target could verify it, and it does not.
 fn write_checksum_headers(route: &Route<'_>, request: &Request) -> Result<Vec<(String, Vec<u8>)>, Rejection> {
     let target = route.target.dialect;
     let is_completion = request.operation == Operation::CompleteMultipartUpload;
@@ -216,7 +218,7 @@ fn write_checksum_headers(route: &Route<'_>, request: &Request) -> Result<Vec<(S
         let Some(value) = &checksum.value else { continue };
         let header = target.checksum_header(checksum.algorithm).filter(|_| target.keeps_checksums());
         match header {
-            // Each write has one.
+            // The target accepts one checksum per request.
             Some(name) if headers.is_empty() => headers.push((name.to_owned(), value.clone().into_bytes())),
             None if is_completion && is_composite_of_parts(request, checksum.algorithm, value)? => {}
             None if is_completion => {
@@ -233,11 +235,11 @@ fn write_checksum_headers(route: &Route<'_>, request: &Request) -> Result<Vec<(S
     Ok(headers)
 }
 
-/// Whether a completed object's checksum is the one of its parts' checksums, which the call names beside their ETags; each
-/// was compared with its bytes when it came.
+/// Whether the checksum of a completed object is the composite of its parts' checksums in the request. Those were
+/// compared with the bytes when the parts were uploaded.
 ///
 /// # Errors
-/// `BadDigest`: it claims to be one, and differs.
+/// `BadDigest`: it has the form of a composite checksum and differs.
 fn is_composite_of_parts(
     request: &Request,
     algorithm: ChecksumAlgorithm,
@@ -253,10 +255,12 @@ fn is_composite_of_parts(
     }
 }
 
-/// Accounts differ between vendors, everybody does not: grants that mean a canned ACL are written as one.
+/// Replaces grants by the canned ACL with the same meaning. Grants to everybody have such an ACL; accounts differ
+/// between vendors.
 fn replace_grants_with_acl(caller: &Dialect, operation: Operation, fields: &mut Fields) {
     let Some(acl) = acl_documents::canned_from_grant_fields(caller, fields) else { return };
     let field = if Field::Acl.applies_to(operation) { Field::Acl } else { Field::BucketAcl };
+    // The vendors reject a request with a canned ACL and grants, so it must not become a valid one here.
     if fields.has(field) {
         return;
     }
@@ -266,9 +270,9 @@ fn replace_grants_with_acl(caller: &Dialect, operation: Operation, fields: &mut 
 
 /// Why a field is not written.
 enum UnwrittenField {
-    /// The target does by itself what the field asks for.
+    /// The target has the effect of the field without it.
     Unnecessary,
-    /// The target does not support it, or this value: a sentence.
+    /// The target does not support the field or this value; the reason is a sentence.
     Unsupported(String),
 }
 
@@ -282,11 +286,11 @@ fn write_field(
     let reject = |reason: String| UnwrittenField::Unsupported(reason);
     if matches!(value, Value::Acl(CannedAcl::Inherit)) && target.words.acl.word(CannedAcl::Inherit).is_none()
     {
-        // There the bucket decides if the header is absent.
+        // At such a target, the ACL of the bucket applies if the header is absent.
         return Err(UnwrittenField::Unnecessary);
     }
     if field.is_checksum_option() && !target.keeps_checksums() {
-        // The proxy verifies the checksums of the caller.
+        // The proxy verifies the client's checksums itself.
         return Err(UnwrittenField::Unnecessary);
     }
     let name = target.target_field_name(field, operation);
@@ -300,6 +304,7 @@ fn write_field(
             .map_or_else(|| field.name(), |name| name.as_str().to_owned())
     };
     let name = name.ok_or_else(|| reject(loss::describe_unsupported(route.target, &caller_name())))?;
+    // Even if the target has such a field, the ID would belong to another account there, or to none.
     if field.has_account_ids() && route.caller.family != target.family {
         return Err(reject(format!(
             "{} names accounts of {}, which {} does not have.",
@@ -315,10 +320,7 @@ fn write_field(
     };
     let text = match value {
         Value::Text(text) if field == Field::EncryptionKeyId && !route.target.kms_keys.contains(text) => {
-            return Err(reject(format!(
-                "{} is not configured with the key {text}.",
-                loss::describe_target(route.target)
-            )));
+            return Err(reject(loss::describe_unlisted_key(text)));
         }
         Value::Text(text) => text.clone(),
         Value::Raw(bytes) => return Ok((name, bytes.clone())),
@@ -340,7 +342,7 @@ fn write_field(
     Ok((name, text.into_bytes()))
 }
 
-/// The sentence for a value of a closed set that the target does not have.
+/// Describes a value of a closed set that the target does not have.
 fn describe_missing_word(caller: &Dialect, target: &Dialect, value: &Value, field_name: &str) -> String {
     let words = caller.words;
     let (kind, word) = match value {
@@ -383,6 +385,7 @@ fn write_metadata(
 ) {
     let target = route.target.dialect;
     for (name, value) in &request.metadata {
+        // Vendors restrict names differently; letters, digits and hyphens are valid at all of them.
         let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if is_plain || target.limits.metadata_any_name {
             let value = encoded_words::convert_for_target(route.caller, target, value);
@@ -399,7 +402,7 @@ fn write_metadata(
     }
 }
 
-/// Describes the document of a request in its head.
+/// Adds the headers that describe the request's document.
 pub fn add_document_headers(outgoing: &mut OutgoingRequest) {
     let body = &outgoing.body;
     if body.is_empty() {
@@ -408,10 +411,11 @@ pub fn add_document_headers(outgoing: &mut OutgoingRequest) {
     let kind: &[u8] = if body.starts_with(b"<") { b"application/xml" } else { b"application/json" };
     let digest = crate::encoding::hash::md5_base64(body).into_bytes();
     outgoing.headers.push(("content-type".to_owned(), kind.to_vec()));
+    // Some vendors require Content-MD5 for documents, and all of them accept it.
     outgoing.headers.push(("content-md5".to_owned(), digest));
 }
 
-/// Signs a request that has its whole body.
+/// Signs a request with a complete body.
 pub fn sign_request(route: &Route<'_>, mut outgoing: OutgoingRequest, now: Timestamp) -> OutgoingRequest {
     if !outgoing.body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
         outgoing.headers.push(("content-length".to_owned(), outgoing.body.len().to_string().into_bytes()));

@@ -1,4 +1,4 @@
-//! From the canonical answer to what goes to the caller in its own dialect.
+//! Translates the canonical response into a response of the caller's dialect.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,20 +9,20 @@ use crate::documents::response_documents;
 use crate::encoding::date;
 use crate::model::{Document, ErrorDocument, ErrorKind, Rejection, Response, ResponseField};
 
-/// An answer ready to be written: the head and the whole document. A streamed body follows on its own.
+/// A response that is ready to be sent: the head and the complete document. A streamed body follows separately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenResponse {
     /// HTTP status.
     pub status: u16,
     /// Names and values in the order to be written.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The document, empty where there is none or the request was a HEAD.
+    /// The document; empty if there is none or the request was a HEAD.
     pub body: Vec<u8>,
-    /// The error code told, for the log.
+    /// The error code that the client gets, for the log.
     pub code: Option<String>,
 }
 
-/// Says an answer. Document lengths are set; a streamed body's length is whatever the reply says.
+/// Writes a response. The length of a document is set here; that of a streamed body is in the canonical response.
 pub fn write_response(context: &ResponseContext, mut response: Response) -> WrittenResponse {
     let dialect = context.dialect;
     let code = match &response.document {
@@ -53,6 +53,7 @@ pub fn write_response(context: &ResponseContext, mut response: Response) -> Writ
     if let Some(name) = dialect.common_headers.server_time_header {
         headers.push((name.to_owned(), context.elapsed_ms.to_string().into()));
     }
+    // In a fixed order, so that equal responses have equal heads.
     for field in ResponseField::ALL {
         let Some(name) = (dialect.response_field_name)(field) else { continue };
         headers.extend(
@@ -66,11 +67,12 @@ pub fn write_response(context: &ResponseContext, mut response: Response) -> Writ
     }
     let metadata = response.metadata.into_iter();
     headers.extend(metadata.map(|(name, value)| (format!("{}{name}", dialect.metadata_prefix), value)));
-    // Documents of targets may say anything.
+    // Values from a target's document may contain line breaks, with which it could add headers to the response.
     headers.retain(|(_, value)| !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
     let body = match (body, context.is_head, has_no_body) {
         (Some(body), false, false) => body,
         (Some(body), true, false) => {
+            // A response to HEAD has no body; OSS sends the error document in a header instead.
             if let Some(name) = dialect.common_headers.head_error_header.filter(|_| code.is_some()) {
                 headers.push((name.to_owned(), BASE64.encode(&body).into()));
             }
@@ -81,7 +83,7 @@ pub fn write_response(context: &ResponseContext, mut response: Response) -> Writ
     WrittenResponse { status: response.status, headers, body, code }
 }
 
-/// The answer to a request that was refused.
+/// The response to a rejected request.
 pub fn build_error_response(dialect: &'static Dialect, rejection: &Rejection) -> Response {
     let row = dialect.error_row(rejection.kind).or_else(|| dialect.error_row(ErrorKind::InternalError));
     let (code, status, message) =

@@ -1,4 +1,4 @@
-//! The translation without sending anything: of one pasted request, or of every field between two dialects.
+//! Translates without sending anything: one pasted request, or every field between two dialects.
 
 use secrecy::SecretString;
 
@@ -37,12 +37,12 @@ pub struct FieldHandling {
     pub target_name: Option<&'static str>,
     /// How it is translated.
     pub handling: Handling,
-    /// Why, where the tables do not show it.
+    /// The reason, if the tables do not show it.
     pub note: &'static str,
 }
 
-/// Every field of a caller's dialect, operation by operation, towards a target's. An operation that is rejected has no rows:
-/// see [`classify_operations`].
+/// Lists every field of the caller's dialect, by operation, with its translation for a target's dialect. A rejected
+/// operation has no rows; see [`classify_operations`].
 pub fn build_matrix(caller: &Dialect, target: &Dialect) -> Vec<FieldHandling> {
     let supported = classify_operations(caller, target).into_iter().filter(|row| row.1 != Handling::Rejected);
     supported
@@ -59,8 +59,8 @@ pub fn build_matrix(caller: &Dialect, target: &Dialect) -> Vec<FieldHandling> {
         .collect()
 }
 
-/// How a field of an operation is translated towards a target, from the tables alone. Values that the target lacks are lost
-/// one by one: see [`find_missing_words`].
+/// How a field of an operation is translated for a target, from the tables alone. Values that the target does not
+/// have are listed separately; see [`find_missing_words`].
 fn classify_field(
     operation: Operation,
     field: Field,
@@ -72,21 +72,25 @@ fn classify_field(
     let is_read = matches!(operation, Operation::GetObject | Operation::HeadObject);
     let is_part_paging = matches!(field, Field::MaxParts | Field::PartNumberMarker);
     match field {
-        Field::BucketTagKey | Field::BucketTagValue => (Handling::Rejected, "bucket tags are not read"),
+        Field::BucketTagKey | Field::BucketTagValue => {
+            (Handling::Rejected, "the proxy does not read bucket tags")
+        }
         _ if operation == Operation::ListBuckets => (Handling::Emulated, "by the proxy"),
         Field::FetchOwner | Field::EncodingType => (Handling::Emulated, "by the proxy"),
+        // Not every vendor documents If-Range, so the proxy compares the validator with the target's response.
         Field::IfRange => (Handling::Emulated, "compared by the proxy"),
         Field::ContentMd5 if !operation.is_upload() => (Handling::Emulated, "compared by the proxy"),
         Field::ContinuationToken | Field::StartAfter if sent_operation == Operation::ListObjects => {
-            (Handling::Emulated, "by a marker")
+            (Handling::Emulated, "with marker")
         }
         Field::PartNumber if is_read && !is_supported => {
             (Handling::Emulated, "the object is returned as one part")
         }
         Field::Attributes if sent_operation == Operation::HeadObject => {
-            (Handling::Emulated, "by a HEAD; the parts of a multipart object are rejected")
+            (Handling::Emulated, "with HeadObject; the parts of a multipart object are rejected")
         }
         _ if is_part_paging && sent_operation == Operation::HeadObject => (Handling::Emulated, NO_PARTS),
+        // The order of the arms matters: a special case comes before the general rule for a supported field.
         Field::StandardRange if !target.defaults.lenient_range => (Handling::Native, "the target's default"),
         Field::ObjectSize if !is_supported => {
             (Handling::Emulated, "compared by the proxy with the list of parts")
@@ -94,27 +98,28 @@ fn classify_field(
         _ if field.is_checksum_option() && !target.keeps_checksums() => {
             (Handling::Emulated, "checksums are verified by the proxy and not stored")
         }
-        _ if field.has_account_ids() && caller.family != target.family => {
-            (Handling::Rejected, "accounts differ between vendors; grants to everybody become a canned ACL")
-        }
+        _ if field.has_account_ids() && caller.family != target.family => (
+            Handling::Rejected,
+            "accounts differ between vendors; grants to everybody are sent as a canned ACL",
+        ),
         _ if is_supported => (Handling::Native, ""),
         _ if field.is_repeated_in(operation) => {
-            (Handling::Emulated, "not sent: it was sent when the upload was created")
+            (Handling::Emulated, "not sent: already sent when the upload was created")
         }
         Field::Acl
             if operation == Operation::CompleteMultipartUpload
                 && target.supports_field(Field::Acl)
                 && target.find_route(Operation::Put(Setting::ObjectAcl)).is_some() =>
         {
-            (Handling::Emulated, "set after the object is complete")
+            (Handling::Emulated, "set after the upload is completed")
         }
         Field::BypassLock => (Handling::Emulated, "not sent: the target does not delete locked objects"),
         Field::ConfirmPolicyLockout => {
-            (Handling::Emulated, "not sent: it only permits what the target decides")
+            (Handling::Emulated, "not sent: it only confirms a decision of the target")
         }
         _ if Field::SOURCE_CONDITIONS.contains(&field) => (
             Handling::Emulated,
-            "by a HEAD of the source before and after the copy; rejected with conditions = \"native\"",
+            "with a HEAD of the source before and after the copy; rejected with conditions = \"native\"",
         ),
         _ if field.guards_data() => (Handling::Rejected, ""),
         _ => (Handling::Lost, ""),
@@ -124,7 +129,7 @@ fn classify_field(
 /// Why pages of an object's parts are not requested.
 const NO_PARTS: &str = "no pages: the parts of a multipart object are rejected";
 
-/// The values of a caller's dialect that a target's does not have.
+/// The values of the caller's dialect that the target's does not have.
 pub fn find_missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'static str)> {
     let (from, to) = (caller.words, target.words);
     let class = from.class.0.iter().filter(|row| to.class.word(row.0).is_none());
@@ -132,6 +137,7 @@ pub fn find_missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'s
         .acl
         .0
         .iter()
+        // Inherit is the effect of an absent header at the other vendors, so it is never lost.
         .filter(|row| to.acl.word(row.0).is_none() && row.0 != crate::model::CannedAcl::Inherit);
     let encryption = from.encryption.0.iter().filter(|row| to.encryption.word(row.0).is_none());
     let class = class.map(|row| (Field::StorageClass, row.1));
@@ -139,7 +145,7 @@ pub fn find_missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'s
     class.chain(acl.map(|row| (Field::Acl, row.1))).chain(encryption).collect()
 }
 
-/// Every operation of a caller's dialect, and how it is translated towards a target.
+/// Every operation of the caller's dialect, with its translation for a target.
 pub fn classify_operations(caller: &Dialect, target: &Dialect) -> Vec<(Operation, Handling, &'static str)> {
     let operations = Operation::all().filter(|operation| caller.has_operation(*operation));
     operations
@@ -150,7 +156,7 @@ pub fn classify_operations(caller: &Dialect, target: &Dialect) -> Vec<(Operation
         .collect()
 }
 
-/// The elements of a caller's documents that a target's do not have: rejected by name.
+/// The elements in documents of the caller's dialect that the target's does not have. They are rejected by name.
 pub fn find_lost_elements(caller: &Dialect, target: &Dialect) -> Vec<(Setting, String)> {
     let mut lost = Vec::new();
     for form in caller.settings.iter().filter(|form| form.can_put) {
@@ -192,7 +198,7 @@ fn write_operations_markdown(caller: &Dialect, dialects: &[&'static Dialect], ou
         let documents: Vec<String> = documents.collect();
         if !documents.is_empty() {
             out.push_str(&format!(
-                "\nThese elements are rejected towards {}. {}.\n",
+                "\nThese elements are rejected for {}. {}.\n",
                 target.name,
                 documents.join("; ")
             ));
@@ -200,7 +206,8 @@ fn write_operations_markdown(caller: &Dialect, dialects: &[&'static Dialect], ou
     }
 }
 
-/// Operations that treat a field alike, and how each target does; `None` where the operation itself is rejected.
+/// Operations that have the same result for a field, and that result for each target; `None` if the operation itself
+/// is rejected.
 struct FieldGroup {
     caller_name: &'static str,
     operations: Vec<Operation>,
@@ -208,7 +215,7 @@ struct FieldGroup {
 }
 
 impl FieldGroup {
-    /// Takes a further operation if it contradicts nothing.
+    /// Adds an operation if its results are the same.
     fn try_add(&mut self, caller_name: &str, operation: Operation, cells: &[Option<String>]) -> bool {
         let cells_agree = |pair: (&Option<String>, &Option<String>)| match pair {
             (Some(one), Some(other)) => one == other,
@@ -245,6 +252,7 @@ fn write_fields_markdown(caller: &Dialect, dialects: &[&'static Dialect], out: &
                 })
             };
             let cells: Vec<Option<String>> = dialects.iter().map(cell).collect();
+            // Most fields have the same result in all operations; one row for them keeps the table readable.
             if !groups.iter_mut().any(|group| group.try_add(name, *operation, &cells)) {
                 groups.push(FieldGroup { caller_name: name, operations: vec![*operation], cells });
             }
@@ -263,20 +271,20 @@ fn write_fields_markdown(caller: &Dialect, dialects: &[&'static Dialect], out: &
     }
 }
 
-/// Operations of a row that are named one by one, where all operations treat the field alike.
+/// Most operations that a row lists by name if all operations have the same result.
 const OPERATIONS_NAMED_MAX: usize = 8;
 
-/// The matrix of every pair of dialects as a Markdown document.
+/// Formats the matrix of every pair of dialects as a Markdown document.
 pub fn format_markdown(dialects: &[&'static Dialect]) -> String {
     let mut out = String::from("# Supported fields\n\nPrinted by `blobfish losses` from the tables.\n");
     for caller in dialects {
-        out.push_str(&format!("\n## Callers that speak {}\n", caller.name));
+        out.push_str(&format!("\n## Caller dialect {}\n", caller.name));
         write_operations_markdown(caller, dialects, &mut out);
         write_fields_markdown(caller, dialects, &mut out);
         for target in dialects {
             if small_parts::can_combine(Operation::UploadPart, caller, target) {
                 out.push_str(&format!(
-                    "\nParts of less than {1} KiB towards {0} are kept as objects and combined when their upload is completed; \
+                    "\nFor {0}, parts of less than {1} KiB are stored as objects and combined when their upload is completed; \
                      with `small_parts = \"reject\"` a small part that is not the last one is rejected.\n",
                     target.name,
                     target.limits.part_bytes_min / 1024
@@ -297,37 +305,37 @@ pub fn format_markdown(dialects: &[&'static Dialect]) -> String {
     out
 }
 
-/// What becomes of one request.
+/// The translation of one request.
 #[derive(Debug)]
 pub struct Explanation {
-    /// What it means.
+    /// The canonical request.
     pub request: Request,
-    /// What the proxy does with it.
+    /// The plan by which the proxy processes it.
     pub plan: Plan,
-    /// The translated request, unsigned; `None` where no target gets one.
+    /// The translated request, unsigned; `None` if no target gets one.
     pub outgoing: Option<OutgoingRequest>,
-    /// Requests that the proxy sends before, unsigned.
+    /// The requests that the proxy sends before it, unsigned.
     pub lookups: Vec<OutgoingRequest>,
-    /// Each field: the caller's name, what becomes of it, why.
+    /// Each field: its name in the caller's dialect, its handling, the reason.
     pub fields: Vec<(String, Handling, String)>,
-    /// Why the route rejects it.
+    /// The rejection, if the route rejects the request.
     pub rejection: Option<Rejection>,
     /// Whether a route that reports lost fields accepts it.
     pub can_be_reported: bool,
-    /// Its lines, each with what becomes of it.
+    /// The lines of the request, each with its handling.
     pub caller_lines: Vec<Line>,
-    /// The lines of what would be sent, each with the pair that joins it to its origin.
+    /// The lines of the translated request, each with the key of its pair.
     pub target_lines: Vec<Line>,
-    /// The vendors' documents that describe it: the caller's and the target's.
+    /// The vendors' documents for the operation: the caller's and the target's.
     pub documents: (String, String),
-    /// Headers that can be added, each as a line to begin with.
+    /// Headers that can be added to the request, each as a complete line.
     pub suggested_headers: Vec<String>,
 }
 
-/// Explains a pasted request in a dialect, towards a sample target of another. Signatures are not checked.
+/// Explains a pasted request in a dialect, for a sample target of another. Signatures are not verified.
 ///
 /// # Errors
-/// What the caller would get: the request is not one of this dialect, or the target cannot hold it.
+/// The proxy would reject the request: it is not a request of this dialect, or it exceeds the target's limits.
 pub fn explain(
     text: &str,
     caller: &'static Dialect,
@@ -341,17 +349,18 @@ pub fn explain(
     let routes = PlanRoutes {
         destination: &route,
         source: source_route.as_ref(),
+        // Without a configuration there is only one target.
         is_same_target: true,
         allows_relay: false,
     };
     explain_request(&pasted, request, routes)
 }
 
-/// Reads a pasted request without verifying its signature. `base_domains` are those of the configuration; `None`: any host
-/// that is no vendor's counts as one.
+/// Reads a pasted request without verifying its signature. `base_domains` are those of the configuration; `None` if
+/// there is none: then any host that does not belong to a vendor counts as a base domain.
 ///
 /// # Errors
-/// What the caller would get.
+/// The proxy would reject the request.
 pub fn read_pasted_request(
     pasted: &PastedRequest,
     caller: &'static Dialect,
@@ -372,7 +381,7 @@ pub fn read_pasted_request(
     read_request::read_request(caller, &pasted.head, &address, &verified)
 }
 
-/// Explains a request on its routes. The translation is the code that the proxy runs.
+/// Explains a request on its routes, with the same code as the proxy.
 ///
 /// # Errors
 /// As [`explain`].
@@ -383,6 +392,7 @@ pub fn explain_request(
 ) -> Result<Explanation, Rejection> {
     let route = routes.destination;
     let (caller, target) = (route.caller, route.target.dialect);
+    // Without a body only the head is explained, because documentation and logs often omit the body.
     if let Some(body) = &pasted.body {
         request_documents::read_request_body(route, &mut request, body)?;
     }
@@ -390,11 +400,16 @@ pub fn explain_request(
     let mut draft = draft_target_request(pasted, &request, routes, &plan)?;
     for outgoing in draft.lookups.iter_mut().chain([&mut draft.outgoing]) {
         redact_secrets(target, outgoing);
-        // The length is that of the bytes that come: it is no part of the translation.
+        // The length depends on the bytes that are sent, so it is not part of the translation.
         outgoing.headers.retain(|row| row.0 != "content-length" && row.0 != "transfer-encoding");
     }
     let handlings = classify_handlings(route, &request, &draft, &plan);
+    // The proxy rejects a policy only when it reads the document; what `losses` calls rejected is not accepted here.
     let rejection = draft.rejection.take();
+    let rejection = rejection
+        .or_else(|| emulation::check_policy_support(request.operation, caller, target).err())
+        .or_else(|| loss::check_losses(&draft.losses, LossPolicy::Report, caller).err());
+    let can_be_reported = rejection.is_none();
     let rejection = rejection.or_else(|| loss::check_losses(&draft.losses, route.loss_policy, caller).err());
     let (caller_lines, target_lines) = pair_lines(
         caller,
@@ -412,7 +427,7 @@ pub fn explain_request(
         plan,
         fields: handlings.into_iter().map(|(_, name, handling, reason)| (name, handling, reason)).collect(),
         suggested_headers: rules::suggest_headers(caller, &request),
-        can_be_reported: loss::check_losses(&draft.losses, LossPolicy::Report, caller).is_ok(),
+        can_be_reported,
         outgoing: Some(draft.outgoing),
         lookups: draft.lookups,
         request,
@@ -423,7 +438,7 @@ pub fn explain_request(
     })
 }
 
-/// What would be sent to the target.
+/// The translated request before it is compared with the original.
 struct Draft {
     target_request: Request,
     outgoing: OutgoingRequest,
@@ -443,6 +458,8 @@ fn draft_target_request(
     let (target_request, (outgoing, losses), lookups) = match (plan.procedure, routes.source) {
         (Procedure::ListBuckets, _) => {
             rejection = bucket_pages::check_bucket_filters(route.caller, request).err();
+            // The configured buckets are listed without a request; this one is sent to the targets of bucket
+            // patterns.
             let list_request = bucket_pages::build_list_buckets_request(route.target.dialect, None);
             let written = write_request::write_request(route, &list_request)?;
             (list_request, written, Vec::new())
@@ -490,7 +507,7 @@ fn draft_target_request(
     Ok(Draft { target_request, outgoing, lookups, losses, rejection })
 }
 
-/// Where a body goes, or comes from: a small part is kept as an object of its own.
+/// Chooses the destination of a body: a small part is stored as an object of its own.
 fn place_upload<'a>(
     route: &Route<'a>,
     request: &Request,
@@ -507,7 +524,7 @@ fn place_upload<'a>(
     Ok((route.clone(), part_request.unwrap_or_else(|| request.clone())))
 }
 
-/// What the proxy adds to the head of a small upload, once it has read the body.
+/// Adds the digests that the proxy adds to the head of a small upload after it has read the body.
 fn add_body_digests(
     pasted: &PastedRequest,
     route: &Route<'_>,
@@ -517,7 +534,7 @@ fn add_body_digests(
     let is_whole =
         request.body_length.is_none_or(|length| u64::try_from(body.len()).is_ok_and(|bytes| bytes == length));
     let payload_header = pasted.head.header_text("x-amz-content-sha256").unwrap_or_default();
-    // The text of a body that is cut off, or framed in signed chunks, is not what its head describes.
+    // The digests in the head do not match a pasted body that is truncated or framed in signed chunks.
     if !is_whole || payload_header.starts_with("STREAMING") {
         return Ok(request);
     }
@@ -534,12 +551,12 @@ fn add_body_digests(
     Ok(request)
 }
 
-/// The put of the object that holds a small part.
+/// Builds the PutObject request that stores a small part.
 fn build_small_part(route: &Route<'_>, request: &Request, number: u64) -> Result<Request, Rejection> {
     Ok(small_parts::PartsFolder::from_request(route, request)?.build_put_request(request, number))
 }
 
-/// What becomes of each field and each entry of metadata.
+/// Determines the handling of each field and each metadata entry.
 fn classify_handlings(
     route: &Route<'_>,
     request: &Request,
@@ -553,14 +570,16 @@ fn classify_handlings(
         let name = name.map_or_else(|| field.name(), |name| name.as_str().to_owned());
         let loss = draft.losses.iter().find(|loss| loss.item == loss::LostItem::Field(field));
         let (handling, note) = classify_field(request.operation, field, caller, target);
+        // A field of the copy that the resulting write does not have is evaluated by the proxy.
         let is_relayed_here =
             plan.kind == PlanKind::Relay && !field.applies_to(draft.target_request.operation);
         let (handling, reason) = match loss {
+            // A loss in this request takes precedence over the table: it may depend on the value.
             Some(loss) if field.guards_data() => (Handling::Rejected, loss.reason.clone()),
             Some(loss) => (Handling::Lost, loss.reason.clone()),
-            None if is_relayed_here => (Handling::Emulated, "by the proxy, which copies".to_owned()),
+            None if is_relayed_here => (Handling::Emulated, "by the proxy, which makes the copy".to_owned()),
             None if handling == Handling::Rejected && field.has_account_ids() => {
-                (Handling::Emulated, "by a canned ACL".to_owned())
+                (Handling::Emulated, "with a canned ACL".to_owned())
             }
             None => (handling, note.to_owned()),
         };
@@ -576,8 +595,9 @@ fn classify_handlings(
     handlings
 }
 
-/// What is printed may end in a ticket: customer keys, and whatever is called like a secret, are not shown.
+/// Hides customer keys and everything with a secret in its name, because people paste the output into tickets.
 fn redact_secrets(target: &Dialect, outgoing: &mut OutgoingRequest) {
+    // The names of these headers depend on the dialect, so the table is used in addition to the list of marks.
     let keys = [Field::CustomerKey, Field::SourceCustomerKey].map(|field| (target.field_name)(field));
     for (name, value) in &mut outgoing.headers {
         if keys.iter().flatten().any(|key| key.as_str() == name) || is_secret(name) {
@@ -586,7 +606,7 @@ fn redact_secrets(target: &Dialect, outgoing: &mut OutgoingRequest) {
     }
 }
 
-/// A target that exists only on paper: the dialect's own endpoint, and a key that no vendor issued.
+/// A sample target with the dialect's own endpoint and without credentials.
 pub fn build_sample_target(dialect: &'static Dialect) -> Target {
     Target {
         name: dialect.name.to_owned(),
@@ -608,23 +628,25 @@ pub fn build_sample_target(dialect: &'static Dialect) -> Target {
     }
 }
 
-/// The route of a request to such a target, every bucket keeping its name.
+/// The route of a request to a sample target, with the client's bucket names.
 pub fn build_sample_route<'a>(caller: &'static Dialect, target: &'a Target, request: &Request) -> Route<'a> {
     Route {
         caller,
         target,
         scope: RouteScope::from_request(request),
         loss_policy: LossPolicy::Reject,
+        // This is the default of the configuration.
         check_conditions: !target.dialect.supports_source_conditions(),
         bucket_names: std::sync::Arc::new(SameBucketNames),
     }
 }
 
-/// Where a request is addressed. The configuration is not known here, so a host that is no vendor's counts as a base name,
-/// with the bucket before it where the dialect has no path style.
+/// Finds the bucket and key of a request without a configuration: a host that does not belong to a vendor counts as a
+/// base domain, with the bucket before it if the dialect has no path-style addressing.
 fn locate_at_any_host(head: &RawHead, caller: &'static Dialect) -> Result<ResourceAddress, Rejection> {
     let host = addressing::strip_port(head.host());
     let behind_bucket = host.split_once('.').map_or(host, |(_, rest)| rest);
+    // Without path-style addressing, the bucket must be the first label of the host.
     let base = if caller.path_style { host } else { behind_bucket };
     let located = addressing::locate_resource(head, caller, crate::DIALECTS, &[]);
     match &located {

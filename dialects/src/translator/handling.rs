@@ -2,23 +2,23 @@
 
 use crate::dialect::Dialect;
 use crate::engine::{emulation, small_parts};
-use crate::model::{Operation, Setting};
+use crate::model::Operation;
 
 /// How a field is translated between two dialects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handling {
     /// The target supports it.
     Native,
-    /// The proxy does it, or expresses it in another way.
+    /// The proxy implements it, or expresses it with other fields.
     Emulated,
-    /// The target does not support it. Rejected or reported, by the policy of the route.
+    /// The target does not support it. The policy of the route decides whether it is rejected or reported.
     Lost,
-    /// Rejected on every route, because losing it would lose data or expose it.
+    /// Rejected on every route, because its loss would lose or expose data.
     Rejected,
 }
 
 impl Handling {
-    /// The word in the printed matrix.
+    /// The name in the printed matrix.
     pub fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
@@ -29,16 +29,17 @@ impl Handling {
     }
 }
 
-/// How an operation is translated towards a target.
+/// How an operation is translated for a target.
 pub(crate) fn classify_operation(
     operation: Operation,
     caller: &Dialect,
     target: &Dialect,
 ) -> (Handling, &'static str) {
-    let is_policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
+    let is_policy_supported = emulation::check_policy_support(operation, caller, target).is_ok();
     match (target.find_route(operation), emulation::describe_substitute(target, operation)) {
-        (Some(_), _) if is_policy && caller.family != target.family => {
-            (Handling::Rejected, "names accounts and actions of the vendor")
+        // The target has the operation, but the accounts and actions in the document would have no meaning there.
+        (Some(_), _) if !is_policy_supported => {
+            (Handling::Rejected, "contains accounts and actions of one vendor")
         }
         (Some(_), _) if small_parts::can_combine(operation, caller, target) => {
             (Handling::Native, "parts below the target's minimum are combined")

@@ -1,13 +1,13 @@
-//! What a line of a head is about.
+//! The subject of a line in a request head.
 
 use crate::model::{Field, ValueKind};
 
-/// What a line is about.
+/// The subject of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineSubject {
     /// The operation and its object.
     Operation,
-    /// Where the request is sent.
+    /// The host.
     Host,
     /// The source of a copy.
     CopySource,
@@ -19,7 +19,7 @@ pub enum LineSubject {
     Checksum,
     /// The credential and the signature.
     Credential,
-    /// Nothing that the dialect gives a meaning.
+    /// Anything else; the dialect gives it no meaning.
     Other,
 }
 

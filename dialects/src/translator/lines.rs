@@ -1,4 +1,4 @@
-//! The lines of a request and those of its translation, in pairs.
+//! Pairs the lines of a request with those of its translation.
 
 use crate::dialect::{Dialect, FieldName, IgnoreReason};
 use crate::encoding::percent;
@@ -8,20 +8,20 @@ use crate::translator::handling::{Handling, classify_operation};
 use crate::translator::line_subject::LineSubject;
 use crate::translator::rules::describe_rule;
 
-/// One line of a request as documents print it; each query parameter has a line of its own.
+/// One line of a request as in a document; each query parameter has a line of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// Which part of the request it is.
     pub part: LinePart,
     /// Its text. Credentials and customer keys are hidden.
     pub text: String,
-    /// Lines of one pair have one meaning. `None`: it has no counterpart by its nature.
+    /// Lines with the same key have the same meaning. `None` if a line cannot have a counterpart.
     pub pair_key: Option<String>,
     /// How it is translated; `None` for a line that is not translated, and for the counterpart of another.
     pub handling: Option<Handling>,
-    /// Why, where the tables do not show it.
+    /// The reason, if the tables do not show it.
     pub reason: String,
-    /// The rule of the vendor's document, where there is one.
+    /// The rule in the vendor's document; empty if there is none.
     pub rule: String,
 }
 
@@ -37,7 +37,7 @@ pub enum LinePart {
 }
 
 impl LinePart {
-    /// The word in JSON.
+    /// The value in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::RequestLine => "first",
@@ -49,13 +49,13 @@ impl LinePart {
 
 pub(crate) const HIDDEN: &str = "(hidden)";
 
-/// Whether a header or parameter of this name may hold a signature, a token or a customer's key, in any dialect: what is
-/// shown may be of another dialect than the query names.
+/// Whether a header or parameter with this name may contain a signature, a token or a customer key, in any dialect:
+/// the reader may have selected another dialect than that of the request.
 pub(crate) fn is_secret(name: &str) -> bool {
     const MARKS: [&str; 8] =
         ["signature", "token", "authorization", "credential", "customer-key", "secret", "password", "cookie"];
     let lower = name.to_ascii_lowercase();
-    // A digest of a key is no secret and identifies the key; a continuation token is no credential.
+    // The digest of a key is not secret and identifies the key; a continuation token is not a credential.
     let harmless = lower.ends_with("customer-key-md5") || lower == "continuation-token";
     !harmless && MARKS.iter().any(|mark| lower.contains(mark))
 }
@@ -65,8 +65,8 @@ fn is_credential_in_any_dialect(name: &str) -> bool {
     crate::DIALECTS.iter().any(|dialect| is_credential(dialect, name))
 }
 
-/// The lines of both requests. The pair has the caller's request and the target's; `handlings` has each field and each entry
-/// of metadata.
+/// Returns the lines of both requests. The tuple has the client's request and the translated one; `handlings` has
+/// each field and each metadata entry.
 pub fn pair_lines(
     caller: &Dialect,
     head: &RawHead,
@@ -93,6 +93,7 @@ pub fn pair_lines(
             }
         })
         .collect();
+    // A translated line without a counterpart was added by the proxy, and only defaults are added.
     for line in &mut target_lines {
         if line.pair_key.is_none() || !caller_lines.iter().any(|origin| origin.pair_key == line.pair_key) {
             line.handling = Some(Handling::Emulated);
@@ -152,6 +153,7 @@ fn list_caller_lines(
     for (name, value) in head.query.raw_parameters() {
         let decoded = percent::decode_form(name).unwrap_or_default();
         let subject = find_parameter_subject(caller, operation, &decoded);
+        // The pasted request may have been written for another dialect, so all dialects' names are checked.
         let is_hidden = subject.is_secret() || is_secret(&decoded) || is_credential_in_any_dialect(&decoded);
         let value = value.map(|value| if is_hidden { HIDDEN } else { value });
         lines.push((LinePart::Parameter, format_parameter(lines.len() == 1, name, value), subject));
@@ -212,7 +214,7 @@ fn find_caller_header_subject(caller: &Dialect, operation: Operation, name: &str
     }
 }
 
-/// What a header with a meaning is about, in either request.
+/// Finds the subject of a header, in either request.
 fn find_header_subject(dialect: &Dialect, operation: Operation, name: &str) -> LineSubject {
     if name == dialect.copy.source_header {
         return LineSubject::CopySource;
@@ -226,7 +228,8 @@ fn find_header_subject(dialect: &Dialect, operation: Operation, name: &str) -> L
     field.map_or(LineSubject::Other, LineSubject::Field)
 }
 
-/// The lines of what is sent. Each is taken for the counterpart of another until it is known to have none.
+/// Returns the lines of the translated request. Each counts as the counterpart of another line until it turns out to
+/// have none.
 fn list_target_lines(
     target: &Dialect,
     request: &Request,
@@ -251,6 +254,7 @@ fn list_target_lines(
             None if is_operation_selector(target, operation, |own| own == name) => LineSubject::Operation,
             None => LineSubject::Other,
         };
+        // The lines have the form in which the request is sent.
         let value = value.as_deref().map(percent::encode);
         let text = format_parameter(lines.len() == 1, &percent::encode(name), value.as_deref());
         lines.push(build_line(LinePart::Parameter, text, subject));
@@ -263,7 +267,7 @@ fn list_target_lines(
     lines
 }
 
-/// Towards the first version of listings, a marker stands for what the second one has.
+/// Finds the field that a marker replaces: ListObjects has a marker for the token and the start key of ListObjectsV2.
 fn find_original_field(field: Field, request: &Request) -> Field {
     let replaced_fields = [Field::ContinuationToken, Field::StartAfter];
     let replaced = replaced_fields.into_iter().find(|other| request.fields.has(*other));

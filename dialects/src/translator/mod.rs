@@ -1,4 +1,4 @@
-//! The translation as people read it: one request line by line, the matrix of fields, the vendors' rules, examples.
+//! The translation for readers: one request line by line, the matrix of fields, the vendors' rules, examples.
 //!
 //! Uses: `model`, `encoding`, `dialect`, `documents`, `engine`, `lib.rs` (the list of dialects).
 

@@ -1,4 +1,4 @@
-//! A request as people paste it: the text of HTTP, or a `curl` command.
+//! Reads a pasted request: the text of an HTTP request, or a `curl` command.
 
 use crate::model::{ErrorKind, RawHead, Rejection};
 
@@ -7,27 +7,30 @@ use crate::model::{ErrorKind, RawHead, Rejection};
 pub struct PastedRequest {
     /// Its head.
     pub head: RawHead,
-    /// Its body; `None` where the text ends with the head.
+    /// Its body; `None` if the text ends after the head.
     pub body: Option<Vec<u8>>,
 }
 
 /// Reads the text of an HTTP request, or a `curl` command.
 ///
 /// # Errors
-/// `InvalidRequest` where it is neither.
+/// `InvalidRequest` if it is neither.
 pub fn parse_pasted_request(text: &str) -> Result<PastedRequest, Rejection> {
     let text = text.trim_start();
     if let Some(arguments) = text.strip_prefix("curl").filter(|rest| rest.starts_with(char::is_whitespace)) {
         return parse_curl_command(arguments);
     }
     let head = parse_request_head(text).ok_or_else(|| {
-        Rejection::with_message(ErrorKind::InvalidRequest, "This is not the head of an HTTP request.")
+        Rejection::with_message(
+            ErrorKind::InvalidRequest,
+            "The text is neither an HTTP request nor a curl command.",
+        )
     })?;
     let body = find_body(text, &head);
     Ok(PastedRequest { head, body })
 }
 
-/// Reads the head of a request as documents print it: a request line, headers, an empty line or the end.
+/// Reads the head of a request: a request line, headers, and an empty line or the end of the text.
 pub fn parse_request_head(text: &str) -> Option<RawHead> {
     let mut lines = text.lines().map(|line| line.trim_end_matches('\r'));
     let mut words = lines.next()?.split_whitespace();
@@ -35,6 +38,7 @@ pub fn parse_request_head(text: &str) -> Option<RawHead> {
     let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
     for line in lines.take_while(|line| !line.trim().is_empty()) {
         let (name, value) = line.split_once(':')?;
+        // The proxy's HTTP parser also returns lower-case names, so tables and lookups only have these.
         headers.push((name.trim().to_ascii_lowercase(), value.trim().as_bytes().to_vec()));
     }
     Some(build_head(method, target, headers))
@@ -51,7 +55,7 @@ fn build_head(method: String, target: &str, headers: Vec<(String, Vec<u8>)>) -> 
     }
 }
 
-/// What follows the first empty line, up to the length that the head announces.
+/// Returns the text after the first empty line, up to the length in the head.
 fn find_body(text: &str, head: &RawHead) -> Option<Vec<u8>> {
     let mut rest = text;
     let body = loop {
@@ -63,15 +67,15 @@ fn find_body(text: &str, head: &RawHead) -> Option<Vec<u8>> {
     };
     match head.header_text("content-length").and_then(|length| length.parse::<usize>().ok()) {
         Some(0) => Some(Vec::new()),
-        // Documents and log lines often print the head alone.
+        // Documents and logs often have only the head.
         _ if body.trim().is_empty() => None,
         Some(length) => Some(body.bytes().take(length).collect()),
+        // A text editor ends the last line with a line break that is not part of the body.
         None => Some(body.trim_end_matches(['\r', '\n']).as_bytes().to_vec()),
     }
 }
 
-/// Options of curl that have a value and do not change the request, or change only what is not looked at: credentials,
-/// connections, output.
+/// Options of curl that have a value but do not affect the translation: credentials, connections, output.
 const IGNORED_WITH_VALUE: [&str; 40] = [
     "-u",
     "--user",
@@ -115,14 +119,14 @@ const IGNORED_WITH_VALUE: [&str; 40] = [
     "--trace",
 ];
 
-/// What was read of a curl command so far.
+/// The options that have been read from a curl command.
 #[derive(Default)]
 struct CurlCommand {
     method: Option<String>,
     url: Option<String>,
     headers: Vec<(String, Vec<u8>)>,
     data: Vec<String>,
-    /// Whether the body is in a file that is not read.
+    /// Whether the body is in a file, which is not read.
     reads_file: bool,
     upload: Option<String>,
     is_head: bool,
@@ -150,6 +154,7 @@ fn parse_curl_command(arguments: &str) -> Result<PastedRequest, Rejection> {
             _ if word.starts_with('-') && word.len() > 1 => {
                 command.apply_short_options(&word, &mut words)?;
             }
+            // curl sends one request per URL; only the first one is translated.
             _ => command.url = command.url.or(Some(word)),
         }
     }
@@ -188,7 +193,7 @@ fn reject_missing_value(name: &str) -> Rejection {
 }
 
 impl CurlCommand {
-    /// Several short options may share a word, and the last one may have its value there: `-sXPUT`.
+    /// Several short options may be in one argument, and the last one may have its value in it: `-sXPUT`.
     fn apply_short_options(
         &mut self,
         word: &str,
@@ -218,11 +223,13 @@ impl CurlCommand {
             }
             "-H" | "--header" => self.apply_header(&value),
             "-F" | "--form" | "--form-string" | "--data-urlencode" => {
+                // The body of these options depends on a generated boundary or on encoding rules of curl.
                 return Err(reject_curl(format!(
-                    "The option {name} of curl is not read. Paste the HTTP request."
+                    "The curl option {name} is not supported. Paste the HTTP request instead."
                 )));
             }
             "-d" | "--data" | "--data-ascii" | "--data-binary" | "--data-raw" | "--json" => {
+                // The file is on the machine of the person who pasted the command.
                 if value.starts_with('@') && name != "--data-raw" {
                     self.reads_file = true;
                 } else {
@@ -256,9 +263,11 @@ impl CurlCommand {
     fn build_request(mut self) -> Result<PastedRequest, Rejection> {
         let url = self.url.take().ok_or_else(|| reject_curl("The curl command has no URL."))?;
         let address = url.split_once("://").map_or(url.as_str(), |(_, address)| address);
+        // A fragment is never sent.
         let address = address.split('#').next().unwrap_or(address);
         let authority_end = address.find(['/', '?']).unwrap_or(address.len());
         let (authority, rest) = address.split_at_checked(authority_end).unwrap_or((address, ""));
+        // The text before `@` is a user name and password, which curl sends in a header.
         let host = authority.rsplit('@').next().unwrap_or(authority);
         let mut target = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
         if let Some(file) = self.upload.as_deref().filter(|_| target.ends_with('/')) {
@@ -283,6 +292,7 @@ impl CurlCommand {
         if !has_header("host") {
             added.push(("host".to_owned(), host.as_bytes().to_vec()));
         }
+        // curl adds these three headers itself, and the content type has an effect on the object.
         if has_data && self.upload.is_none() && !has_header("content-type") {
             added.push(("content-type".to_owned(), b"application/x-www-form-urlencoded".to_vec()));
         }
@@ -295,8 +305,8 @@ impl CurlCommand {
     }
 }
 
-/// The words of a command as a shell splits them: quotes, escaped characters, lines that go on after a backslash. `None`:
-/// a quote is not closed.
+/// Splits a command into arguments as a shell does: quotes, escaped characters, lines that continue after a
+/// backslash. `None`: a quote is not closed.
 fn split_shell_words(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

@@ -1,17 +1,17 @@
-//! The rules of the vendors' documents for the lines of a request, from the tables that the translation uses, so that the
-//! two cannot differ.
+//! The vendors' rules for the lines of a request. They come from the tables of the translation, so they cannot differ
+//! from it.
 
 use crate::dialect::{ConditionCombination, Dialect, FieldName, SelfCopyRule, Words};
 use crate::model::{CannedAcl, Directive, Field, Operation, Request, ValueKind};
 use crate::translator::line_subject::LineSubject;
 
-/// The vendor's document that describes an operation.
+/// Returns the title of the vendor's document for an operation.
 pub fn format_document_title(dialect: &Dialect, operation: Operation) -> String {
     let title = dialect.manual.titles.iter().find(|row| row.0 == operation).map(|row| row.1);
     format!("{}, {}", dialect.manual.name, title.unwrap_or(operation.name()))
 }
 
-/// The rule for a thing in a request of this kind; empty where there is none beyond its name.
+/// Describes the rule for a subject in a request of this operation; empty if there is none.
 pub(crate) fn describe_rule(dialect: &Dialect, operation: Operation, subject: &LineSubject) -> String {
     match subject {
         LineSubject::Operation => describe_operation(dialect, operation),
@@ -28,6 +28,7 @@ pub(crate) fn describe_rule(dialect: &Dialect, operation: Operation, subject: &L
 
 fn describe_operation(dialect: &Dialect, operation: Operation) -> String {
     let format_largest = |bytes: u64| format!("At most {} GiB per request.", bytes >> 30);
+    // Each dialect spells the directive in its own manner.
     let replace = dialect.words.metadata.word(Directive::Replace).unwrap_or_default();
     match operation {
         Operation::CopyObject => {
@@ -127,9 +128,9 @@ fn describe_value(dialect: &Dialect, field: Field) -> String {
     }
 }
 
-/// The values of a field that has a closed set of them.
+/// The values of a field with a closed set of values.
 fn list_words(dialect: &Dialect, field: Field) -> Vec<&'static str> {
-    // Other spellings of one meaning are read but not suggested.
+    // Alternative spellings of a value are accepted but not suggested.
     fn list_distinct<T: Copy + PartialEq>(words: &Words<T>) -> Vec<&'static str> {
         let mut distinct: Vec<_> = words.0.iter().filter_map(|row| words.word(row.0)).collect();
         distinct.dedup();
@@ -147,7 +148,8 @@ fn list_words(dialect: &Dialect, field: Field) -> Vec<&'static str> {
     }
 }
 
-/// Headers that can be added to a request, each as a line: one for every value of a closed set.
+/// Returns the headers that can be added to a request, each as a complete line; a field with a closed set of values
+/// has a line for each.
 pub(crate) fn suggest_headers(dialect: &Dialect, request: &Request) -> Vec<String> {
     let unset_fields = Field::ALL.into_iter().filter(|field| !request.fields.has(*field));
     let mut lines: Vec<String> = unset_fields
@@ -165,7 +167,7 @@ pub(crate) fn suggest_headers(dialect: &Dialect, request: &Request) -> Vec<Strin
     lines
 }
 
-/// Values to begin with. Fields that name accounts and keys have none.
+/// Returns sample values. Fields with accounts and keys have none.
 fn suggest_values(dialect: &Dialect, field: Field) -> Vec<&'static str> {
     match field.kind() {
         ValueKind::Time => vec!["Sat, 21 Nov 2026 08:00:00 GMT"],

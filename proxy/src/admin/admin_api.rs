@@ -169,7 +169,7 @@ async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, (u16, String)
     let mut body = Vec::new();
     loop {
         match session.read_request_body().await {
-            // Checked before the bytes are kept, so that a request cannot use more memory than the limit.
+            // Checked before the bytes are stored, so that a request cannot use more memory than the limit.
             Ok(Some(bytes)) if body.len().saturating_add(bytes.len()) > REQUEST_BYTES_MAX => {
                 return Err((413, format!("the request is larger than {REQUEST_BYTES_MAX} bytes")));
             }
@@ -201,7 +201,7 @@ fn build_response(status: u16, content_type: &'static str, body: impl Into<Vec<u
         .status(status)
         .header("content-type", content_type)
         .header("content-length", body.len())
-        // The pages show the state of this moment, and no cache should keep the configuration.
+        // The pages show the current state, and no cache may store the configuration.
         .header("cache-control", "no-store")
         .header("x-content-type-options", "nosniff")
         .header("referrer-policy", "no-referrer")

@@ -107,7 +107,7 @@ fn render_target(target: &Target) -> Value {
         "signing": target.signing,
         "credentials": target.credentials,
         "access_key": shorten_access_key(&target.access_key),
-        // Of secrets and certificates only their presence is shown.
+        // Only the presence of secrets and certificates is returned.
         "session_token": target.session_token.is_some(),
         "own_authorities": target.ca.is_some(),
         "client_certificate": target.client_cert.is_some(),
@@ -178,7 +178,7 @@ fn render_caller(caller: &Caller) -> Value {
 /// Shortens an access key ID. Its ends are enough to recognise it.
 fn shorten_access_key(key: &str) -> String {
     let characters: Vec<char> = key.chars().collect();
-    // Of a short ID only a quarter is shown at each end, so that half of it stays hidden.
+    // A short ID keeps only a quarter at each end, so that half of it stays hidden.
     let visible_chars = if characters.len() >= 16 { 4 } else { characters.len() / 4 };
     let begin: String = characters.iter().take(visible_chars).collect();
     let end: String = characters.iter().skip(characters.len().saturating_sub(visible_chars)).collect();

@@ -1,7 +1,7 @@
-//! What a request means and how it is translated, without sending it: for the console's translator and for
-//! `blobfish explain`, which give the same.
+//! Explains a request without sending it, for the console's translator and for `blobfish explain`, which give the same
+//! result.
 //!
-//! The plan, the route and the translation are those of the proxy; here they are only printed.
+//! The plan, the route and the translation are computed by the code that the proxy runs; this module only prints them.
 
 use std::sync::Arc;
 
@@ -22,39 +22,40 @@ use crate::request::grants::authorize;
 use crate::request::list_buckets;
 use crate::request::routed_request::RoutedRequest;
 
-/// A request that is pasted: its head, and a document at most.
+/// The maximum size of a pasted request: its head, and the document in its body.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
-/// The console's query.
+/// The body of a request to `/api/explain`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
     /// The caller dialect.
     pub from: String,
-    /// Dialect or profile of a sample target; absent: the target that the configuration routes to.
+    /// Dialect or profile of a sample target; `None` for the target that the configuration routes to.
     #[serde(default)]
     pub to: Option<String>,
     /// The request as it would be sent, or a `curl` command.
     pub request: String,
 }
 
-/// What is printed.
+/// The result to print.
 pub enum ExplainOutcome {
-    /// The request is translated, and maybe rejected by its route.
+    /// The request is translated. Its route may reject it.
     Explained(Box<ExplainedRequest>),
-    /// The proxy does everything; no request is translated.
+    /// A CORS preflight or a form upload, which is not translated field by field.
     Untranslated {
-        /// Its name in metrics and logs.
+        /// The name of the operation in metrics and logs.
         operation: &'static str,
         /// What the proxy does.
         plan: Plan,
         /// Where the configuration routes the bucket.
         route: Option<String>,
     },
-    /// The caller's dialect, and what it gets.
+    /// The proxy rejects the request: the caller dialect and the rejection.
     Rejected(&'static Dialect, Rejection),
 }
 
+/// A translated request with its route.
 pub struct ExplainedRequest {
     /// The request and its translation.
     pub explanation: Explanation,
@@ -67,7 +68,7 @@ pub struct ExplainedRequest {
 /// Explains a request as JSON, for the console.
 ///
 /// # Errors
-/// Wrong usage, and a request that is rejected before it is translated.
+/// A dialect is unknown, or the request is rejected before it is translated.
 pub fn explain_to_json(query: &ExplainQuery, config: Option<&ActiveConfig>) -> anyhow::Result<String> {
     match explain_query(query, config)? {
         ExplainOutcome::Rejected(caller, rejection) => {
@@ -77,19 +78,20 @@ pub fn explain_to_json(query: &ExplainQuery, config: Option<&ActiveConfig>) -> a
     }
 }
 
-/// Explains a request.
+/// Explains a request. A rejected request is an outcome, not an error.
 ///
 /// # Errors
-/// An unknown dialect. A request that is rejected is an outcome.
+/// A dialect is unknown.
 pub fn explain_query(query: &ExplainQuery, config: Option<&ActiveConfig>) -> anyhow::Result<ExplainOutcome> {
     let caller = parse_dialect_name(&query.from)?;
     let target = query.to.as_deref().map(parse_dialect_name).transpose()?;
     let outcome = parse_pasted_request(&query.request).and_then(|pasted| match (target, config) {
         (Some(target), config) => explain_for_sample(&pasted, &query.request, caller, target, config),
         (None, Some(config)) => explain_routed(&pasted, caller, config),
-        (None, None) => {
-            Err(Rejection::with_message(ErrorKind::InvalidRequest, "A target or a configuration is needed."))
-        }
+        (None, None) => Err(Rejection::with_message(
+            ErrorKind::InvalidRequest,
+            "Specify a target dialect or a configuration.",
+        )),
     });
     Ok(outcome.unwrap_or_else(|rejection| ExplainOutcome::Rejected(caller, rejection)))
 }
@@ -101,7 +103,7 @@ fn parse_dialect_name(name: &str) -> anyhow::Result<&'static Dialect> {
         .ok_or_else(|| anyhow!("unknown dialect \"{name}\"; known dialects: {}", list_known()))
 }
 
-/// Towards a sample target of a dialect.
+/// Explains a request for a sample target of a dialect.
 fn explain_for_sample(
     pasted: &PastedRequest,
     text: &str,
@@ -121,7 +123,7 @@ fn explain_for_sample(
     Ok(ExplainOutcome::Explained(Box::new(ExplainedRequest { explanation, route, is_routed: false })))
 }
 
-/// Requests that are processed before a signature is looked at.
+/// The operation and plan of a request that is not authenticated by a signature in its head.
 fn plan_untranslated(pasted: &PastedRequest) -> Option<(&'static str, Plan)> {
     if pasted.head.method == "OPTIONS" {
         return Some(("Preflight", plan::plan_local(Procedure::Preflight)));
@@ -129,7 +131,7 @@ fn plan_untranslated(pasted: &PastedRequest) -> Option<(&'static str, Plan)> {
     form_content_type(&pasted.head).map(|_| ("PostObject", plan::plan_local(Procedure::UploadForm)))
 }
 
-/// Towards the target that the configuration routes to, by its policies.
+/// Explains a request for the target that the configuration routes it to, with the policies of its bucket.
 fn explain_routed(
     pasted: &PastedRequest,
     dialect: &'static Dialect,
@@ -144,7 +146,7 @@ fn explain_routed(
         return Ok(ExplainOutcome::Untranslated { operation, plan, route: Some(route) });
     }
     let request = read_pasted_request(pasted, dialect, Some(&config.listener_hosts.base_domains))?;
-    // The signature is not verified: a key that nobody has, as documents print it, is as good as none.
+    // The signature is not verified. An access key ID that is not configured, such as one from a manual, counts as none.
     let claim = dialect.auth.parse_claim(&pasted.head)?;
     let caller = claim.and_then(|claim| config.find_caller(&claim.access_key_id));
     if let Some(caller) = caller {
@@ -172,7 +174,7 @@ fn explain_routed(
     })))
 }
 
-/// Only the targets of bucket patterns get a request.
+/// Explains ListBuckets. Only the targets of bucket patterns get a request.
 fn explain_list_buckets(
     pasted: &PastedRequest,
     dialect: &'static Dialect,
@@ -191,7 +193,7 @@ fn explain_list_buckets(
     Ok(ExplainOutcome::Explained(Box::new(ExplainedRequest { explanation, route: None, is_routed: true })))
 }
 
-/// Bucket names as a caller with every grant sees them: the caller of a pasted request is often not known.
+/// The bucket names that a caller with every grant sees. The caller of a pasted request is often unknown.
 struct AnyCallerBucketNames<'a> {
     config: &'a ActiveConfig,
     target_index: usize,
@@ -212,7 +214,7 @@ impl BucketNames for AnyCallerBucketNames<'_> {
     }
 }
 
-/// The status, code and message that the caller would get.
+/// Formats the status, code and message of the error response.
 pub fn describe_rejection(caller: &Dialect, rejection: &Rejection) -> String {
     let row = caller.error_row(rejection.kind);
     let (status, code) = row.map_or((500, "InternalError"), |row| (row.status, row.code));
@@ -223,7 +225,7 @@ pub fn describe_rejection(caller: &Dialect, rejection: &Rejection) -> String {
     format!("{status} {code}: {message}{}", details.concat())
 }
 
-/// An outcome as JSON.
+/// Renders an outcome as JSON.
 pub fn render_json(outcome: &ExplainOutcome) -> String {
     let value = match outcome {
         ExplainOutcome::Explained(explained) => explained_to_json(explained),
@@ -243,7 +245,7 @@ fn explained_to_json(explained: &ExplainedRequest) -> Value {
     let fields: Vec<Value> = explanation
         .fields
         .iter()
-        .map(|(name, handling, why)| json!({"name": name, "fate": handling.name(), "why": why}))
+        .map(|(name, handling, reason)| json!({"name": name, "handling": handling.name(), "reason": reason}))
         .collect();
     let source = request.source.as_ref();
     let source =
@@ -258,7 +260,7 @@ fn explained_to_json(explained: &ExplainedRequest) -> Value {
         "request": explanation.outgoing.as_ref().map(request_to_json),
         "lookups": explanation.lookups.iter().map(request_to_json).collect::<Vec<_>>(),
         "documents": { "request": explanation.documents.0, "target": explanation.documents.1 },
-        "more": explanation.suggested_headers,
+        "headers_to_add": explanation.suggested_headers,
         "request_lines": lines_to_json(&explanation.caller_lines),
         "target_lines": lines_to_json(&explanation.target_lines),
     })
@@ -277,8 +279,8 @@ fn request_to_json(outgoing: &OutgoingRequest) -> Value {
 fn lines_to_json(lines: &[Line]) -> Vec<Value> {
     let line_to_json = |line: &Line| {
         json!({
-            "part": line.part.name(), "text": line.text, "pair": line.pair_key, "fate": line.handling.map(|fate| fate.name()),
-            "why": line.reason, "rule": line.rule,
+            "part": line.part.name(), "text": line.text, "pair": line.pair_key,
+            "handling": line.handling.map(|handling| handling.name()), "reason": line.reason, "rule": line.rule,
         })
     };
     lines.iter().map(line_to_json).collect()

@@ -69,7 +69,7 @@ pub enum Command {
         after_help = "Examples:\n  blobfish serve\n  blobfish serve --memory --listen 127.0.0.1:9100\n  blobfish serve --config /etc/blobfish/blobfish.toml"
     )]
     Serve(ServeArgs),
-    /// Replace the running process with zero downtime, by the program and configuration that are installed now
+    /// Replace the running process, with zero downtime, by the installed program and the current configuration
     #[command(
         after_help = "Examples:\n  blobfish upgrade --config /etc/blobfish/blobfish.toml\n  blobfish upgrade --socket /run/blobfish/control.sock\n\nNo connection is rejected and no request is aborted: the new process inherits the listening sockets, and the old one drains\nand exits after its last request. If the new process cannot start, the old one continues to serve and the exit code is 1."
     )]
@@ -88,7 +88,7 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show how a request is translated, without sending it
     #[command(
-        after_help = "Examples:\n  blobfish explain --from cos --to oss request.http\n  blobfish explain --from s3 --to cos --json < request.http\n  blobfish explain --from cos --config blobfish.toml request.http\n\nThe request is the text of HTTP or a curl command. Signatures are not checked.\nExit codes: 0 the request is accepted, 1 it would be rejected, 2 usage."
+        after_help = "Examples:\n  blobfish explain --from cos --to oss request.http\n  blobfish explain --from s3 --to cos --json < request.http\n  blobfish explain --from cos --config blobfish.toml request.http\n\nThe request is the text of HTTP or a curl command. Signatures are not verified.\nExit codes: 0 the request is accepted, 1 it would be rejected, 2 wrong usage."
     )]
     Explain(ExplainArgs),
     /// Show which fields are native, emulated, lost or rejected between dialects
@@ -156,7 +156,7 @@ pub struct ExplainArgs {
     /// Dialect or profile of a sample target
     #[arg(long, value_name = "DIALECT", required_unless_present = "config", conflicts_with = "config")]
     pub to: Option<String>,
-    /// Configuration whose routes, targets and policies are used
+    /// Configuration file with the routes, targets and policies to use
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print JSON instead of text
@@ -207,7 +207,7 @@ pub struct InitArgs {
     /// Region of the target [default: the region in the endpoint's host name]
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
-    /// Addressing of buckets [default: virtual, or path for an IP address]
+    /// Where the bucket is in a request [default: virtual, or path for an IP address]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub addressing: Option<AddressingArg>,
     /// Allow plain HTTP to a target on another machine
@@ -248,9 +248,9 @@ pub struct InitArgs {
 /// Where a request contains the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AddressingArg {
-    /// In the host
+    /// In the host: bucket.endpoint
     Virtual,
-    /// In the path
+    /// In the path: endpoint/bucket
     Path,
 }
 
@@ -270,7 +270,7 @@ pub enum SecretSource {
     Env,
     /// Generated, in a file that only its owner can read
     File,
-    /// Generated, in the configuration file
+    /// Generated, in the configuration file: everyone who can read the file can read the key
     Literal,
 }
 

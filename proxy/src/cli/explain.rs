@@ -67,12 +67,13 @@ fn render_explained_text(explained: &ExplainedRequest) -> String {
     }
     if let Some(rejection) = &explanation.rejection {
         let message = rejection.message.as_deref().unwrap_or_default();
-        let policy = if explained.is_routed || !explanation.can_be_reported {
-            ""
-        } else {
-            " with unsupported = \"reject\""
+        // Without a configuration the policy of the bucket is unknown.
+        let verdict = match (explained.is_routed, explanation.can_be_reported) {
+            (true, _) => "rejected",
+            (false, true) => "rejected with unsupported = \"reject\"",
+            (false, false) => "always rejected",
         };
-        out.push_str(&format!("rejected{policy}: {message}\n"));
+        out.push_str(&format!("{verdict}: {message}\n"));
     }
     for outgoing in explanation.lookups.iter().chain(&explanation.outgoing) {
         out.push_str(&render_request(outgoing));

@@ -20,7 +20,7 @@ fn collect_losses() -> Value {
                 .map(|row| {
                     json!({
                         "operation": row.operation.name(), "field": row.field.name(), "caller_name": row.caller_name, "target_name": row.target_name,
-                        "fate": row.handling.name(), "note": row.note,
+                        "handling": row.handling.name(), "note": row.note,
                     })
                 })
                 .collect();
@@ -30,8 +30,8 @@ fn collect_losses() -> Value {
                 .collect();
             let operations: Vec<Value> = classify_operations(caller, target)
                 .into_iter()
-                .map(|(operation, fate, note)| {
-                    json!({"operation": operation.name(), "fate": fate.name(), "note": note})
+                .map(|(operation, handling, note)| {
+                    json!({"operation": operation.name(), "handling": handling.name(), "note": note})
                 })
                 .collect();
             let elements: Vec<Value> = find_lost_elements(caller, target)

@@ -45,7 +45,7 @@ pub struct ShutdownTrigger {
 impl ShutdownSignalWatch for ShutdownTrigger {
     async fn recv(&self) -> ShutdownSignal {
         let Ok(mut signals) = TerminationSignals::new() else {
-            tracing::error!("cannot listen for signals");
+            tracing::error!("cannot install a handler for termination signals; the process exits");
             return ShutdownSignal::FastShutdown;
         };
         tokio::select! {
@@ -58,7 +58,10 @@ impl ShutdownSignalWatch for ShutdownTrigger {
             self.ready.send_replace(false);
             supervisor::notify_stopping();
             let delay = self.current.load().settings.limits.stop_delay;
-            tracing::info!("shutting down: not ready, the listeners close in {} seconds", delay.as_secs());
+            tracing::info!(
+                "shutting down: the readiness check fails, and the listeners close in {} seconds",
+                delay.as_secs()
+            );
             tokio::select! {
                 () = sleep(delay) => {}
                 // A second signal skips the delay.
@@ -115,7 +118,7 @@ impl BackgroundService for Lifecycle {
         let control = match self.wait_until_ready().await {
             Ok(control) => control,
             Err(error) => {
-                tracing::error!("cannot serve: {error:#}");
+                tracing::error!("the startup failed: {error:#}");
                 let _ = upgrade::notify_predecessor(&format!("{error:#}"));
                 access_log::flush();
                 std::process::exit(1);
@@ -176,7 +179,7 @@ impl Lifecycle {
             }
         };
         tracing::info!(
-            "draining: the listeners are closed, running requests have {} seconds",
+            "draining: the listeners are closed, and running requests have {} seconds to finish",
             time.as_secs()
         );
         let mut signals = TerminationSignals::new().ok();
@@ -191,7 +194,11 @@ impl Lifecycle {
                 tokio::select! {
                     Some(()) = OptionFuture::from(signals.as_mut().map(TerminationSignals::next)) => {}
                     Some(()) = OptionFuture::from(successor.as_mut().map(Successor::wait_for_exit)) => {
-                        tracing::error!("the process that took over has exited");
+                        tracing::error!(
+                            "the new process has exited during the drain, and no process accepts connections; this process \
+                             exits within {} seconds, so that the supervisor can restart Blobfish",
+                            limits.drain.as_secs()
+                        );
                     }
                     else => std::future::pending().await,
                 }
@@ -202,7 +209,7 @@ impl Lifecycle {
             }
             if started_at.elapsed() > time {
                 let open = self.open_connections.load(Ordering::Relaxed);
-                tracing::warn!("the drain timeout expired, {open} connections are closed");
+                tracing::warn!("the drain timeout expired; {open} open connections are closed");
                 return;
             }
             // Aborted copies need time to clean up what they wrote, so they are aborted before the timeout.

@@ -110,7 +110,7 @@ impl ConfigReloader {
 
     fn swap(&self, mut config: ActiveConfig) {
         let running = self.current.load();
-        config.warnings().for_each(|warning| tracing::warn!("{warning}"));
+        config.warnings().for_each(|warning| tracing::warn!("configuration: {warning}"));
         config.inherit_state(&running);
         let (new, old) = (&config.settings, &running.settings);
         if (collect_addresses(new), &new.control) != (collect_addresses(old), &old.control) {

@@ -69,7 +69,7 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
     let sockets = Arc::new(Sockets::open(&addresses, inherited)?);
     file_descriptors::raise_descriptor_limit();
     if let Some(warning) = file_descriptors::descriptor_limit_warning(config.limits.connections_max) {
-        tracing::warn!("{warning}");
+        tracing::warn!("configuration: {warning}");
     }
     let warnings = match &source {
         ConfigSource::File(path, _) => config_file::find_warnings(path, &config),
@@ -77,7 +77,7 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
     };
     let mut config = ActiveConfig::new(config)?;
     config.warnings = warnings;
-    config.warnings().for_each(|warning| tracing::warn!("{warning}"));
+    config.warnings().for_each(|warning| tracing::warn!("configuration: {warning}"));
     let current = Arc::new(ArcSwap::from_pointee(config));
     METRICS.record_config_loaded();
     current.load().publish_metrics();

@@ -13,7 +13,9 @@ pub fn notify_reloading() {
     // With Type=notify-reload, systemd compares this timestamp with the time of its reload request.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "cannot read the clock for the supervisor"),
+        Err(error) => {
+            tracing::warn!(%error, "cannot notify the supervisor of a reload: the monotonic clock cannot be read");
+        }
     }
 }
 

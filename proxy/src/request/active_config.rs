@@ -55,7 +55,7 @@ pub struct ActiveConfig {
     rate_limits: BTreeMap<String, Arc<RateLimit>>,
     /// The certificates of the HTTPS listeners, by address.
     pub certificates: CertificatesByAddress,
-    /// The tracing settings; `None` where requests are not traced.
+    /// The tracing settings; `None` if requests are not traced.
     pub traces: Option<Traces>,
     /// Warnings about the configuration file.
     pub warnings: Vec<String>,

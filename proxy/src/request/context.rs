@@ -27,7 +27,7 @@ use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::metrics::{LABEL_NONE, METRICS};
 use crate::telemetry::recent_events::EventNote;
 
-/// Lists the fields that the target does not support. The name is our own, because no dialect defines such a header.
+/// Lists the fields that the target does not support. No dialect defines such a header, so its name is specific to Blobfish.
 const LOSS_HEADER: &str = "x-blobfish-loss";
 
 /// Errors which mean that a body differs from what its head announced.
@@ -167,7 +167,7 @@ impl RequestContext<'_> {
         Ok(self.connection.finish_response().await?)
     }
 
-    /// Sends the head of a response whose body is streamed.
+    /// Sends the head of a response with a streamed body.
     ///
     /// # Errors
     /// [`RequestEnd::Aborted`].
@@ -184,7 +184,7 @@ impl RequestContext<'_> {
     /// Adds the CORS headers that the rules of the bucket allow, so that a page in a browser can read the response.
     async fn apply_cors_rules(&mut self, response: &mut Response) {
         let Some((cross_origin, head)) = self.cross_origin.take() else { return };
-        // The target evaluates its rules too; its result must not be replaced by ours.
+        // The target evaluates its rules too; its result must not be replaced by the proxy's.
         if response.text(ResponseField::AllowOrigin).is_some() {
             return;
         }
@@ -201,7 +201,7 @@ impl RequestContext<'_> {
         }
     }
 
-    /// Encodes the document of a response whose head was sent before, and records its error code.
+    /// Encodes the document of a response after its head was sent, and records its error code.
     pub fn render_document(&mut self, response: Response) -> Vec<u8> {
         let encoded = self.encode_response(response);
         self.record.code = encoded.code;
@@ -267,8 +267,13 @@ impl RequestContext<'_> {
         check_losses(losses, route.loss_policy, route.caller)?;
         for loss in losses {
             let field = loss.name();
-            tracing::info!(id = self.record.id, %field, target_name = route.target.name, "lost field: {}", loss.reason);
             let (reason, message) = (loss.name_for_caller(route.caller), loss.reason.clone());
+            tracing::info!(
+                id = self.record.id,
+                %field,
+                target_name = route.target.name,
+                "the request is sent without {reason}: {message}"
+            );
             self.notes.push(EventNote { kind: "lost", reason, message });
         }
         self.record.lost_fields = losses.iter().map(|loss| loss.name_for_caller(route.caller)).collect();

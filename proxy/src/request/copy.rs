@@ -14,7 +14,7 @@ use crate::request::running_copies::RUNNING_COPIES;
 use crate::request::{exchange, keepalive, request_body};
 use crate::telemetry::metrics::METRICS;
 
-/// A copy between two targets.
+/// Processes a copy between two targets.
 ///
 /// # Errors
 /// [`RequestEnd`].
@@ -28,7 +28,7 @@ pub async fn process_relayed_copy(
     run_copy(context, routed, request, PlanKind::Relay).await
 }
 
-/// A copy that the target makes. If it rejects the copy, the plan's fallback follows.
+/// Processes a copy at one target. If the target rejects the copy, the plan's fallback follows.
 ///
 /// # Errors
 /// [`RequestEnd`].
@@ -54,7 +54,7 @@ async fn run_copy(
     request: Request,
     plan: PlanKind,
 ) -> Result<(), RequestEnd> {
-    // A plan with a copy has both: anonymous clients only read.
+    // A plan with a copy has a source and a caller: anonymous clients can only read.
     let source = routed.source.as_ref().ok_or(ErrorKind::InternalError)?;
     let caller = routed.caller.ok_or(ErrorKind::AccessDenied)?;
     let target_copies = plan == PlanKind::Parts;
@@ -81,7 +81,7 @@ async fn run_copy(
     let (relay, losses) = Relay::new(context.target_client, routes, request, limits, slot)?;
     context.check_losses(&losses, &routed.route)?;
     let outcome = keepalive::respond_with_keepalive(context, Box::pin(relay.run()), abortable_progress).await;
-    let label = if matches!(outcome, Ok(true)) { "ok" } else { "failed" };
+    let label = if matches!(outcome, Ok(true)) { "success" } else { "failure" };
     METRICS.copies.with_label_values(&[plan_name, label]).inc();
     outcome.map(drop)
 }

@@ -76,7 +76,7 @@ pub async fn dispatch_request(
     }
 }
 
-/// An object that anybody may read.
+/// Processes an anonymous read of an object.
 async fn process_public_read(
     context: &mut RequestContext<'_>,
     dialect: &'static Dialect,

@@ -16,6 +16,7 @@ use crate::request::request_body::read_request_body;
 use crate::request::{cors_rules, keepalive};
 use crate::target::client::TargetClient;
 use crate::target::runtime::TargetRuntime;
+use crate::telemetry::access_log;
 use crate::telemetry::metrics::METRICS;
 
 /// Processes a request, and sends its response.
@@ -38,13 +39,13 @@ pub async fn process_exchange(
     let outcome = Box::pin(run_long_exchange(context, target, route, request, &body)).await;
     if is_copy {
         let outcome = match &outcome {
-            Ok(true) => "ok",
-            Ok(false) | Err(RequestEnd::Aborted(_)) => "failed",
+            Ok(true) => "success",
+            Ok(false) | Err(RequestEnd::Aborted(_)) => "failure",
             // The part-by-part copy that follows counts the copy itself.
             Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::TargetCopyLimit => {
                 return outcome.map(drop);
             }
-            Err(_) if context.record.target_request_id.is_some() => "failed",
+            Err(_) if context.record.target_request_id.is_some() => "failure",
             Err(_) => "rejected",
         };
         METRICS.copies.with_label_values(&["exchange", outcome]).inc();
@@ -96,6 +97,8 @@ pub async fn add_crc64(
         Some(crc64) => response.set(ResponseField::Crc64Ecma, crc64.to_string()),
         None => tracing::warn!(
             target_name = route.target.name,
+            bucket = original_request.scope.bucket().map(access_log::escape_name),
+            key = original_request.scope.key().map(access_log::escape_name),
             "the completed object could not be read; the response has no CRC-64"
         ),
     }

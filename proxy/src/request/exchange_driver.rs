@@ -56,7 +56,11 @@ pub async fn drive_exchange(
         }
         step = next?;
     }
-    tracing::error!(operation, "the exchange did not finish within the maximum number of target requests");
+    tracing::error!(
+        operation,
+        target_name = target.spec.name,
+        "an exchange was stopped after {STEPS_MAX} requests to the target; this is a bug in Blobfish"
+    );
     Err(ErrorKind::InternalError.into())
 }
 
@@ -85,6 +89,7 @@ fn record_lost_upload(
         target_name = target_name,
         bucket,
         key,
-        "the response to CreateMultipartUpload was lost; the target may have created the upload"
+        "the response to CreateMultipartUpload was lost; the target may have created an upload. List the uploads of this key \
+         and abort the one that no client uses"
     );
 }

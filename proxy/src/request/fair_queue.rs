@@ -65,12 +65,12 @@ impl CallerQueue {
     fn wake_waiting(&mut self, share: usize) {
         let now = Instant::now();
         self.running.retain(|row| now.saturating_duration_since(row.1) < RUNNING_DURATION_MAX);
-        let mut room = share.saturating_sub(self.running.len());
-        while room > 0 {
+        let mut free_slots = share.saturating_sub(self.running.len());
+        while free_slots > 0 {
             let Some(next) = self.waiting.pop_front() else { return };
             // A client that disconnected has dropped its receiver, and takes no share.
             if next.send(()).is_ok() {
-                room = room.saturating_sub(1);
+                free_slots = free_slots.saturating_sub(1);
             }
         }
     }

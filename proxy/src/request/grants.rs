@@ -13,8 +13,8 @@ pub fn has_access(caller: &Caller, bucket: &str, required_access: RequiredAccess
     }
 }
 
-/// Checks every bucket that a request touches. It comes before anything is looked up or sent, so that the response reveals
-/// nothing of what exists.
+/// Checks every bucket that a request touches. It comes before anything is looked up or sent, so that the response does
+/// not reveal which buckets and objects exist.
 ///
 /// # Errors
 /// `AccessDenied`.

@@ -15,7 +15,7 @@ pub struct RateLimit {
     semaphore: Option<Arc<Semaphore>>,
 }
 
-/// The permit of one running request. Dropping it frees its place in the concurrency limit.
+/// The permit of one running request. Dropping it lets another request run.
 pub struct RateLimitPermit {
     _permit: Option<OwnedSemaphorePermit>,
 }

@@ -1,6 +1,6 @@
-//! Copies that no target makes alone: between two targets the bytes pass through here, piece by piece; above a target's
-//! limit it copies part by part itself. Every read is pinned to what was looked at first, and an upload that is not
-//! completed is given up.
+//! Copies that need more than one request. Between two targets the bytes pass through the proxy, part by part; above the
+//! size limit of a target, the target copies part by part. Every read has a condition that the source has not changed since
+//! its HEAD response, and an upload that cannot be completed is aborted.
 
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -30,18 +30,19 @@ use crate::request::running_copies::{CopySlot, RUNNING_COPIES};
 use crate::target::client::{ERROR_BYTES_MAX, TargetClient};
 use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
+use crate::telemetry::access_log;
 use crate::telemetry::metrics::METRICS;
 
-/// How often a part is tried: it is the same part again, whatever became of it before.
+/// The maximum number of attempts for a part. An attempt replaces the part that an earlier attempt may have stored.
 pub const PART_ATTEMPTS_MAX: u32 = 3;
 
-/// Longest time of all parts of a copy.
+/// The time limit for all parts of a copy.
 pub const PARTS_DURATION_MAX: Duration = Duration::from_secs(6 * 3600);
 
-/// Longest wait before giving an upload up is tried again.
+/// The maximum time before a failed AbortMultipartUpload is retried.
 const ABORT_BACKOFF_MAX: Duration = Duration::from_secs(10);
 
-/// Where a copy's bytes are, and where they go.
+/// The routes and targets of a copy.
 pub struct CopyRoutes<'a> {
     /// The route to the source.
     pub source_route: Route<'a>,
@@ -51,7 +52,7 @@ pub struct CopyRoutes<'a> {
     pub destination_route: Route<'a>,
     /// The target of the destination.
     pub destination_target: &'a TargetRuntime,
-    /// Whether the target copies the parts itself, which it can only if both are one target.
+    /// Whether the target copies the parts itself. It can do so only if it is the target of source and destination.
     pub target_copies: bool,
 }
 
@@ -65,10 +66,10 @@ pub struct Relay<'a> {
 }
 
 impl<'a> Relay<'a> {
-    /// Prepares; nothing is sent yet. Gives also what the destination cannot be told.
+    /// Creates the copy without sending anything, and returns it with the fields that the destination does not support.
     ///
     /// # Errors
-    /// What is refused before any target is contacted.
+    /// The request is invalid, or cannot be translated for one of the targets.
     pub fn new(
         target_client: &'a TargetClient,
         routes: CopyRoutes<'a>,
@@ -80,10 +81,10 @@ impl<'a> Relay<'a> {
         Ok((Self { target_client, routes, request, limits, slot }, losses))
     }
 
-    /// Carries the copy out.
+    /// Runs the copy, and returns the response for the client.
     ///
     /// # Errors
-    /// What the caller is to be told. No upload is left behind, and no object that is not the source.
+    /// The rejection for the client. No open upload and no incomplete object remains at the destination.
     pub async fn run(self) -> Result<Response, Rejection> {
         let source = self.head_source().await?;
         self.slot.progress.bytes_total.store(source.size, Ordering::Relaxed);
@@ -108,7 +109,8 @@ impl<'a> Relay<'a> {
         ))
     }
 
-    /// An upload in parts needs no digest in its head, which only an empty object has before it is read.
+    /// Whether one PutObject is possible. Some targets require a digest in its head, and the digest of a source that is not
+    /// empty is known only after its last byte; a multipart upload needs none.
     fn can_use_single_put(&self, source: &RelaySource) -> bool {
         let put = relay::build_destination_request(
             self.routes.destination_route.caller,
@@ -120,7 +122,7 @@ impl<'a> Relay<'a> {
         source.size == 0 || !streaming::needs_digest(&self.routes.destination_route, &put)
     }
 
-    /// Breaks the work off when nobody wants it any more.
+    /// Runs the work until it ends or the copy is abandoned.
     async fn run_unless_abandoned<T>(
         &self,
         work: impl Future<Output = Result<T, Rejection>>,
@@ -129,22 +131,22 @@ impl<'a> Relay<'a> {
             biased;
             done = work => done,
             () = self.slot.progress.wait_until_abandoned() => {
-                Err(Rejection::with_message(ErrorKind::ServiceUnavailable, "The copy was given up."))
+                Err(Rejection::with_message(ErrorKind::ServiceUnavailable, "The copy was aborted, because its client disconnected or the service is shutting down."))
             }
         }
     }
 
-    /// Looks at the source.
+    /// Sends a HEAD request for the source.
     ///
     /// # Errors
-    /// Its failure, or a condition that does not hold.
+    /// The error of the source's target, or a condition of the copy that does not hold.
     pub async fn head_source(&self) -> Result<RelaySource, Rejection> {
         let response =
             self.send_head_request(&copy_source::build_source_head_request(&self.request)?).await?;
         relay::read_source_head(&self.routes.source_route, &self.request, &response, clock::now())
     }
 
-    /// Asks the source's target for a head.
+    /// Sends a HEAD request to the source's target.
     async fn send_head_request(&self, request: &Request) -> Result<TargetResponse, Rejection> {
         let (source_route, source_target) = (&self.routes.source_route, self.routes.source_target);
         let send_head = async || {
@@ -159,14 +161,14 @@ impl<'a> Relay<'a> {
             Ok::<_, Rejection>(Ok(head.response))
         };
         let outcome = match send_head().await? {
-            // By now it is known what its clock shows.
+            // The error response revealed the target's time, and the new signature uses it.
             Err(ExchangeError::ClockSkew) => send_head().await?,
             outcome => outcome,
         };
         outcome.map_err(ExchangeError::to_rejection)
     }
 
-    /// The sizes of the source's own parts, where its ETag is made of their digests and nothing else vouches for it.
+    /// The size of the source's own parts, if only its ETag, computed from their digests, can verify the copied bytes.
     async fn fetch_source_parts(&self, source: &RelaySource) -> Option<SourceParts> {
         let count = relay::parse_source_part_count(&self.routes.source_route, source)
             .filter(|_| !self.routes.target_copies)?;
@@ -179,7 +181,8 @@ impl<'a> Relay<'a> {
         relay::read_part_bytes(&self.routes.source_route, source, count, &response)
     }
 
-    /// Whether all of the source's parts are of one size, but for the last: only then do their digests mean something.
+    /// Whether all of the source's parts except the last have the same size. Otherwise the digests were computed over other
+    /// ranges than those of the parts, and a mismatch proves nothing.
     async fn has_equal_part_sizes(&self, source: &RelaySource, source_parts: SourceParts) -> bool {
         for number in 2..source_parts.count {
             if self.fetch_source_part_bytes(source, source_parts.count, number).await
@@ -191,7 +194,7 @@ impl<'a> Relay<'a> {
         true
     }
 
-    /// The whole object by one read and one write.
+    /// Copies the whole object with one GetObject and one PutObject.
     async fn copy_whole_object(&self, source: &RelaySource) -> Result<Response, Rejection> {
         let tags = self.fetch_source_tags(source).await?;
         let mut put = relay::build_destination_request(
@@ -211,7 +214,7 @@ impl<'a> Relay<'a> {
         Ok(response)
     }
 
-    /// A part of an upload that the caller has begun at the destination.
+    /// Copies a part of the caller's upload at the destination.
     async fn copy_upload_part(&self, source: &RelaySource) -> Result<Response, Rejection> {
         let strict = self.routes.destination_route.caller.copy.strict_range;
         let range = relay::resolve_source_range(&self.request, strict, source.size)?;
@@ -229,10 +232,10 @@ impl<'a> Relay<'a> {
         Ok(response)
     }
 
-    /// A part of an upload, kept as an object of its own: `put` says which.
+    /// Copies a small part to the object that `put` names.
     ///
     /// # Errors
-    /// What the caller is to be told.
+    /// The rejection for the client.
     pub async fn copy_small_part(
         &self,
         source: &RelaySource,
@@ -263,7 +266,7 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// The object as an upload in parts, completed only when all of them are there.
+    /// Copies the object as a multipart upload, which is completed after all parts are verified.
     async fn copy_in_parts(&self, source: &RelaySource) -> Result<Response, Rejection> {
         let tags = self.fetch_source_tags(source).await?;
         let begin = relay::build_destination_request(
@@ -282,7 +285,10 @@ impl<'a> Relay<'a> {
         let work = self.run_unless_abandoned(self.copy_parts_and_complete(source, &upload_id));
         let outcome = timeout(PARTS_DURATION_MAX, work).await;
         let outcome = outcome.unwrap_or_else(|_| {
-            Err(Rejection::with_message(ErrorKind::InternalError, "The copy took too long."))
+            Err(Rejection::with_message(
+                ErrorKind::InternalError,
+                "The copy exceeded its time limit of six hours.",
+            ))
         });
         if outcome.is_err() {
             abort_upload(
@@ -354,7 +360,7 @@ impl<'a> Relay<'a> {
         Ok(response)
     }
 
-    /// One part, tried again where that is safe: a part that is there twice is there once.
+    /// Copies one part, with retries after transient errors. A retry replaces what an earlier attempt stored.
     async fn copy_part_with_retries(
         &self,
         source: &RelaySource,
@@ -367,7 +373,7 @@ impl<'a> Relay<'a> {
         let mut attempt = 1;
         let mut transfer = PartTransfer { source_parts, ..PartTransfer::default() };
         if let Some(in_order) = in_order {
-            // Parts begin one after another, and get it in this order.
+            // The parts start in order, so they acquire the lock in order.
             let order_guard = in_order.lock().await;
             transfer.order_guard = order_guard.is_next(number).then_some(order_guard);
         }
@@ -428,7 +434,7 @@ impl<'a> Relay<'a> {
         ))
     }
 
-    /// Carries bytes from a read to a write. The last byte goes only when all of them were right.
+    /// Transfers the body of a GET response to a PUT request. The last byte is sent only after all bytes are verified.
     async fn transfer_body(
         &self,
         read_request: &Request,
@@ -468,7 +474,7 @@ impl<'a> Relay<'a> {
             DigestsToCompute { crc64: true, ..streaming::choose_digests(destination_route, put) };
         let mut expected = put.clone();
         if head.response.status == 200 {
-            // It is the whole object that this head speaks of.
+            // The digests in the head of a 200 response are those of the whole object.
             validate_response::add_expected_digests(
                 &mut expected,
                 source_route.target.dialect,
@@ -515,7 +521,7 @@ impl<'a> Relay<'a> {
         let body_digests = match transferred {
             Ok(body_digests) => body_digests,
             Err(rejection) => {
-                // The destination never has the whole of what is not right.
+                // The destination has not received the last byte, so it discards the body.
                 upload.abort().await;
                 download.abort().await;
                 return Err(rejection);
@@ -565,7 +571,7 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// One small exchange.
+    /// Runs an exchange with small bodies.
     async fn perform_exchange(
         &self,
         route: &Route<'a>,
@@ -576,7 +582,8 @@ impl<'a> Relay<'a> {
     }
 }
 
-/// Gives an upload of ours up. Tries twice; what then is left is counted and logged, for somebody pays for it.
+/// Aborts an upload that the proxy created. If both attempts fail, the upload is counted and logged, because the vendor bills
+/// its parts.
 pub async fn abort_upload(
     target_client: &TargetClient,
     target: &TargetRuntime,
@@ -584,13 +591,15 @@ pub async fn abort_upload(
     original_request: &Request,
     upload: &str,
 ) {
+    let mut last_error = None;
     for _ in 0..2 {
         let request = relay::build_abort_request(original_request, upload);
         match perform_exchange(target_client, target, route, request).await {
             Ok(_) => return,
             Err(rejection) if rejection.kind == ErrorKind::NoSuchUpload => return,
-            Err(_) => {
-                // While nothing is sent there, asking at once would be asking for nothing.
+            Err(rejection) => {
+                last_error = Some(rejection.to_string());
+                // While the circuit breaker is open, a retry would fail without being sent.
                 let backoff = target.circuit_breaker.time_until_probe(Instant::now());
                 sleep(backoff.clamp(Duration::from_millis(500), ABORT_BACKOFF_MAX)).await;
             }
@@ -598,13 +607,24 @@ pub async fn abort_upload(
     }
     METRICS.copy_uploads_orphaned.inc();
     let target_name = route.target.name.as_str();
-    tracing::error!(target_name = target_name, upload, "an upload of ours that failed could not be given up");
+    let (bucket, key) = (
+        original_request.scope.bucket().map(access_log::escape_name),
+        original_request.scope.key().map(access_log::escape_name),
+    );
+    tracing::error!(
+        target_name = target_name,
+        bucket,
+        key,
+        upload,
+        error = last_error,
+        "the multipart upload of a failed copy could not be aborted; abort it at the target, which bills its parts"
+    );
 }
 
-/// One small exchange.
+/// Runs an exchange with small bodies, and returns the response.
 ///
 /// # Errors
-/// What the caller is to be told.
+/// The rejection for the client.
 pub async fn perform_exchange(
     target_client: &TargetClient,
     target: &TargetRuntime,
@@ -617,10 +637,10 @@ pub async fn perform_exchange(
     drive_exchange(target_client, target, exchange, name, route.caller.name, &Mutex::new(None)).await
 }
 
-/// What the source has and the destination cannot be told is known only now.
+/// Counts the lost fields, and applies the loss policy to them. The fields of a copy's source are known only while it runs.
 ///
 /// # Errors
-/// The refusal, naming the field.
+/// The rejection, which names the field.
 pub fn check_losses(route: &Route<'_>, losses: &[Loss]) -> Result<(), Rejection> {
     for loss in losses {
         let labels = [loss.name(), route.caller.name.to_owned(), route.target.name.clone()];
@@ -629,7 +649,7 @@ pub fn check_losses(route: &Route<'_>, losses: &[Loss]) -> Result<(), Rejection>
     loss::check_losses(losses, route.loss_policy, route.caller)
 }
 
-/// What arrived is not what the source said it is.
+/// Counts and rejects a copy with bytes that differ from the digests of the source.
 fn reject_copy_mismatch() -> Rejection {
     let rejection = relay::build_digest_rejection();
     count_copy_mismatch(&rejection);
@@ -640,19 +660,19 @@ fn count_copy_mismatch(_: &Rejection) {
     METRICS.integrity_failures.with_label_values(&["copy"]).inc();
 }
 
-/// What is kept of a part while it is tried: its place in the order of reading, and what passed.
+/// The state of a part that its attempts share.
 #[derive(Default)]
 struct PartTransfer<'g> {
-    /// Its turn, until its bytes have passed once.
+    /// The lock of the sequential MD5, until all bytes of the part were transferred once.
     order_guard: Option<MutexGuard<'g, OrderedMd5>>,
-    /// The source's own parts, where their digests are wanted.
+    /// The source's own parts, if their digests are needed.
     source_parts: Option<SourceParts>,
     digests: Option<SourcePartDigests>,
     crc64: Option<u64>,
 }
 
 impl PartTransfer<'_> {
-    /// All bytes of the part have passed. Whoever reads next may begin; a further try has to bring the same.
+    /// Records that all bytes of the part were transferred, and lets the next part start. The bytes of a retry must be the same.
     fn record_transfer(
         &mut self,
         body_digests: &Digests,
@@ -675,7 +695,7 @@ impl PartTransfer<'_> {
     }
 }
 
-/// A read that is refused by its pin is of an object that was replaced meanwhile.
+/// Maps the error of a read with a failed condition: the source was replaced after its HEAD request.
 fn map_replaced_source(rejection: Rejection) -> Rejection {
     match rejection.kind {
         ErrorKind::PreconditionFailed => relay::build_source_changed_rejection(),
@@ -683,7 +703,7 @@ fn map_replaced_source(rejection: Rejection) -> Rejection {
     }
 }
 
-/// Whether what went wrong may have passed by the next try.
+/// Whether a retry may succeed.
 pub fn is_transient(error: ErrorKind) -> bool {
     matches!(
         error,

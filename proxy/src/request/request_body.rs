@@ -45,7 +45,7 @@ pub async fn read_request_body(
 /// Reads and verifies a whole body, and returns it with its digests.
 ///
 /// # Errors
-/// The body is longer than `bytes_max` (its head may show that already); it takes longer than [`BODY_READ_TIMEOUT`]; it
+/// The body is longer than `bytes_max`, possibly by its Content-Length; it takes longer than [`BODY_READ_TIMEOUT`]; it
 /// differs from what its head announced; the buffer budget is used up ([`ErrorKind::SlowDown`]); the client disconnected.
 pub async fn read_verified_body(
     context: &mut RequestContext<'_>,
@@ -105,8 +105,8 @@ impl Deref for BufferedBody {
 
 /// Appends bytes. The buffer doubles when it is full, but does not grow beyond the known length.
 fn append_bytes(buffer: &mut Vec<u8>, bytes: &[u8], length: Option<u64>) {
-    let room = buffer.capacity().saturating_sub(buffer.len());
-    if room < bytes.len() {
+    let free_bytes = buffer.capacity().saturating_sub(buffer.len());
+    if free_bytes < bytes.len() {
         let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(usize::MAX);
         let rest = length.saturating_sub(buffer.len());
         // Not the whole length at the start: a head costs a client nothing, so memory follows the bytes that arrive.

@@ -12,7 +12,7 @@ use crate::request::routing::RoutedBucket;
 
 /// The buckets, the route and the plan of a request that addresses a bucket.
 pub struct RoutedRequest<'s> {
-    /// Who sent it; `None` if the client is anonymous.
+    /// The caller; `None` if the client is anonymous.
     pub caller: Option<&'s Caller>,
     /// The bucket that the request addresses.
     pub destination: RoutedBucket<'s>,
@@ -20,7 +20,7 @@ pub struct RoutedRequest<'s> {
     pub source: Option<RoutedBucket<'s>>,
     /// The route to the destination.
     pub route: Route<'s>,
-    /// What to do.
+    /// The plan, decided by the core.
     pub plan: Plan,
 }
 

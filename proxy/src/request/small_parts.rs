@@ -38,6 +38,7 @@ use crate::request::{copy, exchange, keepalive, request_body, streaming, upload}
 use crate::target::client::{ERROR_BYTES_MAX, TargetClient};
 use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
+use crate::telemetry::access_log;
 use crate::telemetry::metrics::METRICS;
 
 /// Entries per page of a part or object listing.
@@ -113,7 +114,7 @@ async fn delete_bucket(
         Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::BucketNotEmpty => {
             let small_parts_route = small_parts::route_own_requests(&route)?;
             let prefix = route.target.staging.prefix.clone();
-            // Where open uploads keep a bucket from being deleted, their small parts must not be lost either.
+            // If open uploads prevent the deletion of a bucket in the caller dialect, their small parts must not be deleted.
             let has_uploads = route.caller.uploads_fill_bucket
                 && has_open_uploads(
                     context.target_client,
@@ -316,7 +317,7 @@ impl<'a> SmallPartsUpload<'a> {
         Ok(small_parts::can_upload_directly(self.part_bytes_min(), number, bytes_before))
     }
 
-    /// Rejects a small part that is not the last one, or that follows another small part. Used where combining is disabled.
+    /// Rejects a small part that is not the last one, or that follows another small part. Used if combining is disabled.
     async fn check_small_part_is_last(&self, number: u64) -> Result<(), Rejection> {
         // The target would reject the upload only at its completion, after all bytes were sent.
         let list = self.list_target_parts(0, PAGE_SIZE).await?;
@@ -353,7 +354,13 @@ impl<'a> SmallPartsUpload<'a> {
         // Not an error of the request: the upload has ended, and the periodic cleanup deletes what remains.
         if let Err(rejection) = outcome {
             let target_name = self.route.target.name.as_str();
-            tracing::warn!(target_name = target_name, "small parts could not be deleted: {rejection}");
+            tracing::warn!(
+                target_name = target_name,
+                bucket = self.small_parts_route.bucket().map(access_log::escape_name),
+                prefix = self.folder.prefix,
+                error = %rejection,
+                "the small parts of an upload that has ended were not deleted; the periodic cleanup deletes them"
+            );
         }
     }
 }
@@ -520,7 +527,7 @@ async fn process_part_copy(
     let number = parse_part_number(&request)?;
     // The signature of the body must be verified before anything is copied.
     request_body::read_request_body(context, &request, payload).await?;
-    // A plan with a copy has both: anonymous clients only read.
+    // A plan with a copy has a source and a caller: anonymous clients can only read.
     let source_bucket = routed.source.as_ref().ok_or(ErrorKind::InternalError)?;
     let caller = routed.caller.ok_or(ErrorKind::AccessDenied)?;
     let dialect = routed.route.caller;
@@ -654,13 +661,13 @@ async fn complete_small_parts_upload(
         let done = tokio::select! {
             biased;
             done = timeout(PARTS_DURATION_MAX, Box::pin(combiner.combine_and_complete(request, &small_parts))) => {
-                done.unwrap_or_else(|_| Err(Rejection::with_message(ErrorKind::InternalError, "Combining the small parts took too long.")))
+                done.unwrap_or_else(|_| Err(Rejection::with_message(ErrorKind::InternalError, "The combination of the small parts exceeded its time limit.")))
             }
             () = combiner.slot.progress.wait_until_abandoned() => {
                 Err(Rejection::with_message(ErrorKind::ServiceUnavailable, "The service is shutting down. Retry CompleteMultipartUpload."))
             }
         };
-        let label = if done.is_ok() { "ok" } else { "failed" };
+        let label = if done.is_ok() { "success" } else { "failure" };
         METRICS.copies.with_label_values(&[PLAN_NAME, label]).inc();
         done
     };
@@ -679,7 +686,7 @@ async fn complete_small_parts_upload(
     keepalive::respond_with_keepalive(context, Box::pin(work), None).await.map(drop)
 }
 
-/// Where combining is disabled, replaces the target's error about small parts with one that names the setting.
+/// If combining is disabled, replaces the target's error about small parts with one that names the setting.
 fn explain_small_part_rejection(upload: &SmallPartsUpload<'_>, rejection: Rejection) -> Rejection {
     match rejection.kind {
         ErrorKind::EntityTooSmall => {

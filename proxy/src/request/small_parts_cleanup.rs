@@ -1,5 +1,5 @@
-//! Cleans up small parts of uploads that no longer exist, whose parts were not deleted when the upload ended. Every process
-//! runs the cleanup periodically. Several processes may clean up the same bucket, because deleting twice is harmless.
+//! Cleans up small parts that were not deleted when their upload ended. Every process runs the cleanup periodically.
+//! Several processes may clean up the same bucket, because deleting twice is harmless.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,7 +128,8 @@ impl SmallPartsCleanup {
                     tracing::warn!(
                         target_name = target_name,
                         bucket,
-                        "the cleanup of small parts failed: {rejection}"
+                        error = %rejection,
+                        "the cleanup of small parts failed; it is repeated at the next interval"
                     );
                 }
             }

@@ -96,7 +96,7 @@ impl Spool {
         match read_task.await {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(error)) => {
-                tracing::error!(%error, "a spool file cannot be read");
+                tracing::error!(%error, "a spool file (limits.spool_dir) cannot be read; an upload failed");
                 Err(ErrorKind::InternalError.into())
             }
             Err(_) => Err(ErrorKind::InternalError.into()),
@@ -135,7 +135,11 @@ async fn open_spool_file(limits: &SpoolLimits) -> Result<Arc<UnnamedFile>, Rejec
 fn reject_unwritable_file(error: &io::Error, limits: &SpoolLimits) -> Rejection {
     let dir: PathBuf = limits.dir.clone().unwrap_or_else(std::env::temp_dir);
     let dir = dir.display();
-    tracing::error!(%error, %dir, "the spool file of a body without a length cannot be written");
+    tracing::error!(
+        %error,
+        %dir,
+        "a spool file (limits.spool_dir) cannot be written; an upload without Content-Length was rejected with 503"
+    );
     // The details stay in the log: the client must not learn the directory.
     let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
     let reason = if is_full { "the disk is full" } else { "the temporary file cannot be written" };

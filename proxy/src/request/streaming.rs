@@ -73,7 +73,7 @@ async fn process_download(
     };
     let (conversation, head) = result?;
     context.record_target_request_id(&route, &head.response);
-    // Some vendors send the whole object for a range that does not fit, where the target sends an error.
+    // For a range that is not satisfiable, some callers' vendors return the whole object, but the target returns an error.
     if needs_retry_without_range(&route, request, &head.response) {
         conversation.abort().await;
         let mut whole = request.clone();
@@ -96,7 +96,7 @@ async fn process_download(
     }
     let response = build_client_response(&route, request, &head.response, None)
         .map_err(RequestContext::count_integrity_failure);
-    let response = match response.and_then(|told| select_part(part, told)) {
+    let response = match response.and_then(|response| select_part(part, response)) {
         Ok(response) => response,
         Err(rejection) => {
             conversation.abort().await;
@@ -107,7 +107,7 @@ async fn process_download(
         conversation.release().await;
         return context.send_response(response).await;
     }
-    // The head announces length and digests, so a body that differs was damaged on its way.
+    // The head announces length and digests, so a body that differs was damaged in transit.
     let expected_body = build_expected_body(route.target.dialect, request, &head.response);
     let verifier = expected_body.map(|expected_body| {
         BodyVerifier::new(

@@ -69,7 +69,7 @@ pub async fn prepare_upload_body<'r>(
     verifier: BodyVerifier,
 ) -> Result<(Cow<'r, Request>, UploadBody), RequestEnd> {
     let has_length = verifier.length().is_some() || !needs_length(route);
-    // Fields that the target does not support are rejected before the client is asked for its body.
+    // Fields that the target does not support are rejected before the client sends its body.
     let (_, losses) = match has_length {
         true => build_target_request(route, request, verifier.length(), clock::now())?,
         false => write_request::write_request(route, request)?,

@@ -269,7 +269,8 @@ impl CircuitBreaker {
         let seconds = self.open_duration.as_secs();
         tracing::error!(
             target_name = self.target,
-            "circuit breaker open: {reason}; requests are rejected for {seconds} s, then one is sent as a probe"
+            "circuit breaker open: {reason}; requests are rejected with 503 for {seconds} s, then one \
+             trial request is sent"
         );
     }
 

@@ -593,19 +593,19 @@ impl TargetExchange<'_> {
 
     /// Adopts the target's time if it rejected a request and the clock skew may be the reason.
     fn check_clock_skew(&self, response: &TargetResponse) -> Result<(), ExchangeError> {
-        let Some(theirs) = diagnosis::read_server_time(response).filter(|_| !self.client.is_diagnosing)
+        let Some(target_time) = diagnosis::read_server_time(response).filter(|_| !self.client.is_diagnosing)
         else {
             return Ok(());
         };
-        let (target, ours) = (&self.target.spec, clock::now());
+        let (target, local_time) = (&self.target.spec, clock::now());
         let is_skew_rejection =
-            matches!(response.status, 401 | 403) && target.clock.explains_rejection(ours, theirs);
-        if let Some(skew) = target.clock.update_skew(ours, theirs, is_skew_rejection) {
+            matches!(response.status, 401 | 403) && target.clock.explains_rejection(local_time, target_time);
+        if let Some(skew) = target.clock.update_skew(local_time, target_time, is_skew_rejection) {
             METRICS.target_skew.with_label_values(&[&target.name]).set(skew);
             tracing::warn!(
                 target_name = target.name,
                 skew_seconds = skew,
-                "the target's clock differs from the local one: requests are signed with the target's time"
+                "the target's clock differs from the clock of this machine; requests are signed with the target's time"
             );
         }
         if is_skew_rejection { Err(ExchangeError::ClockSkew) } else { Ok(()) }

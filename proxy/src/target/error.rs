@@ -32,7 +32,7 @@ pub enum ExchangeError {
     #[error("the limit of open files is reached")]
     FileDescriptorLimit,
     /// The target rejected the time of the signature. The next request is signed with the target's time.
-    #[error("the target's clock differs from ours")]
+    #[error("the target's clock differs from the clock of this machine")]
     ClockSkew,
     /// The target did not accept a connection.
     #[error("no connection")]
@@ -98,8 +98,10 @@ impl ExchangeError {
         }
     }
 
-    /// The rejection to send to the client. It does not mention the target, because the client must not learn which
-    /// vendor and address it is.
+    /// The rejection to send to the client. It names neither the target nor its vendor: the client cannot act on a failed
+    /// transport, and must not learn the target's address. The rejection of a field that the target does not support does
+    /// name the target and its dialect, because the client has to change its request for them: see
+    /// `blobfish_dialects::engine::loss::describe_target`.
     pub fn to_rejection(self) -> Rejection {
         match self {
             Self::CircuitOpen => ErrorKind::TargetUnavailable.into(),

@@ -124,11 +124,11 @@ impl IssuedCredentials {
             let consequence = if state.expires_at.is_some() {
                 "the previous credentials are used until they expire"
             } else {
-                "there are no previous credentials"
+                "requests are rejected with 503 until a retry succeeds"
             };
             tracing::error!(
                 target_name = self.target,
-                "no credentials for the target were issued: {reason}; {consequence}"
+                "cannot get credentials for the target: {reason}; {consequence}"
             );
         }
     }

@@ -116,7 +116,7 @@ pub async fn flush() {
         }
     };
     if timeout(FLUSH_TIME_MAX, wait_for_flush).await.is_err() {
-        tracing::warn!("trace collector did not accept the last spans in time");
+        tracing::warn!("the trace collector did not accept the last spans before the process ended");
     }
 }
 
@@ -200,11 +200,17 @@ impl ExportWorker {
         };
         METRICS.traces_dropped.inc_by(dropped);
         match &outcome {
-            Ok(0) if !self.is_healthy => tracing::info!("trace collector accepts spans again"),
+            Ok(0) if !self.is_healthy => tracing::info!("the trace collector accepts spans again"),
             Ok(rejected @ 1..) if self.is_healthy => {
-                tracing::warn!(rejected, "trace collector rejected spans");
+                tracing::warn!(
+                    rejected,
+                    "the trace collector rejected spans; further rejections are only counted, in blobfish_traces_dropped_total"
+                );
             }
-            Err(error) if self.is_healthy => tracing::warn!(%error, "export to the trace collector failed"),
+            Err(error) if self.is_healthy => tracing::warn!(
+                %error,
+                "an export to the trace collector failed; further dropped spans are only counted, in blobfish_traces_dropped_total"
+            ),
             _ => {}
         }
         self.is_healthy = matches!(outcome, Ok(0));

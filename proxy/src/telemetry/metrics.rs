@@ -184,7 +184,7 @@ impl Metrics {
             ),
             target_skew: add_gauges(
                 "target_clock_skew_seconds",
-                "Seconds that the clock of a target is ahead of ours, after the target rejected a request time.",
+                "Seconds that the clock of a target is ahead of this machine's, after the target rejected a request time.",
             ),
             target_state: add_gauges(
                 "target_circuit_breaker_closed",

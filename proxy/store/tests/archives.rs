@@ -52,8 +52,8 @@ async fn reading_an_archived_object_needs_a_restore() {
         let path = &format!("box/{class}");
         s3.put_object(path, &[(CLASS, class)], b"cold").await.expect_success();
         for headers in [vec![], vec![("range", "bytes=0-1")]] {
-            let refused = s3.get_object(path, &headers).await.expect_error(403, "InvalidObjectState");
-            assert_eq!(refused.element_text("StorageClass"), class);
+            let rejected = s3.get_object(path, &headers).await.expect_error(403, "InvalidObjectState");
+            assert_eq!(rejected.element_text("StorageClass"), class);
         }
         s3.copy_object(path, "box/x", &[]).await.expect_error(403, "InvalidObjectState");
         s3.copy_object(path, path, &[(CLASS, "STANDARD")]).await.expect_error(403, "InvalidObjectState");

@@ -65,14 +65,14 @@ async fn returns_header_values_unchanged() {
     let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
     for (key, value) in [("utf8", UTF8), ("latin1", LATIN1), ("copy", LATIN1)] {
-        for answer in [
+        for response in [
             s3.get_object(&format!("box/{key}"), &[]).await.expect_success(),
             s3.head_object(&format!("box/{key}"), &[]).await.expect_success(),
         ] {
             for name in ["content-disposition", "cache-control"] {
-                assert_eq!(answer.headers.get(name).unwrap().as_bytes(), value, "{key} {name}");
+                assert_eq!(response.headers.get(name).unwrap().as_bytes(), value, "{key} {name}");
             }
-            assert_eq!(answer.header("content-encoding"), Some("deflate, gzip"));
+            assert_eq!(response.header("content-encoding"), Some("deflate, gzip"));
         }
     }
     let meta = s3.head_object("box/meta", &[]).await.expect_success();
@@ -193,9 +193,9 @@ async fn never_serves_a_corrupted_byte() {
         // The damage is after the bytes that were sent already: the connection is closed before the end.
         flip_bit(&file, 2_999_999);
         let request = s3.build_request("GET", "box/a", "", &[], SignableBody::Bytes(b""), full_body(b""));
-        let answer = s3.send_for_head(request).await;
-        assert_eq!(answer.status(), 200);
-        assert!(http_body_util::BodyExt::collect(answer.into_body()).await.is_err());
+        let response = s3.send_for_head(request).await;
+        assert_eq!(response.status(), 200);
+        assert!(http_body_util::BodyExt::collect(response.into_body()).await.is_err());
         flip_bit(&file, 2_999_999);
         assert_eq!(s3.get_object("box/a", &[]).await.expect_success().body, body);
         std::fs::write(&file, &std::fs::read(&file).unwrap()[..5]).unwrap();
@@ -206,7 +206,7 @@ async fn never_serves_a_corrupted_byte() {
     }
 }
 
-/// By Python's hashlib and xxhash.
+/// Digests computed with hashlib and xxhash of Python.
 const HELLO_CHECKSUMS: [(&str, &str); 5] = [
     ("sha512", "MJ7MSJwS1utMxA9QyQLytNDtd+5RGnx6m808qG1M2G+YndNbxf9JlnDaNCVbRbDP2DDoH2Bdz33FVC6TrpzXbw=="),
     ("md5", "XrY7u+Ae7tCTyyK7j1rNww=="),
@@ -287,9 +287,9 @@ async fn verifies_stores_and_returns_the_newer_checksums() {
             done.text()
         );
         let attributes = [("x-amz-object-attributes", "Checksum,ObjectParts")];
-        let told = s3.send("GET", "box/m", "attributes=", &attributes, b"").await.expect_success();
+        let response = s3.send("GET", "box/m", "attributes=", &attributes, b"").await.expect_success();
         let whole = done.element_text(&element).replace("-1", "");
-        assert_eq!(told.element_texts(&element), [whole, value.to_owned()]);
+        assert_eq!(response.element_texts(&element), [whole, value.to_owned()]);
     }
     server.stop().await;
 }
@@ -323,13 +323,13 @@ async fn returns_attributes_of_parts_in_pages() {
         ]
     };
     for (after, number, more) in [("0", "1", "true"), ("1", "2", "true"), ("2", "3", "false")] {
-        let told = s3.send("GET", "box/m", "attributes=", &page(after), b"").await.expect_success();
+        let response = s3.send("GET", "box/m", "attributes=", &page(after), b"").await.expect_success();
         assert_eq!(
             (
-                told.element_text("PartsCount"),
-                told.element_text("IsTruncated"),
-                told.element_text("NextPartNumberMarker"),
-                told.element_texts("PartNumber")
+                response.element_text("PartsCount"),
+                response.element_text("IsTruncated"),
+                response.element_text("NextPartNumberMarker"),
+                response.element_texts("PartNumber")
             ),
             ("3".to_owned(), more.to_owned(), number.to_owned(), vec![number.to_owned()])
         );
@@ -359,8 +359,9 @@ async fn uses_the_minimum_part_size_of_the_proxy() {
         .to_owned();
     let parts = [(1, one.as_str()), (2, two.as_str())];
     s3.complete_upload("box/m", &id, &parts, &[]).await.expect_error(400, "EntityTooSmall");
-    let told = s3.complete_upload("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "1001")]).await;
-    assert_eq!(told.expect_error(400, "EntityTooSmall").element_text("MinSizeAllowed"), "1001");
+    let response =
+        s3.complete_upload("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "1001")]).await;
+    assert_eq!(response.expect_error(400, "EntityTooSmall").element_text("MinSizeAllowed"), "1001");
     s3.complete_upload("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "some")])
         .await
         .expect_error(400, "InvalidArgument");

@@ -119,9 +119,9 @@ async fn configures_the_lock_of_a_bucket() {
     put_lock_configuration(s3, "box", &build_default_retention("COMPLIANCE", "<Years>2</Years>"))
         .await
         .expect_success();
-    let told = lock("box").await.expect_success();
+    let response = lock("box").await.expect_success();
     assert_eq!(
-        (told.element_text("Mode").as_str(), told.element_text("Years").as_str()),
+        (response.element_text("Mode").as_str(), response.element_text("Years").as_str()),
         ("COMPLIANCE", "2")
     );
     // Also for a bucket that already has versions.
@@ -191,14 +191,14 @@ async fn locks_with_headers() {
         .to_owned();
     s3.complete_upload("box/c", &id, &[(1, &etag)], &[]).await.expect_success();
     for path in ["box/a", "box/b", "box/c"] {
-        for answer in [
+        for response in [
             s3.get_object(path, &[]).await.expect_success(),
             s3.head_object(path, &[]).await.expect_success(),
         ] {
             for (name, value) in given {
-                assert_eq!(answer.header(name), Some(value), "{path} {name}");
+                assert_eq!(response.header(name), Some(value), "{path} {name}");
             }
-            let id = answer.header("x-amz-version-id").unwrap();
+            let id = response.header("x-amz-version-id").unwrap();
             delete_version(s3, path, id, &[BYPASS]).await.expect_error(403, "AccessDenied");
         }
     }
@@ -242,14 +242,14 @@ async fn protects_locked_versions_from_deletion() {
         .concat();
     let many = format!("<Delete>{objects}</Delete>");
     let md5 = compute_md5_base64(many.as_bytes());
-    let answer =
+    let response =
         s3.send("POST", "box", "delete=", &[("content-md5", &md5)], many.as_bytes()).await.expect_success();
-    assert_eq!(answer.element_texts("Code"), ["AccessDenied", "AccessDenied"]);
-    let answer = s3
+    assert_eq!(response.element_texts("Code"), ["AccessDenied", "AccessDenied"]);
+    let response = s3
         .send("POST", "box", "delete=", &[("content-md5", &md5), BYPASS], many.as_bytes())
         .await
         .expect_success();
-    assert_eq!((answer.element_texts("Code").len(), answer.element_texts("Deleted").len()), (1, 1));
+    assert_eq!((response.element_texts("Code").len(), response.element_texts("Deleted").len()), (1, 1));
     for id in [&free, &released] {
         delete_version(s3, "box/a", id, &[]).await.expect_success();
     }
@@ -266,12 +266,12 @@ async fn retention_can_only_be_extended() {
     s3.put_object("plain", &[], b"").await.expect_success();
     s3.put_object("plain/a", &[], b"a").await.expect_success();
     let none = b"<Retention/>";
-    let told = async |path| s3.send("GET", path, "retention=", &[], b"").await;
-    told("plain/a").await.expect_error(400, "InvalidRequest");
+    let get_retention = async |path| s3.send("GET", path, "retention=", &[], b"").await;
+    get_retention("plain/a").await.expect_error(400, "InvalidRequest");
     put_retention(s3, "plain/a", "GOVERNANCE", LATE_DATE, &[]).await.expect_error(400, "InvalidRequest");
-    told("box/none").await.expect_error(404, "NoSuchKey");
+    get_retention("box/none").await.expect_error(404, "NoSuchKey");
     let id = put_version(s3, "box/a", &[]).await;
-    told("box/a").await.expect_error(404, "NoSuchObjectLockConfiguration");
+    get_retention("box/a").await.expect_error(404, "NoSuchObjectLockConfiguration");
     let past = put_retention(s3, "box/a", "GOVERNANCE", "2001-01-01T00:00:00Z", &[]).await;
     assert_eq!(
         past.expect_error(400, "InvalidArgument").element_text("Message"),
@@ -284,7 +284,7 @@ async fn retention_can_only_be_extended() {
     delete_version(s3, "box/a", "00000000000000000000000000000000", &[]).await.expect_success();
 
     put_retention(s3, "box/a", "GOVERNANCE", LATE_DATE, &[]).await.expect_success();
-    let got = told("box/a").await.expect_success();
+    let got = get_retention("box/a").await.expect_success();
     assert_eq!(
         (got.element_text("Mode").as_str(), got.element_text("RetainUntilDate").as_str()),
         ("GOVERNANCE", LATE_DATE)
@@ -297,10 +297,10 @@ async fn retention_can_only_be_extended() {
     put_retention(s3, "box/a", "GOVERNANCE", LATER_DATE, &[]).await.expect_success();
     put_retention(s3, "box/a", "GOVERNANCE", LATE_DATE, &[BYPASS]).await.expect_success();
     s3.send("PUT", "box/a", "retention=", &[BYPASS], none).await.expect_success();
-    told("box/a").await.expect_error(404, "NoSuchObjectLockConfiguration");
+    get_retention("box/a").await.expect_error(404, "NoSuchObjectLockConfiguration");
     // An offset of the date is respected.
     put_retention(s3, "box/a", "COMPLIANCE", "2060-01-01T02:00:00+02:00", &[]).await.expect_success();
-    assert_eq!(told("box/a").await.expect_success().element_text("RetainUntilDate"), LATE_DATE);
+    assert_eq!(get_retention("box/a").await.expect_success().element_text("RetainUntilDate"), LATE_DATE);
     for headers in [vec![], vec![BYPASS]] {
         s3.send("PUT", "box/a", "retention=", &headers, none).await.expect_error(403, "AccessDenied");
         put_retention(s3, "box/a", "COMPLIANCE", "2059-01-01T00:00:00Z", &headers)
@@ -313,7 +313,7 @@ async fn retention_can_only_be_extended() {
     put_retention(s3, "box/a", "COMPLIANCE", LATER_DATE, &[]).await.expect_success();
     delete_version(s3, "box/a", &id, &[BYPASS]).await.expect_error(403, "AccessDenied");
 
-    // Until it is over.
+    // A retention that has ended no longer protects the version.
     let until = format_date_from_now(2);
     let id = put_version(s3, "box/b", &[(MODE, "COMPLIANCE"), (UNTIL, &until)]).await;
     delete_version(s3, "box/b", &id, &[]).await.expect_error(403, "AccessDenied");
@@ -328,16 +328,16 @@ async fn sets_and_removes_legal_holds() {
     let s3 = &server.client;
     s3.put_object("plain", &[], b"").await.expect_success();
     s3.put_object("plain/a", &[], b"a").await.expect_success();
-    let told = async |path| s3.send("GET", path, "legal-hold=", &[], b"").await;
-    told("plain/a").await.expect_error(400, "InvalidRequest");
+    let get_legal_hold = async |path| s3.send("GET", path, "legal-hold=", &[], b"").await;
+    get_legal_hold("plain/a").await.expect_error(400, "InvalidRequest");
     put_legal_hold(s3, "plain/a", "ON").await.expect_error(400, "InvalidRequest");
     put_version(s3, "box/a", &[]).await;
-    told("box/a").await.expect_error(404, "NoSuchObjectLockConfiguration");
+    get_legal_hold("box/a").await.expect_error(404, "NoSuchObjectLockConfiguration");
     put_legal_hold(s3, "box/a", "on").await.expect_error(400, "MalformedXML");
     s3.send("PUT", "box/a", "legal-hold=", &[], b"").await.expect_error(400, "MalformedXML");
     for status in ["ON", "OFF"] {
         put_legal_hold(s3, "box/a", status).await.expect_success();
-        assert_eq!(told("box/a").await.expect_success().element_text("Status"), status);
+        assert_eq!(get_legal_hold("box/a").await.expect_success().element_text("Status"), status);
         assert_eq!(s3.head_object("box/a", &[]).await.expect_success().header(HOLD), Some(status));
     }
     let marker =
@@ -378,11 +378,11 @@ async fn applies_defaults_after_reopening() {
         "2"
     );
     for path in ["box/b", "box/c", "box/d"] {
-        let told = s3.head_object(path, &[]).await.expect_success();
-        assert_eq!(told.header(MODE), Some("COMPLIANCE"), "{path}");
-        let until = told.header(UNTIL).unwrap();
+        let head = s3.head_object(path, &[]).await.expect_success();
+        assert_eq!(head.header(MODE), Some("COMPLIANCE"), "{path}");
+        let until = head.header(UNTIL).unwrap();
         assert!(until >= least.as_str() && until <= format_date_from_now(2 * 86_400).as_str(), "{until}");
-        let id = told.header("x-amz-version-id").unwrap();
+        let id = head.header("x-amz-version-id").unwrap();
         delete_version(s3, path, id, &[BYPASS]).await.expect_error(403, "AccessDenied");
     }
     let own = s3.head_object("box/own", &[]).await.expect_success();

@@ -136,20 +136,20 @@ async fn returns_an_object_unchanged() {
         .expect_success();
     assert_eq!(put.header("etag"), Some(HELLO_ETAG));
     assert_eq!(put.header("x-amz-checksum-crc64nvme"), Some("jSnVw/bqjr4="));
-    for answer in [
+    for response in [
         s3.get_object("box/a", &[]).await.expect_success(),
         s3.head_object("box/a", &[]).await.expect_success(),
     ] {
         for (name, value) in given {
-            assert_eq!(answer.header(name), Some(value), "{name}");
+            assert_eq!(response.header(name), Some(value), "{name}");
         }
-        assert_eq!(answer.header("x-amz-tagging-count"), Some("2"));
-        assert_eq!(answer.header("etag"), Some(HELLO_ETAG));
-        assert_eq!(answer.header("content-length"), Some("11"));
-        assert_eq!(answer.header("accept-ranges"), Some("bytes"));
-        assert!(answer.header("last-modified").is_some() && answer.header("x-amz-request-id").is_some());
-        assert_eq!(answer.header("x-amz-checksum-crc64nvme"), None);
-        assert_eq!(answer.header("x-amz-version-id"), None);
+        assert_eq!(response.header("x-amz-tagging-count"), Some("2"));
+        assert_eq!(response.header("etag"), Some(HELLO_ETAG));
+        assert_eq!(response.header("content-length"), Some("11"));
+        assert_eq!(response.header("accept-ranges"), Some("bytes"));
+        assert!(response.header("last-modified").is_some() && response.header("x-amz-request-id").is_some());
+        assert_eq!(response.header("x-amz-checksum-crc64nvme"), None);
+        assert_eq!(response.header("x-amz-version-id"), None);
     }
     assert_eq!(s3.get_object("box/a", &[]).await.body, HELLO);
     let with_sum = s3.get_object("box/a", &[("x-amz-checksum-mode", "ENABLED")]).await.expect_success();
@@ -195,7 +195,7 @@ async fn evaluates_ranges_and_read_conditions() {
     let server = start_with_bucket().await;
     let s3 = &server.client;
     s3.put_object("box/a", &[], HELLO).await.expect_success();
-    for (range, expected, told) in [
+    for (range, expected, content_range) in [
         ("bytes=0-4", "hello", "bytes 0-4/11"),
         ("bytes=6-", "world", "bytes 6-10/11"),
         ("bytes=-5", "world", "bytes 6-10/11"),
@@ -205,18 +205,18 @@ async fn evaluates_ranges_and_read_conditions() {
         let got = s3.get_object("box/a", &[("range", range)]).await;
         assert_eq!(
             (got.status.as_u16(), got.text().as_str(), got.header("content-range")),
-            (206, expected, Some(told))
+            (206, expected, Some(content_range))
         );
         let head = s3.head_object("box/a", &[("range", range)]).await;
-        assert_eq!((head.status.as_u16(), head.header("content-range")), (206, Some(told)));
+        assert_eq!((head.status.as_u16(), head.header("content-range")), (206, Some(content_range)));
     }
     for ignored in ["bytes=1-0", "bytes=-", "bytes=0-1,3-4", "lines=0-1"] {
         let got = s3.get_object("box/a", &[("range", ignored)]).await;
         assert_eq!((got.status.as_u16(), got.body.as_ref()), (200, HELLO), "{ignored}");
     }
-    let refused = s3.get_object("box/a", &[("range", "bytes=11-")]).await.expect_error(416, "InvalidRange");
+    let rejected = s3.get_object("box/a", &[("range", "bytes=11-")]).await.expect_error(416, "InvalidRange");
     assert_eq!(
-        (refused.element_text("ActualObjectSize").as_str(), refused.header("content-range")),
+        (rejected.element_text("ActualObjectSize").as_str(), rejected.header("content-range")),
         ("11", Some("bytes */11"))
     );
     let part = s3.send("GET", "box/a", "partNumber=1", &[], b"").await;
@@ -241,14 +241,14 @@ async fn evaluates_ranges_and_read_conditions() {
         (("if-unmodified-since", PAST), 412),
     ] {
         for method in ["GET", "HEAD"] {
-            let answer = s3.send(method, "box/a", "", &[condition], b"").await;
-            assert_eq!(answer.status.as_u16(), status, "{method} {condition:?}");
+            let response = s3.send(method, "box/a", "", &[condition], b"").await;
+            assert_eq!(response.status.as_u16(), status, "{method} {condition:?}");
             if status == 304 {
-                assert_eq!((answer.header("etag"), answer.body.len()), (Some(HELLO_ETAG), 0));
+                assert_eq!((response.header("etag"), response.body.len()), (Some(HELLO_ETAG), 0));
             }
             if status == 412 && method == "GET" {
-                assert_eq!(answer.element_text("Code"), "PreconditionFailed");
-                assert_eq!(answer.element_text("Condition").to_ascii_lowercase(), condition.0);
+                assert_eq!(response.element_text("Code"), "PreconditionFailed");
+                assert_eq!(response.element_text("Condition").to_ascii_lowercase(), condition.0);
             }
         }
     }
@@ -483,12 +483,12 @@ async fn applies_directives_and_never_inherits_acl_class_or_encryption() {
     s3.copy_object("box/a", "box/d", &[("x-amz-tagging-directive", "REPLACE")]).await.expect_success();
     assert_eq!(s3.head_object("box/d", &[]).await.header("x-amz-tagging-count"), None);
     for name in ["x-amz-metadata-directive", "x-amz-tagging-directive"] {
-        let refused = s3
+        let rejected = s3
             .copy_object("box/a", "box/e", &[(name, "Replaced")])
             .await
             .expect_error(400, "InvalidArgument");
         assert_eq!(
-            (refused.element_text("ArgumentName").as_str(), refused.element_text("ArgumentValue").as_str()),
+            (rejected.element_text("ArgumentName").as_str(), rejected.element_text("ArgumentValue").as_str()),
             (name, "Replaced")
         );
     }
@@ -900,7 +900,7 @@ async fn deletes_several_objects() {
         "<Delete></Delete>",
         "<!DOCTYPE x [<!ENTITY e 'x'>]><Delete><Object><Key>&e;</Key></Object></Delete>",
     ] {
-        let answer = s3
+        let response = s3
             .send(
                 "POST",
                 "box",
@@ -909,7 +909,7 @@ async fn deletes_several_objects() {
                 bad.as_bytes(),
             )
             .await;
-        assert_eq!(answer.status, 400, "{bad} {}", answer.text());
+        assert_eq!(response.status, 400, "{bad} {}", response.text());
     }
 }
 
@@ -1070,10 +1070,10 @@ async fn copies_ranges_to_parts() {
         ("bytes=3-5", None),
     ] {
         let given = [("x-amz-copy-source", "box/ten"), ("x-amz-copy-source-range", range)];
-        let answer = s3.upload_part("box/t", &id, 1, &given, b"").await;
+        let response = s3.upload_part("box/t", &id, 1, &given, b"").await;
         match expected {
-            Some(code) => drop(answer.expect_error(400, code)),
-            None => drop(answer.expect_success()),
+            Some(code) => drop(response.expect_error(400, code)),
+            None => drop(response.expect_success()),
         }
     }
     s3.complete_upload("box/t", &id, &[(1, &compute_md5_hex(b"345"))], &[]).await.expect_success();

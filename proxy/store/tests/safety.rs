@@ -150,8 +150,8 @@ async fn verifies_trailers() {
         // There is no trailer, so that only the empty chunk marks the end.
         (0, ""),
     ] {
-        let answer = put_with_trailer(s3, "box/b", declared, cut).await;
-        assert_eq!(answer.status, 400, "{declared} {cut:?} {}", answer.text());
+        let response = put_with_trailer(s3, "box/b", declared, cut).await;
+        assert_eq!(response.status, 400, "{declared} {cut:?} {}", response.text());
     }
     s3.get_object("box/b", &[]).await.expect_error(404, "NoSuchKey");
 }
@@ -626,7 +626,7 @@ impl OtherProcess {
         panic!("the other process did not start");
     }
 
-    /// A server whose directory is a separate disk; `None` if this machine does not allow a mount.
+    /// Starts a server with its directory on a separate disk. Returns `None` if this machine does not allow a mount.
     #[cfg(target_os = "linux")]
     async fn start_on_small_disk(folder: &Path, megabytes: u32) -> Option<Self> {
         const MOUNT: &str = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
@@ -752,9 +752,9 @@ async fn recovers_from_a_full_disk() {
     s3.put_object("box/kept", &[], HELLO).await.expect_success();
     let full_at = |size: usize| async move {
         for n in 0..40_000_u32 {
-            let answer = s3.put_object(&format!("box/{size}-{n}"), &[], &vec![7; size]).await;
-            if !answer.status.is_success() {
-                answer.expect_error(507, "InsufficientStorage");
+            let response = s3.put_object(&format!("box/{size}-{n}"), &[], &vec![7; size]).await;
+            if !response.status.is_success() {
+                response.expect_error(507, "InsufficientStorage");
                 return n;
             }
         }
@@ -768,21 +768,21 @@ async fn recovers_from_a_full_disk() {
     let mut file = std::fs::File::create(&junk).unwrap();
     while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
     drop(file);
-    let mut refused = 0;
+    let mut rejected = 0;
     for n in 0..20_000 {
         // These grow only the database.
-        let answer = s3.send("POST", &format!("box/{n:0>1000}"), "uploads=", &[], b"").await;
-        if !answer.status.is_success() {
-            answer.expect_error(507, "InsufficientStorage");
-            refused += 1;
+        let response = s3.send("POST", &format!("box/{n:0>1000}"), "uploads=", &[], b"").await;
+        if !response.status.is_success() {
+            response.expect_error(507, "InsufficientStorage");
+            rejected += 1;
         }
         // Objects stay readable all the time.
         assert_eq!(s3.get_object("box/kept", &[]).await.expect_success().body, HELLO, "{n}");
-        if refused == 3 {
+        if rejected == 3 {
             break;
         }
     }
-    assert_eq!(refused, 3, "the database was never full");
+    assert_eq!(rejected, 3, "the database was never full");
     std::fs::remove_file(junk).unwrap();
     assert_eq!(s3.get_object("box/kept", &[]).await.expect_success().body, HELLO);
     s3.begin_upload("box/kept", &[]).await;

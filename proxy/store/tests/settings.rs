@@ -113,10 +113,10 @@ const SETTINGS: [(&str, &str, u16, Result<&str, &str>); 11] = [
 ];
 
 #[track_caller]
-fn check_unset(answer: TestResponse, unset: Result<&str, &str>) {
+fn check_unset(response: TestResponse, unset: Result<&str, &str>) {
     match unset {
-        Ok(text) => assert!(answer.text().contains(text), "{}", answer.text()),
-        Err(code) => assert_eq!(answer.expect_error(404, code).element_text("BucketName"), "box"),
+        Ok(text) => assert!(response.text().contains(text), "{}", response.text()),
+        Err(code) => assert_eq!(response.expect_error(404, code).element_text("BucketName"), "box"),
     }
 }
 
@@ -333,13 +333,13 @@ async fn applies_the_default_encryption_to_writes() {
     let sealed = "x-amz-server-side-encryption";
     assert_eq!(s3.put_object("box/a", &[], b"a").await.expect_success().header(sealed), None);
     put_setting(s3, "box", "encryption=", ENCRYPTION).await.expect_success();
-    for answer in [
+    for response in [
         s3.put_object("box/b", &[], b"b").await.expect_success(),
         s3.get_object("box/b", &[]).await.expect_success(),
         s3.copy_object("box/a", "box/c", &[]).await.expect_success(),
         s3.send("POST", "box/d", "uploads=", &[], b"").await.expect_success(),
     ] {
-        assert_eq!(answer.header(sealed), Some("AES256"));
+        assert_eq!(response.header(sealed), Some("AES256"));
     }
     assert_eq!(s3.get_object("box/a", &[]).await.expect_success().header(sealed), None);
     assert_eq!(s3.get_object("box/c", &[]).await.expect_success().body, "a");
@@ -471,33 +471,34 @@ async fn handles_preflight_requests() {
     let page = ("origin", "https://a.example.com");
     send_unsigned_options(s3, "box/a", &[(method, "GET")]).await.expect_error(400, "BadRequest");
     send_unsigned_options(s3, "box/a", &[page]).await.expect_error(400, "BadRequest");
-    let refused = send_unsigned_options(s3, "box/a", &[page, (method, "GET")])
+    let rejected = send_unsigned_options(s3, "box/a", &[page, (method, "GET")])
         .await
         .expect_error(403, "AccessForbidden");
     assert_eq!(
-        (refused.element_text("ResourceType").as_str(), refused.element_text("Method").as_str()),
+        (rejected.element_text("ResourceType").as_str(), rejected.element_text("Method").as_str()),
         ("OBJECT", "GET")
     );
     send_unsigned_options(s3, "nobox/a", &[page, (method, "GET")]).await.expect_error(403, "AccessForbidden");
     put_setting(s3, "box", "cors=", CORS).await.expect_success();
     send_unsigned_options(s3, "nobox/a", &[page, (method, "GET")]).await.expect_error(403, "AccessForbidden");
-    for asked in [
+    for request_headers in [
         vec![("origin", "https://example.org"), (method, "GET")],
         vec![page, (method, "DELETE")],
         vec![page, (method, "get")],
         vec![page, (method, "GET"), (wanted, "x-one, authorization")],
         vec![("origin", "http://b"), (method, "HEAD"), (wanted, "x-one")],
     ] {
-        let refused = send_unsigned_options(s3, "box", &asked).await.expect_error(403, "AccessForbidden");
+        let rejected =
+            send_unsigned_options(s3, "box", &request_headers).await.expect_error(403, "AccessForbidden");
         assert!(
-            refused.element_text("Message").starts_with("CORSResponse: This CORS request is not allowed.")
+            rejected.element_text("Message").starts_with("CORSResponse: This CORS request is not allowed.")
         );
-        assert_eq!(refused.element_text("ResourceType"), "BUCKET");
-        assert_eq!(refused.header("access-control-allow-origin"), None);
+        assert_eq!(rejected.element_text("ResourceType"), "BUCKET");
+        assert_eq!(rejected.header("access-control-allow-origin"), None);
     }
     let given = [page, (method, "PUT"), (wanted, "X-One, content-type")];
-    let answer = send_unsigned_options(s3, "box/a", &given).await;
-    assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0));
+    let response = send_unsigned_options(s3, "box/a", &given).await;
+    assert_eq!((response.status.as_u16(), response.body.len()), (200, 0));
     for (name, value) in [
         ("access-control-allow-origin", Some(page.1)),
         ("access-control-allow-methods", Some("GET, PUT")),
@@ -507,7 +508,7 @@ async fn handles_preflight_requests() {
         ("access-control-allow-credentials", Some("true")),
         ("vary", Some("Origin, Access-Control-Request-Headers, Access-Control-Request-Method")),
     ] {
-        assert_eq!(answer.header(name), value, "{name}");
+        assert_eq!(response.header(name), value, "{name}");
     }
     let any = send_unsigned_options(s3, "box/a", &[("origin", "http://z"), (method, "HEAD")])
         .await
@@ -524,7 +525,7 @@ async fn adds_cors_headers_to_responses() {
     let s3 = &server.client;
     s3.put_object("box/a", &[], b"a").await.expect_success();
     let get_allowed_origin =
-        |answer: &TestResponse| answer.header("access-control-allow-origin").map(str::to_owned);
+        |response: &TestResponse| response.header("access-control-allow-origin").map(str::to_owned);
     assert_eq!(
         get_allowed_origin(&s3.get_object("box/a", &[("origin", "http://b")]).await.expect_success()),
         None

@@ -1,4 +1,4 @@
-// The console. It shows text that clients have written, so text is inserted as text nodes, never as markup.
+// The console. It displays text from clients, so text is inserted as text nodes, never as markup.
 "use strict";
 
 const EVERY_MS = 2000;
@@ -16,7 +16,7 @@ function el(name, attributes, ...children) {
   return element;
 }
 
-const badge = (word, shown = word) => el("span", { class: `badge ${word}` }, shown);
+const badge = (kind, text = kind) => el("span", { class: `badge ${kind}` }, text);
 const number = (value, digits = 0) => value.toLocaleString("en", { maximumFractionDigits: digits });
 const clock = (iso) => iso.slice(11, 19);
 
@@ -47,10 +47,10 @@ function span(seconds) {
 /** Creates a table. A column has a title and a function that shows a row; the first column is the row header. */
 function table(title, columns, rows) {
   const cell = (column, row, at) => {
-    const shown = column.show(row);
+    const content = column.show(row);
     const kind = [column.number ? "number" : "", column.mark?.(row) ?? ""].join(" ").trim();
-    if (at === 0) return el("th", { scope: "row", role: "rowheader" }, shown);
-    return el("td", { role: "cell", class: kind, "data-label": column.title }, shown);
+    if (at === 0) return el("th", { scope: "row", role: "rowheader" }, content);
+    return el("td", { role: "cell", class: kind, "data-label": column.title }, content);
   };
   return el("table", { role: "table", "aria-label": title },
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, columns.map((column) =>
@@ -59,18 +59,20 @@ function table(title, columns, rows) {
       el("tr", { role: "row" }, columns.map((column, at) => cell(column, row, at))))));
 }
 
-const shown = new Map();
+/** The data that each element displays, as JSON. */
+const displayed = new Map();
 
-/** Replaces the content of a place only if its data has changed, so that selection and focus are kept. */
-function show(place, data, make) {
+/** Replaces the content of an element only if its data has changed, so that selection and focus do not get lost. */
+function show(id, data, make) {
   const text = JSON.stringify(data);
-  if (shown.get(place) === text) return;
-  shown.set(place, text);
-  $(place).replaceChildren(make(data));
+  if (displayed.get(id) === text) return;
+  displayed.set(id, text);
+  $(id).replaceChildren(make(data));
 }
 
-async function ask(path, more) {
-  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(8000), ...more });
+/** Fetches JSON; `options` are those of `fetch`. */
+async function fetchJson(path, options) {
+  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(8000), ...options });
   const body = await response.json();
   if (!response.ok) throw new Error(body.error ?? `status ${response.status}`);
   return body;
@@ -150,14 +152,14 @@ function showTraffic(status) {
   }));
   show("pairs", rows, () => rows.length === 0 ? el("p", null, "No requests yet.") : table("Dialects and targets", [
     { title: "Dialect and target", show: (pair) => `${pair.caller_dialect} → ${pair.target}` },
-    { title: "per second", number: true, show: (pair) => number(pair.rate, 1) },
-    { title: "requests", number: true, show: (pair) => number(pair.requests) },
+    { title: "Per second", number: true, show: (pair) => number(pair.rate, 1) },
+    { title: "Requests", number: true, show: (pair) => number(pair.requests) },
     { title: "4xx", number: true, show: (pair) => number(of(pair, "4xx")) },
     { title: "5xx or aborted", number: true, show: (pair) => number(of(pair, "5xx", "aborted")),
       mark: (pair) => of(pair, "5xx", "aborted") ? "some" : "" },
     ...times,
-    { title: "in", number: true, show: (pair) => bytes(pair.bytes_in) },
-    { title: "out", number: true, show: (pair) => bytes(pair.bytes_out) },
+    { title: "In", number: true, show: (pair) => bytes(pair.bytes_in) },
+    { title: "Out", number: true, show: (pair) => bytes(pair.bytes_out) },
   ], rows));
 }
 
@@ -184,11 +186,11 @@ function health({ last_success: success, last_failure: failure }) {
 function showTargets(targets) {
   show("targets", targets, () => table("Targets", [
     { title: "Target", show: (target) => `${target.name} (${target.dialect})` },
-    { title: "health", show: (target) => health(target) },
-    { title: "last success", show: (target) => target.last_success ? clock(target.last_success) : "never" },
-    { title: "last failure", show: ({ last_failure: failure }) =>
+    { title: "Health", show: (target) => health(target) },
+    { title: "Last success", show: (target) => target.last_success ? clock(target.last_success) : "never" },
+    { title: "Last failure", show: ({ last_failure: failure }) =>
       failure ? [clock(failure.time), " ", badge("failing", failure.kind)] : "none" },
-    { title: "failures", show: (target) => {
+    { title: "Failures", show: (target) => {
       const kinds = Object.entries(target.errors).map(([kind, count]) => `${kind} ${number(count)}`);
       return kinds.join(", ") || "none";
     } },
@@ -198,23 +200,23 @@ function showTargets(targets) {
 function showCopies(copies) {
   show("copies", copies, () => copies.length === 0 ? el("p", null, "None.") : table("Copies in progress", [
     { title: "Caller", show: (copy) => copy.caller },
-    { title: "source and target", show: (copy) => copy.from === copy.to ? copy.from : `${copy.from} → ${copy.to}` },
-    { title: "progress", show: (copy) => el("span", null,
+    { title: "Source and target", show: (copy) => copy.from === copy.to ? copy.from : `${copy.from} → ${copy.to}` },
+    { title: "Progress", show: (copy) => el("span", null,
       el("progress", { max: Math.max(copy.bytes, 1), value: copy.bytes_done, "aria-label": `Copy ${copy.request}` }),
       el("small", { class: "quiet" }, `${bytes(copy.bytes_done)} of ${copy.bytes ? bytes(copy.bytes) : "?"}`)) },
-    { title: "for", number: true, show: (copy) => span(copy.seconds) },
+    { title: "Duration", number: true, show: (copy) => span(copy.seconds) },
   ], copies));
 }
 
 function showEvents(events) {
   show("events", events, () => events.length === 0 ? el("p", null, "None.") : table("Recent events", [
     { title: "Time", show: (event) => clock(event.time) },
-    { title: "kind", show: (event) => badge(event.kind) },
-    { title: "caller and target", show: (event) =>
+    { title: "Kind", show: (event) => badge(event.kind) },
+    { title: "Caller and target", show: (event) =>
       `${event.caller ?? "?"} (${event.caller_dialect}) → ${event.target ?? "-"}` },
-    { title: "operation", show: (event) => event.operation ?? "-" },
-    { title: "reason", show: (event) => event.reason },
-    { title: "message", show: (event) => el("span", null, event.message, " ",
+    { title: "Operation", show: (event) => event.operation ?? "-" },
+    { title: "Reason", show: (event) => event.reason },
+    { title: "Message", show: (event) => el("span", null, event.message, " ",
       el("small", { class: "quiet" }, event.id)) },
   ], events));
 }
@@ -229,7 +231,7 @@ function facts(pairs) {
 function showConfiguration(config) {
   const since = new Date(config.loaded_timestamp_seconds * 1000).toISOString().slice(0, 19);
   $("loaded").textContent = `Loaded ${since}Z. Secrets are not shown.`;
-  const yes = (value, word) => value ? [word] : [];
+  const textIf = (value, text) => value ? [text] : [];
   const part = (title, content) => [el("h3", null, title), content];
   const panel = (title, columns, rows) =>
     part(title, el("div", { class: "panel", role: "region", "aria-label": title, tabindex: "0" },
@@ -243,35 +245,35 @@ function showConfiguration(config) {
     ])),
     ...panel("Configured targets", [
       { title: "Name", show: (target) => target.name },
-      { title: "dialect", show: (target) => [target.dialect, ...yes(target.profile, ` (${target.profile})`)].join("") },
-      { title: "endpoint", show: (target) => el("code", null, target.endpoint) },
-      { title: "region", show: (target) => target.region },
-      { title: "addressing", show: (target) => target.addressing },
-      { title: "signing", show: (target) => target.signing ?? "" },
-      { title: "access key", show: (target) => el("code", null, target.access_key) },
-      { title: "more", show: (target) => [...yes(target.session_token, "session token"),
-        ...yes(target.own_authorities, "own certificate authorities"),
-        ...yes(target.kms_keys, `${target.kms_keys} KMS keys`)].join(", ") },
+      { title: "Dialect", show: (target) => [target.dialect, ...textIf(target.profile, ` (${target.profile})`)].join("") },
+      { title: "Endpoint", show: (target) => el("code", null, target.endpoint) },
+      { title: "Region", show: (target) => target.region },
+      { title: "Addressing", show: (target) => target.addressing },
+      { title: "Signing", show: (target) => target.signing ?? "" },
+      { title: "Access key", show: (target) => el("code", null, target.access_key) },
+      { title: "More", show: (target) => [...textIf(target.session_token, "session token"),
+        ...textIf(target.own_authorities, "own certificate authorities"),
+        ...textIf(target.kms_keys, `${target.kms_keys} KMS keys`)].join(", ") },
     ], config.targets),
     ...panel("Buckets", [
       { title: "Name", show: (rule) => el("code", null, rule.name) },
-      { title: "target", show: (rule) => rule.target },
-      { title: "target bucket", show: (rule) => el("code", null, rule.target_bucket ?? "same name") },
-      { title: "unsupported", show: (rule) => rule.unsupported },
-      { title: "conditions", show: (rule) => rule.conditions },
-      { title: "more", show: (rule) =>
-        [...yes(rule.relay, "relay"), ...yes(rule.anonymous_read, "anonymous read")].join(", ") },
+      { title: "Target", show: (rule) => rule.target },
+      { title: "Target bucket", show: (rule) => el("code", null, rule.target_bucket ?? "same name") },
+      { title: "Unsupported", show: (rule) => rule.unsupported },
+      { title: "Conditions", show: (rule) => rule.conditions },
+      { title: "More", show: (rule) =>
+        [...textIf(rule.relay, "relay"), ...textIf(rule.anonymous_read, "anonymous read")].join(", ") },
     ], config.buckets),
     ...panel("Callers", [
       { title: "Name", show: (caller) => caller.name },
-      { title: "access keys", show: (caller) => el("code", null, caller.access_keys.join(", ")) },
-      { title: "grants", show: (caller) =>
+      { title: "Access keys", show: (caller) => el("code", null, caller.access_keys.join(", ")) },
+      { title: "Grants", show: (caller) =>
         caller.grants.map((grant) => `${grant.access}: ${grant.buckets.join(", ")}`).join("; ") || "none" },
-      { title: "signatures", show: (caller) => caller.signatures.join(", ") },
-      { title: "more", show: (caller) => [...yes(caller.session_token, "session token"),
-        ...yes(caller.cos_signing === "strict", "strict"),
-        ...yes(caller.requests_per_second, `${caller.requests_per_second} requests per second`),
-        ...yes(caller.concurrent_requests_max, `${caller.concurrent_requests_max} concurrent requests`)].join(", ") },
+      { title: "Signatures", show: (caller) => caller.signatures.join(", ") },
+      { title: "More", show: (caller) => [...textIf(caller.session_token, "session token"),
+        ...textIf(caller.cos_signing === "strict", "strict"),
+        ...textIf(caller.requests_per_second, `${caller.requests_per_second} requests per second`),
+        ...textIf(caller.concurrent_requests_max, `${caller.concurrent_requests_max} concurrent requests`)].join(", ") },
     ], config.callers),
     ...part("Limits", facts(Object.entries(config.limits).map(([name, value]) => [name, value]))),
   );
@@ -279,7 +281,7 @@ function showConfiguration(config) {
 
 // Translator
 
-const FATES = ["native", "emulated", "lost", "rejected"];
+const HANDLINGS = ["native", "emulated", "lost", "rejected"];
 
 let examples = [];
 
@@ -298,36 +300,37 @@ function chooseExample() {
 function offerExamples() {
   const all = examples.map((one, at) => [String(at), one.title, one.dialect]);
   const own = all.filter(([, , dialect]) => dialect === $("from").value);
-  options($("example"), [...own, ["", "(own request)"]], own[0]?.[0] ?? "");
+  options($("example"), [...own, ["", "your own request"]], own[0]?.[0] ?? "");
 }
 
 /** Counts the requests to the translator. A response is shown only if no later request was sent. */
-let asked = 0;
+let translations = 0;
 
 async function translate() {
-  const turn = ++asked;
+  const translation = ++translations;
   $("lines").setAttribute("aria-busy", "true");
   // Without a target the configuration decides, as it does for the proxy.
   const to = $("to").value || undefined;
   const body = JSON.stringify({ from: $("from").value, to, request: $("request").value });
   try {
-    const told = await ask("/api/explain", { method: "POST", headers: { "content-type": "application/json" }, body });
-    if (turn !== asked) return;
-    showTranslation(told);
+    const headers = { "content-type": "application/json" };
+    const explained = await fetchJson("/api/explain", { method: "POST", headers, body });
+    if (translation !== translations) return;
+    showTranslation(explained);
   } catch (error) {
-    if (turn !== asked) return;
+    if (translation !== translations) return;
     verdict(error.message, true);
     $("meaning").replaceChildren();
     $("counts").replaceChildren();
     $("lines").replaceChildren();
     $("plain").hidden = true;
-    offerMore([]);
+    offerHeaders([]);
   }
   $("lines").setAttribute("aria-busy", "false");
 }
 
-/** Offers the headers that could be added to the request. */
-function offerMore(lines) {
+/** Offers the headers that can be added to the request. */
+function offerHeaders(lines) {
   options($("more"), [["", lines.length ? "Choose one" : "-"], ...lines.map((line) => [line, line])], "");
   $("more").disabled = lines.length === 0;
 }
@@ -345,40 +348,47 @@ function verdict(text, bad) {
   $("verdict").className = bad ? "bad" : "";
 }
 
-function showTranslation(told) {
-  if (told.rejected === null) verdict(`${told.operation}: nothing is lost.`, false);
-  else if (!told.can_be_reported) verdict(`Rejected: ${told.rejected}`, true);
-  else verdict(`Rejected, unless the bucket has unsupported = "report": ${told.rejected}`, true);
-  const source = told.source && [told.source.bucket, told.source.key].join("/");
+function showTranslation(explained) {
+  // A route with unsupported = "report" accepts a request that loses fields.
+  const isLossy = explained.fields?.some((field) => field.handling === "lost");
+  if (explained.rejected === null) {
+    verdict(`${explained.operation} can be sent ${isLossy ? "with lost fields" : "without loss"}. Nothing was sent.`, false);
+  } else if (!explained.can_be_reported) {
+    verdict(`Rejected: ${explained.rejected}`, true);
+  } else {
+    verdict(`Rejected, unless the bucket has unsupported = "report": ${explained.rejected}`, true);
+  }
+  const source = explained.source && [explained.source.bucket, explained.source.key].join("/");
   $("meaning").replaceChildren(facts([
-    ["operation", told.operation], ["bucket", told.bucket], ["key", told.key], ["source", source],
-    ["version", told.source?.version], ["plan", told.plan], ["configured route", told.route],
+    ["operation", explained.operation], ["bucket", explained.bucket], ["key", explained.key], ["source", source],
+    ["version", explained.source?.version], ["plan", explained.plan], ["configured route", explained.route],
   ].filter(([, value]) => value)));
-  offerMore(told.more ?? []);
-  if (!told.request_lines) return showPlanOnly();
-  const left = [...told.target_lines];
+  offerHeaders(explained.headers_to_add ?? []);
+  if (!explained.request_lines) return showPlanOnly();
+  const left = [...explained.target_lines];
   const counterpart = (line) => {
     const fits = left.filter((own) => line.pair !== null && own.pair === line.pair);
     const other = fits.find((own) => own.part === line.part) ?? fits[0];
     return other ? left.splice(left.indexOf(other), 1)[0] : null;
   };
-  const rows = told.request_lines.map((line) => [line, counterpart(line)]);
+  const rows = explained.request_lines.map((line) => [line, counterpart(line)]);
   const all = [...rows, ...left.map((line) => [null, line])];
   const heading = (text, document) =>
     el("th", { scope: "col", role: "columnheader" }, text, el("small", null, document));
-  const fates = all.map(([line, other]) => (line ?? other).fate);
-  const counts = FATES.map((fate) => [fate, fates.filter((own) => own === fate).length]).filter(([, count]) => count);
-  $("counts").replaceChildren(...counts.flatMap(([fate, count]) => [badge(fate, `${count} ${fate}`), " "]));
+  const handlings = all.map(([line, other]) => (line ?? other).handling);
+  const counts = HANDLINGS.map((name) => [name, handlings.filter((own) => own === name).length])
+    .filter(([, count]) => count);
+  $("counts").replaceChildren(...counts.flatMap(([name, count]) => [badge(name, `${count} ${name}`), " "]));
   const table = { class: "lines", role: "table", "aria-label": "The request and its translation" };
   $("lines").replaceChildren(el("table", table,
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
-      heading(`Request in ${$("from").value}`, told.documents.request),
+      heading(`Request in ${$("from").value}`, explained.documents.request),
       el("th", { scope: "col", role: "columnheader", class: "mark" }, "Handling"),
-      heading(`Request to ${$("to").value || "the configured target"}, unsigned`, told.documents.target))),
+      heading(`Request to ${$("to").value || "the configured target"}, unsigned`, explained.documents.target))),
     el("tbody", { role: "rowgroup" }, all.map(([line, other]) => pairRow(line, other)))));
-  $("plain").hidden = told.request === null;
-  if (told.request === null) return;
-  const { method, target, host, headers, body } = told.request;
+  $("plain").hidden = explained.request === null;
+  if (explained.request === null) return;
+  const { method, target, host, headers, body } = explained.request;
   $("plain").querySelector("pre").textContent = [`${method} ${target} HTTP/1.1`, `host: ${host}`,
     ...headers.map((header) => `${header.name}: ${header.value}`), ...(body ? ["", body] : [])].join("\n");
 }
@@ -392,19 +402,19 @@ function showPlanOnly() {
 
 /** The handling of a line of the request, or of an added line. */
 const mark = (line, other) => {
-  const { fate } = line ?? other;
-  return fate ? badge(fate) : badge("ends", "ends here");
+  const { handling } = line ?? other;
+  return handling ? badge(handling) : badge("ends", "ends here");
 };
 
 function pairRow(line, other) {
   const text = (own) => own && el("code", { class: own.part }, own.text);
-  const why = (own) => own?.why ? el("small", null, own.why) : null;
+  const reason = (own) => own?.reason ? el("small", null, own.reason) : null;
   const rule = (own) => own?.rule ? el("small", { class: "rule" }, own.rule) : null;
   const pair = (line ?? other).pair;
   const row = el("tr", { role: "row", tabindex: "0" },
-    el("td", { role: "cell", class: "request-line" }, text(line), why(line), rule(line)),
+    el("td", { role: "cell", class: "request-line" }, text(line), reason(line), rule(line)),
     el("td", { role: "cell", class: "mark" }, mark(line, other)),
-    el("td", { role: "cell", class: "target-line" }, text(other), why(other), rule(other)));
+    el("td", { role: "cell", class: "target-line" }, text(other), reason(other), rule(other)));
   if (pair !== null) row.dataset.pair = pair;
   const light = (on) => () => {
     for (const same of row.parentElement?.children ?? []) {
@@ -427,7 +437,7 @@ async function tick() {
   if (paused || document.hidden) return;
   try {
     const paths = ["/api/status", "/api/copies", "/api/events"];
-    const [status, copies, events] = await Promise.all(paths.map((path) => ask(path)));
+    const [status, copies, events] = await Promise.all(paths.map((path) => fetchJson(path)));
     remember(status);
     showTraffic(status);
     showTargets(status.targets);
@@ -445,17 +455,17 @@ async function tick() {
 }
 
 async function configure() {
-  const config = await ask("/api/config");
+  const config = await fetchJson("/api/config");
   loaded = config.loaded_timestamp_seconds;
   showConfiguration(config);
   options($("from"), config.caller_dialects.map((name) => [name, name]));
-  options($("to"), [...config.dialects.map((name) => [name, name]), ["", "(as configured)"]]);
+  options($("to"), [...config.dialects.map((name) => [name, name]), ["", "as configured"]]);
 }
 
 async function start() {
   try {
     await configure();
-    examples = (await ask("/api/examples")).examples;
+    examples = (await fetchJson("/api/examples")).examples;
     $("from").value = examples[0]?.dialect ?? $("from").value;
     $("to").value = "oss";
     offerExamples();

@@ -1,4 +1,4 @@
-//! Checks whether the target accepts our requests: credentials, clock, region, buckets and addressing.
+//! Checks whether the target accepts the requests of Blobfish: credentials, clock, region, buckets and addressing.
 
 use std::cell::Cell;
 
@@ -88,7 +88,7 @@ fn report_rejection(report: &Report, probe: &TargetProbe<'_>, failure: &Failure)
     let at = format!("of [[target]] \"{name}\"");
     let report_problem = |message: String, advice: String| {
         report.add_problem("credentials", message, advice);
-        Err("The target rejects our requests.".to_owned())
+        Err("The target rejects Blobfish's requests.".to_owned())
     };
     match failure.kind {
         ErrorKind::InvalidAccessKeyId => report_problem(
@@ -109,7 +109,9 @@ fn report_rejection(report: &Report, probe: &TargetProbe<'_>, failure: &Failure)
         ),
         ErrorKind::RequestTimeTooSkewed | ErrorKind::RequestExpired | ErrorKind::RequestNotYetValid => {
             report_problem(
-                format!("The target rejects the time of our signature ({description})."),
+                format!(
+                    "The target rejects the time of the signature, which is that of this machine ({description})."
+                ),
                 "Synchronise the clock of this machine with NTP.".to_owned(),
             )
         }
@@ -206,7 +208,7 @@ fn check_clock(report: &Report, probe: &TargetProbe<'_>) {
     };
     let direction = if skew < 0 { "behind" } else { "ahead of" };
     let seconds = skew.saturating_abs();
-    let message = format!("The target's clock is {seconds} seconds {direction} ours.");
+    let message = format!("The target's clock is {seconds} seconds {direction} the clock of this machine.");
     if seconds > CLOCK_SKEW_SECONDS_MAX {
         let advice = format!(
             "Synchronise the wrong clock with NTP; targets reject signatures with a skew above {CLOCK_SKEW_SECONDS_MAX} seconds."

@@ -30,7 +30,7 @@ pub struct TargetProbe<'a> {
     pub target: &'a TargetRuntime,
     /// The route to the target, with the target's own dialect as the caller dialect.
     pub route: Route<'a>,
-    /// The seconds that the target's clock is ahead of ours, after the first response.
+    /// The seconds that the target's clock is ahead of this machine's, after the first response.
     pub skew_seconds: Cell<Option<i64>>,
 }
 

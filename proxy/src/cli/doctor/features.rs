@@ -242,7 +242,8 @@ impl FeatureChecks<'_> {
         response.metadata.into_iter().find(|row| row.0 == "doctor").map(|row| row.1)
     }
 
-    /// Tests each condition once where it holds and once where it does not, and compares that with the configuration.
+    /// Tests each condition with a value that holds and with one that does not, and compares the results with the
+    /// configuration.
     async fn check_conditions(&self, head: &Response) -> Result<(), String> {
         let mut verdicts = Vec::new();
         for field in Field::SOURCE_CONDITIONS {
@@ -330,7 +331,7 @@ impl FeatureChecks<'_> {
         .await
     }
 
-    /// Determines how a target handles a condition, from a request where it holds and one where it does not.
+    /// Determines how a target handles a condition, from a request in which the condition holds and one in which it does not.
     async fn judge_condition(
         &self,
         holds: Result<Response, ProbeError>,

@@ -14,8 +14,8 @@ pub const CHECKS: [&str; 20] = [
     "credentials",
     "clock",
     "region",
-    "bucket",
     "addressing",
+    "bucket",
     "versioning",
     "small parts",
     "put",
@@ -127,7 +127,18 @@ impl Report {
             let targets = self.targets.borrow();
             targets.last().is_some_and(|target| target.findings.iter().any(|one| one.check == check))
         };
-        CHECKS.into_iter().filter(|check| !is_reported(check)).for_each(|check| self.add_skipped(check, why));
+        let skipped: Vec<_> = CHECKS.into_iter().filter(|check| !is_reported(check)).collect();
+        // As text, one line for all of them: of an unreachable target they would be eighteen equal lines.
+        match skipped.len() {
+            0 => {}
+            1 => skipped.into_iter().for_each(|check| self.add_skipped(check, why)),
+            count => {
+                self.print(&format_line(CheckStatus::Skipped, &format!("{count} checks"), why));
+                for check in skipped {
+                    self.record_finding(check, CheckStatus::Skipped, why.to_owned(), None);
+                }
+            }
+        }
     }
 
     fn add_finding(
@@ -137,11 +148,21 @@ impl Report {
         message: String,
         advice: Option<String>,
     ) {
-        let mut text = format!("  {outcome:<8} {check:<12} {message}\n");
+        let mut text = format_line(outcome, check, &message);
         if let Some(advice) = &advice {
             text += &format!("{:24}{advice}\n", "");
         }
         self.print(&text);
+        self.record_finding(check, outcome, message, advice);
+    }
+
+    fn record_finding(
+        &self,
+        check: &'static str,
+        outcome: CheckStatus,
+        message: String,
+        advice: Option<String>,
+    ) {
         if let Some(target) = self.targets.borrow_mut().last_mut() {
             target.findings.push(Finding { check, outcome, message, advice });
         }
@@ -171,10 +192,21 @@ impl Report {
             });
             format!("{all:#}\n")
         } else {
-            format!("{ok} ok, {warnings} warnings, {problems} problems, {skipped} skipped\n")
+            let (warnings, problems_text) =
+                (format_count(warnings, "warning"), format_count(problems, "problem"));
+            format!("{ok} ok, {warnings}, {problems_text}, {skipped} skipped\n")
         };
         (text, problems == 0)
     }
+}
+
+fn format_line(outcome: CheckStatus, check: &str, message: &str) -> String {
+    format!("  {outcome:<8} {check:<12} {message}\n")
+}
+
+/// Formats a count with a noun in the singular or plural.
+fn format_count(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 #[cfg(test)]

@@ -219,8 +219,8 @@ impl TestClient {
     }
 
     pub async fn send_raw(&self, request: Request<BoxBody<Bytes, std::io::Error>>) -> TestResponse {
-        let answer = self.http.request(request).await.unwrap();
-        let (head, body) = answer.into_parts();
+        let response = self.http.request(request).await.unwrap();
+        let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         TestResponse { status: head.status, headers: head.headers, body }
     }

@@ -1,5 +1,5 @@
-//! What is fed with bytes of anybody's, and what must hold whatever they are. `make fuzz` feeds it for long, guided by
-//! coverage (`fuzz/`); the test beside it for a moment.
+//! The fuzz targets: functions that read untrusted bytes, with the invariants that must hold for any input. `make
+//! fuzz` runs them for a long time, guided by coverage (`fuzz/`); the test beside this file for a short time.
 
 use blobfish_dialects::authentication::authenticate::{
     CallerCredentials, CredentialStore, ListenerDialects, authenticate_request,
@@ -24,25 +24,25 @@ use blobfish_dialects::translator::explain::{build_sample_route, build_sample_ta
 use blobfish_dialects::{DIALECTS, PROFILES, s3};
 use secrecy::SecretString;
 
-/// A name, and what is fed.
+/// Name and function of a fuzz target.
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
-/// Each by its name.
+/// All fuzz targets.
 pub const TARGETS: &[FuzzTarget] = &[
     ("translation", fuzz_translation),
-    ("belief", fuzz_authentication),
+    ("authentication", fuzz_authentication),
     ("exchange", fuzz_exchange),
     ("chunks", fuzz_chunks),
     ("form", fuzz_form),
     ("xml", fuzz_xml),
 ];
 
-/// Stands between the parts of one input.
+/// Separates the parts of one input.
 pub const BETWEEN: &str = "\n----\n";
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
 
-/// The first byte chooses who speaks to whom.
+/// Selects the caller's and the target's dialect by the first byte.
 fn choose_dialects(data: &[u8]) -> Option<(&'static Dialect, &'static Dialect, &[u8])> {
     let (choice, rest) = data.split_first()?;
     let targets: Vec<_> = DIALECTS.iter().chain(PROFILES.iter()).collect();
@@ -50,12 +50,12 @@ fn choose_dialects(data: &[u8]) -> Option<(&'static Dialect, &'static Dialect, &
     Some((DIALECTS[choice % DIALECTS.len()], targets[choice / DIALECTS.len() % targets.len()], rest))
 }
 
-/// The byte that chooses these, by their places.
+/// The byte that selects these dialects, by their indexes.
 pub fn encode_choice(caller: usize, target: usize) -> u8 {
     u8::try_from(caller + DIALECTS.len() * target).unwrap()
 }
 
-/// A head that frames nothing but itself, and goes to the target and nowhere else.
+/// Checks that a head contains no second request, and that it is sent to the target only.
 fn check_outgoing(outgoing: &OutgoingRequest, target: &Dialect) {
     let host = &outgoing.host;
     assert!(host.ends_with(target.sample_endpoint), "{host}");
@@ -71,26 +71,27 @@ fn check_header_line(name: &str, value: &[u8]) {
 }
 
 fn check_response(caller: &'static Dialect, result: Result<Response, Rejection>) -> u16 {
-    let reply = result.unwrap_or_else(|refusal| write_response::build_error_response(caller, &refusal));
+    let response =
+        result.unwrap_or_else(|rejection| write_response::build_error_response(caller, &rejection));
     let (host, path) = ("h".to_owned(), "/".to_owned());
     let listener =
         ResponseContext { dialect: caller, id: 1, now: NOW, host, path, is_head: false, elapsed_ms: 0 };
-    let spoken = write_response::write_response(&listener, reply);
-    spoken.headers.iter().for_each(|(name, value)| check_header_line(name, value));
-    // A NUL of a key is told as vendors tell it, which no reader takes.
-    let has_nul = spoken.body.windows(4).any(|window| window == b"&#0;");
-    if spoken.body.first() == Some(&b'<') && !has_nul {
-        xml::parse(&spoken.body).expect("what is told can be read");
+    let written_response = write_response::write_response(&listener, response);
+    written_response.headers.iter().for_each(|(name, value)| check_header_line(name, value));
+    // A NUL in a key is written as the vendors write it, and no XML parser accepts it.
+    let has_nul = written_response.body.windows(4).any(|window| window == b"&#0;");
+    if written_response.body.first() == Some(&b'<') && !has_nul {
+        xml::parse(&written_response.body).expect("the document of the response can be parsed");
     }
-    spoken.status
+    written_response.status
 }
 
-/// A request's head, translated.
+/// Translates a request head.
 pub fn fuzz_translation(data: &[u8]) {
     let Some((caller, target, rest)) = choose_dialects(data) else { return };
     match explain(&String::from_utf8_lossy(rest), caller, target) {
         Ok(explained) => check_outgoing(&explained.outgoing.unwrap(), target),
-        Err(refusal) => assert!(check_response(caller, Err(refusal)) >= 300),
+        Err(rejection) => assert!(check_response(caller, Err(rejection)) >= 300),
     }
 }
 
@@ -111,7 +112,7 @@ impl CredentialStore for TestKeys {
     }
 }
 
-/// A request's head, of somebody who knows no secret.
+/// Authenticates a request head from a client that knows no secret.
 pub fn fuzz_authentication(data: &[u8]) {
     let Some(head) =
         blobfish_dialects::translator::request_text::parse_request_head(&String::from_utf8_lossy(data))
@@ -133,39 +134,39 @@ pub fn fuzz_authentication(data: &[u8]) {
     }
 }
 
-/// A request with its body, and a target's answers.
+/// Runs a request with its body and the target's responses.
 pub fn fuzz_exchange(data: &[u8]) {
     let Some((caller, target, rest)) = choose_dialects(data) else { return };
     let text = String::from_utf8_lossy(rest);
     let mut pieces = text.split(BETWEEN);
     let (head, body) = (pieces.next().unwrap_or_default(), pieces.next().unwrap_or_default());
-    let answers: Vec<TargetResponse> = pieces.map(parse_response).collect();
+    let target_responses: Vec<TargetResponse> = pieces.map(parse_response).collect();
     let Ok(explained) = explain(head, caller, caller) else { return };
     let request = explained.request;
     let served = build_sample_target(target);
-    let way = build_sample_route(caller, &served, &request);
+    let route = build_sample_route(caller, &served, &request);
     if request.operation == Operation::ListBuckets {
         return;
     }
     if request.operation.is_streamed() {
-        for answer in &answers {
-            let told = match answer.status {
-                200..=299 | 304 => streaming::build_client_response(&way, &request, answer, None),
-                _ => Ok(streaming::build_client_error(&way, &request, answer)),
+        for target_response in &target_responses {
+            let result = match target_response.status {
+                200..=299 | 304 => streaming::build_client_response(&route, &request, target_response, None),
+                _ => Ok(streaming::build_client_error(&route, &request, target_response)),
             };
-            check_response(caller, told);
+            check_response(caller, result);
         }
         return;
     }
     let copies = request.operation.is_copy();
-    let mut exchange = match Exchange::new(way, request, body.as_bytes()) {
+    let mut exchange = match Exchange::new(route, request, body.as_bytes()) {
         Ok(exchange) => exchange,
-        Err(refusal) => {
-            check_response(caller, Err(refusal));
+        Err(rejection) => {
+            check_response(caller, Err(rejection));
             return;
         }
     };
-    let (mut answers, mut proven) = (answers.into_iter(), false);
+    let (mut target_responses, mut proven) = (target_responses.into_iter(), false);
     let mut step = exchange.start(NOW);
     for _ in 0..40 {
         match step {
@@ -173,37 +174,41 @@ pub fn fuzz_exchange(data: &[u8]) {
                 check_outgoing(&outgoing, target);
                 let build_missing_response =
                     || TargetResponse { status: 500, headers: Vec::new(), body: Vec::new() };
-                let answer = answers.next().unwrap_or_else(build_missing_response);
+                let target_response = target_responses.next().unwrap_or_else(build_missing_response);
                 let is_copy = outgoing.method == "PUT" && outgoing.query.iter().all(|row| row.0 != "tagging");
-                proven |= is_copy && answer.status / 100 == 2 && is_copy_result(&answer.body);
-                step = exchange.handle_response(&answer, NOW);
+                proven |=
+                    is_copy && target_response.status / 100 == 2 && is_copy_result(&target_response.body);
+                step = exchange.handle_response(&target_response, NOW);
             }
-            told => {
-                let told = told.map(|step| match step {
-                    Step::Respond(reply) => *reply,
+            result => {
+                let result = result.map(|step| match step {
+                    Step::Respond(response) => *response,
                     Step::Send(_) => unreachable!("matched above"),
                 });
-                let status = check_response(caller, told);
-                assert!(!copies || proven || status / 100 != 2, "a success that nobody proved");
+                let status = check_response(caller, result);
+                assert!(
+                    !copies || proven || status / 100 != 2,
+                    "a copy succeeded without a document that proves it"
+                );
                 return;
             }
         }
     }
-    panic!("an exchange without an end");
+    panic!("the exchange does not end");
 }
 
-/// Whether a document tells an ETag.
+/// Whether a document is the result of a copy with an ETag.
 fn is_copy_result(body: &[u8]) -> bool {
     xml::parse(body).is_ok_and(|node| node.name.starts_with("Copy") && node.child("ETag").is_some())
 }
 
-/// A status, headers, an empty line, a body.
+/// Reads a status, headers, an empty line and a body.
 fn parse_response(text: &str) -> TargetResponse {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
     let mut lines = head.lines();
     let status =
         lines.next().and_then(|line| line.trim().parse().ok()).filter(|status| (200..600).contains(status));
-    // The shell reads no other heads.
+    // The proxy rejects other heads before they get here.
     let is_head = |name: &str, value: &str| {
         name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') && !value.contains('\0')
     };
@@ -230,7 +235,7 @@ fn decode_chunked_body(kind: u8, wire: &[u8], step: usize) -> Result<Vec<u8>, (V
         request.checksums.push(Checksum { algorithm: ChecksumAlgorithm::Crc32, value: None });
     }
     let decoder = AwsChunkedDecoder::new((kind & 1 != 0).then(build_chunk_key), trailer, u64::from(kind / 4));
-    let mut gate = BodyVerifier::new(
+    let mut verifier = BodyVerifier::new(
         &s3::S3,
         Payload::Chunked(Box::new(decoder)),
         &request,
@@ -239,34 +244,37 @@ fn decode_chunked_body(kind: u8, wire: &[u8], step: usize) -> Result<Vec<u8>, (V
     .expect("no checksum in the head");
     let mut out = Vec::new();
     for piece in wire.chunks(step) {
-        match gate.push(piece) {
+        match verifier.push(piece) {
             Ok(bytes) => out.extend(bytes),
-            Err(refusal) => return Err((out, refusal)),
+            Err(rejection) => return Err((out, rejection)),
         }
     }
-    match gate.finish() {
+    match verifier.finish() {
         Ok((rest, _)) => Ok([out, rest].concat()),
-        Err(refusal) => Err((out, refusal)),
+        Err(rejection) => Err((out, rejection)),
     }
 }
 
-/// A body in chunks: signed or not, with a trailer or not, of an announced length.
+/// Decodes a chunked body: signed or not, with a trailer or not, with an announced length.
 pub fn fuzz_chunks(data: &[u8]) {
     let Some((kind, wire)) = data.split_first() else { return };
     let whole = decode_chunked_body(*kind, wire, wire.len().max(1));
     for step in [1, 3] {
         match (&whole, decode_chunked_body(*kind, wire, step)) {
             (Ok(whole), pieces) => assert_eq!(pieces.as_ref().ok(), Some(whole)),
-            (Err((_, refusal)), Err((out, other))) => {
-                assert_eq!(refusal.kind, other.kind);
-                // The end is held back.
+            (Err((_, rejection)), Err((out, other))) => {
+                assert_eq!(rejection.kind, other.kind);
+                // The last byte is held back.
                 assert!(out.len() < usize::from(kind / 4).max(1));
             }
-            (Err(_), Ok(_)) => panic!("a wrong body in pieces is taken for a right one"),
+            (Err(_), Ok(_)) => panic!("an invalid body is accepted when it is split"),
         }
     }
     match whole {
-        Ok(body) => assert!(kind & 1 == 0 && body.len() == usize::from(kind / 4), "nobody knows the key"),
+        Ok(body) => assert!(
+            kind & 1 == 0 && body.len() == usize::from(kind / 4),
+            "no input can be signed without the key"
+        ),
         Err((out, _)) => assert!(kind & 1 == 0 || out.is_empty()),
     }
 }
@@ -285,15 +293,15 @@ fn read_form(dialect: &'static Dialect, wire: &[u8], step: usize) -> Result<Vec<
         return Ok(Vec::new());
     }
     let place = ResourceAddress { scope: RequestScope::Bucket("b".to_owned()), virtual_host: true };
-    let believed = form_upload::authenticate_form(
+    let authenticated = form_upload::authenticate_form(
         dialect,
         reader.form(),
         &place,
         &TestKeys(SecretString::from("nobody guesses this")),
         NOW,
     );
-    let refusal = believed.err().expect("nobody knows the key");
-    check_response(dialect, Err(refusal));
+    let rejection = authenticated.err().expect("no input can be signed without the key");
+    check_response(dialect, Err(rejection));
     let length = u64::try_from(wire.len()).ok();
     let mut file = reader.into_file_decoder(length, pieces.len() == 0, (0, u64::MAX))?;
     let mut out = Vec::new();
@@ -305,7 +313,7 @@ fn read_form(dialect: &'static Dialect, wire: &[u8], step: usize) -> Result<Vec<
     Ok(out)
 }
 
-/// A form of a web page.
+/// Reads a form upload.
 pub fn fuzz_form(data: &[u8]) {
     let Some((caller, _, wire)) = choose_dialects(data) else { return };
     let whole = read_form(caller, wire, wire.len().max(1));
@@ -316,7 +324,7 @@ pub fn fuzz_form(data: &[u8]) {
     assert_eq!(whole.is_ok(), pieces.is_ok());
 }
 
-/// A document.
+/// Parses an XML document, writes it, and parses it again.
 pub fn fuzz_xml(data: &[u8]) {
     let Ok(node) = xml::parse(data).map(remove_mixed_text) else { return };
     let mut writer = xml::XmlWriter::default();
@@ -324,7 +332,7 @@ pub fn fuzz_xml(data: &[u8]) {
     assert_eq!(xml::parse(&writer.finish()).ok(), Some(node));
 }
 
-/// No document has text beside elements.
+/// Removes text beside elements, which no document of a vendor has and the writer does not write.
 fn remove_mixed_text(mut node: xml::Node) -> xml::Node {
     if !node.children.is_empty() {
         node.text.clear();

@@ -1,4 +1,5 @@
-//! The rules of copying, caller by caller and target by target: what is sent, and what is told.
+//! The rules of copying for each caller and target dialect: the requests to the target, and the response to the
+//! client.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -26,7 +27,7 @@ const LATE: &str = "Tue, 01 Jul 2025 00:00:00 GMT";
 const ETAG: &str = "5b3c1a2e053d763e1b002cc607c5a0fe";
 const OTHER: &str = "00000000000000000000000000000000";
 
-/// One caller's copy with some headers beside the source.
+/// A copy in a caller's dialect, with headers in addition to the source.
 fn build_copy(caller: &'static Dialect, headers: &[(&str, &str)]) -> Request {
     build_copy_between(caller, "src", "a.txt", "dst", "b.txt", headers).unwrap()
 }
@@ -51,17 +52,17 @@ fn build_copy_between(
     read_pasted_request(&parse_pasted_request(&text)?, caller, None)
 }
 
-/// Plays a target: the answers it gives, in order. Returns what was sent and the end.
+/// Runs an exchange against a target with these responses. Returns the requests, and the result.
 fn run_exchange(
     caller: &'static Dialect,
     target: &'static Dialect,
     request: Request,
     check: bool,
-    answers: &[TargetResponse],
+    target_responses: &[TargetResponse],
 ) -> (Vec<OutgoingRequest>, Result<Response, Rejection>) {
     let target = build_sample_target(target);
     let mut sent = Vec::new();
-    let ended = drive_exchange(caller, &target, request, check, answers, &mut sent);
+    let ended = drive_exchange(caller, &target, request, check, target_responses, &mut sent);
     (sent, ended)
 }
 
@@ -70,21 +71,23 @@ fn drive_exchange(
     target: &Target,
     request: Request,
     check: bool,
-    answers: &[TargetResponse],
+    target_responses: &[TargetResponse],
     sent: &mut Vec<OutgoingRequest>,
 ) -> Result<Response, Rejection> {
-    let way = Route { check_conditions: check, ..build_sample_route(caller, target, &request) };
-    let mut exchange = Exchange::new(way.clone(), request, b"")?;
-    loss::check_losses(exchange.losses(), way.loss_policy, caller)?;
+    let route = Route { check_conditions: check, ..build_sample_route(caller, target, &request) };
+    let mut exchange = Exchange::new(route.clone(), request, b"")?;
+    loss::check_losses(exchange.losses(), route.loss_policy, caller)?;
     let mut step = exchange.start(NOW)?;
-    let mut answers = answers.iter();
+    let mut target_responses = target_responses.iter();
     loop {
         match step {
-            Step::Respond(reply) => return Ok(*reply),
+            Step::Respond(response) => return Ok(*response),
             Step::Send(outgoing) => {
                 sent.push(*outgoing);
-                step =
-                    exchange.handle_response(answers.next().expect("one more request than answers"), NOW)?;
+                step = exchange.handle_response(
+                    target_responses.next().expect("one more request than target_responses"),
+                    NOW,
+                )?;
             }
         }
     }
@@ -117,7 +120,7 @@ fn find_header<'a>(outgoing: &'a OutgoingRequest, name: &str) -> Option<&'a str>
 }
 
 fn get_status(caller: &'static Dialect, ended: Result<Response, Rejection>) -> u16 {
-    ended.unwrap_or_else(|refusal| write_response::build_error_response(caller, &refusal)).status
+    ended.unwrap_or_else(|rejection| write_response::build_error_response(caller, &rejection)).status
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn a_condition_is_written_as_the_target_spells_it() {
 }
 
 #[test]
-fn a_failed_condition_is_reported_in_the_callers_terms() {
+fn a_failed_condition_has_the_status_of_the_caller_dialect() {
     let build_failure_response = |status: u16| {
         build_response(
             status,
@@ -142,15 +145,16 @@ fn a_failed_condition_is_reported_in_the_callers_terms() {
             if status == 304 { "" } else { "<Error><Code>PreconditionFailed</Code></Error>" },
         )
     };
-    // Target's answer to a failed none-match: 412 of S3 and COS, 304 of OSS.
+    // The target's status for a failed none-match: 412 at S3 and COS, 304 at OSS.
     for (caller, name, expected) in [
         (&S3, "x-amz-copy-source-if-none-match", 412),
         (&COS, "x-cos-copy-source-if-none-match", 412),
         (&OSS, "x-oss-copy-source-if-none-match", 304),
     ] {
-        for (target, told) in [(&S3, 412), (&COS, 412), (&OSS, 304)] {
+        for (target, target_status) in [(&S3, 412), (&COS, 412), (&OSS, 304)] {
             let request = build_copy(caller, &[(name, ETAG)]);
-            let (_, ended) = run_exchange(caller, target, request, false, &[build_failure_response(told)]);
+            let (_, ended) =
+                run_exchange(caller, target, request, false, &[build_failure_response(target_status)]);
             assert_eq!(get_status(caller, ended), expected, "{} to {}", caller.name, target.name);
         }
     }
@@ -173,7 +177,7 @@ fn a_failed_condition_is_reported_in_the_callers_terms() {
 }
 
 #[test]
-fn a_check_looks_at_any_target() {
+fn checked_conditions_are_evaluated_for_every_target() {
     for (tag, expected) in [(ETAG, 200), ("other", 412)] {
         let request = build_copy(&S3, &[("x-amz-copy-source-if-match", tag)]);
         let (sent, ended) = run_exchange(
@@ -185,16 +189,17 @@ fn a_check_looks_at_any_target() {
         );
         assert_eq!(get_status(&S3, ended), expected);
         assert_eq!(sent[0].method, "HEAD");
-        // What was looked at is pinned, for a target that keeps conditions after all, and looked at again.
+        // The copy requires the ETag of the HEAD, for a target that has conditions after all, and a second HEAD
+        // follows.
         assert_eq!(sent.len(), if expected == 200 { 3 } else { 1 });
     }
 }
 
 #[test]
-fn a_target_without_conditions_gets_none() {
+fn no_conditions_are_sent_to_a_target_without_them() {
     let request = || build_copy(&S3, &[("x-amz-copy-source-if-match", OTHER)]);
     let (sent, ended) = run_exchange(&S3, &JDCLOUD, request(), false, &[]);
-    assert!(sent.is_empty(), "refused before anything is sent");
+    assert!(sent.is_empty(), "rejected before anything is sent");
     assert_eq!(ended.unwrap_err().kind, ErrorKind::NotImplemented);
 
     let (sent, ended) = run_exchange(&S3, &JDCLOUD, request(), true, &[build_source_head_response()]);
@@ -214,9 +219,10 @@ fn a_target_without_conditions_gets_none() {
     assert!(ended.is_ok());
 }
 
-/// A writer between the look and the copy: the call fails, and says what became of the destination.
+/// Another client writes the source between the HEAD and the copy: the copy fails, and the message describes the
+/// destination.
 #[test]
-fn a_source_that_was_changed_meanwhile_fails_the_copy() {
+fn a_copy_fails_if_its_source_has_changed() {
     let build_changed_head = |etag: &str, date: &str| {
         let etag = format!("\"{etag}\"");
         build_response(200, &[("etag", &etag), ("last-modified", date), ("content-length", "10")], "")
@@ -239,7 +245,7 @@ fn a_source_that_was_changed_meanwhile_fails_the_copy() {
     for after in
         [build_changed_head(OTHER, SOURCE_DATE), build_changed_head(ETAG, LATE), build_not_found_response()]
     {
-        for (request, made, told) in [
+        for (request, made, expected_text) in [
             (build_conditional_copy(), build_copy_response(), "destination was already written"),
             (part(), build_part_copy_response(), "part is discarded"),
         ] {
@@ -251,10 +257,10 @@ fn a_source_that_was_changed_meanwhile_fails_the_copy() {
                 &[build_source_head_response(), made, after.clone()],
             );
             assert_eq!(sent.len(), 3);
-            let refusal = ended.unwrap_err();
-            assert_eq!(refusal.kind, ErrorKind::SourceChanged);
-            assert!(refusal.message.as_deref().unwrap().contains(told), "{refusal:?}");
-            assert_eq!(write_response::build_error_response(&S3, &refusal).status, 412);
+            let rejection = ended.unwrap_err();
+            assert_eq!(rejection.kind, ErrorKind::SourceChanged);
+            assert!(rejection.message.as_deref().unwrap().contains(expected_text), "{rejection:?}");
+            assert_eq!(write_response::build_error_response(&S3, &rejection).status, 412);
         }
     }
     let (_, ended) = run_exchange(
@@ -265,13 +271,13 @@ fn a_source_that_was_changed_meanwhile_fails_the_copy() {
         &[build_source_head_response(), build_part_copy_response(), build_source_head_response()],
     );
     assert!(ended.is_ok(), "the positive control");
-    // Without a condition nothing is looked at.
+    // Without a condition, no HEAD is sent.
     let (sent, ended) = run_exchange(&S3, &JDCLOUD, build_copy(&S3, &[]), true, &[build_copy_response()]);
     assert_eq!((sent.len(), ended.is_ok()), (1, true));
 }
 
 #[test]
-fn pairs_come_to_what_the_callers_rules_say() {
+fn combined_conditions_follow_the_rules_of_the_caller_dialect() {
     let pairs = |caller: &Dialect, one: (&str, &str), other: (&str, &str)| {
         let prefix = format!("{}copy-source-", caller.header_prefix);
         [
@@ -279,7 +285,7 @@ fn pairs_come_to_what_the_callers_rules_say() {
             (format!("{prefix}{}", other.0), other.1.to_owned()),
         ]
     };
-    // caller, conditions, status: S3 4.6, COS 4.3, OSS 4.7.
+    // Caller, conditions, status: S3, CopyObject; COS, PUT Object - Copy; OSS, CopyObject, request headers.
     type Row = (&'static Dialect, (&'static str, &'static str), (&'static str, &'static str), u16);
     let rows: [Row; 8] = [
         (&S3, ("if-match", ETAG), ("if-unmodified-since", EARLY), 200),
@@ -315,14 +321,14 @@ fn pairs_come_to_what_the_callers_rules_say() {
             );
             if let Some(second) = sent.get(1) {
                 let name = format!("{}copy-source-if-match", target.header_prefix);
-                assert!(find_header(second, &name).is_some(), "what was looked at is pinned");
+                assert!(find_header(second, &name).is_some(), "the copy requires the ETag of the HEAD");
             }
         }
     }
 }
 
 #[test]
-fn cos_forbids_some_pairs() {
+fn cos_rejects_some_combinations_of_conditions() {
     let headers = [("x-cos-copy-source-If-Match", ETAG), ("x-cos-copy-source-If-Modified-Since", EARLY)];
     let (sent, ended) = run_exchange(&COS, &S3, build_copy(&COS, &headers), false, &[]);
     assert!(sent.is_empty());
@@ -331,7 +337,7 @@ fn cos_forbids_some_pairs() {
 
 #[test]
 fn an_ambiguous_412_is_decided_by_the_source() {
-    // Overwrite protection and a condition both answer 412 at S3; to OSS callers they are 409 and 412.
+    // At S3, overwrite protection and a condition both return 412; for OSS callers they are 409 and 412.
     let headers = [("x-oss-forbid-overwrite", "true"), ("x-oss-copy-source-if-match", ETAG)];
     let failed = build_response(412, &[], "<Error><Code>PreconditionFailed</Code></Error>");
     let (sent, ended) = run_exchange(
@@ -352,7 +358,7 @@ fn an_ambiguous_412_is_decided_by_the_source() {
 }
 
 #[test]
-fn a_copy_onto_itself_follows_the_caller() {
+fn a_copy_onto_itself_follows_the_rules_of_the_caller_dialect() {
     let onto_itself =
         |caller, headers: &[(&str, &str)]| build_copy_between(caller, "b", "k", "b", "k", headers).unwrap();
     for (caller, headers, legal) in [
@@ -366,13 +372,14 @@ fn a_copy_onto_itself_follows_the_caller() {
         (&OSS, vec![], true),
     ] {
         for target in [&S3, &COS, &OSS] {
-            let answers = [build_source_head_response(), build_copy_response()];
+            let target_responses = [build_source_head_response(), build_copy_response()];
             let changes_class = headers.iter().any(|row| row.0.ends_with("storage-class"));
-            // What OSS keeps of metadata that is replaced is looked for.
+            // OSS keeps some metadata although the rest is replaced, so the source is read.
             let keeps = caller.name == "oss" && target.name != "oss";
             let needs_look = legal && ((changes_class && target.name != "s3") || keeps);
-            let answers = if needs_look { &answers[..] } else { &answers[1..] };
-            let (_, ended) = run_exchange(caller, target, onto_itself(caller, &headers), false, answers);
+            let target_responses = if needs_look { &target_responses[..] } else { &target_responses[1..] };
+            let (_, ended) =
+                run_exchange(caller, target, onto_itself(caller, &headers), false, target_responses);
             let expected = if legal { 200 } else { 400 };
             assert_eq!(
                 get_status(caller, ended),
@@ -386,7 +393,7 @@ fn a_copy_onto_itself_follows_the_caller() {
 }
 
 #[test]
-fn a_change_of_class_in_place_keeps_metadata_where_the_target_would_not() {
+fn a_change_of_storage_class_in_place_keeps_the_metadata() {
     let request =
         build_copy_between(&S3, "b", "k", "b", "k", &[("x-amz-storage-class", "STANDARD_IA")]).unwrap();
     let mut head = build_source_head_response();
@@ -401,7 +408,7 @@ fn a_change_of_class_in_place_keeps_metadata_where_the_target_would_not() {
 }
 
 #[test]
-fn what_opens_an_encrypted_object_stays_with_it() {
+fn metadata_of_client_side_encryption_is_kept_by_a_copy() {
     let replaced = [("x-oss-metadata-directive", "REPLACE"), ("x-oss-meta-v", "2")];
     let mut head = build_source_head_response();
     head.headers.push(("x-amz-meta-client-side-encryption-key".to_owned(), b"KEY".to_vec()));
@@ -412,7 +419,7 @@ fn what_opens_an_encrypted_object_stays_with_it() {
     assert_eq!(find_header(&sent[1], "x-amz-meta-client-side-encryption-key"), Some("KEY"));
     assert_eq!(find_header(&sent[1], "x-amz-meta-v"), Some("2"));
     assert!(find_header(&sent[1], "x-amz-copy-source-if-match").is_some());
-    // OSS does it itself, and S3 replaces all.
+    // OSS keeps it itself, and S3 replaces everything.
     let (sent, _) = run_exchange(&OSS, &OSS, build_copy(&OSS, &replaced), false, &[build_copy_response()]);
     assert_eq!(sent.len(), 1);
     let (sent, _) = run_exchange(
@@ -426,7 +433,7 @@ fn what_opens_an_encrypted_object_stays_with_it() {
 }
 
 #[test]
-fn metadata_of_the_request_counts_only_when_it_replaces() {
+fn metadata_of_a_copy_request_counts_only_with_the_replace_directive() {
     let (sent, _) = run_exchange(
         &S3,
         &COS,
@@ -445,7 +452,7 @@ fn metadata_of_the_request_counts_only_when_it_replaces() {
 }
 
 #[test]
-fn absence_is_written_where_it_means_something_else() {
+fn defaults_that_differ_at_the_target_are_sent_explicitly() {
     let (sent, _) = run_exchange(&S3, &OSS, build_copy(&S3, &[]), false, &[build_copy_response()]);
     assert_eq!(find_header(&sent[0], "x-oss-object-acl"), Some("private"), "S3's new objects are private");
     assert_eq!(find_header(&sent[0], "x-oss-storage-class"), Some("Standard"), "and of the standard class");
@@ -481,29 +488,34 @@ fn an_error_inside_a_200_is_found() {
 }
 
 #[test]
-fn errors_of_our_own_key_are_not_the_callers() {
+fn errors_about_the_proxys_own_credentials_are_hidden_from_clients() {
     for code in ["SignatureDoesNotMatch", "InvalidAccessKeyId", "RequestTimeTooSkewed"] {
         let body = format!("<Error><Code>{code}</Code><Message>secret words</Message></Error>");
         let (_, ended) =
             run_exchange(&S3, &COS, build_copy(&S3, &[]), false, &[build_response(403, &[], &body)]);
-        let refusal = ended.unwrap_err();
-        // What concerns the clock is known by the next request.
+        let rejection = ended.unwrap_err();
+        // The proxy has corrected its clock offset by the next request.
         let clock = code == "RequestTimeTooSkewed";
         let expected = if clock { ErrorKind::ServiceUnavailable } else { ErrorKind::InternalError };
-        assert_eq!(refusal.kind, expected, "{code}");
-        assert!(!refusal.message.unwrap_or_default().contains("secret words"));
+        assert_eq!(rejection.kind, expected, "{code}");
+        assert!(!rejection.message.unwrap_or_default().contains("secret words"));
     }
 }
 
 #[test]
-fn a_directive_that_the_target_passed_over_is_noticed() {
+fn a_directive_that_the_target_ignores_is_noticed() {
     let headers =
         [("x-amz-metadata-directive", "REPLACE"), ("x-amz-meta-a", "1"), ("content-type", "text/plain")];
-    let mut kept = build_source_head_response();
-    kept.headers.push(("content-type".to_owned(), b"text/plain".to_vec()));
-    kept.headers.push(("x-amz-meta-a".to_owned(), b"1".to_vec()));
-    let (sent, ended) =
-        run_exchange(&S3, &JDCLOUD, build_copy(&S3, &headers), false, &[build_copy_response(), kept]);
+    let mut destination_head = build_source_head_response();
+    destination_head.headers.push(("content-type".to_owned(), b"text/plain".to_vec()));
+    destination_head.headers.push(("x-amz-meta-a".to_owned(), b"1".to_vec()));
+    let (sent, ended) = run_exchange(
+        &S3,
+        &JDCLOUD,
+        build_copy(&S3, &headers),
+        false,
+        &[build_copy_response(), destination_head],
+    );
     assert_eq!(sent[1].method, "HEAD");
     assert!(ended.is_ok());
     let (_, ended) = run_exchange(
@@ -517,7 +529,7 @@ fn a_directive_that_the_target_passed_over_is_noticed() {
 }
 
 #[test]
-fn source_grammars() {
+fn copy_sources_are_read_by_the_grammar_of_each_dialect() {
     let read = |caller: &'static Dialect, value: &str| {
         (caller.copy.parse_source)(value, None).map(|source| (source.bucket, source.key, source.version))
     };
@@ -553,13 +565,13 @@ fn source_grammars() {
         (&COS, "user@b.cos.ap-guangzhou.myqcloud.com.evil.example/k"),
         (&COS, "b.cos.ap-guangzhou.myqcloud.com/k?acl"),
     ] {
-        let refused = read(caller, value).map_err(|refusal| refusal.kind);
-        assert_eq!(refused, Err(ErrorKind::InvalidCopySource), "{} {value}", caller.name);
+        let rejected = read(caller, value).map_err(|rejection| rejection.kind);
+        assert_eq!(rejected, Err(ErrorKind::InvalidCopySource), "{} {value}", caller.name);
     }
 }
 
 #[test]
-fn the_range_of_a_part_follows_the_caller() {
+fn the_range_of_a_part_copy_follows_the_rules_of_the_caller_dialect() {
     let part = |caller: &'static Dialect, range: &str| {
         let source = if caller.family == "cos" { "src.cos.ap-guangzhou.myqcloud.com/a" } else { "/src/a" };
         let text = format!(
@@ -573,7 +585,7 @@ fn the_range_of_a_part_follows_the_caller() {
         assert_eq!(part(&S3, range).unwrap_err().kind, ErrorKind::InvalidArgument, "{range}");
         assert!(part(&OSS, range).is_ok(), "OSS copies something for {range}");
     }
-    // The source has ten bytes. S3 refuses a range past its end; OSS copies the whole source.
+    // The source has ten bytes. S3 rejects a range past its end; OSS copies the whole source.
     let (sent, ended) = run_exchange(
         &S3,
         &OSS,

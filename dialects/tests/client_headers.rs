@@ -1,5 +1,6 @@
-//! What clients say in each operation (`sent/`), replayed: a field is kept, what the vendor takes no notice of is passed
-//! over, and the rest is refused by name. The same for every row of the dialects' tables over every operation.
+//! Headers that clients send in each operation (`client_headers/*.txt`): each is read as a field, ignored because it
+//! has no effect at the vendor, or rejected by name. The same is checked for every row of the dialects' tables in
+//! every operation.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -13,7 +14,7 @@ use blobfish_dialects::model::{ErrorKind, Field, Operation, Rejection, Request};
 use blobfish_dialects::translator::explain::explain;
 use blobfish_dialects::{DIALECTS, cos::COS, oss::OSS, s3::S3};
 
-/// Reads an operation's request as its route has it, with one header more.
+/// Reads a minimal request of an operation, with additional headers.
 fn read_operation(dialect: &'static Dialect, operation: Operation, more: &str) -> Result<Request, Rejection> {
     let route = dialect.all_routes().find(|row| row.operation == operation).unwrap();
     let parameters = route.parameters.iter().map(|name| match *name {
@@ -32,7 +33,7 @@ fn read_operation(dialect: &'static Dialect, operation: Operation, more: &str) -
         (true, "cos") => format!("{}: box.{}/s\n", dialect.copy.source_header, dialect.sample_endpoint),
         (true, _) => format!("{}: /box/s\n", dialect.copy.source_header),
     };
-    // What an operation cannot be without.
+    // Headers that the operation requires.
     let attributes = match dialect.field_name_in(Field::Attributes, operation) {
         Some(FieldName::Header(name)) if !more.contains(name) => format!("{name}: ETag\n"),
         _ if operation == Operation::CreateMultipartUpload && more.contains("checksum-type") => {
@@ -41,12 +42,12 @@ fn read_operation(dialect: &'static Dialect, operation: Operation, more: &str) -
         _ => String::new(),
     };
     let text = format!("{} {path}?{query} HTTP/1.1\nHost: {host}\n{source}{attributes}{more}", route.method);
-    // A profile lacks some operations as a target, not as what callers speak.
+    // Profiles lack operations only as targets, so the target is the first dialect of the family.
     let target = DIALECTS.iter().copied().find(|other| other.family == dialect.family).unwrap();
     explain(&text, dialect, target).map(|explained| explained.request)
 }
 
-/// A value that a header may have.
+/// A valid value of a header.
 fn get_sample_value(name: &str) -> &'static str {
     let rows = [
         ("object-attributes", "ETag,ObjectSize"),
@@ -74,11 +75,11 @@ fn get_sample_value(name: &str) -> &'static str {
 }
 
 #[test]
-fn what_clients_send_is_kept_ignored_or_rejected() {
+fn headers_of_clients_are_accepted_ignored_or_rejected() {
     for (dialect, table) in [
-        (&S3, include_str!("sent/s3.txt")),
-        (&COS, include_str!("sent/cos.txt")),
-        (&OSS, include_str!("sent/oss.txt")),
+        (&S3, include_str!("client_headers/s3.txt")),
+        (&COS, include_str!("client_headers/cos.txt")),
+        (&OSS, include_str!("client_headers/oss.txt")),
     ] {
         let mut rows = 0;
         let mut wrong = Vec::new();
@@ -96,11 +97,11 @@ fn what_clients_send_is_kept_ignored_or_rejected() {
                 let plain = read_operation(dialect, operation, "").unwrap();
                 let became = match read_operation(dialect, operation, &format!("{header}: {text}\n")) {
                     Ok(request) if request == plain => "ignored",
-                    Ok(_) => "kept",
-                    Err(refusal) if refusal.kind == ErrorKind::NotImplemented => "refused",
-                    Err(refusal) => panic!("{}: {line}: {refusal:?}", dialect.name),
+                    Ok(_) => "field",
+                    Err(rejection) if rejection.kind == ErrorKind::NotImplemented => "rejected",
+                    Err(rejection) => panic!("{}: {line}: {rejection:?}", dialect.name),
                 };
-                let fits = became == expected || (expected == "accepted" && became != "refused");
+                let fits = became == expected || (expected == "accepted" && became != "rejected");
                 if !fits {
                     wrong.push(format!("{} {line}: {became} in {}", dialect.name, operation.name()));
                 }
@@ -112,9 +113,9 @@ fn what_clients_send_is_kept_ignored_or_rejected() {
 }
 
 #[test]
-fn each_row_of_the_tables_holds_in_its_operations_and_in_no_other() {
+fn a_header_is_ignored_only_in_the_operations_of_its_row() {
     for dialect in DIALECTS {
-        // The others are compared with the body and the signature, so that no sample value fits.
+        // The other headers are compared with the body or the signature, so no sample value is valid.
         for row in dialect.ignored_headers.iter().filter(|row| row.may_repeat()) {
             let ends = ["if-match", "customer-algorithm", "log-debug", "content-type", "mode"];
             let names: Vec<String> = match row.name.strip_suffix('*') {
@@ -151,9 +152,9 @@ fn each_row_of_the_tables_holds_in_its_operations_and_in_no_other() {
     }
 }
 
-/// RFC 9110, 5.3: the lines of a list are one list; of anything else there is one line.
+/// RFC 9110, section 5.3: the lines of a list header are one list; other headers may have one line.
 #[test]
-fn lines_of_a_list_are_one() {
+fn lines_of_a_list_header_are_joined_and_others_must_not_repeat() {
     let attributes = |lines: &str| read_operation(&S3, Operation::GetObjectAttributes, lines).unwrap();
     assert_eq!(
         attributes("x-amz-object-attributes: ETag\nx-amz-object-attributes: ObjectSize\n"),
@@ -200,9 +201,9 @@ fn lines_of_a_list_are_one() {
     assert!(read_operation(&S3, Operation::GetObject, "x-amz-request-id: a\nx-amz-request-id: b\n").is_ok());
 }
 
-/// The OSS reference, 4.2: ali-oss says a condition on the source under HTTP's own name, too.
+/// The OSS SDK ali-oss sends a condition on the source also under the name of HTTP.
 #[test]
-fn a_condition_that_is_sent_twice_is_the_sources() {
+fn a_repeated_source_condition_counts_for_the_source() {
     let conditions = [
         ("If-Match", "\"5B3C1A2E053D763E1B002CC607C5A0FE\""),
         ("If-None-Match", "\"5B3C1A2E053D763E1B002CC607C5A0FE\""),
@@ -215,10 +216,14 @@ fn a_condition_that_is_sent_twice_is_the_sources() {
             let both = read_operation(&OSS, operation, &format!("{of_source}{name}: {text}\n")).unwrap();
             assert_eq!(both, read_operation(&OSS, operation, &of_source).unwrap(), "{name}");
             let alone = read_operation(&OSS, operation, &format!("{name}: {text}\n")).unwrap_err();
-            assert_eq!(alone.kind, ErrorKind::ConditionNotImplemented, "{name}: nothing else holds it");
+            assert_eq!(
+                alone.kind,
+                ErrorKind::ConditionNotImplemented,
+                "{name} without the source's condition"
+            );
         }
     }
-    // S3's speak of the destination.
+    // At S3, the headers of HTTP are conditions on the destination.
     let both = "x-amz-copy-source-if-match: \"a\"\nif-match: \"b\"\n";
     let request = read_operation(&S3, Operation::CopyObject, both).unwrap();
     assert!(request.fields.has(Field::OverwriteIfMatch) && request.fields.has(Field::SourceIfMatch));

@@ -1,4 +1,4 @@
-//! Uploads by forms: the references' vectors, policies, and bytes in any pieces.
+//! Form uploads: vectors from the vendors' documents, policies, and bodies split at any byte.
 
 #![allow(
     clippy::disallowed_methods,
@@ -67,7 +67,7 @@ fn authenticate_test_form(
 }
 
 fn expect_error(posted: Result<AuthenticatedForm, Rejection>) -> ErrorKind {
-    posted.err().expect("was believed").kind
+    posted.err().expect("the form is authenticated").kind
 }
 
 const S3_KEY: (&str, &str) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
@@ -89,9 +89,9 @@ fn the_vectors_of_s3_are_authenticated() {
             &[("AWSAccessKeyId", S3_KEY.0), ("policy", &policy), ("signature", signature), ("key", key)],
         )
     };
-    let believed = authenticate_v2("EmZr4l6ISFC3Xqz9EMBwvtGGa3o=", "u/${filename}").unwrap();
-    assert_eq!(believed.request.scope.key(), Some("u/a b.txt"));
-    assert_eq!(believed.success_response, SuccessResponse::StatusOnly(204));
+    let authenticated = authenticate_v2("EmZr4l6ISFC3Xqz9EMBwvtGGa3o=", "u/${filename}").unwrap();
+    assert_eq!(authenticated.request.scope.key(), Some("u/a b.txt"));
+    assert_eq!(authenticated.success_response, SuccessResponse::StatusOnly(204));
     assert_eq!(
         expect_error(authenticate_v2("EmZr4l6ISFC3Xqz9EMBwvtGGa3p=", "u/k")),
         ErrorKind::SignatureDoesNotMatch
@@ -116,7 +116,7 @@ fn the_vectors_of_s3_are_authenticated() {
         )
     };
     assert!(authenticate_v4(("x-ignore-me", "1"), S3_NOW).is_ok());
-    // 2.8: every field must be named by the policy.
+    // S3, Creating a POST policy: the policy must have a condition for every field.
     assert_eq!(expect_error(authenticate_v4(("acl", "public-read"), S3_NOW)), ErrorKind::AccessDenied);
     assert_eq!(expect_error(authenticate_v4(("x-amz-meta-a", "1"), S3_NOW)), ErrorKind::AccessDenied);
     assert_eq!(
@@ -127,7 +127,7 @@ fn the_vectors_of_s3_are_authenticated() {
 }
 
 #[test]
-fn the_vectors_of_oss_are_authenticated() {
+fn the_forms_of_oss_are_authenticated() {
     const KEY: (&str, &str) = ("LTAIBLOBFISHTEST", "blobfish-test-secret-0123456789");
     const NOW: i64 = 1_714_979_289;
     let first = "eyJleHBpcmF0aW9uIjoiMjAyNC0wNS0wNlQwODowODowOS4wMDBaIiwiY29uZGl0aW9ucyI6W3siYnVja2V0IjoiZXhhbXBsZWJ1Y2tldCJ9LFsiY29udGVudC1sZW5ndGgtcmFuZ2UiLDAsMTA0ODU3Nl0sWyJzdGFydHMtd2l0aCIsIiRrZXkiLCJ1c2VyLyJdXX0=";
@@ -147,11 +147,11 @@ fn the_vectors_of_oss_are_authenticated() {
             ],
         )
     };
-    let believed = v1("jkr9L7Sd0xguTAavW0MD32R7/8Y=", "examplebucket", NOW).unwrap();
-    assert_eq!(believed.bounds, (0, 1_048_576));
-    assert_eq!(believed.request.fields.text(Field::CacheControl), Some("no-store"));
-    // 2.7: the browser's type is the object's.
-    assert_eq!(believed.request.fields.text(Field::ContentType), Some("text/css"));
+    let authenticated = v1("jkr9L7Sd0xguTAavW0MD32R7/8Y=", "examplebucket", NOW).unwrap();
+    assert_eq!(authenticated.bounds, (0, 1_048_576));
+    assert_eq!(authenticated.request.fields.text(Field::CacheControl), Some("no-store"));
+    // OSS, PostObject: the content type of the file's form part is that of the object.
+    assert_eq!(authenticated.request.fields.text(Field::ContentType), Some("text/css"));
     assert_eq!(
         expect_error(v1("jkr9L7Sd0xguTAavW0MD32R7/8X=", "examplebucket", NOW)),
         ErrorKind::SignatureDoesNotMatch
@@ -186,7 +186,7 @@ fn the_vectors_of_oss_are_authenticated() {
 }
 
 #[test]
-fn the_vector_of_cos_is_authenticated() {
+fn the_form_of_cos_is_authenticated() {
     const KEY: (&str, &str) = ("AKIDEXAMPLE0001", "example-secret-key-0001");
     let policy = BASE64.encode(r#"{"expiration":"2023-11-15T00:00:00.000Z","conditions":[{"bucket":"dstbucket-1250000000"},["starts-with","$key","upload/"],{"q-sign-algorithm":"sha1"},{"q-ak":"AKIDEXAMPLE0001"},{"q-sign-time":"1700000000;1700003600"}]}"#);
     let cos = |signature: &str, now: i64, status: &str| {
@@ -207,9 +207,13 @@ fn the_vector_of_cos_is_authenticated() {
         )
     };
     let signature = "e4d751913f9663bc2b63c50774a6612e2267d38e";
-    let believed = cos(signature, 1_700_000_060, "201").unwrap();
-    assert_eq!(believed.success_response, SuccessResponse::Document);
-    assert_eq!(believed.request.fields.text(Field::ContentType), None, "3.6: the browser's type is ignored");
+    let authenticated = cos(signature, 1_700_000_060, "201").unwrap();
+    assert_eq!(authenticated.success_response, SuccessResponse::Document);
+    assert_eq!(
+        authenticated.request.fields.text(Field::ContentType),
+        None,
+        "COS, POST Object: the content type of the file's form part is ignored"
+    );
     assert_eq!(
         expect_error(cos(&signature.replace('e', "f"), 1_700_000_060, "200")),
         ErrorKind::SignatureDoesNotMatch
@@ -218,7 +222,7 @@ fn the_vector_of_cos_is_authenticated() {
 }
 
 #[test]
-fn a_visitor_cannot_make_more_of_a_form_than_was_signed() {
+fn a_field_that_the_policy_does_not_allow_is_rejected() {
     let policy = |more: &str| {
         BASE64.encode(format!(
             r#"{{"expiration":"2030-01-01T00:00:00Z","conditions":[{{"bucket":"b"}}{more}]}}"#
@@ -245,7 +249,7 @@ fn a_visitor_cannot_make_more_of_a_form_than_was_signed() {
         let named = format!(r#",["starts-with","${name}",""]"#);
         assert!(check(dialect, &named, name, "v").is_ok(), "{name}");
     }
-    // What only describes the object may be said without.
+    // Fields that only describe the object need no condition.
     for (dialect, name) in
         [(&COS, "Content-Type"), (&COS, "x-cos-meta-a"), (&OSS, "x-oss-meta-a"), (&OSS, "x:own")]
     {
@@ -255,7 +259,7 @@ fn a_visitor_cannot_make_more_of_a_form_than_was_signed() {
 }
 
 #[test]
-fn policies_that_are_none_are_rejected() {
+fn malformed_policies_are_rejected() {
     for (policy, wanted) in [
         ("{", ErrorKind::InvalidPolicyDocument),
         (r#"{"conditions":[]}"#, ErrorKind::InvalidPolicyDocument),
@@ -292,7 +296,7 @@ fn encode_form(body: &[u8], after: &str) -> Vec<u8> {
     wire
 }
 
-/// What a reader makes of a form in these pieces.
+/// Reads a form that is split into these pieces.
 fn decode_form(wire: &[u8], pieces: &[usize], ahead: usize) -> Result<(PostForm, Vec<u8>), Rejection> {
     let mut reader = FormReader::new(KIND)?;
     let mut cut = Vec::new();
@@ -323,7 +327,7 @@ fn decode_form(wire: &[u8], pieces: &[usize], ahead: usize) -> Result<(PostForm,
         file.push(piece, &mut out)?;
     }
     file.finish()?;
-    assert_eq!(length, out.len() as u64, "the length that a target was told");
+    assert_eq!(length, out.len() as u64, "the length that was announced to the target");
     Ok((form, out))
 }
 
@@ -352,9 +356,9 @@ proptest! {
 }
 
 #[test]
-fn what_is_no_form_is_rejected() {
+fn malformed_forms_are_rejected() {
     let whole = |bytes: &[u8]| {
-        decode_form(bytes, &[bytes.len()], 1000).map(|row| row.1).map_err(|refusal| refusal.kind)
+        decode_form(bytes, &[bytes.len()], 1000).map(|row| row.1).map_err(|rejection| rejection.kind)
     };
     assert_eq!(
         whole(&encode_form(b"x", "\r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\ngo\r\n--edge")),

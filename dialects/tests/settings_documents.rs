@@ -1,4 +1,5 @@
-//! Documents beside objects and buckets between dialects: what is sent, what is told, what is refused.
+//! Settings documents, translated between dialects: the requests to the target, the responses to the client, and
+//! rejections.
 
 #![allow(
     clippy::disallowed_methods,
@@ -20,27 +21,28 @@ use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
 
-/// A whole exchange: every request that is sent, and the status and document that are told.
+/// Runs a whole exchange. Returns every request to the target, and the status and document for the client.
 fn run_exchange(
     caller: &'static Dialect,
     target: &'static Dialect,
     line: &str,
     headers: &str,
     body: &str,
-    answers: &[(u16, &str)],
+    target_responses: &[(u16, &str)],
 ) -> Result<(Vec<OutgoingRequest>, u16, String), Rejection> {
     let text = format!("{line} HTTP/1.1\nHost: b.{}\n{headers}", caller.sample_endpoint);
     let request = explain(&text, caller, caller)?.request;
     let target = build_sample_target(target);
-    let way = build_sample_route(caller, &target, &request);
-    let mut exchange = Exchange::new(way, request, body.as_bytes())?;
-    let (mut sent, mut answers) = (Vec::new(), answers.iter());
+    let route = build_sample_route(caller, &target, &request);
+    let mut exchange = Exchange::new(route, request, body.as_bytes())?;
+    let (mut sent, mut target_responses) = (Vec::new(), target_responses.iter());
     let mut step = exchange.start(NOW)?;
     loop {
         match step {
             Step::Send(outgoing) => {
                 sent.push(*outgoing);
-                let (status, body) = *answers.next().expect("one more request than answers");
+                let (status, body) =
+                    *target_responses.next().expect("one more request than target_responses");
                 let headers = vec![
                     ("content-length".to_owned(), b"5".to_vec()),
                     ("etag".to_owned(), b"\"e\"".to_vec()),
@@ -50,7 +52,7 @@ fn run_exchange(
                     NOW,
                 )?;
             }
-            Step::Respond(reply) => {
+            Step::Respond(response) => {
                 let listener = ResponseContext {
                     dialect: caller,
                     id: 1,
@@ -60,14 +62,18 @@ fn run_exchange(
                     is_head: false,
                     elapsed_ms: 0,
                 };
-                let spoken = write_response::write_response(&listener, *reply);
-                return Ok((sent, spoken.status, String::from_utf8(spoken.body).unwrap()));
+                let written_response = write_response::write_response(&listener, *response);
+                return Ok((
+                    sent,
+                    written_response.status,
+                    String::from_utf8(written_response.body).unwrap(),
+                ));
             }
         }
     }
 }
 
-/// The document that a target is sent.
+/// The document in the request to the target.
 fn translate_request(
     caller: &'static Dialect,
     target: &'static Dialect,
@@ -78,35 +84,35 @@ fn translate_request(
     Ok(String::from_utf8(sent[0].body.clone()).unwrap().split_once('\n').unwrap().1.to_owned())
 }
 
-/// The document that a caller is told.
+/// The document in the response to the client.
 fn translate_response(
     caller: &'static Dialect,
     target: &'static Dialect,
     line: &str,
     body: &str,
 ) -> Result<String, Rejection> {
-    let (_, status, told) = run_exchange(caller, target, line, "", "", &[(200, body)])?;
+    let (_, status, response_body) = run_exchange(caller, target, line, "", "", &[(200, body)])?;
     assert_eq!(status, 200);
-    Ok(told.split_once('\n').unwrap().1.to_owned())
+    Ok(response_body.split_once('\n').unwrap().1.to_owned())
 }
 
 fn expect_rejection<T: std::fmt::Debug>(result: Result<T, Rejection>) -> (ErrorKind, Option<String>) {
-    let refusal = result.unwrap_err();
-    let header = refusal.details.iter().find(|row| row.0 == "Header").map(|row| row.1.clone());
-    (refusal.kind, header)
+    let rejection = result.unwrap_err();
+    let header = rejection.details.iter().find(|row| row.0 == "Header").map(|row| row.1.clone());
+    (rejection.kind, header)
 }
 
 const NS: &str = " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
 
 #[test]
-fn tags_are_the_same_but_for_their_status() {
+fn tags_differ_only_in_the_status_of_the_response() {
     let tags = "<Tagging><TagSet><Tag><Key>a&amp;b</Key><Value>1</Value></Tag></TagSet></Tagging>";
     assert_eq!(translate_request(&S3, &COS, "PUT /k?tagging", tags).unwrap(), tags);
     assert_eq!(
         translate_request(&COS, &S3, "PUT /k?tagging", tags).unwrap(),
         tags.replacen("Tagging>", &format!("Tagging{NS}>"), 1)
     );
-    // The COS reference, 3.2, and the S3 reference, 3.9.
+    // COS, PUT Object tagging, returns 204; S3, PutObjectTagging, returns 200.
     assert_eq!(run_exchange(&COS, &OSS, "PUT /k?tagging", "", tags, &[(200, "")]).unwrap().1, 204);
     assert_eq!(run_exchange(&S3, &COS, "PUT /k?tagging", "", tags, &[(204, "")]).unwrap().1, 200);
     assert_eq!(run_exchange(&S3, &COS, "DELETE /k?tagging", "", "", &[(204, "")]).unwrap().1, 204);
@@ -117,7 +123,7 @@ fn tags_are_the_same_but_for_their_status() {
             "{wrong}"
         );
     }
-    // Without tags: a bucket of S3 and COS has no set (404), one of OSS an empty one (200).
+    // Without tags, S3 and COS return 404 for a bucket, and OSS returns 200 with an empty set.
     let none = "<Error><Code>NoSuchTagSet</Code><Message>x</Message></Error>";
     assert_eq!(
         translate_response(&OSS, &S3, "GET /?tagging", "<Tagging><TagSet/></Tagging>").unwrap(),
@@ -132,9 +138,9 @@ fn tags_are_the_same_but_for_their_status() {
 }
 
 #[test]
-fn lifecycle_rules_choose_objects_in_each_dialects_way() {
+fn lifecycle_rules_are_translated_between_both_forms_of_filters() {
     let s3 = "<LifecycleConfiguration><Rule><ID>r</ID><Filter><And><Prefix>x/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And></Filter><Status>Enabled</Status><Expiration><Days>3</Days></Expiration><Transition><Days>1</Days><StorageClass>STANDARD_IA</StorageClass></Transition><AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>";
-    // The OSS reference, 3.7: prefix and tags directly in the rule, other words for the rest.
+    // OSS, PutBucketLifecycle: prefix and tags are directly in the rule, and some elements have other names.
     let oss = "<LifecycleConfiguration><Rule><ID>r</ID><Prefix>x/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag><Status>Enabled</Status><Expiration><Days>3</Days></Expiration><Transition><Days>1</Days><StorageClass>IA</StorageClass></Transition><AbortMultipartUpload><Days>7</Days></AbortMultipartUpload></Rule></LifecycleConfiguration>";
     assert_eq!(translate_request(&S3, &OSS, "PUT /?lifecycle", s3).unwrap(), oss);
     assert_eq!(
@@ -144,15 +150,15 @@ fn lifecycle_rules_choose_objects_in_each_dialects_way() {
     let old = "<LifecycleConfiguration><Rule><Prefix>p</Prefix><Status>Disabled</Status></Rule></LifecycleConfiguration>";
     let new = "<LifecycleConfiguration><Rule><Filter><Prefix>p</Prefix></Filter><Status>Disabled</Status></Rule></LifecycleConfiguration>";
     assert_eq!(translate_request(&S3, &COS, "PUT /?lifecycle", old).unwrap(), new);
-    // Between equal dialects a rule stays as it was said.
+    // Between equal dialects, a rule is passed unchanged.
     let grouped = new.replace("<Prefix>p</Prefix>", "<And><Prefix>p</Prefix></And>");
     let nowhere = new.replace("<Prefix>p</Prefix>", "");
-    for said in [old, new, &grouped, &nowhere] {
-        let wanted = said.replacen("Configuration>", &format!("Configuration{NS}>"), 1);
-        assert_eq!(translate_response(&S3, &AWS, "GET /?lifecycle", said).unwrap(), wanted);
-        assert_eq!(translate_request(&S3, &AWS, "PUT /?lifecycle", said).unwrap(), wanted);
+    for rules in [old, new, &grouped, &nowhere] {
+        let wanted = rules.replacen("Configuration>", &format!("Configuration{NS}>"), 1);
+        assert_eq!(translate_response(&S3, &AWS, "GET /?lifecycle", rules).unwrap(), wanted);
+        assert_eq!(translate_request(&S3, &AWS, "PUT /?lifecycle", rules).unwrap(), wanted);
     }
-    // What acts at once on everything old is not what acts from a day on.
+    // A rule that applies immediately to all old objects differs from one that applies from a date.
     let before =
         oss.replace("<Days>3</Days>", "<CreatedBeforeDate>2030-01-01T00:00:00.000Z</CreatedBeforeDate>");
     assert_eq!(
@@ -179,7 +185,7 @@ fn lifecycle_rules_choose_objects_in_each_dialects_way() {
 }
 
 #[test]
-fn encryption_of_buckets_has_other_roots_and_words() {
+fn encryption_of_buckets_is_translated() {
     let s3 = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
     let oss = "<ServerSideEncryptionRule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></ServerSideEncryptionRule>";
     assert_eq!(translate_request(&S3, &OSS, "PUT /?encryption", s3).unwrap(), oss);
@@ -208,7 +214,7 @@ fn encryption_of_buckets_has_other_roots_and_words() {
 }
 
 #[test]
-fn one_switch_is_four() {
+fn the_public_access_block_of_oss_corresponds_to_four_switches() {
     let four = |value: &str, last: &str| {
         format!(
             "<PublicAccessBlockConfiguration><BlockPublicAcls>{value}</BlockPublicAcls><IgnorePublicAcls>{value}</IgnorePublicAcls><BlockPublicPolicy>{value}</BlockPublicPolicy><RestrictPublicBuckets>{last}</RestrictPublicBuckets></PublicAccessBlockConfiguration>"
@@ -232,7 +238,7 @@ fn one_switch_is_four() {
 }
 
 #[test]
-fn redirects_of_websites_are_numbered_in_one_dialect() {
+fn website_redirects_are_numbered_only_at_oss() {
     let s3 = "<WebsiteConfiguration><IndexDocument><Suffix>i</Suffix></IndexDocument><RoutingRules><RoutingRule><Condition><KeyPrefixEquals>a/</KeyPrefixEquals></Condition><Redirect><ReplaceKeyPrefixWith>b/</ReplaceKeyPrefixWith></Redirect></RoutingRule></RoutingRules></WebsiteConfiguration>";
     let oss = translate_request(&S3, &OSS, "PUT /?website", s3).unwrap();
     assert!(
@@ -249,7 +255,7 @@ fn redirects_of_websites_are_numbered_in_one_dialect() {
 }
 
 #[test]
-fn grants_are_written_by_the_words_that_mean_the_same() {
+fn grants_are_translated_into_canned_acls() {
     let policy = |uri: &str, permission: &str| {
         format!(
             "<AccessControlPolicy><Owner><ID>o</ID></Owner><AccessControlList><Grant><Grantee><ID>o</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant><Grant><Grantee><URI>{uri}</URI></Grantee><Permission>{permission}</Permission></Grant></AccessControlList></AccessControlPolicy>"
@@ -266,12 +272,12 @@ fn grants_are_written_by_the_words_that_mean_the_same() {
     assert_eq!(put(&COS, &public).unwrap(), "x-cos-acl: public-read");
     let logs = policy("http://acs.amazonaws.com/groups/s3/LogDelivery", "READ");
     assert_eq!(expect_rejection(put(&COS, &logs)).0, ErrorKind::NotImplemented);
-    let stranger =
+    let account_grant =
         public.replace("<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>", "<ID>somebody</ID>");
-    assert_eq!(expect_rejection(put(&S3, &stranger)).0, ErrorKind::NotImplemented);
+    assert_eq!(expect_rejection(put(&S3, &account_grant)).0, ErrorKind::NotImplemented);
     assert_eq!(expect_rejection(put(&S3, "<AccessControlPolicy/>")).0, ErrorKind::MalformedAcl);
     assert_eq!(expect_rejection(run_exchange(&S3, &COS, "PUT /k?acl", "", "", &[])).0, ErrorKind::MissingAcl);
-    // The OSS reference, 3.4: one word.
+    // OSS, PutObjectACL: the document has a canned ACL only.
     let word = |word: &str| {
         format!(
             "<AccessControlPolicy><Owner><ID>1</ID></Owner><AccessControlList><Grant>{word}</Grant></AccessControlList></AccessControlPolicy>"
@@ -286,10 +292,10 @@ fn grants_are_written_by_the_words_that_mean_the_same() {
         translate_response(&OSS, &S3, "GET /k?acl", &public).unwrap().contains("<Grant>public-read</Grant>")
     );
     assert_eq!(
-        expect_rejection(translate_response(&OSS, &S3, "GET /k?acl", &stranger)).0,
+        expect_rejection(translate_response(&OSS, &S3, "GET /k?acl", &account_grant)).0,
         ErrorKind::NotImplemented
     );
-    // What an object leaves to its bucket is looked up there for who has no word for it.
+    // If an object inherits the ACL of its bucket, a caller dialect without this value gets the bucket's ACL.
     let (sent, _, list) = run_exchange(
         &S3,
         &OSS,
@@ -309,7 +315,7 @@ fn grants_are_written_by_the_words_that_mean_the_same() {
 }
 
 #[test]
-fn policies_stay_in_their_family() {
+fn policies_are_rejected_between_families() {
     let policy = "{\"Version\":\"2012-10-17\",\"Statement\":[]}";
     let (out, status, _) = run_exchange(&S3, &AWS, "PUT /?policy", "", policy, &[(204, "")]).unwrap();
     assert_eq!((out[0].body.as_slice(), status), (policy.as_bytes(), 204));
@@ -325,19 +331,21 @@ fn policies_stay_in_their_family() {
 }
 
 #[test]
-fn deleting_reports_every_line() {
+fn delete_objects_reports_every_key() {
     let list = "<Delete><Quiet>true</Quiet><Object><Key>a &amp;</Key></Object><Object><Key>b</Key><VersionId>v</VersionId></Object></Delete>";
-    let answer = "<DeleteResult><Deleted><Key>a &amp;</Key></Deleted></DeleteResult>";
-    let (sent, status, told) = run_exchange(&S3, &OSS, "POST /?delete", "", list, &[(200, answer)]).unwrap();
-    // The OSS reference, 3.5: the digest is mandatory, and quiet answers say nothing of failures.
+    let target_response = "<DeleteResult><Deleted><Key>a &amp;</Key></Deleted></DeleteResult>";
+    let (sent, status, response_body) =
+        run_exchange(&S3, &OSS, "POST /?delete", "", list, &[(200, target_response)]).unwrap();
+    // OSS, DeleteMultipleObjects: Content-MD5 is mandatory, and a quiet response does not report failures.
     let body = String::from_utf8(sent[0].body.clone()).unwrap();
     assert!(body.contains("<Quiet>false</Quiet><Object><Key>a &amp;</Key></Object><Object><Key>b</Key><VersionId>v</VersionId></Object>"), "{body}");
     assert!(sent[0].headers.iter().any(|row| row.0 == "content-md5"));
     assert_eq!(status, 200);
     assert!(
-        !told.contains("<Deleted>")
-            && told.contains("<Error><Key>b</Key><VersionId>v</VersionId><Code>InternalError</Code>"),
-        "{told}"
+        !response_body.contains("<Deleted>")
+            && response_body
+                .contains("<Error><Key>b</Key><VersionId>v</VersionId><Code>InternalError</Code>"),
+        "{response_body}"
     );
     let quiet = run_exchange(
         &OSS,
@@ -377,11 +385,11 @@ fn deleting_reports_every_line() {
 }
 
 #[test]
-fn overviews_and_attributes_are_made_of_what_there_is() {
+fn bucket_info_and_object_attributes_are_emulated() {
     let access = "<AccessControlPolicy><Owner><ID>o</ID></Owner><AccessControlList><Grant><Grantee><ID>o</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant></AccessControlList></AccessControlPolicy>";
     let versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
     let buckets = "<ListAllMyBucketsResult><Buckets><Bucket><Name>b</Name><CreationDate>2024-05-06T07:08:09.000Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>";
-    let (sent, _, told) = run_exchange(
+    let (sent, _, response_body) = run_exchange(
         &OSS,
         &S3,
         "GET /?bucketInfo",
@@ -397,23 +405,23 @@ fn overviews_and_attributes_are_made_of_what_there_is() {
         "<Versioning>Enabled</Versioning>",
         "<CreationDate>2024-05-06T07:08:09.000Z</CreationDate>",
     ] {
-        assert!(told.contains(element), "{told}");
+        assert!(response_body.contains(element), "{response_body}");
     }
     let attributes = "x-amz-object-attributes: ETag,ObjectSize\n";
-    let (sent, status, told) =
+    let (sent, status, response_body) =
         run_exchange(&S3, &COS, "GET /k?attributes", attributes, "", &[(200, "")]).unwrap();
     assert_eq!((sent[0].method, status), ("HEAD", 200));
     assert!(
-        told.contains("<ETag>e</ETag>")
-            && told.contains("<ObjectSize>5</ObjectSize>")
-            && !told.contains("StorageClass"),
-        "{told}"
+        response_body.contains("<ETag>e</ETag>")
+            && response_body.contains("<ObjectSize>5</ObjectSize>")
+            && !response_body.contains("StorageClass"),
+        "{response_body}"
     );
-    let answer = format!(
+    let target_response = format!(
         "<GetObjectAttributesResponse{NS}><ETag>e</ETag><Checksum><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Checksum></GetObjectAttributesResponse>"
     );
     assert!(
-        run_exchange(&S3, &S3, "GET /k?attributes", attributes, "", &[(200, &answer)])
+        run_exchange(&S3, &S3, "GET /k?attributes", attributes, "", &[(200, &target_response)])
             .unwrap()
             .2
             .contains("<ChecksumCRC32>")
@@ -421,7 +429,7 @@ fn overviews_and_attributes_are_made_of_what_there_is() {
 }
 
 #[test]
-fn restoring_has_other_elements() {
+fn restore_requests_are_translated() {
     let body = |around: &str| {
         format!("<RestoreRequest><Days>2</Days><{around}><Tier>Bulk</Tier></{around}></RestoreRequest>")
     };
@@ -441,11 +449,11 @@ fn restoring_has_other_elements() {
         expect_rejection(translate_request(&S3, &COS, "POST /k?restore", &body("JobParameters"))).0,
         ErrorKind::NotImplemented
     );
-    // What is meant where nothing is said: OSS' class Archive has no tiers.
+    // Standard is the default, and the OSS class Archive has no tiers.
     let standard = body("CASJobParameters").replace("Bulk", "Standard");
     let plain = |days: u8| format!("<RestoreRequest><Days>{days}</Days></RestoreRequest>");
     assert_eq!(translate_request(&COS, &OSS, "POST /k?restore", &standard).unwrap(), plain(2));
-    // OSS' SDKs send no document for a day; the others always do.
+    // OSS SDKs send no document for one day; other SDKs always send one.
     assert_eq!(translate_request(&OSS, &COS, "POST /k?restore", "").unwrap(), plain(1));
     assert_eq!(
         expect_rejection(translate_request(&S3, &OSS, "POST /k?restore", "")).0,
@@ -464,42 +472,45 @@ fn restoring_has_other_elements() {
 }
 
 #[test]
-fn versions_and_uploads_are_listed_in_each_dialects_order() {
-    let answer = "<ListVersionsResult><IsTruncated>true</IsTruncated><EncodingType>url</EncodingType><NextKeyMarker>pb%20c</NextKeyMarker><NextVersionIdMarker>2</NextVersionIdMarker><Version><Key>pa</Key><VersionId/><IsLatest>true</IsLatest><LastModified>2024-05-06T07:08:09.000Z</LastModified><ETag>\"e\"</ETag><Size>3</Size><StorageClass>STANDARD</StorageClass></Version><DeleteMarker><Key>pb%20c</Key><VersionId>2</VersionId><IsLatest>false</IsLatest><LastModified>2024-05-06T07:08:09.000Z</LastModified></DeleteMarker></ListVersionsResult>";
-    let (sent, _, told) =
-        run_exchange(&OSS, &COS, "GET /?versions&prefix=p", "", "", &[(200, answer)]).unwrap();
+fn listings_of_versions_and_uploads_are_translated() {
+    let target_response = "<ListVersionsResult><IsTruncated>true</IsTruncated><EncodingType>url</EncodingType><NextKeyMarker>pb%20c</NextKeyMarker><NextVersionIdMarker>2</NextVersionIdMarker><Version><Key>pa</Key><VersionId/><IsLatest>true</IsLatest><LastModified>2024-05-06T07:08:09.000Z</LastModified><ETag>\"e\"</ETag><Size>3</Size><StorageClass>STANDARD</StorageClass></Version><DeleteMarker><Key>pb%20c</Key><VersionId>2</VersionId><IsLatest>false</IsLatest><LastModified>2024-05-06T07:08:09.000Z</LastModified></DeleteMarker></ListVersionsResult>";
+    let (sent, _, response_body) =
+        run_exchange(&OSS, &COS, "GET /?versions&prefix=p", "", "", &[(200, target_response)]).unwrap();
     let query = &sent[0].query;
-    // The OSS reference, 3.6: a page has 100 unless said otherwise.
+    // OSS, ListObjectVersions: the default of max-keys is 100.
     assert!(
         query.contains(&("max-keys".to_owned(), Some("100".to_owned())))
             && query.contains(&("prefix".to_owned(), Some("p".to_owned()))),
         "{query:?}"
     );
     assert!(
-        told.contains("<NextKeyMarker>pb c</NextKeyMarker><NextVersionIdMarker>2</NextVersionIdMarker>"),
-        "{told}"
+        response_body
+            .contains("<NextKeyMarker>pb c</NextKeyMarker><NextVersionIdMarker>2</NextVersionIdMarker>"),
+        "{response_body}"
     );
     assert!(
-        told.contains("<Key>pa</Key><VersionId>null</VersionId>")
-            && told.contains("<DeleteMarker><Key>pb c</Key><VersionId>2</VersionId>"),
-        "{told}"
+        response_body.contains("<Key>pa</Key><VersionId>null</VersionId>")
+            && response_body.contains("<DeleteMarker><Key>pb c</Key><VersionId>2</VersionId>"),
+        "{response_body}"
     );
-    let answer = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated><Upload><Key>k</Key><UploadId>u</UploadId><StorageClass>Standard</StorageClass><Initiated>2012-02-23T04:18:23.000Z</Initiated></Upload></ListMultipartUploadsResult>";
-    let (_, _, told) =
-        run_exchange(&COS, &OSS, "GET /?uploads&encoding-type=url", "", "", &[(200, answer)]).unwrap();
+    let target_response = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated><Upload><Key>k</Key><UploadId>u</UploadId><StorageClass>Standard</StorageClass><Initiated>2012-02-23T04:18:23.000Z</Initiated></Upload></ListMultipartUploadsResult>";
+    let (_, _, response_body) =
+        run_exchange(&COS, &OSS, "GET /?uploads&encoding-type=url", "", "", &[(200, target_response)])
+            .unwrap();
     assert!(
-        told.contains("<Encoding-Type>url</Encoding-Type>")
-            && told.contains("<NextUploadIdMarker>u</NextUploadIdMarker>"),
-        "{told}"
+        response_body.contains("<Encoding-Type>url</Encoding-Type>")
+            && response_body.contains("<NextUploadIdMarker>u</NextUploadIdMarker>"),
+        "{response_body}"
     );
     assert!(
-        told.contains("<StorageClass>STANDARD</StorageClass><Initiated>2012-02-23T04:18:23.000Z</Initiated>"),
-        "{told}"
+        response_body
+            .contains("<StorageClass>STANDARD</StorageClass><Initiated>2012-02-23T04:18:23.000Z</Initiated>"),
+        "{response_body}"
     );
 }
 
 #[test]
-fn a_token_of_ours_belongs_to_its_bucket() {
+fn a_continuation_token_is_valid_only_for_its_bucket() {
     let page = "<ListBucketResult><IsTruncated>true</IsTruncated><NextMarker>k 1</NextMarker><MaxKeys>1</MaxKeys><Contents><Key>k 1</Key><Size>1</Size></Contents></ListBucketResult>";
     let (_, _, first) = run_exchange(&S3, &COS, "GET /?list-type=2", "", "", &[(200, page)]).unwrap();
     let token = first.split_once("<NextContinuationToken>").unwrap().1.split_once('<').unwrap().0.to_owned();
@@ -513,11 +524,11 @@ fn a_token_of_ours_belongs_to_its_bucket() {
     );
     let request = explain(&text, &S3, &S3).unwrap().request;
     let target = build_sample_target(&COS);
-    let way = build_sample_route(&S3, &target, &request);
+    let route = build_sample_route(&S3, &target, &request);
     assert_eq!(
-        Exchange::new(way, request, b"").err().unwrap().kind,
+        Exchange::new(route, request, b"").err().unwrap().kind,
         ErrorKind::InvalidArgument,
-        "another bucket's"
+        "the token belongs to another bucket"
     );
     for forged in [format!("{name}.AAAA"), format!("bf2.AAAA.{seal}"), "x".to_owned(), name.to_owned()] {
         let next = format!("GET /?list-type=2&continuation-token={forged}");
@@ -530,7 +541,7 @@ fn a_token_of_ours_belongs_to_its_bucket() {
 }
 
 #[test]
-fn rules_for_browsers_name_headers_in_each_dialects_words() {
+fn header_names_in_cors_rules_are_translated() {
     let rules = |headers: &str| {
         format!(
             "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod>{headers}</CORSRule></CORSConfiguration>"
@@ -567,7 +578,7 @@ fn preflight_responses_follow_the_rules() {
     use blobfish_dialects::model::ResponseField;
     use blobfish_dialects::translator::request_text::parse_request_head;
     let rules = xml::parse(b"<C><CORSRule><AllowedOrigin>http://*.example.com</AllowedOrigin><AllowedMethod>PUT</AllowedMethod><AllowedMethod>GET</AllowedMethod><AllowedHeader>x-amz-*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>60</MaxAgeSeconds></CORSRule><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>HEAD</AllowedMethod></CORSRule></C>").unwrap();
-    let ask = |origin: &str, method: &str, headers: &str| {
+    let check = |origin: &str, method: &str, headers: &str| {
         let mut text = "OPTIONS /k HTTP/1.1\nHost: b.localhost\n".to_owned();
         for (name, value) in [
             ("Origin", origin),
@@ -578,20 +589,21 @@ fn preflight_responses_follow_the_rules() {
                 text.push_str(&format!("{name}: {value}\n"));
             }
         }
-        Preflight::parse(&parse_request_head(&text).unwrap()).and_then(|asked| asked.respond(&rules))
+        Preflight::parse(&parse_request_head(&text).unwrap())
+            .and_then(|client_request| client_request.respond(&rules))
     };
-    // The S3 reference, 3.11.
-    let reply = ask("http://a.example.com", "PUT", "X-Amz-Date, x-amz-acl").unwrap();
-    assert_eq!(reply.status, 200);
-    assert_eq!(reply.text(ResponseField::AllowOrigin), Some("http://a.example.com"));
-    assert_eq!(reply.text(ResponseField::AllowMethods), Some("PUT, GET"));
-    assert_eq!(reply.text(ResponseField::AllowHeaders), Some("x-amz-date, x-amz-acl"));
+    // S3, User Guide, Using cross-origin resource sharing (CORS).
+    let response = check("http://a.example.com", "PUT", "X-Amz-Date, x-amz-acl").unwrap();
+    assert_eq!(response.status, 200);
+    assert_eq!(response.text(ResponseField::AllowOrigin), Some("http://a.example.com"));
+    assert_eq!(response.text(ResponseField::AllowMethods), Some("PUT, GET"));
+    assert_eq!(response.text(ResponseField::AllowHeaders), Some("x-amz-date, x-amz-acl"));
     assert_eq!(
-        (reply.text(ResponseField::ExposeHeaders), reply.text(ResponseField::MaxAge)),
+        (response.text(ResponseField::ExposeHeaders), response.text(ResponseField::MaxAge)),
         (Some("ETag"), Some("60"))
     );
-    assert_eq!(reply.text(ResponseField::AllowCredentials), Some("true"));
-    let any = ask("http://elsewhere", "HEAD", "").unwrap();
+    assert_eq!(response.text(ResponseField::AllowCredentials), Some("true"));
+    let any = check("http://elsewhere", "HEAD", "").unwrap();
     assert_eq!(
         (any.text(ResponseField::AllowOrigin), any.text(ResponseField::AllowCredentials)),
         (Some("*"), None)
@@ -604,43 +616,45 @@ fn preflight_responses_follow_the_rules() {
         ("http://a.example.com", "", ""),
     ] {
         assert_eq!(
-            expect_rejection(ask(origin, method, headers)).0,
+            expect_rejection(check(origin, method, headers)).0,
             ErrorKind::CorsDenied,
             "{origin} {method} {headers}"
         );
     }
-    assert_eq!(expect_rejection(ask("", "PUT", "")).0, ErrorKind::NoOrigin);
+    assert_eq!(expect_rejection(check("", "PUT", "")).0, ErrorKind::NoOrigin);
 }
 
 #[test]
-fn a_server_that_may_take_a_setting_for_the_bucket_is_checked_first() {
+fn a_setting_is_requested_before_it_is_changed_at_a_server_that_may_ignore_its_parameter() {
     let unset = "<Error><Code>NoSuchCORSConfiguration</Code><Message>x</Message></Error>";
     let rules = "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>";
-    // Nothing is set: nothing is deleted, least of all the bucket.
+    // The setting does not exist, so nothing is deleted, in particular not the bucket.
     let (sent, status, _) = run_exchange(&S3, &JDCLOUD, "DELETE /?cors", "", "", &[(404, unset)]).unwrap();
     assert_eq!((sent.len(), sent[0].method, status), (1, "GET", 204));
     let (sent, status, _) =
         run_exchange(&S3, &JDCLOUD, "DELETE /?cors", "", "", &[(200, rules), (204, "")]).unwrap();
     assert_eq!((sent[1].method, status), ("DELETE", 204));
-    // A page of keys, or anything else, is no setting.
+    // A listing, or any other document, is not a setting.
     let page = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
     for line in ["DELETE /?cors", "PUT /?cors"] {
         let body = if line.starts_with("PUT") { rules } else { "" };
-        for (told, fault) in [(page, ErrorKind::NotImplemented), (&page[..40], ErrorKind::InternalError)] {
+        for (page_text, error_kind) in
+            [(page, ErrorKind::NotImplemented), (&page[..40], ErrorKind::InternalError)]
+        {
             assert_eq!(
-                expect_rejection(run_exchange(&S3, &JDCLOUD, line, "", body, &[(200, told)])).0,
-                fault,
-                "{line} {told}"
+                expect_rejection(run_exchange(&S3, &JDCLOUD, line, "", body, &[(200, page_text)])).0,
+                error_kind,
+                "{line} {page_text}"
             );
         }
     }
-    let refused = expect_rejection(run_exchange(&S3, &JDCLOUD, "GET /?logging", "", "", &[(200, page)]));
-    assert_eq!(refused.0, ErrorKind::NotImplemented);
+    let rejected = expect_rejection(run_exchange(&S3, &JDCLOUD, "GET /?logging", "", "", &[(200, page)]));
+    assert_eq!(rejected.0, ErrorKind::NotImplemented);
     let made = "<Error><Code>BucketAlreadyOwnedByYou</Code><Message>x</Message></Error>";
     let taken_for_another =
         run_exchange(&S3, &JDCLOUD, "PUT /?cors", "", rules, &[(404, unset), (409, made)]);
     assert_eq!(expect_rejection(taken_for_another).0, ErrorKind::NotImplemented);
-    // The one of several is asked for that is to be changed.
+    // If there are several, the one that will be changed is requested.
     let (sent, ..) = run_exchange(
         &S3,
         &JDCLOUD,
@@ -682,15 +696,19 @@ fn a_server_that_may_take_a_setting_for_the_bucket_is_checked_first() {
 }
 
 #[test]
-fn a_delete_marker_may_be_named_as_that_only() {
+fn a_deleted_line_may_have_only_the_version_of_a_delete_marker() {
     let list = "<Delete><Object><Key>c</Key><VersionId>v</VersionId></Object></Delete>";
-    let answer = "<DeleteResult><Deleted><Key>c</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>v</DeleteMarkerVersionId></Deleted></DeleteResult>";
-    let (_, _, told) = run_exchange(&S3, &S3, "POST /?delete", "", list, &[(200, answer)]).unwrap();
-    assert!(told.contains("<VersionId>v</VersionId>") && !told.contains("<Error>"), "{told}");
+    let target_response = "<DeleteResult><Deleted><Key>c</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>v</DeleteMarkerVersionId></Deleted></DeleteResult>";
+    let (_, _, response_body) =
+        run_exchange(&S3, &S3, "POST /?delete", "", list, &[(200, target_response)]).unwrap();
+    assert!(
+        response_body.contains("<VersionId>v</VersionId>") && !response_body.contains("<Error>"),
+        "{response_body}"
+    );
 }
 
 #[test]
-fn logs_go_to_a_bucket_that_has_another_name_there() {
+fn the_bucket_in_a_logging_document_is_mapped() {
     use blobfish_dialects::dialect::route::{BucketNames, Route};
     struct Mapped;
     impl BucketNames for Mapped {
@@ -706,20 +724,21 @@ fn logs_go_to_a_bucket_that_has_another_name_there() {
             "<BucketLoggingStatus><LoggingEnabled><TargetBucket>{bucket}</TargetBucket><TargetPrefix>p/</TargetPrefix></LoggingEnabled></BucketLoggingStatus>"
         )
     };
-    let exchange = |line: &str, body: &str, answer: &str| {
+    let exchange = |line: &str, body: &str, target_response: &str| {
         let text = format!("{line} HTTP/1.1\nHost: b.{}\n", COS.sample_endpoint);
         let request = explain(&text, &COS, &COS)?.request;
         let target = build_sample_target(&OSS);
-        let way = Route {
+        let route = Route {
             bucket_names: std::sync::Arc::new(Mapped),
             ..build_sample_route(&COS, &target, &request)
         };
-        let mut exchange = Exchange::new(way, request, body.as_bytes())?;
-        let Step::Send(sent) = exchange.start(NOW)? else { panic!("told before it was sent") };
-        let answer = TargetResponse { status: 200, headers: Vec::new(), body: answer.as_bytes().to_vec() };
-        match exchange.handle_response(&answer, NOW)? {
-            Step::Respond(reply) => {
-                Ok((String::from_utf8(sent.body).unwrap(), format!("{:?}", reply.document)))
+        let mut exchange = Exchange::new(route, request, body.as_bytes())?;
+        let Step::Send(sent) = exchange.start(NOW)? else { panic!("the exchange ended without a request") };
+        let target_response =
+            TargetResponse { status: 200, headers: Vec::new(), body: target_response.as_bytes().to_vec() };
+        match exchange.handle_response(&target_response, NOW)? {
+            Step::Respond(response) => {
+                Ok((String::from_utf8(sent.body).unwrap(), format!("{:?}", response.document)))
             }
             Step::Send(_) => panic!("one request is enough"),
         }
@@ -734,14 +753,14 @@ fn logs_go_to_a_bucket_that_has_another_name_there() {
         expect_rejection(exchange("GET /?logging", "", &document("secret"))).0,
         ErrorKind::NotImplemented
     );
-    // Off is an empty document; only OSS has a call for it.
+    // An empty document disables logging; only OSS has an operation for it.
     let (sent, status, _) = run_exchange(&OSS, &AWS, "DELETE /?logging", "", "", &[(200, "")]).unwrap();
     assert_eq!((sent[0].method, status), ("PUT", 204));
     assert!(String::from_utf8_lossy(&sent[0].body).contains("<BucketLoggingStatus"));
 }
 
 #[test]
-fn inventories_stay_in_their_family() {
+fn inventories_are_rejected_between_families() {
     let document = |destination: &str| {
         format!(
             "<InventoryConfiguration><Id>one</Id><IsEnabled>true</IsEnabled><Destination>{destination}</Destination><Schedule><Frequency>Daily</Frequency></Schedule><IncludedObjectVersions>All</IncludedObjectVersions></InventoryConfiguration>"
@@ -770,7 +789,7 @@ fn inventories_stay_in_their_family() {
         expect_rejection(run_exchange(&S3, &OSS, "GET /?inventory&id=one", "", "", &[(404, none)])).0,
         ErrorKind::NoSuchConfiguration
     );
-    // A list of them.
+    // A list of inventories.
     let page = |root: &str, rows: &str| {
         format!(
             "<{root}>{rows}<IsTruncated>true</IsTruncated><NextContinuationToken>t+/</NextContinuationToken></{root}>"
@@ -786,15 +805,15 @@ fn inventories_stay_in_their_family() {
     );
     assert!(status == 200 && body.ends_with(&page(theirs, &oss)), "{body}");
     assert_eq!(translate_response(&COS, &OSS, "GET /?inventory", &page(theirs, "")).unwrap(), page(ours, ""));
-    let untold = run_exchange(&S3, &OSS, "GET /?inventory", "", "", &[(200, &page(theirs, &oss))]);
+    let without_bucket = run_exchange(&S3, &OSS, "GET /?inventory", "", "", &[(200, &page(theirs, &oss))]);
     assert_eq!(
-        expect_rejection(untold),
+        expect_rejection(without_bucket),
         (ErrorKind::NotImplemented, Some("OSSBucketDestination".to_owned()))
     );
 }
 
 #[test]
-fn acceleration_is_written_in_every_dialect() {
+fn transfer_acceleration_is_translated() {
     let s3 =
         |word: &str| format!("<AccelerateConfiguration><Status>{word}</Status></AccelerateConfiguration>");
     let oss = |on: bool| {
@@ -824,7 +843,7 @@ fn acceleration_is_written_in_every_dialect() {
             "{wrong}"
         );
     }
-    // Never set: an empty document, or a code in OSS.
+    // A bucket that never had the setting: an empty document, or an error code at OSS.
     let none = "<Error><Code>NoSuchTransferAccelerationConfiguration</Code><Message>x</Message></Error>";
     let (_, status, body) = run_exchange(&S3, &OSS, "GET /?accelerate", "", "", &[(404, none)]).unwrap();
     assert!(status == 200 && body.contains("<AccelerateConfiguration") && !body.contains("Status"), "{body}");
@@ -844,7 +863,7 @@ fn acceleration_is_written_in_every_dialect() {
 }
 
 #[test]
-fn what_one_vendor_has_stays_with_it() {
+fn settings_of_one_vendor_are_rejected_for_others() {
     let rule =
         "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>";
     assert!(
@@ -858,16 +877,16 @@ fn what_one_vendor_has_stays_with_it() {
     assert_eq!(translate_request(&OSS, &OSS, "PUT /?httpsConfig", https).unwrap(), https);
     for target in [&COS, &OSS, &JDCLOUD] {
         for call in ["ownershipControls", "metrics&id=a", "intelligent-tiering&id=a"] {
-            let (fault, _) =
+            let (error_kind, _) =
                 expect_rejection(run_exchange(&S3, target, &format!("GET /?{call}"), "", "", &[]));
-            assert_eq!(fault, ErrorKind::NotImplemented, "{call} {}", target.name);
+            assert_eq!(error_kind, ErrorKind::NotImplemented, "{call} {}", target.name);
         }
     }
     assert_eq!(
         expect_rejection(translate_request(&OSS, &AWS, "PUT /?accessmonitor", monitor)).0,
         ErrorKind::NotImplemented
     );
-    // Told, never set.
+    // These settings are read-only.
     let public = "<PolicyStatus><IsPublic>true</IsPublic></PolicyStatus>";
     assert!(
         translate_response(&S3, &OSS, "GET /?policyStatus", public)
@@ -921,7 +940,7 @@ fn locks_of_objects_are_translated_between_s3_and_oss() {
     let headers = "x-amz-bypass-governance-retention: true\n";
     let (out, ..) = run_exchange(&S3, &OSS, "PUT /k?retention", headers, keep, &[(200, "")]).unwrap();
     assert!(out[0].headers.contains(&("x-oss-bypass-governance-retention".to_owned(), b"true".to_vec())));
-    // A hold is no part of COS.
+    // COS has no legal hold.
     assert_eq!(
         expect_rejection(translate_request(&OSS, &COS, "PUT /k?legalHold", hold)).0,
         ErrorKind::NotImplemented
@@ -929,7 +948,7 @@ fn locks_of_objects_are_translated_between_s3_and_oss() {
 }
 
 #[test]
-fn what_is_set_to_nothing_is_removed_where_sdks_do_so() {
+fn an_empty_setting_is_removed_if_sdks_of_the_dialect_send_it() {
     for nothing in ["", " \n", "<RefererConfiguration/>"] {
         let (sent, status, _) = run_exchange(&COS, &COS, "PUT /?referer", "", nothing, &[(204, "")]).unwrap();
         assert_eq!((sent[0].method, sent[0].body.len(), status), ("DELETE", 0, 204), "{nothing:?}");
@@ -948,7 +967,7 @@ fn what_is_set_to_nothing_is_removed_where_sdks_do_so() {
 }
 
 #[test]
-fn a_referer_list_that_cannot_be_deleted_is_set_to_that_of_a_new_bucket() {
+fn a_referer_list_that_cannot_be_deleted_is_set_to_the_default() {
     let (sent, status, _) = run_exchange(&COS, &OSS, "DELETE /?referer", "", "", &[(200, "")]).unwrap();
     let body = String::from_utf8(sent[0].body.clone()).unwrap();
     assert_eq!((sent[0].method, status), ("PUT", 204));
@@ -956,10 +975,14 @@ fn a_referer_list_that_cannot_be_deleted_is_set_to_that_of_a_new_bucket() {
         body.ends_with("<RefererConfiguration><AllowEmptyReferer>true</AllowEmptyReferer><RefererList></RefererList></RefererConfiguration>"),
         "{body}"
     );
-    // Nothing is set at COS: OSS never says that there is none.
+    // COS has no referer list here; OSS never returns an error for a missing one.
     let none = "<Error><Code>NoSuchRefererConfiguration</Code><Message>x</Message></Error>";
-    let (_, status, told) = run_exchange(&OSS, &COS, "GET /?referer", "", "", &[(404, none)]).unwrap();
-    assert!(status == 200 && told.contains("<AllowEmptyReferer>true</AllowEmptyReferer>"), "{told}");
+    let (_, status, response_body) =
+        run_exchange(&OSS, &COS, "GET /?referer", "", "", &[(404, none)]).unwrap();
+    assert!(
+        status == 200 && response_body.contains("<AllowEmptyReferer>true</AllowEmptyReferer>"),
+        "{response_body}"
+    );
 }
 
 #[test]
@@ -969,10 +992,10 @@ fn booleans_are_read_as_sdks_write_them() {
             "<PublicAccessBlockConfiguration><BlockPublicAccess>{word}</BlockPublicAccess></PublicAccessBlockConfiguration>"
         )
     };
-    // oss2 writes Python's words.
-    for (said, written) in [("True", "true"), ("False", "false"), ("true", "true")] {
+    // The SDK oss2 writes booleans as Python does.
+    for (spelling, written) in [("True", "true"), ("False", "false"), ("true", "true")] {
         assert_eq!(
-            translate_request(&OSS, &OSS, "PUT /?publicAccessBlock", &block(said)).unwrap(),
+            translate_request(&OSS, &OSS, "PUT /?publicAccessBlock", &block(spelling)).unwrap(),
             block(written)
         );
     }

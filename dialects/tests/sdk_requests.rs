@@ -1,4 +1,4 @@
-//! What the vendors' own clients send, and what becomes of it on the way to another vendor.
+//! Requests as the vendors' own clients send them, translated for another vendor.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -25,29 +25,31 @@ fn build_request(caller: &'static Dialect, line: &str, headers: &str) -> Request
     explain(&text, caller, caller).unwrap().request
 }
 
-/// Sends a caller's request to a target that gives these answers. Returns what was sent and the end.
+/// Sends a caller's request to a target with these responses. Returns the requests to the target, and the result.
 fn run_exchange(
     caller: &'static Dialect,
     target: &'static Dialect,
     request: Request,
     body: &str,
-    answers: &[TargetResponse],
+    target_responses: &[TargetResponse],
 ) -> (Vec<OutgoingRequest>, Result<Response, Rejection>) {
     let target = build_sample_target(target);
-    let way = build_sample_route(caller, &target, &request);
+    let route = build_sample_route(caller, &target, &request);
     let mut sent = Vec::new();
     let mut run = || {
-        let mut exchange = Exchange::new(way.clone(), request.clone(), body.as_bytes())?;
-        loss::check_losses(exchange.losses(), way.loss_policy, caller)?;
+        let mut exchange = Exchange::new(route.clone(), request.clone(), body.as_bytes())?;
+        loss::check_losses(exchange.losses(), route.loss_policy, caller)?;
         let mut step = exchange.start(NOW)?;
-        let mut answers = answers.iter();
+        let mut target_responses = target_responses.iter();
         loop {
             match step {
-                Step::Respond(reply) => return Ok(*reply),
+                Step::Respond(response) => return Ok(*response),
                 Step::Send(outgoing) => {
                     sent.push(*outgoing);
-                    step = exchange
-                        .handle_response(answers.next().expect("one more request than answers"), NOW)?;
+                    step = exchange.handle_response(
+                        target_responses.next().expect("one more request than target_responses"),
+                        NOW,
+                    )?;
                 }
             }
         }
@@ -69,9 +71,9 @@ const COMPLETE: &str = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber
 const COMPLETED: &str = "<CompleteMultipartUploadResult><ETag>\"5b3c1a2e053d763e1b002cc607c5a0fe-1\"</ETag></CompleteMultipartUploadResult>";
 const KEY: &str = "server-side-encryption-customer-algorithm: AES256\n";
 
-/// boto3's upload_file says a customer's key where it completes; only S3 wants it there.
+/// boto3's upload_file sends the customer key in CompleteMultipartUpload; only S3 accepts it there.
 #[test]
-fn a_customers_key_is_repeated_where_it_is_wanted() {
+fn a_customer_key_at_completion_is_sent_only_to_targets_that_accept_it() {
     let completing = || build_request(&S3, "POST /k?uploadId=u", &format!("x-amz-{KEY}"));
     let (sent, ended) = run_exchange(&S3, &S3, completing(), COMPLETE, &[build_response(200, COMPLETED)]);
     assert!(ended.is_ok());
@@ -79,15 +81,16 @@ fn a_customers_key_is_repeated_where_it_is_wanted() {
     let (sent, ended) = run_exchange(&S3, &COS, completing(), COMPLETE, &[build_response(200, COMPLETED)]);
     assert!(ended.is_ok());
     assert_eq!(find_header(&sent[0], "x-cos-server-side-encryption-customer-algorithm"), None);
-    // Where it counts it is refused: the object would not be encrypted.
+    // In CreateMultipartUpload it is rejected, because the object would not be encrypted.
     let (sent, ended) =
         run_exchange(&S3, &OSS, build_request(&S3, "POST /k?uploads", &format!("x-amz-{KEY}")), "", &[]);
     assert_eq!((sent.len(), ended.unwrap_err().kind), (0, ErrorKind::NotImplemented));
 }
 
-/// A wish for a checksum of the target's own is one of an upload as of a copy; what does not bypass a lock is stricter.
+/// A requested checksum algorithm without a value is not sent to a target without it; a target without governance
+/// bypass is stricter.
 #[test]
-fn a_target_is_not_sent_what_it_does_not_need() {
+fn fields_without_effect_at_the_target_are_not_sent() {
     let copied = "<CopyObjectResult><ETag>\"5b3c1a2e053d763e1b002cc607c5a0fe\"</ETag><LastModified>2024-05-06T07:08:09Z</LastModified></CopyObjectResult>";
     let copying =
         || build_request(&S3, "PUT /k", "x-amz-copy-source: /box/s\nx-amz-checksum-algorithm: SHA256\n");
@@ -99,7 +102,7 @@ fn a_target_is_not_sent_what_it_does_not_need() {
     let delete = "<Delete><Object><Key>k</Key></Object></Delete>";
     let deleted = "<DeleteResult><Deleted><Key>k</Key></Deleted></DeleteResult>";
     let deleting = || build_request(&S3, "POST /?delete", "x-amz-bypass-governance-retention: true\n");
-    for (target, told) in [
+    for (target, expected) in [
         (&S3, Some("x-amz-bypass-governance-retention")),
         (&OSS, Some("x-oss-bypass-governance-retention")),
         (&COS, None),
@@ -108,18 +111,19 @@ fn a_target_is_not_sent_what_it_does_not_need() {
         let (sent, ended) = run_exchange(&S3, target, deleting(), delete, &[build_response(200, deleted)]);
         assert!(ended.is_ok(), "{}", target.name);
         let found = sent[0].headers.iter().find(|row| row.0.contains("bypass")).map(|row| row.0.as_str());
-        assert_eq!(found, told);
+        assert_eq!(found, expected);
     }
 }
 
-/// OSS has an object's access where its upload is completed, S3 where it begins.
+/// OSS sets the ACL in CompleteMultipartUpload, S3 in CreateMultipartUpload.
 #[test]
-fn access_that_is_given_at_the_end_is_set_at_the_end() {
+fn an_acl_at_completion_is_set_after_the_completion() {
     let completing =
         |acl: &str| build_request(&OSS, "POST /k?uploadId=u", &format!("x-oss-object-acl: {acl}\n"));
-    let answers = [build_response(200, COMPLETED), build_response(200, "")];
+    let target_responses = [build_response(200, COMPLETED), build_response(200, "")];
     for (target, name) in [(&S3, "x-amz-acl"), (&COS, "x-cos-acl")] {
-        let (sent, ended) = run_exchange(&OSS, target, completing("public-read"), COMPLETE, &answers);
+        let (sent, ended) =
+            run_exchange(&OSS, target, completing("public-read"), COMPLETE, &target_responses);
         assert!(ended.is_ok());
         assert_eq!(sent.iter().map(|out| out.method).collect::<Vec<_>>(), ["POST", "PUT"]);
         assert_eq!((find_header(&sent[0], name), find_header(&sent[1], name)), (None, Some("public-read")));
@@ -127,18 +131,18 @@ fn access_that_is_given_at_the_end_is_set_at_the_end() {
         let failing =
             [build_response(200, COMPLETED), build_response(403, "<Error><Code>AccessDenied</Code></Error>")];
         let (_, ended) = run_exchange(&OSS, target, completing("public-read"), COMPLETE, &failing);
-        let refusal = ended.unwrap_err();
-        assert_eq!(refusal.kind, ErrorKind::AccessDenied);
-        assert!(refusal.message.unwrap().contains("was completed"));
+        let rejection = ended.unwrap_err();
+        assert_eq!(rejection.kind, ErrorKind::AccessDenied);
+        assert!(rejection.message.unwrap().contains("was completed"));
     }
-    let (sent, _) = run_exchange(&OSS, &OSS, completing("public-read"), COMPLETE, &answers);
+    let (sent, _) = run_exchange(&OSS, &OSS, completing("public-read"), COMPLETE, &target_responses);
     assert_eq!((sent.len(), find_header(&sent[0], "x-oss-object-acl")), (1, Some("public-read")));
-    let (sent, _) = run_exchange(&OSS, &S3, completing("default"), COMPLETE, &answers);
-    assert_eq!(sent.len(), 1, "S3 has no word for the bucket's access");
+    let (sent, _) = run_exchange(&OSS, &S3, completing("default"), COMPLETE, &target_responses);
+    assert_eq!(sent.len(), 1, "S3 has no canned ACL for the ACL of the bucket");
 }
 
 #[test]
-fn what_is_granted_to_everybody_is_sent_to_other_vendors() {
+fn grants_to_everybody_are_sent_to_other_vendors_as_a_canned_acl() {
     let rows = [
         (&COS, "x-cos-grant-read: uri=\"http://cam.qcloud.com/groups/global/AllUsers\"\n"),
         (&COS, "x-cos-grant-read: id=\"qcs::cam::anyone:anyone\"\n"),
@@ -187,7 +191,7 @@ fn what_is_granted_to_everybody_is_sent_to_other_vendors() {
             }
         }
     }
-    // coscmd names whom it grants something to; the owner keeps control at COS. At S3 a document says all there is.
+    // coscmd sends only grants to others; at COS the owner keeps control. At S3, an ACL document is complete.
     let document = |id: &str| {
         format!(
             "<AccessControlPolicy><Owner><ID>o</ID></Owner><AccessControlList><Grant><Grantee>{id}</Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>"
@@ -202,17 +206,17 @@ fn what_is_granted_to_everybody_is_sent_to_other_vendors() {
         &[build_response(200, "")],
     );
     assert_eq!(find_header(&sent[0], "x-oss-object-acl"), Some("public-read"));
-    let somebody = document("<ID>qcs::cam::uin/1:uin/1</ID>");
-    let (sent, ended) = run_exchange(&COS, &OSS, build_request(&COS, "PUT /k?acl", ""), &somebody, &[]);
+    let account = document("<ID>qcs::cam::uin/1:uin/1</ID>");
+    let (sent, ended) = run_exchange(&COS, &OSS, build_request(&COS, "PUT /k?acl", ""), &account, &[]);
     assert_eq!((sent.len(), ended.unwrap_err().kind), (0, ErrorKind::NotImplemented));
     let group = document("<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>");
     let (sent, ended) = run_exchange(&S3, &OSS, build_request(&S3, "PUT /k?acl", ""), &group, &[]);
     assert_eq!((sent.len(), ended.unwrap_err().kind), (0, ErrorKind::NotImplemented));
 }
 
-/// The types of cos-nodejs-sdk-v5 and the documents have different names of one element.
+/// The types of cos-nodejs-sdk-v5 and the COS documents have different names for one element.
 #[test]
-fn encryption_of_a_bucket_as_sdks_and_as_documents_write_it() {
+fn both_spellings_of_the_encryption_document_of_cos_are_read() {
     let document = |name: &str, rule: &str| {
         format!(
             "<ServerSideEncryptionConfiguration><Rule><{name}>{rule}</{name}></Rule></ServerSideEncryptionConfiguration>"
@@ -232,18 +236,19 @@ fn encryption_of_a_bucket_as_sdks_and_as_documents_write_it() {
     assert_eq!(ended.unwrap_err().kind, ErrorKind::MalformedXml);
 }
 
-/// 6.1 of the OSS reference: the code is in the head of the answer to HEAD. Others have none there.
+/// OSS, error responses: the error document of a HEAD is in the header x-oss-err. Other vendors have no such header.
 #[test]
-fn a_head_in_a_missing_bucket_says_so() {
+fn a_head_in_a_missing_bucket_returns_no_such_bucket() {
     let head = build_request(&OSS, "HEAD /k", "");
     for target in [&S3, &COS, &JDCLOUD] {
         let target = build_sample_target(target);
-        let way = build_sample_route(&OSS, &target, &head);
+        let route = build_sample_route(&OSS, &target, &head);
         let missing = build_response(404, "");
-        let asked = streaming::build_bucket_head_request(&way, &head, &missing, NOW).unwrap().unwrap();
-        assert_eq!((asked.method, asked.scope.key()), ("HEAD", None));
+        let client_request =
+            streaming::build_bucket_head_request(&route, &head, &missing, NOW).unwrap().unwrap();
+        assert_eq!((client_request.method, client_request.scope.key()), ("HEAD", None));
         let code = |bucket: u16| match streaming::build_missing_response(
-            &way,
+            &route,
             &head,
             &missing,
             &build_response(bucket, ""),
@@ -257,7 +262,7 @@ fn a_head_in_a_missing_bucket_says_so() {
             (code(404), code(200), code(403)),
             ("NoSuchBucket".to_owned(), "NoSuchKey".to_owned(), "NoSuchKey".to_owned())
         );
-        assert!(streaming::build_bucket_head_request(&way, &head, &build_response(403, ""), NOW).is_none());
+        assert!(streaming::build_bucket_head_request(&route, &head, &build_response(403, ""), NOW).is_none());
     }
     let target = build_sample_target(&S3);
     let of_s3 = build_request(&S3, "HEAD /k", "");
@@ -270,26 +275,26 @@ fn a_head_in_a_missing_bucket_says_so() {
         )
         .is_none()
     );
-    // A HEAD that stands in for a call with a document.
+    // A HEAD that replaces an operation with a document.
     let attributes = || build_request(&S3, "GET /k?attributes", "x-amz-object-attributes: ETag\n");
-    for (bucket, fault) in [(404, ErrorKind::NoSuchBucket), (200, ErrorKind::NoSuchKey)] {
+    for (bucket, error_kind) in [(404, ErrorKind::NoSuchBucket), (200, ErrorKind::NoSuchKey)] {
         let (sent, ended) =
             run_exchange(&S3, &COS, attributes(), "", &[build_response(404, ""), build_response(bucket, "")]);
         assert_eq!(sent.iter().map(|out| out.method).collect::<Vec<_>>(), ["HEAD", "HEAD"]);
-        assert_eq!(ended.unwrap_err().kind, fault);
+        assert_eq!(ended.unwrap_err().kind, error_kind);
     }
-    // So does the look at the source of a copy.
+    // The HEAD of a copy's source does the same.
     let copy =
         || build_request(&S3, "PUT /k", "x-amz-copy-source: /from/s\nx-amz-copy-source-if-match: \"a\"\n");
-    for (bucket, fault) in [(404, ErrorKind::NoSuchBucket), (200, ErrorKind::NoSuchKey)] {
+    for (bucket, error_kind) in [(404, ErrorKind::NoSuchBucket), (200, ErrorKind::NoSuchKey)] {
         let (_, ended) =
             run_exchange(&S3, &JDCLOUD, copy(), "", &[build_response(404, ""), build_response(bucket, "")]);
-        assert_eq!(ended.unwrap_err().kind, fault);
+        assert_eq!(ended.unwrap_err().kind, error_kind);
     }
 }
 
 #[test]
-fn a_buckets_class_and_redundancy_stay_within_the_vendor() {
+fn storage_class_and_redundancy_of_a_bucket_are_sent_only_to_their_vendor() {
     let document = |class: &str, redundancy: &str| {
         format!(
             "<CreateBucketConfiguration><StorageClass>{class}</StorageClass><DataRedundancyType>{redundancy}</DataRedundancyType></CreateBucketConfiguration>"
@@ -303,7 +308,7 @@ fn a_buckets_class_and_redundancy_stay_within_the_vendor() {
         String::from_utf8(sent[0].body.clone()).unwrap().split_once("?>").map_or("", |row| row.1).trim(),
         document("IA", "ZRS")
     );
-    // One zone is the least that anybody promises, and the standard class what everybody has.
+    // Every vendor offers at least redundancy in one zone and the standard class.
     for target in [&S3, &COS, &JDCLOUD] {
         let standard = document("Standard", "LRS");
         assert!(
@@ -324,7 +329,7 @@ fn a_buckets_class_and_redundancy_stay_within_the_vendor() {
     let (sent, _) =
         run_exchange(&OSS, &EMBEDDED, create(), &document("IA", "LRS"), &[build_response(200, "")]);
     assert_eq!(find_header(&sent[0], "x-amz-storage-class"), Some("STANDARD_IA"));
-    // What an S3 caller says nothing of is of the standard class, whatever the bucket's is.
+    // A request of S3 without a storage class means the standard class, also in a bucket with another default.
     let put = build_request(&S3, "PUT /k", "");
     let target = build_sample_target(&EMBEDDED);
     let (out, _) = blobfish_dialects::engine::write_request::write_request(
@@ -342,9 +347,9 @@ fn a_buckets_class_and_redundancy_stay_within_the_vendor() {
     assert_eq!(find_header(&out, "x-amz-storage-class"), None);
 }
 
-/// cos-php-sdk ends the source of every copy with an empty version.
+/// cos-php-sdk appends an empty version ID to the source of every copy.
 #[test]
-fn an_empty_version_is_none_to_cos() {
+fn an_empty_version_id_of_cos_counts_as_absent() {
     let source = |text: &str| (COS.copy.parse_source)(text, None);
     let none = source("b-1.cos.ap-guangzhou.myqcloud.com/k?versionId=").unwrap();
     assert_eq!((none.key.as_str(), none.version), ("k", None));
@@ -354,7 +359,7 @@ fn an_empty_version_is_none_to_cos() {
     );
     assert!(source("b-1.cos.ap-guangzhou.myqcloud.com/k?other=").is_err());
     for dialect in [&S3, &OSS] {
-        let refusal = (dialect.copy.parse_source)("/b/k?versionId=", None).unwrap_err();
-        assert_eq!(write_response::build_error_response(dialect, &refusal).status, 400);
+        let rejection = (dialect.copy.parse_source)("/b/k?versionId=", None).unwrap_err();
+        assert_eq!(write_response::build_error_response(dialect, &rejection).status, 400);
     }
 }

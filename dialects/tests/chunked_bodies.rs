@@ -1,4 +1,4 @@
-//! Bodies in chunks: the published examples in every split, and each way in which one can be wrong.
+//! Chunked bodies of S3: the published examples in every split, and each possible error in one.
 
 #![allow(
     clippy::disallowed_methods,
@@ -19,7 +19,8 @@ use blobfish_dialects::s3::chunked::{AwsChunkedDecoder, ChunkKey};
 
 const SECRET: &[u8] = b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// S3 reference 2.10: the small examples, 20260102T030405Z, us-west-2, body `hello world`.
+/// A small body in three formats of S3, Signature Calculations for the Authorization Header: Transferring Payload in
+/// Multiple Chunks. 20260102T030405Z, us-west-2, body `hello world`.
 const CHUNK: &str = "3b89a34c3b9548ab0d1a66afc27510516bafa7be4f31b54b0d577211d864447d";
 const ZERO: &str = "bbf5707241739479188a10bf5f5a6b5c721543f9c5b4c82f613f3c8566508d57";
 const SEED: &str = "738f59a448ba2aef4ce2184362fb0a2c75a12857922208609e9d54bb85446690";
@@ -51,7 +52,7 @@ fn build_unsigned_body_with_trailer() -> String {
     "b\r\nhello world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n".to_owned()
 }
 
-/// Reads a body through the gate, as an upload passes it: what goes on before the end, and all of it.
+/// Reads a body through the verifier, as in an upload. Returns the bytes that are sent before the end, and all bytes.
 fn decode_body(
     seed: Option<&str>,
     trailer: bool,
@@ -66,27 +67,27 @@ fn decode_body(
     if trailer {
         request.checksums.push(Checksum { algorithm: ChecksumAlgorithm::Crc32, value: None });
     }
-    let mut gate =
+    let mut verifier =
         BodyVerifier::new(&S3, Payload::Chunked(Box::new(decoder)), &request, DigestsToCompute::default())
             .unwrap();
     let mut out = Vec::new();
     for piece in wire.chunks(step) {
-        match gate.push(piece) {
+        match verifier.push(piece) {
             Ok(bytes) => out.extend(bytes),
-            Err(refusal) => return Err((out, refusal)),
+            Err(rejection) => return Err((out, rejection)),
         }
     }
-    match gate.finish() {
+    match verifier.finish() {
         Ok((rest, _)) => {
             out.extend(rest);
             Ok(out)
         }
-        Err(refusal) => Err((out, refusal)),
+        Err(rejection) => Err((out, rejection)),
     }
 }
 
 #[test]
-fn the_examples_pass_in_every_split() {
+fn a_valid_body_is_accepted_in_every_split() {
     for step in 1..200 {
         assert_eq!(
             decode_body(Some(SEED), false, 11, build_signed_body().as_bytes(), step).unwrap(),
@@ -101,9 +102,9 @@ fn the_examples_pass_in_every_split() {
     }
 }
 
-/// The published example: 65,536 and 1,024 times `a`, of 20130524.
+/// The example in the S3 document: 65,536 and 1,024 times `a`, signed on 2013-05-24.
 #[test]
-fn the_published_example_passes() {
+fn the_published_example_is_accepted() {
     let signing = derive_key(SECRET, &["20130524", "us-east-1", "s3", "aws4_request"]);
     let key = ChunkKey {
         key: signing,
@@ -118,19 +119,19 @@ fn the_published_example_passes() {
         "a".repeat(65_536),
         "a".repeat(1_024)
     );
-    assert_eq!(wire.len(), 66_824, "the length that the document gives");
+    assert_eq!(wire.len(), 66_824, "the length in the document");
     let request =
         Request::for_object(Operation::PutObject, "b".to_owned(), "k".to_owned(), Fields::default());
     let payload = Payload::Chunked(Box::new(AwsChunkedDecoder::new(Some(key), None, 66_560)));
-    let mut gate = BodyVerifier::new(&S3, payload, &request, DigestsToCompute::default()).unwrap();
-    let mut out = gate.push(wire.as_bytes()).unwrap();
-    let (rest, sums) = gate.finish().unwrap();
+    let mut verifier = BodyVerifier::new(&S3, payload, &request, DigestsToCompute::default()).unwrap();
+    let mut out = verifier.push(wire.as_bytes()).unwrap();
+    let (rest, sums) = verifier.finish().unwrap();
     out.extend(rest);
     assert_eq!((out.len(), sums.bytes), (66_560, 66_560));
 }
 
 #[test]
-fn each_error_is_found_before_the_last_byte_leaves() {
+fn each_error_is_found_before_the_last_byte_is_sent() {
     let tampered = build_signed_body().replace("hello", "jello");
     type Row = (&'static str, Option<&'static str>, bool, u64, String, ErrorKind);
     let rows: Vec<Row> = vec![
@@ -226,11 +227,11 @@ fn each_error_is_found_before_the_last_byte_leaves() {
             ErrorKind::IncompleteBody,
         ),
     ];
-    for (what, seed, trailer, announced, wire, fault) in rows {
+    for (what, seed, trailer, announced, wire, error_kind) in rows {
         for step in [1, 7, 4096] {
-            let (gone, refusal) =
+            let (gone, rejection) =
                 decode_body(seed, trailer, announced, wire.as_bytes(), step).expect_err(what);
-            assert_eq!(refusal.kind, fault, "{what} in steps of {step}");
+            assert_eq!(rejection.kind, error_kind, "{what} in steps of {step}");
             assert!(
                 u64::try_from(gone.len()).unwrap() < announced,
                 "{what}: a target could have completed this"

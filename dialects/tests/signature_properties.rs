@@ -1,4 +1,4 @@
-//! What we send is what a verifier of that dialect computes; and what is signed cannot be changed.
+//! The proxy's signatures are accepted by the verifier of the same dialect, and a signed request cannot be changed.
 
 #![allow(
     clippy::disallowed_methods,
@@ -30,7 +30,7 @@ fn build_credentials(token: bool) -> Credentials {
     }
 }
 
-/// What a target would receive.
+/// The request as a target receives it.
 fn to_raw_head(outgoing: &OutgoingRequest) -> RawHead {
     let target = outgoing.request_target();
     let query = target.split_once('?').map(|(_, query)| query.to_owned());
@@ -85,7 +85,7 @@ struct RequestParts {
 fn generate_parts() -> impl Strategy<Value = RequestParts> {
     let text = "[ -~腾é]{0,12}";
     let query = prop::collection::vec(("p[a-zA-Z0-9_-]{0,8}", prop::option::of(text)), 0..4);
-    // What a head may hold: any byte but those of control.
+    // A header may contain any byte except control characters.
     let byte = prop_oneof![4 => 0x20_u8..=0x7e, 1 => 0x80_u8.., 1 => Just(b'\t')];
     let value = prop::collection::vec(byte, 1..16);
     let headers = prop::collection::vec(("[a-z][a-z0-9-]{0,10}", value), 0..4);
@@ -97,7 +97,7 @@ fn generate_parts() -> impl Strategy<Value = RequestParts> {
     })
 }
 
-/// Every signature that a target may be sent, with the prefix of the dialect's headers.
+/// Every signature for targets, with the header prefix of its dialect.
 static SCHEMES: LazyLock<Vec<(&dyn Auth, &str)>> = LazyLock::new(|| {
     let list = |dialect: &'static Dialect| match dialect.signing_versions {
         [] => vec![(dialect.auth, dialect.header_prefix)],
@@ -118,7 +118,7 @@ proptest! {
         prop_assert_eq!(verified, Ok(()));
     }
 
-    /// Section 2 of issue 10: whatever the bytes are, also those of no text.
+    /// Signatures match for any bytes, including those that are not UTF-8.
     #[test]
     fn any_changed_signed_byte_is_rejected(
         parts in generate_parts(),
@@ -152,12 +152,12 @@ proptest! {
         let mut head = to_raw_head(&sign_request(auth, prefix, &parts));
         let other = parts.key.clone() + "x";
         head.path = format!("/{}", percent::encode_path(&other));
-        let refused = verify_signature(auth, &head, "bucket", &other).is_err();
-        prop_assert!(refused);
+        let rejected = verify_signature(auth, &head, "bucket", &other).is_err();
+        prop_assert!(rejected);
     }
 
     #[test]
-    fn strangers_credentials_never_panic(line in "[ -~]{0,120}", query in "[ -~&&[^ #]]{0,120}") {
+    fn malformed_credentials_never_panic(line in "[ -~]{0,120}", query in "[ -~&&[^ #]]{0,120}") {
         for (auth, _) in SCHEMES.iter().copied() {
             for start in ["", "AWS4-HMAC-SHA256 ", "AWS ", "OSS ", "OSS4-HMAC-SHA256 ", "q-sign-algorithm=sha1&"] {
                 let head = RawHead {
@@ -176,9 +176,9 @@ proptest! {
     }
 }
 
-/// A header of ours that was added after signing, and a second credential.
+/// A header of the dialect that was added after signing, and a second credential.
 #[test]
-fn what_was_added_after_signing_is_rejected() {
+fn a_header_that_is_added_after_signing_is_rejected() {
     let parts = RequestParts { key: "k".to_owned(), query: Vec::new(), headers: Vec::new(), token: false };
     for (auth, prefix) in SCHEMES.iter().copied() {
         let head = to_raw_head(&sign_request(auth, prefix, &parts));
@@ -191,17 +191,17 @@ fn what_was_added_after_signing_is_rejected() {
         let mut twice = head.clone();
         let authorization = twice.headers.iter().find(|row| row.0 == "authorization").unwrap().clone();
         twice.headers.push(authorization);
-        let refused = verify_signature(auth, &twice, "bucket", "k").unwrap_err();
-        assert_eq!(refused.kind, ErrorKind::SeveralCredentials, "{prefix}");
+        let rejected = verify_signature(auth, &twice, "bucket", "k").unwrap_err();
+        assert_eq!(rejected.kind, ErrorKind::SeveralCredentials, "{prefix}");
         let mut appended = head.clone();
         appended.query = Some("acl".to_owned()).into();
         assert!(verify_signature(auth, &appended, "bucket", "k").is_err(), "{prefix} ?acl");
     }
 }
 
-/// What a decoder that repairs takes for one value: U+FFFD was signed, another byte arrives.
+/// A lossy decoder maps different invalid bytes to U+FFFD; signatures must not treat them as equal.
 #[test]
-fn bytes_of_no_text_do_not_stand_for_each_other() {
+fn different_invalid_bytes_have_different_signatures() {
     let value = "a\u{fffd}b".as_bytes().to_vec();
     let headers = vec![("meta-a".to_owned(), value.clone())];
     let parts = RequestParts { key: "k".to_owned(), query: Vec::new(), headers, token: false };
@@ -213,7 +213,7 @@ fn bytes_of_no_text_do_not_stand_for_each_other() {
             changed.headers.iter_mut().filter(|row| row.1 == value).for_each(|row| row.1 = other.to_vec());
             assert!(verify_signature(auth, &changed, "bucket", "k").is_err(), "{prefix}: {other:x?}");
         }
-        // And bytes of no text are signed as they are.
+        // Bytes that are not UTF-8 are signed unchanged.
         let latin = vec![("meta-a".to_owned(), b"caf\xe9".to_vec())];
         let head =
             to_raw_head(&sign_request(auth, prefix, &RequestParts { headers: latin, ..parts.clone() }));

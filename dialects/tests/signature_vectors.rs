@@ -1,5 +1,5 @@
-//! Every signature vector of the vendors' documents and SDKs: it must verify, and with any signed byte changed
-//! it must not. `SOURCE` in each folder says where it comes from.
+//! Signature vectors from the vendors' documents and SDKs. Each must verify, and must not verify after any signed
+//! byte is changed. `SOURCE` in each folder names the origin.
 
 #![allow(
     clippy::disallowed_methods,
@@ -60,7 +60,7 @@ fn each_vector_verifies() {
 }
 
 #[test]
-fn another_secret_or_another_time_does_not() {
+fn another_secret_or_another_time_does_not_verify() {
     for vector in load_vectors() {
         let other = SecretString::from("another-secret");
         assert!(vector.verify_signature(&vector.head, &other, vector.now).is_err(), "{}", vector.name);
@@ -76,7 +76,7 @@ fn another_secret_or_another_time_does_not() {
 }
 
 #[test]
-fn a_changed_method_path_or_parameter_does_not() {
+fn a_changed_method_path_or_parameter_does_not_verify() {
     for vector in load_vectors() {
         let expect_rejection = |change: &str, head: &RawHead| {
             let verified = vector.verify_signature(head, &vector.secret, vector.now);
@@ -105,23 +105,23 @@ fn a_changed_method_path_or_parameter_does_not() {
     }
 }
 
-/// The parameter that is the access key ID alone. Another one selects another secret, which this test does not have.
+/// The parameter with the access key ID. Another ID selects another secret, which this test does not have.
 fn is_key_parameter(vector: &SignatureVector, pair: &str) -> bool {
     let claim = vector.dialect.auth.parse_claim(&vector.head).unwrap().unwrap();
     pair.split_once('=').is_some_and(|(_, value)| value == claim.access_key_id)
 }
 
-/// What versions 1 and 2 leave open to everybody: it only filters a page.
+/// Parameters that versions 1 and 2 do not sign: they only filter a page.
 const FILTERS: [&str; 4] = ["prefix", "marker", "max-keys", "delimiter"];
 
 #[test]
-fn a_changed_signature_does_not() {
+fn a_changed_signature_does_not_verify() {
     for vector in load_vectors() {
         let at = vector.head.headers.iter().position(|row| row.0 == "authorization");
         if let Some(at) = at {
             let text = String::from_utf8(vector.head.headers[at].1.clone()).unwrap();
             let from = text.rfind(['=', ':']).unwrap();
-            // Base64 may end in '=': the signature begins behind the last separator that is not padding.
+            // Base64 may end with '=': the signature begins after the last separator that is not padding.
             let from = if from + 1 == text.len() { text.rfind(':').unwrap() } else { from };
             for position in from + 1..text.len() {
                 let mut changed = text.clone().into_bytes();
@@ -139,7 +139,7 @@ fn a_changed_signature_does_not() {
 }
 
 #[test]
-fn a_changed_signed_header_does_not() {
+fn a_changed_signed_header_does_not_verify() {
     let mut changes = 0;
     for vector in load_vectors() {
         let prefix = vector.dialect.header_prefix;
@@ -158,9 +158,9 @@ fn a_changed_signed_header_does_not() {
     assert!(changes > 60, "{changes} headers were changed");
 }
 
-/// Every byte of every header that a signature covers, and others in its place.
+/// Replaces every byte of every signed header.
 #[test]
-fn any_other_byte_in_a_signed_header_does_not() {
+fn a_changed_byte_in_a_signed_header_does_not_verify() {
     let (mut headers, mut changes) = (0, 0);
     for vector in load_vectors() {
         for (at, (name, value)) in vector.head.headers.iter().enumerate() {
@@ -195,7 +195,7 @@ fn load_vectors() -> Vec<SignatureVector> {
     let mut vectors = Vec::new();
     for dialect in list_configurable_dialects().into_iter().map(|dialect| dialect.name) {
         for folder in list_folders(&root.join(dialect)) {
-            assert!(folder.join("SOURCE").exists(), "{folder:?} does not say where it comes from");
+            assert!(folder.join("SOURCE").exists(), "{folder:?} has no file SOURCE");
             let context: serde_json::Value =
                 serde_json::from_str(&fs::read_to_string(folder.join("context.json")).unwrap()).unwrap();
             vectors.push(SignatureVector {

@@ -1,4 +1,4 @@
-//! Which dialect a request speaks, which bucket it names, and who may be believed.
+//! Authentication: the dialect of a request, the bucket that it addresses, and which credentials are accepted.
 
 #![allow(
     clippy::disallowed_methods,
@@ -68,7 +68,7 @@ fn build_scope(bucket: Option<&str>, key: Option<&str>) -> RequestScope {
     }
 }
 
-/// A signed request to a host, as our own signer sends it.
+/// A signed request to a host, from the proxy's own signer.
 fn sign_request(
     auth: &dyn Auth,
     host: &str,
@@ -108,7 +108,7 @@ fn authenticate(head: &RawHead, keys: &TestKeys) -> Result<AuthenticatedRequest,
 }
 
 #[test]
-fn the_credential_tells_the_dialect_and_the_host_the_profile() {
+fn the_credential_determines_the_dialect_and_the_host_the_profile() {
     let rows: [(&dyn Auth, &str, &str); 6] = [
         (&s3::auth::AUTH, "b.s3.localhost:9000", "s3"),
         (&s3::auth::AUTH, "b.s3.us-west-2.amazonaws.com", "s3"),
@@ -144,8 +144,8 @@ fn a_request_without_a_credential_is_rejected_in_its_own_dialect() {
 }
 
 #[test]
-fn an_unknown_scheme_is_reported_as_such() {
-    // The S3 reference, 2.1; the OSS reference, 6.
+fn an_unknown_scheme_has_the_vendors_error() {
+    // The vendors' error for an Authorization header with an unknown scheme.
     for host in
         ["b.s3.us-east-1.amazonaws.com", "b.oss-cn-hangzhou.aliyuncs.com", "b.cos.ap-guangzhou.myqcloud.com"]
     {
@@ -179,7 +179,7 @@ fn two_credentials_are_rejected() {
 }
 
 #[test]
-fn an_unknown_key_is_reported_as_such_and_a_wrong_one_is_not() {
+fn an_unknown_access_key_and_a_wrong_secret_have_different_errors() {
     for auth in [&s3::auth::AUTH as &dyn Auth, &cos::auth::AUTH, &oss::auth::AUTH] {
         let head = sign_request(auth, "b.localhost", Some("b"), Some("k"), "/k", "OTHER");
         assert_eq!(
@@ -194,7 +194,7 @@ fn an_unknown_key_is_reported_as_such_and_a_wrong_one_is_not() {
 }
 
 #[test]
-fn schemes_and_tokens_follow_the_callers_configuration() {
+fn schemes_and_tokens_are_checked_against_the_callers_configuration() {
     let head = sign_request(&oss::auth::AUTH_V1, "b.localhost", Some("b"), Some("k"), "/k", "AKID");
     let keys_with_scheme = |scheme: &str| TestKeys { schemes: vec![scheme.to_owned()], ..TestKeys::new() };
     assert!(authenticate(&head, &keys_with_scheme("ossv1")).is_ok());
@@ -218,13 +218,14 @@ fn resolve_address(
 }
 
 #[test]
-fn the_host_alone_names_the_bucket() {
+fn the_host_determines_where_the_bucket_is() {
     let in_host = |bucket: &str| Ok((Some(bucket.to_owned()), Some("first/second".to_owned())));
     let in_path = || Ok((Some("first".to_owned()), Some("second".to_owned())));
     let unknown = || Err(ErrorKind::UnknownHost);
     let path_style = || Err(ErrorKind::PathStyleForbidden);
     let unsupported_signature = || Err(ErrorKind::UnsupportedSignature);
-    // Host; what a client of S3, COS and OSS addresses there. The references: S3 1.1, COS 1.1 and 8, OSS 1.1 and 8.
+    // Host; the bucket that a client of S3, COS and OSS addresses there, from the vendors' documents of endpoints and
+    // addressing.
     let rows = [
         ("b.s3.eu-west-1.amazonaws.com", in_host("b"), unsupported_signature(), unsupported_signature()),
         ("b.s3.eu-west-1.amazonaws.com:443", in_host("b"), unsupported_signature(), unsupported_signature()),
@@ -338,7 +339,7 @@ fn the_host_alone_names_the_bucket() {
 }
 
 #[test]
-fn a_source_of_cos_may_be_at_the_endpoint_of_the_request() {
+fn a_copy_source_of_cos_may_have_the_endpoint_of_the_request() {
     let source = |host: &str, source: &str| {
         let text = format!("PUT /k HTTP/1.1\nHost: {host}\nx-cos-copy-source: {source}\n");
         let request = blobfish_dialects::translator::explain::explain(&text, &cos::COS, &cos::COS)?.request;
@@ -369,7 +370,7 @@ fn a_source_of_cos_may_be_at_the_endpoint_of_the_request() {
 }
 
 #[test]
-fn an_unknown_host_is_named_with_the_setting() {
+fn the_error_for_an_unknown_host_names_the_configuration_key() {
     let head = sign_request(&s3::auth::AUTH, "files.example.org", Some("b"), Some("k"), "/b/k", "AKID");
     let rejected = authenticate(&head, &TestKeys::new()).unwrap_err();
     let message = rejected.rejection.message.unwrap();
@@ -389,7 +390,7 @@ fn a_vendors_host_serves_clients_of_s3_in_their_dialect() {
             assert_eq!(accepted.request.scope.bucket(), Some(bucket));
         }
     }
-    // What the vendor says there of a bucket in the path: the COS reference, 1.6; the OSS reference, 1.2.
+    // COS and OSS reject a bucket in the path at their own endpoints.
     for (host, name, code) in [
         ("cos.ap-guangzhou.myqcloud.com", "cos", "PathStyleDomainForbidden"),
         ("oss-cn-hangzhou.aliyuncs.com", "oss", "SecondLevelDomainForbidden"),
@@ -402,7 +403,7 @@ fn a_vendors_host_serves_clients_of_s3_in_their_dialect() {
 }
 
 #[test]
-fn the_schemes_own_port_is_the_same_server() {
+fn a_host_with_the_default_port_of_the_scheme_is_the_same_host() {
     let move_to = |head: &RawHead, host: &str| head.with_host(host.to_owned());
     for auth in [&s3::auth::AUTH as &dyn Auth, &cos::auth::AUTH] {
         for (signed_host, sent) in [
@@ -425,7 +426,7 @@ fn the_schemes_own_port_is_the_same_server() {
     assert_eq!(other.rejection.kind, ErrorKind::SignatureDoesNotMatch);
 }
 
-/// How a client addresses `bucket` at an endpoint, and where its request then arrives.
+/// How a client addresses `bucket` at an endpoint, and the host and path of its request.
 #[derive(Debug, Clone, Copy)]
 enum Addressing {
     VirtualHosted,
@@ -433,7 +434,8 @@ enum Addressing {
 }
 
 proptest::proptest! {
-    /// Signature x host form x addressing x path: a request addresses the bucket that its signer meant, or is refused.
+    /// Signature x host form x addressing x path: a request addresses the bucket that its signer meant, or is
+    /// rejected.
     #[test]
     fn no_request_addresses_another_bucket(
         which in 0..4_usize,
@@ -477,8 +479,8 @@ proptest::proptest! {
         }
     }
 
-    /// A client of COS or S3 that keeps the bucket out of its request (a domain of the bucket's own) is never read as one
-    /// that has it in the path, unless the host has path style only.
+    /// A request of COS or S3 without the bucket, for a domain that belongs to one bucket, is never read as one with
+    /// the bucket in its path, unless the host allows path style only.
     #[test]
     fn a_bucket_that_is_not_in_the_request_is_not_guessed(
         host in proptest::sample::select(&["files.example.org", "cos.example.org", "10.0.0.1:9000", "localhost", "[::1]"][..]),
@@ -495,7 +497,7 @@ proptest::proptest! {
     }
 }
 
-/// Endpoints that clients are given: the vendors' own of every family, and what people run.
+/// Endpoints that clients use: the vendors' own of every family, and typical ones of self-hosted servers.
 const ENDPOINTS: &[&str] = &[
     "s3.us-west-2.amazonaws.com",
     "s3.amazonaws.com",
@@ -531,8 +533,8 @@ const ENDPOINTS: &[&str] = &[
 ];
 
 #[test]
-fn a_code_that_names_an_error_means_it_first() {
-    // The OSS reference, 3.3: its one code for a digest that is malformed is that of one that differs.
+fn the_first_row_of_a_code_is_the_error_it_is_read_as() {
+    // OSS has one code, InvalidDigest, for a malformed digest and for one that differs.
     let meant_otherwise = [("oss", "InvalidDigest")];
     for dialect in DIALECTS {
         for row in dialect.errors.iter().filter(|row| !meant_otherwise.contains(&(dialect.name, row.code))) {
@@ -545,15 +547,15 @@ fn a_code_that_names_an_error_means_it_first() {
 }
 
 #[test]
-fn objects_of_an_open_bucket_are_read_by_anybody() {
-    let ask = |line: &str, header: &str| {
+fn anonymous_clients_can_read_objects_of_a_public_bucket() {
+    let read_anonymously = |line: &str, header: &str| {
         let text = format!("{line} HTTP/1.1\nHost: open.oss-cn-hangzhou.aliyuncs.com\n{header}\n");
         authenticate(&parse_request_head(&text).unwrap(), &TestKeys::new())
     };
     for (line, operation) in [("GET /k", Operation::GetObject), ("HEAD /k", Operation::HeadObject)] {
-        // The COS reference, 1: an SDK without a key sends the header without a value.
+        // The COS SDKs send an empty Authorization header if they have no access key.
         for header in ["", "Authorization:\n", "Range: bytes=0-1\n"] {
-            let accepted = ask(line, header).unwrap();
+            let accepted = read_anonymously(line, header).unwrap();
             assert_eq!(
                 (accepted.request.operation, accepted.access_key_id),
                 (operation, None),
@@ -561,8 +563,8 @@ fn objects_of_an_open_bucket_are_read_by_anybody() {
             );
         }
     }
-    // The OSS reference, 4: overrides need a signature.
-    let refused = [
+    // OSS, GetObject: response headers can only be overridden in a signed request.
+    let rejected = [
         ("GET /", ErrorKind::AnonymousDenied),
         ("GET /?list-type=2", ErrorKind::AnonymousDenied),
         ("GET /k?acl", ErrorKind::AnonymousDenied),
@@ -571,14 +573,14 @@ fn objects_of_an_open_bucket_are_read_by_anybody() {
         ("POST /k?uploads", ErrorKind::AnonymousDenied),
         ("GET /k?response-content-type=text%2Fcss", ErrorKind::InvalidRequest),
     ];
-    for (line, fault) in refused {
-        assert_eq!(ask(line, "").unwrap_err().rejection.kind, fault, "{line}");
+    for (line, error_kind) in rejected {
+        assert_eq!(read_anonymously(line, "").unwrap_err().rejection.kind, error_kind, "{line}");
     }
     assert_eq!(
-        ask("GET /k", "Authorization: Bearer abc\n").unwrap_err().rejection.kind,
+        read_anonymously("GET /k", "Authorization: Bearer abc\n").unwrap_err().rejection.kind,
         ErrorKind::UnknownAuthorization
     );
-    // A key that nobody has is no way to be nobody.
+    // A request with an unknown access key is not anonymous.
     let strange = sign_request(
         &oss::auth::AUTH,
         "open.oss-cn-hangzhou.aliyuncs.com",
@@ -593,7 +595,7 @@ fn objects_of_an_open_bucket_are_read_by_anybody() {
     );
 }
 
-/// A COS credential in the query that covers these headers, by the document's algorithm.
+/// A COS credential in the query that signs these headers, by the algorithm in COS, Request Signature.
 fn presign_cos(method: &str, key: &str, signed: &[(&str, &str)]) -> String {
     use blobfish_dialects::encoding::{hash, percent};
     let (start, end) = (NOW.0 - 60, NOW.0 + 600);
@@ -612,9 +614,10 @@ fn presign_cos(method: &str, key: &str, signed: &[(&str, &str)]) -> String {
     )
 }
 
-/// The COS reference, 2.4: no header need be signed. What somebody added has a meaning that nobody signed.
+/// COS, Request Signature: no header has to be signed. A header that was added to the request is not covered by the
+/// signature.
 #[test]
-fn a_presigned_url_of_cos_need_not_name_its_host() {
+fn a_presigned_url_of_cos_need_not_sign_its_host() {
     const HOST: &str = "box-1.cos.ap-guangzhou.myqcloud.com";
     let head = |method: &str, query: &str, more: &str| {
         parse_request_head(&format!("{method} /k?{query} HTTP/1.1\nHost: {HOST}\n{more}")).unwrap()
@@ -622,7 +625,7 @@ fn a_presigned_url_of_cos_need_not_name_its_host() {
     let free = presign_cos("get", "k", &[]);
     let found = authenticate(&head("GET", &free, ""), &TestKeys::new()).unwrap();
     assert_eq!(found.request.scope.bucket(), Some("box-1"));
-    assert_eq!(found.unsigned_names, ["host"], "it is counted");
+    assert_eq!(found.unsigned_names, ["host"], "the unsigned header is counted");
     assert!(
         authenticate(&head("GET", &presign_cos("get", "k", &[("host", HOST)]), ""), &TestKeys::new()).is_ok()
     );
@@ -652,7 +655,7 @@ fn a_presigned_url_of_cos_need_not_name_its_host() {
     assert!(authenticate(&head("GET", &presign_cos("get", "k", &[("host", HOST)]), ""), &strict).is_ok());
 }
 
-/// The COS reference, 2.11: what should have been signed is told, and no secret with it.
+/// COS returns the text that should have been signed with a wrong signature, without a secret.
 #[test]
 fn a_rejected_signature_of_cos_shows_what_should_have_been_signed() {
     const HOST: &str = "box-1.cos.ap-guangzhou.myqcloud.com";
@@ -661,18 +664,18 @@ fn a_rejected_signature_of_cos_shows_what_should_have_been_signed() {
         let head = parse_request_head(&format!("GET /k?{query} HTTP/1.1\nHost: {HOST}\n{more}")).unwrap();
         authenticate(&head, &TestKeys::new()).unwrap_err().rejection
     };
-    let refusal = expect_rejection("");
-    assert_eq!(refusal.kind, ErrorKind::SignatureDoesNotMatch);
-    let detail = |name: &str| refusal.details.iter().find(|row| row.0 == name).map(|row| row.1.as_str());
+    let rejection = expect_rejection("");
+    assert_eq!(rejection.kind, ErrorKind::SignatureDoesNotMatch);
+    let detail = |name: &str| rejection.details.iter().find(|row| row.0 == name).map(|row| row.1.as_str());
     assert_eq!(detail("FormatString"), Some(format!("get\n/k\n\nhost={HOST}\n").as_str()));
     let string = detail("StringToSign").unwrap();
     assert!(
         string.starts_with(&format!("sha1\n{};{}\n", NOW.0 - 60, NOW.0 + 600)) && string.lines().count() == 3
     );
-    let shown = format!("{refusal:?}");
+    let shown = format!("{rejection:?}");
     let query = presign_cos("get", "k", &[("host", HOST)]);
     let right = query.rsplit_once('=').unwrap().1;
-    assert!(!shown.contains(right), "the right signature is not told");
+    assert!(!shown.contains(right), "the error does not contain the right signature");
     for more in [
         "x-cos-security-token: t\n",
         "x-cos-server-side-encryption-customer-key: MDEyMw==\n",
@@ -682,9 +685,9 @@ fn a_rejected_signature_of_cos_shows_what_should_have_been_signed() {
     }
 }
 
-/// The OSS reference, 1.3: some SDKs send a space in a path as `+`. The decoded key is signed, and tells.
+/// Some OSS SDKs send a space in a path as `+`. They sign the decoded key, so the signature shows which key is meant.
 #[test]
-fn a_plus_in_a_path_of_oss_is_what_was_signed() {
+fn a_plus_in_a_path_of_oss_is_read_as_it_was_signed() {
     const HOST: &str = "box.oss-cn-hangzhou.aliyuncs.com";
     for auth in [&oss::auth::AUTH_V1 as &dyn Auth, &oss::auth::AUTH] {
         for (key, path) in [
@@ -703,15 +706,15 @@ fn a_plus_in_a_path_of_oss_is_what_was_signed() {
         assert_eq!(authenticate(&in_path, &TestKeys::new()).unwrap().request.scope.key(), Some("a b"));
         for (key, path) in [("a b", "/a%2Bb"), ("a+b", "/a%20b"), ("a b+c", "/a+b+c"), ("a c", "/a+b")] {
             let head = sign_request(auth, HOST, Some("box"), Some(key), path, "AKID");
-            let fault = authenticate(&head, &TestKeys::new()).unwrap_err().rejection.kind;
-            assert_eq!(fault, ErrorKind::SignatureDoesNotMatch, "{path} is not {key}");
+            let error_kind = authenticate(&head, &TestKeys::new()).unwrap_err().rejection.kind;
+            assert_eq!(error_kind, ErrorKind::SignatureDoesNotMatch, "{path} is not {key}");
         }
     }
 }
 
-/// A parameter that does not decode is told in the words of who was asked, not of who was looked at first.
+/// A parameter that cannot be decoded is rejected in the dialect of the request, not in the first one of the list.
 #[test]
-fn what_does_not_decode_is_rejected_in_its_own_dialect() {
+fn a_malformed_parameter_is_rejected_in_the_dialect_of_the_request() {
     let rows: [(&dyn Auth, &str, &str, &str); 4] = [
         (&cos::auth::AUTH, "b.cos.ap-guangzhou.myqcloud.com", "cos", "InvalidURI"),
         (&oss::auth::AUTH, "b.oss-cn-hangzhou.aliyuncs.com", "oss", "InvalidArgument"),

@@ -1,4 +1,5 @@
-//! What a verified request may not say: each line is refused in its vendor's terms, beside a control that is read.
+//! Requests that are rejected after their signature is verified, with the vendor's error. Each has a control that is
+//! accepted.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -29,18 +30,18 @@ fn read_request(
 }
 
 fn expect_rejection(dialect: &'static Dialect, read: Result<Request, Rejection>) -> (u16, &'static str) {
-    let refusal = read.expect_err("was read");
+    let rejection = read.expect_err("was read");
     (
-        write_response::build_error_response(dialect, &refusal).status,
-        dialect.error_row(refusal.kind).unwrap().code,
+        write_response::build_error_response(dialect, &rejection).status,
+        dialect.error_row(rejection.kind).unwrap().code,
     )
 }
 
 #[test]
-fn a_write_does_not_pass_over_a_condition() {
+fn a_condition_on_a_write_is_not_ignored() {
     const TAG: &str = "\"5b3c1a2e053d763e1b002cc607c5a0fe\"";
     const DATE: &str = "Mon, 06 May 2024 07:08:09 GMT";
-    // The S3 reference, 5.2: these are conditions of writes.
+    // S3, Conditional requests, conditional writes: these conditions are supported.
     for (name, value) in [("If-None-Match", "*"), ("If-Match", TAG)] {
         assert!(read_request(&S3, "PUT", "/k", &[(name, value)]).is_ok(), "{name}");
         assert!(read_request(&S3, "POST", "/k?uploadId=u", &[(name, value)]).is_ok(), "{name}");
@@ -61,7 +62,7 @@ fn a_write_does_not_pass_over_a_condition() {
             "{name}"
         );
     }
-    // The OSS reference, 3.3: none on writes, 400. COS documents none.
+    // OSS rejects conditions on writes with 400. COS documents none.
     for (name, value) in [
         ("If-None-Match", "*"),
         ("If-Match", TAG),
@@ -88,13 +89,13 @@ fn a_write_does_not_pass_over_a_condition() {
         assert!(request.fields.has(Field::IfNoneMatch) && request.fields.has(Field::IfUnmodifiedSince));
         assert!(
             read_request(dialect, "PUT", "/k", &[("If-Match", "")]).is_ok(),
-            "an empty header says nothing"
+            "an empty header counts as absent"
         );
     }
 }
 
 #[test]
-fn image_processing_is_not_passed_over() {
+fn image_processing_is_rejected() {
     assert!(read_request(&COS, "GET", "/k", &[]).is_ok());
     for target in [
         "/k?imageMogr2",
@@ -112,9 +113,9 @@ fn image_processing_is_not_passed_over() {
     }
 }
 
-/// The OSS reference, 4.2: ali-oss repeats every header of a copy under the prefix of the source's.
+/// The OSS SDK ali-oss repeats every header of a copy with the prefix of the source's headers.
 #[test]
-fn what_only_copies_have_is_rejected_elsewhere() {
+fn headers_of_copies_are_rejected_in_other_operations() {
     let source = ("x-oss-copy-source", "/box/a");
     let repeated = ("x-oss-copy-source-content-type", "text/css");
     assert!(read_request(&OSS, "PUT", "/k", &[source, repeated]).is_ok());
@@ -128,7 +129,7 @@ fn what_only_copies_have_is_rejected_elsewhere() {
 }
 
 #[test]
-fn metadata_is_called_what_a_header_can_be() {
+fn a_metadata_name_must_be_a_valid_header_name() {
     let read_with_query_metadata =
         |name: &str| read_request(&S3, "PUT", &format!("/k?x-amz-meta-{name}=v"), &[]);
     assert_eq!(read_with_query_metadata("a.b").unwrap().metadata, [("a.b".to_owned(), b"v".to_vec())]);
@@ -138,7 +139,7 @@ fn metadata_is_called_what_a_header_can_be() {
 }
 
 #[test]
-fn the_named_checksum_is_the_one_that_is_sent() {
+fn the_named_checksum_algorithm_must_match_the_checksum() {
     let read_with_parameter = |named: &str, more: (&'static str, &str)| {
         read_request(&S3, "PUT", "/k", &[("x-amz-sdk-checksum-algorithm", named), (more.0, more.1)])
     };
@@ -147,7 +148,7 @@ fn the_named_checksum_is_the_one_that_is_sent() {
     assert!(read_with_parameter("crc32", ("x-amz-checksum-crc32", "DUoRhQ==")).is_ok());
     assert!(
         read_with_parameter("SHA256", ("content-type", "text/plain")).is_ok(),
-        "nothing is sent to disagree with"
+        "there is no checksum that could differ"
     );
     assert_eq!(expect_rejection(&S3, read_with_parameter("SHA256", trailer)), (400, "InvalidRequest"));
     assert_eq!(
@@ -157,10 +158,10 @@ fn the_named_checksum_is_the_one_that_is_sent() {
 }
 
 #[test]
-fn a_new_bucket_is_locked_or_the_request_rejected() {
+fn object_lock_of_a_new_bucket_is_sent_or_rejected() {
     let create = |value: &str| read_request(&S3, "PUT", "/", &[("x-amz-bucket-object-lock-enabled", value)]);
     assert!(create("true").unwrap().fields.has(Field::BucketLock));
-    assert!(!create("false").unwrap().fields.has(Field::BucketLock), "rclone says so of every bucket");
+    assert!(!create("false").unwrap().fields.has(Field::BucketLock), "rclone sends this for every bucket");
     assert_eq!(expect_rejection(&S3, create("perhaps")), (501, "NotImplemented"));
     let at = |target: &'static Dialect| {
         let text =
@@ -174,7 +175,7 @@ fn a_new_bucket_is_locked_or_the_request_rejected() {
 }
 
 #[test]
-fn no_line_is_smuggled_into_a_response() {
+fn a_line_break_in_a_response_override_is_rejected() {
     for dialect in [&S3, &JDCLOUD, &COS, &OSS] {
         let get =
             |value: &str| read_request(dialect, "GET", &format!("/k?response-content-type={value}"), &[]);
@@ -184,19 +185,19 @@ fn no_line_is_smuggled_into_a_response() {
         }
         assert!(
             read_request(dialect, "GET", "/?prefix=a%0ab", &[]).is_ok(),
-            "keys may hold what headers may not"
+            "keys may contain characters that headers may not"
         );
     }
 }
 
-/// No document could name it; other control characters are part of keys at every vendor (oss.md 1, s3.md 1).
+/// XML cannot express NUL; other control characters are allowed in keys by every vendor.
 #[test]
-fn a_nul_is_no_part_of_a_key() {
+fn a_nul_in_a_key_is_rejected() {
     for dialect in [&S3, &JDCLOUD, &COS, &OSS] {
         let code = if dialect.name == "oss" { "InvalidObjectName" } else { "InvalidArgument" };
         for target in ["/a%00b", "/%00", "/a%00"] {
-            let refused = expect_rejection(dialect, read_request(dialect, "PUT", target, &[]));
-            assert!(refused.0 == 400 && (refused.1 == code || dialect.name == "cos"), "{refused:?}");
+            let rejected = expect_rejection(dialect, read_request(dialect, "PUT", target, &[]));
+            assert!(rejected.0 == 400 && (rejected.1 == code || dialect.name == "cos"), "{rejected:?}");
         }
         for target in ["/?prefix=a%00", "/?marker=%00b", "/?delimiter=%00"] {
             assert_eq!(
@@ -218,20 +219,20 @@ fn a_nul_is_no_part_of_a_key() {
     }
 }
 
-/// A name becomes labels of a target's host.
+/// A bucket name becomes labels of the target's host.
 #[test]
-fn a_bucket_has_no_empty_labels() {
+fn a_bucket_name_with_empty_labels_is_rejected() {
     for bucket in ["wild-x..y", ".wild", "wild.", "..", "a...b"] {
         let text = format!("GET /{bucket}/k HTTP/1.1\nHost: 127.0.0.1\n");
-        let refusal = explain(&text, &S3, &S3).expect_err(bucket);
-        assert_eq!(refusal.kind, blobfish_dialects::model::ErrorKind::InvalidBucketName, "{bucket}");
+        let rejection = explain(&text, &S3, &S3).expect_err(bucket);
+        assert_eq!(rejection.kind, blobfish_dialects::model::ErrorKind::InvalidBucketName, "{bucket}");
     }
     assert!(explain("GET /wild.x-y/k HTTP/1.1\nHost: 127.0.0.1\n", &S3, &S3).is_ok());
 }
 
-/// 8 MiB of the smallest things: refused in a small part of the time that reading all of it takes.
+/// 8 MiB of the smallest elements are rejected in a small part of the time that reading all of them takes.
 #[test]
-fn small_things_cost_little() {
+fn documents_with_too_many_elements_are_rejected_early() {
     for (piece, seconds_max) in [("<a/>", 1.0), ("<!---->", 0.5), ("<?a?>", 0.5), ("<a></a>", 1.0)] {
         let text = format!("<Delete>{}</Delete>", piece.repeat((DOCUMENT_BYTES_MAX - 32) / piece.len()));
         for bounds in [ParseLimits::for_list("Object", 1000), ParseLimits::for_list("Part", 10_000)] {

@@ -1,4 +1,4 @@
-//! Two requests side by side: every line has its counterpart or a reason, and what must not be shown is not.
+//! The lines of the translator: every line has a counterpart or a reason, and secrets are hidden.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -17,11 +17,14 @@ fn find_line<'a>(lines: &'a [Line], begins: &str) -> &'a Line {
     lines.iter().find(|line| line.text.starts_with(begins)).unwrap_or_else(|| panic!("{begins}: {lines:#?}"))
 }
 
-/// The text of the line of the translated request that one of the caller's became.
+/// The text of the translated line that belongs to one of the caller's lines.
 fn find_counterpart<'a>(explained: &'a Explanation, begins: &str) -> Option<&'a str> {
-    let said = find_line(&explained.caller_lines, begins);
-    let same =
-        |line: &&Line| line.part == said.part && line.pair_key == said.pair_key && said.pair_key.is_some();
+    let caller_line = find_line(&explained.caller_lines, begins);
+    let same = |line: &&Line| {
+        line.part == caller_line.part
+            && line.pair_key == caller_line.pair_key
+            && caller_line.pair_key.is_some()
+    };
     explained.target_lines.iter().find(same).map(|line| line.text.as_str())
 }
 
@@ -32,7 +35,7 @@ fn every_line_of_every_example_has_its_counterpart_or_a_reason() {
         *titles.entry(example.dialect).or_default() += 1;
         let caller = find_dialect(example.dialect, None).unwrap();
         let own = explain(example.request, caller, caller).unwrap();
-        assert!(own.rejection.is_none(), "{example:?} is what its own vendor takes: {:?}", own.rejection);
+        assert!(own.rejection.is_none(), "{example:?} is accepted by its own vendor: {:?}", own.rejection);
         for target in DIALECTS {
             let explained = explain(example.request, caller, target).unwrap();
             for line in &explained.caller_lines {
@@ -60,7 +63,7 @@ fn every_line_of_every_example_has_its_counterpart_or_a_reason() {
 }
 
 #[test]
-fn lines_are_joined_by_what_they_mean() {
+fn lines_with_the_same_meaning_are_paired() {
     let text = "PUT /k?partNumber=3&uploadId=u%2B1 HTTP/1.1\nHost: box.cos.ap-beijing.myqcloud.com\n\
                 x-cos-copy-source: from-1250000000.cos.ap-beijing.myqcloud.com/a%20b\n\
                 x-cos-copy-source-range: bytes=1-2\nx-cos-copy-source-If-Match: \"e\"\nUser-Agent: x\n";
@@ -86,8 +89,8 @@ fn lines_are_joined_by_what_they_mean() {
 }
 
 #[test]
-fn what_is_added_and_what_is_passed_over_say_why() {
-    // A COS copy without a class is of the standard one; JD Cloud would keep the source's.
+fn added_and_ignored_lines_have_a_reason() {
+    // A copy at COS without a storage class gets the standard class; JD Cloud would keep that of the source.
     let copy = "PUT /k HTTP/1.1\nHost: box.cos.ap-beijing.myqcloud.com\nContent-Type: a/b\n\
                 x-cos-copy-source: from-1250000000.cos.ap-beijing.myqcloud.com/a\n";
     let explained = explain(copy, &COS, &JDCLOUD).unwrap();
@@ -96,14 +99,14 @@ fn what_is_added_and_what_is_passed_over_say_why() {
         added.handling == Some(Handling::Emulated) && added.reason.contains("default of COS"),
         "{added:?}"
     );
-    // Without the directive a copy keeps the source's type.
-    let kept = find_line(&explained.caller_lines, "content-type");
-    assert!(kept.handling.is_none() && kept.reason.contains("rules of COS"), "{kept:?}");
+    // Without the directive, a copy keeps the content type of the source.
+    let ignored = find_line(&explained.caller_lines, "content-type");
+    assert!(ignored.handling.is_none() && ignored.reason.contains("rules of COS"), "{ignored:?}");
     assert!(explained.target_lines.iter().all(|line| !line.text.starts_with("content-type")));
 }
 
 #[test]
-fn hidden_are_signatures_tokens_and_customers_keys() {
+fn signatures_tokens_and_customer_keys_are_hidden() {
     let put = "PUT /k?X-Amz-Signature=tell-1&X-Amz-Security-Token=tell-2 HTTP/1.1\n\
                Host: box.s3.us-east-1.amazonaws.com\nAuthorization: AWS4-HMAC-SHA256 tell-3\n\
                x-amz-security-token: tell-4\nx-amz-server-side-encryption-customer-algorithm: AES256\n\
@@ -119,7 +122,7 @@ fn hidden_are_signatures_tokens_and_customers_keys() {
 }
 
 #[test]
-fn a_listing_that_starts_somewhere_is_joined_to_the_marker() {
+fn a_start_key_is_paired_with_the_marker() {
     let list = "GET /?list-type=2&start-after=b&prefix=a HTTP/1.1\nHost: box.s3.us-east-1.amazonaws.com\n";
     let explained = explain(list, &S3, &COS).unwrap();
     assert_eq!(find_line(&explained.caller_lines, "GET").handling, Some(Handling::Emulated));
@@ -132,7 +135,7 @@ fn a_listing_that_starts_somewhere_is_joined_to_the_marker() {
 }
 
 #[test]
-fn lines_show_the_rules_of_both_documents() {
+fn lines_have_the_rules_of_both_vendors() {
     let copy = "PUT /k HTTP/1.1\nHost: box.cos.ap-beijing.myqcloud.com\n\
                 x-cos-copy-source: from-1250000000.cos.ap-beijing.myqcloud.com/a\nx-cos-metadata-directive: Replaced\n\
                 x-cos-copy-source-If-None-Match: \"e\"\nx-cos-acl: private\nx-cos-meta-a: b\n";
@@ -173,7 +176,7 @@ fn lines_show_the_rules_of_both_documents() {
 }
 
 #[test]
-fn headers_that_are_offered_can_be_written() {
+fn suggested_headers_are_accepted() {
     for example in parse_examples() {
         let caller = find_dialect(example.dialect, None).unwrap();
         let more = explain(example.request, caller, caller).unwrap().suggested_headers;
@@ -188,16 +191,18 @@ fn headers_that_are_offered_can_be_written() {
                 Ok(explained) => {
                     find_line(&explained.caller_lines, &format!("{name}:"));
                 }
-                // Two conditions may be one too many.
-                Err(refusal) => assert!(offer.contains("-if-"), "{offer} beside {example:?}: {refusal:?}"),
+                // Some combinations of two conditions are rejected.
+                Err(rejection) => {
+                    assert!(offer.contains("-if-"), "{offer} beside {example:?}: {rejection:?}")
+                }
             }
         }
     }
 }
 
-/// What is shown may be a request of another dialect than was chosen.
+/// The request may have another dialect than the selected one.
 #[test]
-fn hidden_are_the_secrets_of_every_dialect() {
+fn secrets_of_every_dialect_are_hidden() {
     let secrets = [
         "q-signature=tell-1&q-ak=tell-2&q-key-time=tell-3&x-cos-security-token=tell-4&sign=tell-5",
         "x-oss-signature=tell-1&x-oss-credential=tell-2&x-oss-security-token=tell-3&security-token=tell-4",
@@ -220,7 +225,7 @@ fn hidden_are_the_secrets_of_every_dialect() {
                         }
                         check_line_is_visible(&explained);
                     }
-                    Err(refusal) => assert!(!format!("{refusal:?}").contains("tell-"), "{refusal:?}"),
+                    Err(rejection) => assert!(!format!("{rejection:?}").contains("tell-"), "{rejection:?}"),
                 }
             }
         }

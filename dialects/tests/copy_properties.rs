@@ -1,4 +1,4 @@
-//! What holds for every copy there is.
+//! Properties that hold for every copy request.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -61,8 +61,8 @@ fn generate_value(field: Field) -> BoxedStrategy<Value> {
 }
 
 fn generate_fields(operation: Operation) -> BoxedStrategy<Fields> {
-    let said: Vec<Field> = Field::ALL.into_iter().filter(|field| field.applies_to(operation)).collect();
-    prop::sample::subsequence(said.clone(), 0..said.len())
+    let applicable: Vec<Field> = Field::ALL.into_iter().filter(|field| field.applies_to(operation)).collect();
+    prop::sample::subsequence(applicable.clone(), 0..applicable.len())
         .prop_flat_map(|chosen| {
             let values: Vec<_> = chosen
                 .into_iter()
@@ -89,7 +89,7 @@ fn generate_copies() -> BoxedStrategy<Request> {
             )
         })
         .prop_map(|((operation, key, source), mut fields, version)| {
-            // Without these the request is none, and is refused.
+            // A request without these is rejected.
             if operation == Operation::UploadPartCopy {
                 fields.set(Field::UploadId, Value::Text("u".to_owned()));
                 fields.set(Field::PartNumber, Value::Number(7));
@@ -119,29 +119,29 @@ fn is_in_head(target: &Dialect, field: Field, outgoing: &blobfish_dialects::mode
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Each field that is set is in the head that is written, or among the losses; never nowhere, never both.
+    /// Each field of the request is either in the head to the target or among the losses.
     #[test]
     fn nothing_is_dropped_silently(request in generate_copies(), caller in 0..DIALECTS.len(), target in 0..DIALECTS.len()) {
         let (caller, dialect) = (DIALECTS[caller], DIALECTS[target]);
         let target = build_sample_target(dialect);
-        let way = build_sample_route(caller, &target, &request);
-        let (outgoing, losses) = write_request::write_request(&way, &request).unwrap();
+        let route = build_sample_route(caller, &target, &request);
+        let (outgoing, losses) = write_request::write_request(&route, &request).unwrap();
         for (field, value) in request.fields.iter() {
             let lost = losses.iter().any(|loss| loss.name() == field.name());
-            // To inherit is to say nothing where nothing else can be meant.
+            // A target that always inherits the ACL needs no header for it.
             let by_nature = matches!(value, Value::Acl(CannedAcl::Inherit)) && dialect.words.acl.word(CannedAcl::Inherit).is_none();
-            // What a target need not be told: the model says which, and why.
+            // The model defines which fields a target does not need.
             let compared = field.is_checksum_option() && !dialect.keeps_checksums();
             let spared = compared || field.is_safe_to_omit() && !dialect.supports_field(field);
-            let told = is_in_head(dialect, field, &outgoing) || by_nature || spared;
-            prop_assert!(told != lost, "{field:?} from {} to {}: told {told}, lost {lost}", caller.name, dialect.name);
+            let is_sent = is_in_head(dialect, field, &outgoing) || by_nature || spared;
+            prop_assert!(is_sent != lost, "{field:?} from {} to {}: is_sent {is_sent}, lost {lost}", caller.name, dialect.name);
         }
         let copy_header = outgoing.headers.iter().find(|row| row.0 == dialect.copy.source_header).unwrap();
         let read = (dialect.copy.parse_source)(std::str::from_utf8(&copy_header.1).unwrap(), None).unwrap();
         prop_assert_eq!(Some(read), request.source);
     }
 
-    /// A parser of strangers' bytes never panics, and what it reads it writes and reads again.
+    /// The parser of untrusted bytes never panics, and a document that it reads can be written and read again.
     #[test]
     fn copy_sources_are_read_or_rejected(text in "[ -~腾]{0,60}", dialect in 0..DIALECTS.len()) {
         let dialect = DIALECTS[dialect];

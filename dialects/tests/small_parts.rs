@@ -1,4 +1,4 @@
-//! What becomes of parts that are smaller than a target takes: what is made of which, and what nobody sees.
+//! Small parts: how they are combined, and how they are hidden from clients.
 
 #![allow(
     clippy::disallowed_methods,
@@ -32,7 +32,7 @@ fn build_target_part(number: u64) -> NamedPart {
     NamedPart::Uploaded(Part::new(number, format!("e{number}")))
 }
 
-/// The bytes of what is made, and of which part of whom they are: number, and first byte, of each.
+/// The sizes of the planned parts, and the slices in each: part number and first byte.
 fn collect_spans(made: &[PlannedPart]) -> Vec<(u64, u64, u64)> {
     let pieces = made.iter().flat_map(|made| match made {
         PlannedPart::Uploaded(_) => Vec::new(),
@@ -59,7 +59,8 @@ fn get_number_and_bytes(made: &PlannedPart) -> (u64, Option<u64>) {
     }
 }
 
-/// Every byte once, in order; numbers ascend; all but the last are large enough.
+/// Checks that every byte occurs once and in order, that part numbers ascend, and that all parts except the last are
+/// large enough.
 fn check_parts(parts: &[NamedPart], made: &[PlannedPart]) {
     let numbers: Vec<u64> = made.iter().map(|made| get_number_and_bytes(made).0).collect();
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
@@ -72,7 +73,7 @@ fn check_parts(parts: &[NamedPart], made: &[PlannedPart]) {
     let wanted: Vec<(u64, u64, u64)> = parts
         .iter()
         .filter_map(|part| match part {
-            NamedPart::Staged(kept) if kept.bytes > 0 => Some((kept.part.number, 0, kept.bytes)),
+            NamedPart::Staged(stored) if stored.bytes > 0 => Some((stored.part.number, 0, stored.bytes)),
             _ => None,
         })
         .collect();
@@ -93,7 +94,7 @@ fn check_parts(parts: &[NamedPart], made: &[PlannedPart]) {
 }
 
 #[test]
-fn parts_of_one_size_become_a_few_large_ones() {
+fn parts_of_one_size_are_combined_into_few_large_ones() {
     let parts: Vec<NamedPart> =
         (1..=64).map(|number| NamedPart::Staged(build_staged_part(number, MIB))).collect();
     let made = small_parts::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap();
@@ -107,7 +108,7 @@ fn parts_of_one_size_become_a_few_large_ones() {
 }
 
 #[test]
-fn what_the_target_can_copy_does_not_pass_through() {
+fn large_stored_parts_are_copied_by_the_target() {
     let parts = [
         NamedPart::Staged(build_staged_part(1, 100)),
         NamedPart::Staged(build_staged_part(2, 1024 * MIB)),
@@ -121,11 +122,11 @@ fn what_the_target_can_copy_does_not_pass_through() {
 }
 
 #[test]
-fn a_small_part_alone_before_one_that_cannot_be_read_is_reported() {
+fn a_small_part_before_one_that_cannot_be_read_is_rejected() {
     let alone = [build_target_part(1), NamedPart::Staged(build_staged_part(2, MIB)), build_target_part(3)];
-    let refused = small_parts::plan_combination(&alone, PART_BYTES_MIN, 4).unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::EntityTooSmall);
-    assert!(refused.details.contains(&("PartNumber", "2".to_owned())), "{refused:?}");
+    let rejected = small_parts::plan_combination(&alone, PART_BYTES_MIN, 4).unwrap_err();
+    assert_eq!(rejected.kind, ErrorKind::EntityTooSmall);
+    assert!(rejected.details.contains(&("PartNumber", "2".to_owned())), "{rejected:?}");
     for parts in [
         vec![build_target_part(1), NamedPart::Staged(build_staged_part(2, MIB))],
         vec![
@@ -193,9 +194,9 @@ fn with_route(caller: &'static Dialect, target: &'static Dialect, then: impl FnO
     then(&build_sample_route(caller, &target, &request), &request);
 }
 
-/// S3 5 MiB, COS 1 MiB, OSS 100 KiB: only who takes less than the target needs anything.
+/// S3 5 MiB, COS 1 MiB, OSS 100 KiB: only dialects with a smaller minimum than the target are concerned.
 #[test]
-fn whom_it_concerns() {
+fn small_parts_concern_callers_with_a_smaller_minimum() {
     let minimum = |dialect: &Dialect| dialect.limits.part_bytes_min;
     assert_eq!((minimum(&S3), minimum(&COS), minimum(&OSS)), (5 * MIB, MIB, 100 * 1024));
     for (caller, target, concerns) in [
@@ -206,9 +207,9 @@ fn whom_it_concerns() {
         (&COS, &OSS, false),
         (&S3, &OSS, false),
     ] {
-        with_route(caller, target, |way, request| {
+        with_route(caller, target, |route, request| {
             assert_eq!(
-                small_parts::involves_small_parts(way, request),
+                small_parts::involves_small_parts(route, request),
                 concerns,
                 "{} to {}",
                 caller.name,
@@ -216,7 +217,7 @@ fn whom_it_concerns() {
             );
             let mut sealed = request.clone();
             sealed.fields.set(Field::CustomerAlgorithm, Value::Text("AES256".to_owned()));
-            assert!(!small_parts::involves_small_parts(way, &sealed), "nobody could read it again");
+            assert!(!small_parts::involves_small_parts(route, &sealed), "it could not be read again");
         });
     }
     for dialect in DIALECTS.iter().chain(PROFILES.iter()) {
@@ -226,25 +227,25 @@ fn whom_it_concerns() {
 }
 
 #[test]
-fn an_upload_is_found_again_by_its_staged_parts() {
-    with_route(&OSS, &S3, |way, request| {
-        let folder = PartsFolder::from_request(way, request).unwrap();
+fn the_upload_is_found_by_the_metadata_of_its_small_parts() {
+    with_route(&OSS, &S3, |route, request| {
+        let folder = PartsFolder::from_request(route, request).unwrap();
         let put = folder.build_put_request(request, 7);
         let key = put.scope.key().unwrap();
         assert!(key.starts_with(".blobfish-parts/") && key.ends_with("/00007"), "{key}");
         assert!(put.metadata.iter().all(|(_, value)| value.is_ascii()));
         let mut head = Response::with_status(200);
         head.metadata.clone_from(&put.metadata);
-        assert_eq!(PartsFolder::from_object_head(way.target, key, &head), Some(folder.clone()));
+        assert_eq!(PartsFolder::from_object_head(route.target, key, &head), Some(folder.clone()));
         assert_eq!(
-            PartsFolder::from_object_head(way.target, &key.replace("00007", "x/1"), &head),
+            PartsFolder::from_object_head(route.target, &key.replace("00007", "x/1"), &head),
             Some(folder.clone())
         );
-        assert_eq!(PartsFolder::from_object_head(way.target, ".blobfish-parts/of/others", &head), None);
-        assert_eq!(PartsFolder::from_object_head(way.target, key, &Response::with_status(200)), None);
+        assert_eq!(PartsFolder::from_object_head(route.target, ".blobfish-parts/of/others", &head), None);
+        assert_eq!(PartsFolder::from_object_head(route.target, key, &Response::with_status(200)), None);
         let mut other = build_upload_request(Operation::UploadPart);
         other.fields.set(Field::UploadId, Value::Text("v".to_owned()));
-        assert_ne!(PartsFolder::from_request(way, &other).unwrap().prefix, folder.prefix);
+        assert_ne!(PartsFolder::from_request(route, &other).unwrap().prefix, folder.prefix);
     });
 }
 
@@ -265,28 +266,28 @@ fn pages_of_parts_are_merged_in_order() {
     let both = merge_lists(list(&[2, 4], false), 1000, &[1, 2, 3], false);
     assert_eq!(both, (vec![(1, 1), (2, 1), (3, 1), (4, 9)], false, 4));
     assert_eq!(merge_lists(list(&[2, 4], false), 2, &[1, 3], false), (vec![(1, 1), (2, 9)], true, 2));
-    // Behind 3 there may be more that is kept, below 9.
+    // After 3 there may be more stored parts, before 9.
     assert_eq!(
         merge_lists(list(&[2, 9], false), 1000, &[1, 3], true),
         (vec![(1, 1), (2, 9), (3, 1)], true, 3)
     );
     assert_eq!(merge_lists(list(&[2], true), 1000, &[1, 3], false), (vec![(1, 1), (2, 9)], true, 2));
-    assert_eq!(merge_lists(list(&[2, 2], false), 1000, &[], false), (vec![(2, 9)], false, 2), "shown twice");
+    assert_eq!(merge_lists(list(&[2, 2], false), 1000, &[], false), (vec![(2, 9)], false, 2), "listed twice");
 }
 
 #[test]
-fn what_a_completing_call_names() {
+fn named_parts_are_found_among_stored_and_uploaded_ones() {
     let part = |number: u64, etag: &str| Part::new(number, etag.to_owned());
-    let kept = [build_staged_part(1, MIB), build_staged_part(2, 10)];
+    let stored = [build_staged_part(1, MIB), build_staged_part(2, 10)];
     let there = [(part(1, "old"), None, 6 * MIB), (part(3, "t"), None, 6 * MIB)];
     let resolve_parts = |parts: &[Part]| {
-        small_parts::match_named_parts(&OSS, parts, &kept, &there).map_err(|refusal| refusal.kind)
+        small_parts::match_named_parts(&OSS, parts, &stored, &there).map_err(|rejection| rejection.kind)
     };
     assert!(resolve_parts(&[part(1, "e1"), part(3, "T")]).is_ok());
     assert_eq!(
         resolve_parts(&[part(1, "old"), part(3, "t")]),
         Err(ErrorKind::InvalidPart),
-        "what is kept came later"
+        "the stored part is newer"
     );
     assert_eq!(resolve_parts(&[part(1, "e1"), part(4, "t")]), Err(ErrorKind::InvalidPart));
     assert_eq!(resolve_parts(&[part(1, "e1"), part(2, "e2"), part(3, "t")]), Err(ErrorKind::EntityTooSmall));
@@ -294,18 +295,18 @@ fn what_a_completing_call_names() {
 }
 
 #[test]
-fn a_page_continues_after_staged_keys() {
+fn a_page_continues_after_the_keys_of_small_parts() {
     let row = |key: &str| ListedObject { key: key.to_owned(), ..ListedObject::default() };
     let page = |keys: &[&str], truncated| {
         let objects = keys.iter().map(|key| row(key)).collect();
         Document::Objects(ObjectListing { objects, truncated, max_keys: 3, ..ObjectListing::default() })
     };
     let own = ".blobfish-parts/0a/00001";
-    with_route(&S3, &S3, |way, _| {
-        let asked = Request::for_bucket(Operation::ListObjectsV2, "b");
+    with_route(&S3, &S3, |route, _| {
+        let client_request = Request::for_bucket(Operation::ListObjectsV2, "b");
         let hide_staged_keys = |keys: &[&str], truncated| {
             let mut document = page(keys, truncated);
-            let next = small_parts::hide_reserved_keys(way, &asked, &mut document);
+            let next = small_parts::hide_reserved_keys(route, &client_request, &mut document);
             let Document::Objects(page) = document else { panic!() };
             (page.objects.into_iter().map(|row| row.key).collect::<Vec<_>>(), next)
         };
@@ -320,10 +321,10 @@ fn a_page_continues_after_staged_keys() {
         assert_eq!(next.fields.number(Field::MaxKeys), Some(2));
         assert_eq!(hide_staged_keys(&["!", own], false), (vec!["!".to_owned()], None));
     });
-    with_route(&S3, &OSS, |way, _| {
-        let asked = Request::for_bucket(Operation::ListObjectsV2, "b");
+    with_route(&S3, &OSS, |route, _| {
+        let client_request = Request::for_bucket(Operation::ListObjectsV2, "b");
         let mut document = page(&[own], false);
-        assert_eq!(small_parts::hide_reserved_keys(way, &asked, &mut document), None);
-        assert_eq!(document, page(&[own], false), "nothing is kept there");
+        assert_eq!(small_parts::hide_reserved_keys(route, &client_request, &mut document), None);
+        assert_eq!(document, page(&[own], false), "no parts are stored in this bucket");
     });
 }

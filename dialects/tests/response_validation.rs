@@ -1,4 +1,4 @@
-//! What of a target's answers cannot be true.
+//! Validation of a target's responses: implausible ones are rejected.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -36,15 +36,15 @@ fn build_request(operation: Operation, fields: &[(Field, Value)]) -> Request {
     request
 }
 
-fn is_valid_response(target: &'static Dialect, request: &Request, answer: &TargetResponse) -> bool {
+fn is_valid_response(target: &'static Dialect, request: &Request, target_response: &TargetResponse) -> bool {
     let at = build_sample_target(target);
-    check_response_head(&build_sample_route(target, &at, request), request, answer).is_ok()
+    check_response_head(&build_sample_route(target, &at, request), request, target_response).is_ok()
 }
 
 const ETAG: (&str, &str) = ("etag", "\"5d41402abc4b2a76b9719d911017c592\"");
 
 #[test]
-fn a_success_has_the_status_and_the_head_of_one() {
+fn a_success_needs_a_status_and_head_of_its_operation() {
     for target in DIALECTS {
         let get = build_request(Operation::GetObject, &[]);
         assert!(
@@ -83,13 +83,13 @@ fn a_success_has_the_status_and_the_head_of_one() {
         assert!(!is_valid_response(target, &put, &build_response(204, &[ETAG])));
         let head = build_request(Operation::HeadObject, &[]);
         assert!(is_valid_response(target, &head, &build_response(200, &[ETAG, ("content-length", "5")])));
-        assert!(!is_valid_response(target, &head, &build_response(200, &[ETAG])), "of what length?");
+        assert!(!is_valid_response(target, &head, &build_response(200, &[ETAG])), "the length is missing");
         assert!(!is_valid_response(target, &head, &build_response(200, &[ETAG, ("content-length", "-5")])));
     }
 }
 
 #[test]
-fn what_was_requested_is_what_is_returned() {
+fn a_response_for_another_object_is_rejected() {
     let s3 = get_dialect("s3");
     let pinned = build_request(
         Operation::GetObject,
@@ -106,7 +106,7 @@ fn what_was_requested_is_what_is_returned() {
 }
 
 #[test]
-fn a_range_is_the_one_that_was_requested() {
+fn a_partial_response_has_the_requested_range() {
     let ranges = [
         (ByteRange::Span(2, 5), "bytes 2-5/10", true),
         (ByteRange::Span(2, 50), "bytes 2-9/10", true),
@@ -125,18 +125,21 @@ fn a_range_is_the_one_that_was_requested() {
         (ByteRange::Span(2, 5), "bytes 2-5/5", false),
     ];
     for target in DIALECTS {
-        for (range, told, sound) in ranges {
+        for (range, content_range, is_valid) in ranges {
             let get = build_request(Operation::GetObject, &[(Field::Range, Value::ByteRange(range))]);
-            let found =
-                is_valid_response(target, &get, &build_response(206, &[ETAG, ("content-range", told)]));
-            assert_eq!(found, sound, "{} {range:?} {told}", target.name);
+            let found = is_valid_response(
+                target,
+                &get,
+                &build_response(206, &[ETAG, ("content-range", content_range)]),
+            );
+            assert_eq!(found, is_valid, "{} {range:?} {content_range}", target.name);
         }
         let get =
             build_request(Operation::GetObject, &[(Field::Range, Value::ByteRange(ByteRange::Span(2, 5)))]);
         assert!(!is_valid_response(target, &get, &build_response(206, &[ETAG])));
         let length = [ETAG, ("content-range", "bytes 2-5/10"), ("content-length", "5")];
         assert!(!is_valid_response(target, &get, &build_response(206, &length)));
-        // The whole object is no answer to a part of it, unless that is all of it.
+        // The whole object is not a valid response to a range request, unless the range covers it.
         assert!(!is_valid_response(target, &get, &build_response(200, &[ETAG, ("content-length", "10")])));
         let all =
             build_request(Operation::GetObject, &[(Field::Range, Value::ByteRange(ByteRange::From(0)))]);
@@ -150,11 +153,11 @@ fn a_range_is_the_one_that_was_requested() {
 }
 
 #[test]
-fn a_condition_fails_only_where_one_was_set() {
+fn a_condition_can_fail_only_if_the_request_has_one() {
     let bare = build_request(Operation::GetObject, &[]);
     let etags = || Value::Etags(vec!["x".to_owned()]);
-    for fault in [ErrorKind::PreconditionFailed, ErrorKind::NotModified, ErrorKind::InvalidRange] {
-        assert!(!can_fail_with(&bare, fault), "{fault:?}");
+    for error_kind in [ErrorKind::PreconditionFailed, ErrorKind::NotModified, ErrorKind::InvalidRange] {
+        assert!(!can_fail_with(&bare, error_kind), "{error_kind:?}");
     }
     assert!(can_fail_with(&bare, ErrorKind::NoSuchKey));
     assert!(can_fail_with(
@@ -170,7 +173,7 @@ fn a_condition_fails_only_where_one_was_set() {
 }
 
 #[test]
-fn a_head_vouches_for_the_whole_body_and_for_nothing_else() {
+fn digests_in_a_head_are_used_only_for_whole_bodies() {
     let get = build_request(Operation::GetObject, &[]);
     let get_attested_digests = |name: &str, status: u16, headers: &[(&str, &str)]| {
         build_expected_body(get_dialect(name), &get, &build_response(status, headers))
@@ -200,33 +203,40 @@ fn a_head_vouches_for_the_whole_body_and_for_nothing_else() {
         get_attested_digests("s3", 200, &[ETAG, ("x-amz-checksum-crc32", "NhCmhg==-3")]),
         Some((true, 0))
     );
-    // 8: at OSS and COS the ETag is not always an MD5, and the CRC-64 is always there.
+    // At OSS and COS, the ETag is not always an MD5, and the CRC-64 is always present.
     assert_eq!(get_attested_digests("oss", 200, &[ETAG]), None);
     assert_eq!(get_attested_digests("oss", 200, &[ETAG, ("x-oss-hash-crc64ecma", "1")]), Some((false, 1)));
     assert_eq!(get_attested_digests("cos", 200, &[ETAG, ("x-cos-hash-crc64ecma", "1")]), Some((false, 1)));
 }
 
 #[test]
-fn an_appended_piece_ends_where_it_should() {
+fn a_wrong_append_position_in_a_response_is_rejected() {
     let oss = get_dialect("oss");
     let at = build_sample_target(oss);
     let append = build_request(Operation::AppendObject, &[(Field::Position, Value::Number(10))]);
     let sums = Digests { bytes: 5, crc64: None, md5: None, checksums: Vec::new() };
     let is_append_accepted = |next: &str| {
-        let answer = build_response(200, &[ETAG, ("x-oss-next-append-position", next)]);
-        build_client_response(&build_sample_route(oss, &at, &append), &append, &answer, Some(&sums)).is_ok()
+        let target_response = build_response(200, &[ETAG, ("x-oss-next-append-position", next)]);
+        build_client_response(&build_sample_route(oss, &at, &append), &append, &target_response, Some(&sums))
+            .is_ok()
     };
     assert!(is_append_accepted("15"));
     assert!(!is_append_accepted("5") && !is_append_accepted("14") && !is_append_accepted("what"));
 }
 
 #[test]
-fn a_success_without_a_document_has_no_body() {
+fn an_unexpected_body_of_a_success_is_rejected() {
     let read_bodyless_response = |operation: Operation, body: &str| {
         let at = build_sample_target(get_dialect("s3"));
-        let asked = build_request(operation, &[]);
-        let answer = TargetResponse { body: body.as_bytes().to_vec(), ..build_response(200, &[ETAG]) };
-        read_response(&build_sample_route(get_dialect("s3"), &at, &asked), operation, &answer).map(drop)
+        let client_request = build_request(operation, &[]);
+        let target_response =
+            TargetResponse { body: body.as_bytes().to_vec(), ..build_response(200, &[ETAG]) };
+        read_response(
+            &build_sample_route(get_dialect("s3"), &at, &client_request),
+            operation,
+            &target_response,
+        )
+        .map(drop)
     };
     for operation in [Operation::DeleteObject, Operation::AbortMultipartUpload, Operation::DeleteBucket] {
         assert!(read_bodyless_response(operation, " \n").is_ok(), "{operation:?}");
@@ -239,7 +249,7 @@ fn a_success_without_a_document_has_no_body() {
 }
 
 #[test]
-fn a_sources_own_parts_may_lie_anywhere_in_the_pieces_that_arrive() {
+fn digests_of_source_parts_do_not_depend_on_how_the_body_is_split() {
     let body: Vec<u8> = (0..1000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
     let own = SourceParts { bytes: 300, count: 4 };
     assert_eq!(own.compute_copy_part_bytes(5 * 1024 * 1024), 300 * 17_477);
@@ -254,18 +264,22 @@ fn a_sources_own_parts_may_lie_anywhere_in_the_pieces_that_arrive() {
         ("content-length", "1000"),
         ("last-modified", "Mon, 06 May 2024 07:08:09 GMT"),
     ];
-    let mut asked = build_request(Operation::CopyObject, &[]);
-    asked.source = Some(blobfish_dialects::model::CopySource {
+    let mut client_request = build_request(Operation::CopyObject, &[]);
+    client_request.source = Some(blobfish_dialects::model::CopySource {
         bucket: "source".to_owned(),
         key: "k".to_owned(),
         version: None,
     });
     let at = build_sample_target(get_dialect("s3"));
-    let way = build_sample_route(get_dialect("s3"), &at, &asked);
+    let route = build_sample_route(get_dialect("s3"), &at, &client_request);
     let now = blobfish_dialects::model::Timestamp(1_715_000_000);
-    let source =
-        blobfish_dialects::engine::relay::read_source_head(&way, &asked, &build_response(200, &head), now)
-            .unwrap();
+    let source = blobfish_dialects::engine::relay::read_source_head(
+        &route,
+        &client_request,
+        &build_response(200, &head),
+        now,
+    )
+    .unwrap();
     for step in [1, 7, 299, 300, 301, 600, 1000] {
         assert!(own.matches_source(&source, &[digests(step, &body)]), "{step}");
         let (first, second) = body.split_at(600);
@@ -276,5 +290,5 @@ fn a_sources_own_parts_may_lie_anywhere_in_the_pieces_that_arrive() {
     assert!(!own.matches_source(&source, &[digests(64, &other)]));
 }
 
-/// `md5(md5(0..300) + md5(300..600) + md5(600..900) + md5(900..1000))-4`, by Python's hashlib.
+/// `md5(md5(0..300) + md5(300..600) + md5(600..900) + md5(900..1000))-4`, computed with Python's hashlib.
 const MADE_OF_FOUR: &str = "\"92faf3ee18b84a193fa42833a6b68c97-4\"";

@@ -1,4 +1,4 @@
-//! Copies in parts and between targets: the arithmetic, and what is asked of whom.
+//! Copies in parts and between targets: how a source is divided, and the requests to both targets.
 
 #![allow(
     clippy::disallowed_methods,
@@ -34,7 +34,7 @@ proptest! {
             prop_assert_eq!(*number, at as u64 + 1);
             prop_assert_eq!(*first, next);
             next = last + 1;
-            // Every vendor's least size holds for all but the last.
+            // All parts except the last have at least every vendor's minimum.
             prop_assert!(at + 1 == parts.len() || next - first >= 5 * MIB);
         }
         prop_assert_eq!(next, size);
@@ -53,7 +53,7 @@ proptest! {
 }
 
 #[test]
-fn the_largest_objects_have_as_many_parts_as_there_may_be() {
+fn the_largest_object_has_the_maximum_number_of_parts() {
     // 5 TiB in 10,000 parts of whole mebibytes.
     let parts = relay::plan_parts(5 * 1024 * 1024 * MIB, 16 * MIB);
     assert_eq!((parts.len(), parts[0].1), (9_987, (0, 525 * MIB - 1)));
@@ -89,19 +89,19 @@ fn read_source(
     caller: &'static Dialect,
     target: &'static Dialect,
     request: &Request,
-    answer: &TargetResponse,
+    target_response: &TargetResponse,
 ) -> Result<relay::RelaySource, Rejection> {
     let target = build_sample_target(target);
-    relay::read_source_head(&build_sample_route(caller, &target, request), request, answer, NOW)
+    relay::read_source_head(&build_sample_route(caller, &target, request), request, target_response, NOW)
 }
 
 #[test]
-fn a_source_is_what_it_was_when_it_was_looked_at() {
-    let asked = build_copy(&S3, "");
+fn a_changed_source_is_detected() {
+    let client_request = build_copy(&S3, "");
     let source = read_source(
         &S3,
         &COS,
-        &asked,
+        &client_request,
         &build_head_response(&[
             ("content-length", "10"),
             ("x-cos-meta-a", "1"),
@@ -115,39 +115,40 @@ fn a_source_is_what_it_was_when_it_was_looked_at() {
         (source.size, source.version.as_deref(), source.crc64.as_deref(), source.has_tags),
         (10, Some("v1"), Some("7"), true)
     );
-    // COS does not promise that an ETag is an MD5; S3 does, unless the object is encrypted with a key of somebody's.
+    // COS does not promise that an ETag is an MD5; S3 does, except for objects with SSE-C or SSE-KMS.
     assert_eq!(source.md5, None);
-    let plain = read_source(&S3, &S3, &asked, &build_head_response(&[("content-length", "10")])).unwrap();
+    let plain =
+        read_source(&S3, &S3, &client_request, &build_head_response(&[("content-length", "10")])).unwrap();
     assert_eq!(plain.md5.as_deref(), Some("5b3c1a2e053d763e1b002cc607c5a0fe"));
     let sealed = build_head_response(&[
         ("content-length", "10"),
         ("x-amz-server-side-encryption-aws-kms-key-id", "k"),
     ]);
-    assert_eq!(read_source(&S3, &S3, &asked, &sealed).unwrap().md5, None);
-    let read = relay::build_source_read_request(&asked, &source, Some((3, 5))).unwrap();
+    assert_eq!(read_source(&S3, &S3, &client_request, &sealed).unwrap().md5, None);
+    let read = relay::build_source_read_request(&client_request, &source, Some((3, 5))).unwrap();
     assert_eq!(read.fields.etags(Field::IfMatch).unwrap(), ["5b3c1a2e053d763e1b002cc607c5a0fe"]);
     assert_eq!(read.fields.text(Field::VersionId), Some("v1"));
     let target = build_sample_target(&COS);
-    let to = build_sample_route(&S3, &target, &asked);
-    let part = relay::build_part_copy_request(&to, &asked, &source, "u", 2, (3, 5));
+    let to = build_sample_route(&S3, &target, &client_request);
+    let part = relay::build_part_copy_request(&to, &client_request, &source, "u", 2, (3, 5));
     assert!(part.fields.has(Field::SourceIfMatch) && part.source.unwrap().version.as_deref() == Some("v1"));
-    // JD has no conditions of copies: the source is looked at again instead.
+    // JD Cloud has no copy conditions, so the source is read again instead.
     let target = build_sample_target(&JDCLOUD);
-    let to = build_sample_route(&S3, &target, &asked);
+    let to = build_sample_route(&S3, &target, &client_request);
     assert!(
         !relay::can_pin_source(&to)
-            && !relay::build_part_copy_request(&to, &asked, &source, "u", 2, (3, 5))
+            && !relay::build_part_copy_request(&to, &client_request, &source, "u", 2, (3, 5))
                 .fields
                 .has(Field::SourceIfMatch)
     );
     assert!(relay::check_source_unchanged(&source, &source.clone()).is_ok());
     let other = relay::RelaySource { modified: Timestamp(source.modified.0 + 1), ..source.clone() };
     assert_eq!(relay::check_source_unchanged(&source, &other).unwrap_err().kind, ErrorKind::Conflict);
-    let unknown = read_source(&S3, &COS, &asked, &build_head_response(&[])).unwrap_err();
+    let unknown = read_source(&S3, &COS, &client_request, &build_head_response(&[])).unwrap_err();
     assert_eq!(unknown.kind, ErrorKind::InternalError, "a source without a length");
     let missing = TargetResponse { status: 404, headers: Vec::new(), body: Vec::new() };
-    assert_eq!(read_source(&S3, &COS, &asked, &missing).unwrap_err().kind, ErrorKind::NoSuchKey);
-    // The caller's own limit: OSS copies 5 GB at once.
+    assert_eq!(read_source(&S3, &COS, &client_request, &missing).unwrap_err().kind, ErrorKind::NoSuchKey);
+    // The limit of the caller's vendor: OSS copies at most 5 GB in one request.
     let huge = build_head_response(&[("content-length", "99999999999999")]);
     for caller in [&S3, &COS, &OSS] {
         assert_eq!(
@@ -163,34 +164,40 @@ fn a_source_is_what_it_was_when_it_was_looked_at() {
 }
 
 #[test]
-fn the_destination_gets_the_sources_or_the_requests() {
-    let told = build_head_response(&[
+fn the_destination_gets_the_metadata_of_the_source_or_of_the_request() {
+    let source_head = build_head_response(&[
         ("content-length", "10"),
         ("x-cos-meta-a", "1"),
         ("cache-control", "no-store"),
     ]);
     let tags =
         xml::parse(b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>").unwrap();
-    let asked = build_copy(&S3, "if-none-match: *\nx-amz-storage-class: STANDARD_IA\n");
-    let source = read_source(&S3, &COS, &asked, &told).unwrap();
-    let put = relay::build_destination_request(&S3, &asked, &source, Some(&tags), Operation::PutObject);
+    let client_request = build_copy(&S3, "if-none-match: *\nx-amz-storage-class: STANDARD_IA\n");
+    let source = read_source(&S3, &COS, &client_request, &source_head).unwrap();
+    let put =
+        relay::build_destination_request(&S3, &client_request, &source, Some(&tags), Operation::PutObject);
     assert_eq!(put.metadata, [("a".to_owned(), b"1".to_vec())]);
     assert_eq!(put.fields.text(Field::CacheControl), Some("no-store"));
     assert_eq!(put.fields.get(Field::Tagging), Some(&Value::Tags(vec![("k".to_owned(), "v".to_owned())])));
     assert!(put.fields.has(Field::ForbidOverwrite) && put.source.is_none());
-    let begin =
-        relay::build_destination_request(&S3, &asked, &source, None, Operation::CreateMultipartUpload);
+    let begin = relay::build_destination_request(
+        &S3,
+        &client_request,
+        &source,
+        None,
+        Operation::CreateMultipartUpload,
+    );
     assert!(!begin.fields.has(Field::ForbidOverwrite) && begin.fields.has(Field::StorageClass));
     assert!(
-        relay::build_complete_request(&asked, "u", Vec::new()).fields.has(Field::ForbidOverwrite),
-        "it holds where the object appears"
+        relay::build_complete_request(&client_request, "u", Vec::new()).fields.has(Field::ForbidOverwrite),
+        "the condition belongs to the request that creates the object"
     );
     let replacing =
         build_copy(&S3, "x-amz-metadata-directive: REPLACE\nx-amz-meta-b: 2\ncontent-type: text/html\n");
     let put = relay::build_destination_request(
         &S3,
         &replacing,
-        &read_source(&S3, &COS, &replacing, &told).unwrap(),
+        &read_source(&S3, &COS, &replacing, &source_head).unwrap(),
         None,
         Operation::PutObject,
     );
@@ -199,7 +206,7 @@ fn the_destination_gets_the_sources_or_the_requests() {
         (put.fields.text(Field::ContentType), put.fields.has(Field::CacheControl)),
         (Some("text/html"), false)
     );
-    // What the destination gets is a request of its own, without a word of a copy.
+    // The request to the destination has no fields of a copy.
     let target = build_sample_target(&OSS);
     let (out, losses) = write_request::write_request(&build_sample_route(&S3, &target, &put), &put).unwrap();
     assert!(
@@ -209,30 +216,30 @@ fn the_destination_gets_the_sources_or_the_requests() {
     );
 }
 
-/// The values are minio-go's, of three parts of 11 MiB.
+/// The values come from minio-go, for an upload in three parts.
 #[test]
-fn the_checksum_of_an_object_is_held_to_those_of_its_parts_where_the_target_keeps_none() {
+fn the_composite_checksum_is_verified_if_the_target_stores_no_checksums() {
     let tags = [
         "821e5346d7a020a6e33a4f6d0098fee4",
         "415008aa29c566e4a8cbe3c57a81fd77",
         "2be4f54a3f8dc96bc8a4c569c9512ac2",
     ];
     let sums = ["map0uQ==", "KDHCrg==", "Lvr8uA=="];
-    let complete = |value: &str, told: &[&str]| {
+    let complete = |value: &str, part_checksums: &[&str]| {
         let text = format!(
             "POST /dst/b?uploadId=u HTTP/1.1\nHost: {}\nx-amz-checksum-crc32c: {value}\n",
             S3.sample_endpoint
         );
         let mut request = explain(&text, &S3, &S3).unwrap().request;
         request.parts = (1..).zip(tags).map(|(number, tag)| Part::new(number, tag)).collect();
-        for (part, value) in request.parts.iter_mut().zip(told) {
+        for (part, value) in request.parts.iter_mut().zip(part_checksums) {
             part.checksums.values.push((ChecksumAlgorithm::Crc32c, (*value).to_owned()));
         }
         [&COS, &OSS, &JDCLOUD].map(|target| {
             let target = build_sample_target(target);
             write_request::write_request(&build_sample_route(&S3, &target, &request), &request)
                 .map(|_| ())
-                .map_err(|refusal| refusal.kind)
+                .map_err(|rejection| rejection.kind)
         })
     };
     assert_eq!(complete("AAAAAA==-3", &sums), [Err(ErrorKind::BadDigest); 3]);
@@ -240,7 +247,7 @@ fn the_checksum_of_an_object_is_held_to_those_of_its_parts_where_the_target_keep
     assert_eq!(
         complete("AAAAAA==", &sums),
         [Err(ErrorKind::NotImplemented); 3],
-        "it may be that of the whole object"
+        "it may be the checksum of the whole object"
     );
     assert_eq!(complete("6PTbFg==", &sums[..2]), [Err(ErrorKind::NotImplemented); 3]);
     assert_eq!(complete("6PTbFg==", &sums), [Ok(()); 3]);

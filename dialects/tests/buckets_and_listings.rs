@@ -1,4 +1,4 @@
-//! Buckets and listings between dialects.
+//! Buckets and listings, translated between dialects.
 
 #![allow(
     clippy::disallowed_methods,
@@ -17,24 +17,25 @@ use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
 
-/// Sends one request of a caller to a target that answers with `body`.
+/// Sends one request of a caller to a target that responds with `body`.
 fn run_exchange(
     caller: &'static Dialect,
     target: &'static Dialect,
     line: &str,
     headers: &str,
     body: &[u8],
-    answer: &str,
+    target_response: &str,
 ) -> Result<(OutgoingRequest, Option<Document>), Rejection> {
     let text = format!("{line} HTTP/1.1\nHost: b.{}\n{headers}", caller.sample_endpoint);
     let request = explain(&text, caller, caller)?.request;
     let target = build_sample_target(target);
-    let way = build_sample_route(caller, &target, &request);
-    let mut exchange = Exchange::new(way, request, body)?;
-    let Step::Send(sent) = exchange.start(NOW)? else { panic!("told before it was sent") };
-    let answer = TargetResponse { status: 200, headers: Vec::new(), body: answer.as_bytes().to_vec() };
-    match exchange.handle_response(&answer, NOW)? {
-        Step::Respond(reply) => Ok((*sent, reply.document)),
+    let route = build_sample_route(caller, &target, &request);
+    let mut exchange = Exchange::new(route, request, body)?;
+    let Step::Send(sent) = exchange.start(NOW)? else { panic!("the exchange ended without a request") };
+    let target_response =
+        TargetResponse { status: 200, headers: Vec::new(), body: target_response.as_bytes().to_vec() };
+    match exchange.handle_response(&target_response, NOW)? {
+        Step::Respond(response) => Ok((*sent, response.document)),
         Step::Send(_) => panic!("one request is enough"),
     }
 }
@@ -53,7 +54,7 @@ fn a_new_buckets_access_is_written_as_the_target_spells_it() {
 }
 
 #[test]
-fn a_new_buckets_settings_are_harmless_or_rejected() {
+fn settings_of_a_new_bucket_are_translated_or_rejected() {
     let region = b"<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>";
     assert!(run_exchange(&S3, &OSS, "PUT /", "", region, "").is_ok());
     let class =
@@ -82,7 +83,7 @@ const PAGE: &str = "<ListBucketResult><EncodingType>url</EncodingType><IsTruncat
     <LastModified>2024-05-06T07:08:09.000Z</LastModified></Contents></ListBucketResult>";
 
 #[test]
-fn the_second_version_of_a_listing_walks_on_markers() {
+fn list_objects_v2_is_translated_into_markers() {
     let (sent, document) = run_exchange(&S3, &COS, "GET /?list-type=2&start-after=a", "", b"", PAGE).unwrap();
     assert!(sent.query.contains(&("marker".to_owned(), Some("a".to_owned()))), "{:?}", sent.query);
     assert!(!sent.query.iter().any(|row| row.0 == "list-type"));
@@ -93,13 +94,17 @@ fn the_second_version_of_a_listing_walks_on_markers() {
     let (sent, _) = run_exchange(&S3, &COS, &line, "", b"", &PAGE.replace("b%2Bc", "c%2Bc")).unwrap();
     assert!(sent.query.contains(&("marker".to_owned(), Some("b+c d".to_owned()))), "{:?}", sent.query);
     let same = run_exchange(&S3, &COS, &line, "", b"", PAGE);
-    assert_eq!(same.unwrap_err().kind, ErrorKind::InternalError, "a page that leads to itself has no end");
-    let refused = run_exchange(&S3, &COS, "GET /?list-type=2&continuation-token=forged", "", b"", PAGE);
-    assert_eq!(refused.unwrap_err().kind, ErrorKind::InvalidArgument);
+    assert_eq!(
+        same.unwrap_err().kind,
+        ErrorKind::InternalError,
+        "a page with its own marker would be requested forever"
+    );
+    let rejected = run_exchange(&S3, &COS, "GET /?list-type=2&continuation-token=forged", "", b"", PAGE);
+    assert_eq!(rejected.unwrap_err().kind, ErrorKind::InvalidArgument);
 }
 
 #[test]
-fn a_page_has_the_callers_size() {
+fn a_page_has_the_default_size_of_the_caller_dialect() {
     for (caller, size) in [(&S3, "1000"), (&COS, "1000"), (&OSS, "100")] {
         let (sent, document) = run_exchange(caller, &S3, "GET /", "", b"", PAGE).unwrap();
         assert!(sent.query.contains(&("max-keys".to_owned(), Some(size.to_owned()))), "{}", caller.name);
@@ -108,35 +113,37 @@ fn a_page_has_the_callers_size() {
 }
 
 #[test]
-fn cos_has_no_second_version() {
-    let refused = run_exchange(&COS, &S3, "GET /?list-type=2", "", b"", PAGE);
-    assert_eq!(refused.unwrap_err().kind, ErrorKind::NotImplemented);
+fn cos_callers_cannot_use_list_objects_v2() {
+    let rejected = run_exchange(&COS, &S3, "GET /?list-type=2", "", b"", PAGE);
+    assert_eq!(rejected.unwrap_err().kind, ErrorKind::NotImplemented);
 }
 
-/// What is sent to delete a bucket, one answer after another, and what becomes of it.
+/// Deletes a bucket at a target with these responses. Returns the methods of the requests, and the result.
 fn delete_bucket(
     caller: &'static Dialect,
     target: &'static Dialect,
-    answers: &[(u16, &str)],
+    target_responses: &[(u16, &str)],
 ) -> (Vec<String>, Result<u16, ErrorKind>) {
     let text = format!("DELETE / HTTP/1.1\nHost: b.{}\n", caller.sample_endpoint);
     let request = explain(&text, caller, caller).unwrap().request;
     let target = build_sample_target(target);
-    let way = build_sample_route(caller, &target, &request);
-    let mut exchange = Exchange::new(way, request, b"").unwrap();
-    let (mut sent, mut answers) = (Vec::new(), answers.iter());
+    let route = build_sample_route(caller, &target, &request);
+    let mut exchange = Exchange::new(route, request, b"").unwrap();
+    let (mut sent, mut target_responses) = (Vec::new(), target_responses.iter());
     let mut step = exchange.start(NOW);
     loop {
         match step {
             Ok(Step::Send(out)) => {
                 let query: Vec<&str> = out.query.iter().map(|row| row.0.as_str()).collect();
                 sent.push(format!("{} {}", out.method, query.join("&")).trim().to_owned());
-                let (status, body) = *answers.next().expect("one more request than answers");
-                let answer = TargetResponse { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
-                step = exchange.handle_response(&answer, NOW);
+                let (status, body) =
+                    *target_responses.next().expect("one more request than target_responses");
+                let target_response =
+                    TargetResponse { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
+                step = exchange.handle_response(&target_response, NOW);
             }
-            Ok(Step::Respond(reply)) => return (sent, Ok(reply.status)),
-            Err(refusal) => return (sent, Err(refusal.kind)),
+            Ok(Step::Respond(response)) => return (sent, Ok(response.status)),
+            Err(rejection) => return (sent, Err(rejection.kind)),
         }
     }
 }
@@ -149,9 +156,10 @@ const NOT_EMPTY: &str = "<Error><Code>BucketNotEmpty</Code></Error>";
 const NO_BUCKET: &str = "<Error><Code>NoSuchBucket</Code></Error>";
 const NOT_THERE: &str = "<Error><Code>NotImplemented</Code></Error>";
 
-/// COS 3.2 and OSS DeleteBucket: unfinished uploads keep a bucket; at S3 they end with it.
+/// COS, DELETE Bucket, and OSS, DeleteBucket: unfinished uploads prevent the deletion of a bucket; at S3 they are
+/// deleted with it.
 #[test]
-fn unfinished_uploads_keep_a_bucket_where_the_callers_vendor_says_so() {
+fn unfinished_uploads_prevent_deletion_as_at_the_callers_vendor() {
     let to_owned_strings = |calls: &[&str]| calls.iter().map(|call| (*call).to_owned()).collect::<Vec<_>>();
     for caller in [&COS, &OSS] {
         assert_eq!(

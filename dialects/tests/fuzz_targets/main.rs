@@ -1,4 +1,4 @@
-//! What fuzzers feed for long, fed for a moment: what was found before, the golden cases, and changes of both.
+//! Runs the fuzz targets for a short time: with known inputs, with the golden cases, and with mutations of both.
 
 #![allow(
     clippy::disallowed_methods,
@@ -23,7 +23,7 @@ fn get_test_dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests").join(name)
 }
 
-/// The inputs to begin with: those of `tests/corpus`, and what the golden cases make.
+/// The first inputs: the files in `tests/corpus`, and the golden cases.
 fn load_seeds(target: &str) -> Vec<Vec<u8>> {
     let files = fs::read_dir(get_test_dir("corpus").join(target)).unwrap().map(|file| file.unwrap().path());
     let mut seeds: Vec<Vec<u8>> = files.map(|path| fs::read(path).unwrap()).collect();
@@ -34,18 +34,18 @@ fn load_seeds(target: &str) -> Vec<Vec<u8>> {
         let choice = encode_choice(caller.unwrap_or_default(), 0);
         match target {
             "translation" => seeds.push([&[choice], text("request.http").as_bytes()].concat()),
-            "belief" => seeds.push(text("request.http").into_bytes()),
+            "authentication" => seeds.push(text("request.http").into_bytes()),
             "exchange" => {
-                let answer = text("answer.http").replacen("HTTP/1.1 ", "", 1);
-                let whole = [text("request.http"), String::new(), answer].join(BETWEEN);
+                let target_response = text("answer.http").replacen("HTTP/1.1 ", "", 1);
+                let whole = [text("request.http"), String::new(), target_response].join(BETWEEN);
                 seeds.push([&[choice], whole.as_bytes()].concat());
             }
             _ => {}
         }
     }
     match target {
-        // Signed requests of every dialect; they need no key that is known to be looked at.
-        "belief" => seeds.extend(load_vector_requests()),
+        // Signed requests of every dialect. They are parsed although their access keys are unknown.
+        "authentication" => seeds.extend(load_vector_requests()),
         "translation" => {
             for example in parse_examples() {
                 let caller = DIALECTS.iter().position(|dialect| dialect.name == example.dialect).unwrap();
@@ -54,7 +54,7 @@ fn load_seeds(target: &str) -> Vec<Vec<u8>> {
         }
         _ => {}
     }
-    assert!(!seeds.is_empty(), "nothing to begin with: {target}");
+    assert!(!seeds.is_empty(), "no inputs for {target}");
     seeds
 }
 
@@ -66,15 +66,15 @@ fn load_vector_requests() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn what_is_known_holds() {
+fn the_invariants_hold_for_known_inputs() {
     for (name, target) in TARGETS {
         load_seeds(name).iter().for_each(|seed| target(seed));
     }
 }
 
-/// Every pair of dialects has a number of its own.
+/// The first byte selects the pair of dialects.
 #[test]
-fn every_case_holds_between_every_pair() {
+fn the_invariants_hold_for_every_pair_of_dialects() {
     for (name, target) in TARGETS.iter().filter(|row| ["translation", "exchange"].contains(&row.0)) {
         for mut seed in load_seeds(name) {
             for pair in 0..=255 {
@@ -89,7 +89,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn what_is_changed_holds(
+    fn the_invariants_hold_for_mutated_inputs(
         chosen in any::<Index>(),
         changes in prop::collection::vec((any::<Index>(), any::<u8>(), 0_u8..4), 1..8),
     ) {
