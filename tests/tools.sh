@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What building needs beside a Rust toolchain: a C compiler, and cmake for the zlib that Pingora brings.
+# Installs what a build needs besides a Rust toolchain: a C compiler, and cmake for Pingora's zlib.
 set -euo pipefail
 
 missing=()

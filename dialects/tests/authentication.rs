@@ -15,7 +15,8 @@ use blobfish_dialects::authentication::authenticate::{
 use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::dialect::signature::Auth;
 use blobfish_dialects::model::{
-    Credentials, ErrorKind, Operation, OutgoingRequest, PayloadHash, RawHead, RequestScope, Timestamp,
+    Credentials, ErrorKind, Operation, OutgoingRequest, PayloadHash, RawHead, RawQuery, RequestScope,
+    Timestamp,
 };
 use blobfish_dialects::translator::request_text::parse_request_head;
 use blobfish_dialects::{DIALECTS, cos, oss, s3};
@@ -96,7 +97,7 @@ fn sign_request(
     RawHead {
         method: "GET".to_owned(),
         path: path.to_owned(),
-        query: None,
+        query: RawQuery::default(),
         headers: outgoing.headers,
         over_tls: false,
     }
@@ -165,12 +166,12 @@ fn an_unknown_scheme_has_the_vendors_error() {
 #[test]
 fn two_credentials_are_rejected() {
     let mut head = sign_request(&s3::auth::AUTH, "b.localhost", Some("b"), Some("k"), "/k", "AKID");
-    head.query = Some("OSSAccessKeyId=AKID&Expires=1767323100&Signature=x".to_owned());
+    head.query = Some("OSSAccessKeyId=AKID&Expires=1767323100&Signature=x".to_owned()).into();
     assert_eq!(
         authenticate(&head, &TestKeys::new()).unwrap_err().rejection.kind,
         ErrorKind::SeveralCredentials
     );
-    head.query = Some("q-sign-algorithm=sha1&q-ak=AKID&q-sign-time=1%3B2&q-key-time=1%3B2&q-header-list=&q-url-param-list=&q-signature=x".to_owned());
+    head.query = Some("q-sign-algorithm=sha1&q-ak=AKID&q-sign-time=1%3B2&q-key-time=1%3B2&q-header-list=&q-url-param-list=&q-signature=x".to_owned()).into();
     assert_eq!(
         authenticate(&head, &TestKeys::new()).unwrap_err().rejection.kind,
         ErrorKind::SeveralCredentials
@@ -468,7 +469,7 @@ proptest::proptest! {
             session_token: None,
         };
         auth.sign(&mut outgoing, &credentials, "r", NOW);
-        let head = RawHead { method: method.to_owned(), path, query: None, headers: outgoing.headers, over_tls: false };
+        let head = RawHead { method: method.to_owned(), path, query: RawQuery::default(), headers: outgoing.headers, over_tls: false };
         if let Ok(accepted) = authenticate(&head, &TestKeys::new()) {
             let request = accepted.request;
             proptest::prop_assert_eq!(request.scope.bucket(), Some(bucket.as_str()));
@@ -725,7 +726,7 @@ fn a_malformed_parameter_is_rejected_in_the_dialect_of_the_request() {
             ["prefix=%ff", "%ff=a", "prefix=%zz", "marker=a%", "sign=%ff", "list-type=2&start-after=%fe"]
         {
             let mut head = sign_request(auth, host, Some("b"), None, "/", "AKID");
-            head.query = Some(query.to_owned());
+            head.query = Some(query.to_owned()).into();
             let rejected = authenticate(&head, &TestKeys::new()).unwrap_err();
             assert_eq!(rejected.dialect.name, name, "{query}");
             let row = rejected.dialect.error_row(rejected.rejection.kind).unwrap();
@@ -733,7 +734,7 @@ fn a_malformed_parameter_is_rejected_in_the_dialect_of_the_request() {
         }
         let mut presigned = sign_request(auth, host, Some("b"), None, "/", "AKID");
         presigned.headers.retain(|row| row.0 != "authorization");
-        presigned.query = Some("Signature=%ff&Expires=%ff".to_owned());
+        presigned.query = Some("Signature=%ff&Expires=%ff".to_owned()).into();
         assert_eq!(authenticate(&presigned, &TestKeys::new()).unwrap_err().dialect.name, name, "{host}");
     }
 }

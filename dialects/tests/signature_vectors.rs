@@ -90,7 +90,7 @@ fn a_changed_method_path_or_parameter_does_not_verify() {
         head.path.push('x');
         expect_rejection("path", &head);
 
-        let query = vector.head.query.clone().unwrap_or_default();
+        let query = vector.head.query.as_deref().unwrap_or_default().to_owned();
         for (at, pair) in query.split('&').enumerate().filter(|(_, pair)| pair.contains('=')) {
             let name = pair.split('=').next().unwrap();
             if is_key_parameter(&vector, pair) || (FILTERS.contains(&name) && vector.has_unsigned_filters()) {
@@ -99,7 +99,7 @@ fn a_changed_method_path_or_parameter_does_not_verify() {
             let mut pairs: Vec<String> = query.split('&').map(str::to_owned).collect();
             pairs[at].push('x');
             let mut head = vector.head.clone();
-            head.query = Some(pairs.join("&"));
+            head.query = Some(pairs.join("&")).into();
             expect_rejection(name, &head);
         }
     }

@@ -1,6 +1,6 @@
-"""Applications of other people do their ordinary work through the proxy: against the demo, SeaweedFS, and a demo behind a
-second proxy that is spoken to in another dialect. What they stored is read again by boto3. Prints a table application x
-route; what is not installed here is skipped with its reason. The last line counts steps."""
+"""Applications in their ordinary use through the proxy: with the demo, with SeaweedFS, and with a demo behind a second proxy
+and another dialect. boto3 reads the objects that they stored. Prints a table application x route. Applications that are not
+installed are skipped with the reason. The last line counts steps."""
 
 import argparse
 import contextlib
@@ -30,23 +30,23 @@ import servers
 import tls
 import tool_clients
 from api import CallError
-from scenarios import bare, refused
+from scenarios import bare, expect_error
 
 MIB = 1024 * 1024
 PART = 5 * MIB
 TEXT = "Grüße, 世界\n".encode() * 10
-#: Not a multiple of the parts' size, and no two parts alike.
+#: Not a multiple of the part size, and all parts differ.
 LARGE = random.Random(10).randbytes(11 * MIB + 7)
 KEYS = ["with space", "plus+sign", "per%cent", "per%2Bcent", "question?mark=1", "amp&er=sand", "hash#tag", "中文/键", "Ünïcode",
         "quote'\"s", "a-b_c.d~e!f(g)*", "semi;colon,comma", "at@colon:dollar$", "<x>[y]{z}|^`", "😀", "deep/" * 20 + "leaf", "back\\slash"]
 
-#: Where each call is a process of its own; with --long there, too, all.
+#: For clients that start one process per call; with --long these get all keys too.
 SOME_KEYS = ["with space+plus%2B", "中文/键&=?#", "<x>[y]{z}|^`"]
 
 
 @dataclass
 class Place:
-    """What is called on a route: a port, the key to sign with, and, where the proxy has one, its https port and authority."""
+    """The endpoint of a route: port, credentials, and the HTTPS port and certificate authority if the proxy has them."""
 
     port: int
     key: str
@@ -56,7 +56,7 @@ class Place:
 
 
 class Work:
-    """One application on one route: its steps, each of which holds or fails by itself."""
+    """One application on one route, with its steps. Each step passes or fails separately."""
 
     def __init__(self, route, place, long):
         self.route, self.place, self.long = route, place, long
@@ -78,7 +78,7 @@ class Work:
             self.outcomes.append((name, f"{type(error).__name__}: {brief(error)} (line {lines})"))
 
     def read(self, key):
-        """An object's bytes, as another client sees them."""
+        """Returns an object's bytes as another client reads them."""
         return self.boto3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def keys(self, prefix=""):
@@ -89,7 +89,7 @@ class Work:
         self.boto3.create_bucket(Bucket=self.bucket)
 
     def run(self, words, env=None, text=None, timeout=120):
-        """A program's output; a bad end fails with what it said."""
+        """Runs a program and returns its output. If it fails, the error has its output."""
         done = subprocess.run(list(map(str, words)), input=text, env={**self.env(), **(env or {})}, cwd=self.folder,
                               stdin=subprocess.DEVNULL if text is None else None, capture_output=True, timeout=timeout)
         if done.returncode:
@@ -102,7 +102,7 @@ class Work:
                 "AWS_EC2_METADATA_DISABLED": "true"}
 
     def tree(self, name, files=12):
-        """A folder with files of several sizes and names below it."""
+        """Creates a folder with files of several sizes and names."""
         made = self.folder / name
         for number in range(files):
             path = made / f"dir {number % 3}" / f"file-{number:02}.txt"
@@ -119,41 +119,41 @@ def brief(error):
 
 
 def contents(folder):
-    """Name below the folder -> digest of what is in it."""
+    """Returns the digest of each file below the folder."""
     return {str(path.relative_to(folder)): hashlib.md5(path.read_bytes()).hexdigest() for path in Path(folder).rglob("*") if path.is_file()}
 
 
 # ---- SDKs: one job for all of them
 
-#: Steps that an SDK has no call for, or does otherwise: name -> step -> why. Printed.
-_OBJECTS_ONLY = "it knows objects only; the bucket is made for it"
-_NO_MANY = "it has no call for several keys"
+#: Steps that an SDK has no call for or implements differently: name -> step -> reason. Printed.
+_OBJECTS_ONLY = "it has object operations only; the suite creates the bucket"
+_NO_MANY = "it has no call that deletes several keys"
 ABSENT = {
-    "jets3t": {"many": "0.8.1 has no call for several keys"},
-    "perl-amazon-s3": {"many": _NO_MANY, "range": "it reads whole objects",
-                       "read large": "it takes every ETag for an MD5, also with AWS; boto3 reads what it stored"},
-    "fog-aliyun": {"many": _NO_MANY, "keys": "it escapes no keys, whatever is in them", "metadata": "it sends none"},
+    "jets3t": {"many": "0.8.1 has no call that deletes several keys"},
+    "perl-amazon-s3": {"many": _NO_MANY, "range": "it has no range reads",
+                       "read large": "it treats every ETag as an MD5, also with AWS; boto3 reads the object"},
+    "fog-aliyun": {"many": _NO_MANY, "keys": "it does not escape keys", "metadata": "it sends none"},
     "opendal-s3": {"buckets": _OBJECTS_ONLY, "many": _NO_MANY}, "opendal-cos": {"buckets": _OBJECTS_ONLY, "many": _NO_MANY},
     "opendal-oss": {"buckets": _OBJECTS_ONLY, "many": _NO_MANY}, "obstore": {"buckets": _OBJECTS_ONLY},
-    "rclone-aws": {"many": "it deletes one key after another"}, "rclone-tencentcos": {"many": "it deletes one key after another"},
-    "rclone-alibaba": {"many": "it deletes one key after another"}, "rclone-minio": {"many": "it deletes one key after another"},
+    "rclone-aws": {"many": "it deletes keys one by one"}, "rclone-tencentcos": {"many": "it deletes keys one by one"},
+    "rclone-alibaba": {"many": "it deletes keys one by one"}, "rclone-minio": {"many": "it deletes keys one by one"},
 }
-#: Keys that SeaweedFS itself does not hold.
-TARGET_CANNOT = {"seaweedfs": ["back\\slash"]}  # It stores that as back/slash.
+#: Keys that SeaweedFS does not store.
+TARGET_CANNOT = {"seaweedfs": ["back\\slash"]}  # It stores this key as back/slash.
 
-#: What a target has no calls for: (application, route, step) -> why. Printed.
-REFUSED = {("oss-go", "seaweedfs", "append"): "S3 has no appending"}
-#: What a target itself does otherwise than S3's documents say: (application, route, step) -> why. Printed, not counted.
-#: `--direct` shows them without the proxy.
+#: Steps that a target has no operation for: (application, route, step) -> reason. Printed.
+UNSUPPORTED = {("oss-go", "seaweedfs", "append"): "S3 has no append operation"}
+#: Deviations of a target from the documents of S3: (application, route, step) -> reason. Printed, not counted.
+#: `--direct` has the same deviations without the proxy.
 KNOWN = {
-    ("ruby-aws-sdk-s3", "seaweedfs", "empty"): "SeaweedFS answers 416 to a HEAD of part 1 of an empty object, which download_file asks",
-    ("minio-go", "seaweedfs", "stream"): "minio-go tells the checksum of an object's parts without their count, which S3 takes and SeaweedFS does not",
-    ("s3fs-fuse", "seaweedfs", "times of folders"): "SeaweedFS keeps folders: an object whose key ends with a slash is not found as the source of a copy",
+    ("ruby-aws-sdk-s3", "seaweedfs", "empty"): "SeaweedFS responds with 416 to a HEAD of part 1 of an empty object, which download_file sends",
+    ("minio-go", "seaweedfs", "stream"): "minio-go sends the checksum of an object's parts without their count, which S3 accepts and SeaweedFS rejects",
+    ("s3fs-fuse", "seaweedfs", "times of folders"): "SeaweedFS stores folders: an object with a slash at the end of its key is not found as the source of a copy",
 }
 
 
 class Sdk:
-    """One interface over the wrappers: those of more_clients and tool_clients answer in dictionaries."""
+    """One interface over all wrappers: those of more_clients and tool_clients return dictionaries."""
 
     def __init__(self, make, work):
         self.inner, self.work = make(work.port, work.key, work.secret, place=work.place), work
@@ -199,47 +199,47 @@ def do_sdk_job(work, sdk, name, absent):
             names = [row["Name"] for row in work.boto3.list_buckets()["Buckets"]]
             assert work.bucket in names and work.bucket.replace("app-", "two-") not in names, names
         if work.outcomes[-1][1]:
-            return  # All else would fail for the same reason.
+            return  # All other steps would fail for the same reason.
     with work.step("small"):
         metadata = {} if "metadata" in absent else {"owner": "me and you"}
-        sdk.put("kept/small.txt", TEXT, content_type="text/css", metadata=metadata)
-        told = sdk.head("kept/small.txt")
-        assert told["length"] == len(TEXT), told
-        assert "metadata" in absent or told["content_type"] == "text/css", told
-        assert metadata.items() <= told["metadata"].items(), told
-        assert told["etag"] is None or bare(told["etag"]) == hashlib.md5(TEXT).hexdigest(), told
-        assert sdk.get("kept/small.txt") == TEXT
-        other = work.boto3.get_object(Bucket=work.bucket, Key="kept/small.txt")
+        sdk.put("stored/small.txt", TEXT, content_type="text/css", metadata=metadata)
+        result = sdk.head("stored/small.txt")
+        assert result["length"] == len(TEXT), result
+        assert "metadata" in absent or result["content_type"] == "text/css", result
+        assert metadata.items() <= result["metadata"].items(), result
+        assert result["etag"] is None or bare(result["etag"]) == hashlib.md5(TEXT).hexdigest(), result
+        assert sdk.get("stored/small.txt") == TEXT
+        other = work.boto3.get_object(Bucket=work.bucket, Key="stored/small.txt")
         assert other["Body"].read() == TEXT and metadata.items() <= other["Metadata"].items(), other
         assert "metadata" in absent or other["ContentType"] == "text/css", other
     with work.step("replace"):
-        sdk.put("kept/small.txt", TEXT + b"more", content_type="text/plain")
-        assert sdk.get("kept/small.txt") == TEXT + b"more" == work.read("kept/small.txt")
+        sdk.put("stored/small.txt", TEXT + b"more", content_type="text/plain")
+        assert sdk.get("stored/small.txt") == TEXT + b"more" == work.read("stored/small.txt")
     with work.step("empty"):
-        sdk.put("kept/empty", b"", content_type="text/plain")
-        assert sdk.head("kept/empty")["length"] == 0 and sdk.get("kept/empty") == b"" == work.read("kept/empty")
+        sdk.put("stored/empty", b"", content_type="text/plain")
+        assert sdk.head("stored/empty")["length"] == 0 and sdk.get("stored/empty") == b"" == work.read("stored/empty")
     if "range" not in absent:
         with work.step("range"):
-            assert sdk.get("kept/small.txt", (3, 30)) == TEXT[3:31]
+            assert sdk.get("stored/small.txt", (3, 30)) == TEXT[3:31]
     with work.step("large"):
         path = work.folder / "large.bin"
         path.write_bytes(LARGE)
-        sdk.upload_file("kept/large.bin", str(path))
-        told = work.boto3.head_object(Bucket=work.bucket, Key="kept/large.bin")
-        assert told["ETag"].strip('"').endswith("-3"), f"not in three parts: {told['ETag']}"
-        assert work.read("kept/large.bin") == LARGE
-        assert sdk.head("kept/large.bin")["length"] == len(LARGE)
+        sdk.upload_file("stored/large.bin", str(path))
+        result = work.boto3.head_object(Bucket=work.bucket, Key="stored/large.bin")
+        assert result["ETag"].strip('"').endswith("-3"), f"not in three parts: {result['ETag']}"
+        assert work.read("stored/large.bin") == LARGE
+        assert sdk.head("stored/large.bin")["length"] == len(LARGE)
     if "read large" not in absent:
         with work.step("read large"):
-            assert sdk.get("kept/large.bin") == LARGE
+            assert sdk.get("stored/large.bin") == LARGE
     if "range" not in absent:
         with work.step("range of large"):
-            assert sdk.get("kept/large.bin", (PART - 2, PART + 1)) == LARGE[PART - 2:PART + 2]
+            assert sdk.get("stored/large.bin", (PART - 2, PART + 1)) == LARGE[PART - 2:PART + 2]
     with work.step("copy"):
         to = "copied/small copy.txt" if "keys" not in absent else "copied/small.txt"
-        sdk.copy("kept/small.txt", work.bucket, to)
+        sdk.copy("stored/small.txt", work.bucket, to)
         assert sdk.get(to) == TEXT + b"more"
-        sdk.copy("kept/large.bin", work.bucket, "copied/large.bin")
+        sdk.copy("stored/large.bin", work.bucket, "copied/large.bin")
         assert hashlib.md5(work.read("copied/large.bin")).digest() == hashlib.md5(LARGE).digest()
     if "keys" not in absent:
         with work.step("keys"):
@@ -260,7 +260,7 @@ def do_sdk_job(work, sdk, name, absent):
             for key in keys:
                 assert work.read(key + ".copy") == key.encode(), key
                 sdk.delete(key + ".copy")
-            assert sorted(work.keys("keys/")) == sorted(keys), "others were deleted"
+            assert sorted(work.keys("keys/")) == sorted(keys), "other objects were deleted"
     with work.step("pages"):
         for number in range(7):
             sdk.put(f"pages/{number % 3}/{number}", b"x", content_type="text/plain")
@@ -269,19 +269,19 @@ def do_sdk_job(work, sdk, name, absent):
         assert sdk.listing("nothing/") == ([], [])
     with work.step("delete"):
         sdk.delete("pages/0/0")
-        refused(404, sdk.get, "pages/0/0")
-        refused(404, sdk.head, "pages/0/0")
+        expect_error(404, sdk.get, "pages/0/0")
+        expect_error(404, sdk.head, "pages/0/0")
         assert "pages/0/0" not in work.keys("pages/")
     if isinstance(sdk.inner, programs.Program):
         for more in sdk.inner.more():
-            if (name, work.route, more) in REFUSED:
+            if (name, work.route, more) in UNSUPPORTED:
                 continue
             with work.step(more):
                 sdk.inner.do(more, work.bucket, work.folder / "large.bin")
     if "many" not in absent:
         with work.step("many"):
-            sdk.delete_many(["pages/1/1", "pages/2/2", "kept/empty"])
-            assert work.keys("pages/") == ["pages/0/3", "pages/0/6", "pages/1/4", "pages/2/5"] and "kept/empty" not in work.keys()
+            sdk.delete_many(["pages/1/1", "pages/2/2", "stored/empty"])
+            assert work.keys("pages/") == ["pages/0/3", "pages/0/6", "pages/1/4", "pages/2/5"] and "stored/empty" not in work.keys()
 
 
 class Obstore:
@@ -295,7 +295,7 @@ class Obstore:
         return S3Store(bucket, **self.place, client_options={"allow_http": True}, retry_config={"max_retries": 0})
 
     @contextlib.contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
         except FileNotFoundError as error:
@@ -305,14 +305,14 @@ class Obstore:
         self.at(bucket).put(key, body, attributes={"Content-Type": content_type, **(metadata or {})})
 
     def head(self, bucket, key):
-        with self.refusals():
+        with self.translate_errors():
             meta = self.at(bucket).head(key)
             attributes = self.at(bucket).get(key).attributes
         return {"length": meta["size"], "etag": meta["e_tag"], "content_type": attributes.get("Content-Type"),
                 "metadata": {name: value for name, value in attributes.items() if name != "Content-Type"}}
 
     def get(self, bucket, key, range=None):
-        with self.refusals():
+        with self.translate_errors():
             if range:
                 first, last = map(int, range.removeprefix("bytes=").split("-"))
                 return {"body": bytes(self.at(bucket).get_range(key, start=first, end=last + 1))}
@@ -320,8 +320,8 @@ class Obstore:
 
     def listing(self, bucket, prefix="", delimiter=""):
         if delimiter:
-            told = self.at(bucket).list_with_delimiter(prefix)
-            return [row["path"] for row in told["objects"]], list(told["common_prefixes"])
+            result = self.at(bucket).list_with_delimiter(prefix)
+            return [row["path"] for row in result["objects"]], list(result["common_prefixes"])
         return [row["path"] for page in self.at(bucket).list(prefix) for row in page], []
 
     def upload_file(self, bucket, key, path):
@@ -338,7 +338,7 @@ class Obstore:
 
 
 class Rclone(tool_clients.Rclone):
-    """As one of the providers that it knows; each has habits of its own."""
+    """rclone as one of its providers; each behaves differently."""
 
     provider, more = "", []
 
@@ -350,24 +350,24 @@ class Rclone(tool_clients.Rclone):
         return f"http://127.0.0.1:{self.port}"
 
     def prepare(self):
-        # A vendor's own names are reached through this proxy as a proxy; addresses are called by themselves.
+        # The vendors' host names are used with Blobfish as an HTTP proxy; IP addresses are used directly.
         self.env["http_proxy"] = f"http://127.0.0.1:{self.port}"
         lines = ["[r]", "type = s3", f"provider = {self.provider}", f"endpoint = {self.endpoint()}", f"access_key_id = {self.key}",
                  f"secret_access_key = {self.secret}", "upload_cutoff = 5Mi", "chunk_size = 5Mi", *self.more]
         (self.home / "rclone.conf").write_text("\n".join(lines) + "\n")
 
     def get(self, bucket, key, **more):
-        told = super().get(bucket, key, **more)
-        if not told["body"]:
-            self.head(bucket, key)  # What is not there has no bytes, and no error either.
-        return told
+        result = super().get(bucket, key, **more)
+        if not result["body"]:
+            self.head(bucket, key)  # For a missing object it prints nothing, and reports no error.
+        return result
 
     def delete(self, bucket, key):
         self.run("deletefile", f"r:{bucket}/{key}")
 
 
 class RcloneAws(Rclone):
-    """Over TLS where the proxy has it: only there it sends bodies whose checksums follow them."""
+    """Uses TLS if the proxy has it: only then it sends bodies with a trailing checksum."""
 
     name, provider = "rclone-aws", "AWS"
 
@@ -407,7 +407,7 @@ class MinioPy(more_clients.Minio):
     name = "minio-py"
 
 
-# ---- Applications with a work of their own
+# ---- Applications with their own steps
 
 def pyarrow_job(work):
     import pyarrow
@@ -436,8 +436,8 @@ def pyarrow_job(work):
             for at in range(0, len(LARGE), MIB):
                 stream.write(LARGE[at:at + MIB])
         assert work.read("large.bin") == LARGE
-        told = work.boto3.head_object(Bucket=place, Key="large.bin")
-        assert told["ContentType"] == "application/x-test" and "-" in told["ETag"], told
+        result = work.boto3.head_object(Bucket=place, Key="large.bin")
+        assert result["ContentType"] == "application/x-test" and "-" in result["ETag"], result
     with work.step("seek"):
         with s3.open_input_file(f"{place}/large.bin") as file:
             assert file.size() == len(LARGE) and file.read_at(100, PART - 50) == LARGE[PART - 50:PART + 50]
@@ -481,7 +481,7 @@ def duckdb_job(work):
             ask(f"LOAD '{httpfs}'")
             ask(f"CREATE SECRET (TYPE s3, KEY_ID '{work.key}', SECRET '{work.secret}', ENDPOINT '127.0.0.1:{work.port}', "
                 "URL_STYLE 'path', USE_SSL false, REGION 'us-east-1')")
-            # Parts of the smallest size that it makes.
+            # Parts of its minimum size.
             ask("SET s3_uploader_max_filesize = '50GB'")
             ask("SET http_retries = 0")
             ask("CREATE TABLE rides AS SELECT i AS id, ['北京', 'København', 'a b+c'][i % 3 + 1] AS city, i * 0.5 AS value, "
@@ -492,8 +492,8 @@ def duckdb_job(work):
             ask(f"COPY rides TO '{place}/rides.parquet' (ROW_GROUP_SIZE 20000)")
             assert ask(f"SELECT count(*), sum(id), sum(value), min(text), max(text) FROM '{place}/rides.parquet'") == sums
             assert ask(f"SELECT sum(id) FROM read_parquet('{place}/rides.parquet') WHERE id BETWEEN 100000 AND 100009") == [(1000045,)]
-            told = work.boto3.head_object(Bucket=work.bucket, Key="rides.parquet")
-            assert told["ETag"].strip('"').endswith("-3") or "-" in told["ETag"], f"not in parts: {told}"
+            result = work.boto3.head_object(Bucket=work.bucket, Key="rides.parquet")
+            assert result["ETag"].strip('"').endswith("-3") or "-" in result["ETag"], f"not in parts: {result}"
         with work.step("csv"):
             ask(f"COPY (SELECT * FROM rides LIMIT 1000) TO '{place}/files/a+b c & 键.csv' (HEADER)")
             assert ask(f"SELECT count(*), sum(id) FROM read_csv('{place}/files/a+b c & 键.csv')") == [(1000, 499500)]
@@ -508,17 +508,17 @@ def duckdb_job(work):
             ask(f"COPY (SELECT 42 AS id) TO '{place}/rides.parquet'")
             assert ask(f"SELECT id FROM '{place}/rides.parquet'") == [(42,)]
         with work.step("database"):
-            kept = work.folder / "kept.db"
-            ask(f"ATTACH '{kept}' AS kept")
-            ask("CREATE TABLE kept.rides AS FROM rides")
-            ask("DETACH kept")
-            work.boto3.upload_file(str(kept), work.bucket, "kept.db")
-            ask(f"ATTACH '{place}/kept.db' AS far (READ_ONLY)")
+            source = work.folder / "copied.db"
+            ask(f"ATTACH '{source}' AS copied")
+            ask("CREATE TABLE copied.rides AS FROM rides")
+            ask("DETACH copied")
+            work.boto3.upload_file(str(source), work.bucket, "copied.db")
+            ask(f"ATTACH '{place}/copied.db' AS far (READ_ONLY)")
             assert ask("SELECT count(*), sum(id), sum(value), min(text), max(text) FROM far.rides") == sums
         with work.step("absent"):
             try:
                 ask(f"SELECT * FROM '{place}/absent.parquet'")
-                raise AssertionError("it was there")
+                raise AssertionError("the object exists")
             except duckdb.Error as error:
                 assert "404" in str(error) or "No files found" in str(error), error
 
@@ -548,14 +548,14 @@ def s3fs_job(work):
             "multipart_size=5", "retries=1", "stat_cache_expire=1"])],
         env=work.env(), stdout=log, stderr=subprocess.STDOUT)
 
-    def said():
+    def read_log():
         log.flush()
         return Path(log.name).read_text()[-600:]
 
     try:
         with work.step("mount"):
             servers.wait_for(lambda: mounted.poll() is not None or os.path.ismount(mount), 15, "the mount")
-            assert os.path.ismount(mount), said()
+            assert os.path.ismount(mount), read_log()
         if not os.path.ismount(mount):
             return
         with work.step("small"):
@@ -575,8 +575,8 @@ def s3fs_job(work):
             (mount / "tree").mkdir()
             work.run(["cp", "-p", *(path for path in tree.iterdir() if path.is_file()), mount / "tree"])
             assert contents(mount / "tree") == {name: digest for name, digest in contents(tree).items() if "/" not in name}
-            told = (mount / "tree" / "large.bin").stat()
-            assert abs(told.st_mtime - stamp) < 1, "the time of a file in parts"
+            result = (mount / "tree" / "large.bin").stat()
+            assert abs(result.st_mtime - stamp) < 1, "the time of a file in parts"
             mode = (mount / "tree" / "größe").stat().st_mode & 0o777
             assert mode == 0o640, oct(mode)
             assert work.read("tree/größe") == TEXT and work.read("tree/large.bin") == LARGE
@@ -625,7 +625,7 @@ def s3fs_job(work):
             (mount / "small.txt").unlink()
             assert not [key for key in work.keys() if key.startswith("tree") or key == "small.txt"], work.keys()
         with work.step("still there"):
-            assert mounted.poll() is None, said()
+            assert mounted.poll() is None, read_log()
     finally:
         subprocess.run(["umount", "-l", str(mount)], capture_output=True)
         try:
@@ -690,11 +690,11 @@ def registry_job(work):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-            answer = connection.getresponse()
-            data = answer.read()
+            response = connection.getresponse()
+            data = response.read()
             log.flush()
-            assert answer.status == wanted, f"{method} {path[:60]}: {answer.status} {data[:300]} {Path(log.name).read_text()[-400:]}"
-            return data, answer.headers
+            assert response.status == wanted, f"{method} {path[:60]}: {response.status} {data[:300]} {Path(log.name).read_text()[-400:]}"
+            return data, response.headers
         finally:
             connection.close()
 
@@ -702,14 +702,14 @@ def registry_job(work):
         return place.removeprefix(f"http://127.0.0.1:{port}")
 
     def push_blob(body, chunks):
-        """A blob in several requests, as the client pushes a layer."""
+        """Pushes a blob in several requests, as the client does with a layer."""
         digest = "sha256:" + hashlib.sha256(body).hexdigest()
         place = local(ask("POST", "/v2/team/app/blobs/uploads/", wanted=202)[1]["Location"])
         size = -(-len(body) // chunks)
         for at in range(0, len(body), size):
             part = body[at:at + size]
-            told = ask("PATCH", place, part, 202, Content_Type="application/octet-stream", Content_Range=f"{at}-{at + len(part) - 1}")[1]
-            place = local(told["Location"])
+            result = ask("PATCH", place, part, 202, Content_Type="application/octet-stream", Content_Range=f"{at}-{at + len(part) - 1}")[1]
+            place = local(result["Location"])
         ask("PUT", f"{place}&digest={digest}", wanted=201)
         return digest
 
@@ -740,14 +740,14 @@ def registry_job(work):
             assert ask("GET", f"/v2/other/app/blobs/{layer}")[0] == LARGE
         with work.step("cancel"):
             place = local(ask("POST", "/v2/team/app/blobs/uploads/", wanted=202)[1]["Location"])
-            told = ask("PATCH", place, LARGE[:6 * MIB], 202, Content_Type="application/octet-stream", Content_Range=f"0-{6 * MIB - 1}")[1]
-            ask("DELETE", local(told["Location"]), wanted=204)
+            result = ask("PATCH", place, LARGE[:6 * MIB], 202, Content_Type="application/octet-stream", Content_Range=f"0-{6 * MIB - 1}")[1]
+            ask("DELETE", local(result["Location"]), wanted=204)
         with work.step("delete, collect"):
             ask("DELETE", f"/v2/team/app/manifests/{digest}", wanted=202)
             ask("GET", "/v2/team/app/manifests/v1", wanted=404, Accept=kind)
             before = len(work.keys("registry/docker/registry/v2/blobs/"))
             work.run([program, "garbage-collect", str(configuration)])
-            assert len(work.keys("registry/docker/registry/v2/blobs/")) < before, "nothing was collected"
+            assert len(work.keys("registry/docker/registry/v2/blobs/")) < before, "the garbage collection deleted nothing"
     finally:
         server.terminate()
         try:
@@ -785,7 +785,7 @@ def deltalake_job(work):
         assert ids(version=0) == list(range(1000))
         assert DeltaTable(place, storage_options=options).version() == 3
     with work.step("two writers"):
-        # Whoever writes the same version second has to see that it is there.
+        # The second writer of a version must get a conflict.
         failures = []
 
         def append(first):
@@ -820,7 +820,7 @@ class Application:
 
 
 def of_sdk(make, missing=lambda: None):
-    return Application(make.name, sdk_job(make), make.dialect, getattr(make, "missing", missing))
+    return Application(make.name, sdk_job(make), make.dialect, getattr(make, "missing_dependency", missing))
 
 
 ALL = [Application("pyarrow", pyarrow_job), Application("duckdb", duckdb_job), Application("s3fs-fuse", s3fs_job, missing=s3fs_missing),
@@ -831,7 +831,7 @@ ROUTES = ["demo", "seaweedfs", "via cos", "via oss"]
 
 
 def is_run(application, route, options):
-    """Through one chain by default: another dialect than the application's own."""
+    """Returns the routes of an application. By default there is one chain, with another dialect than the application's."""
     if options.direct:
         return application.dialect == "s3" and application.name not in ("rclone-tencentcos", "rclone-alibaba")
     if options.long or not route.startswith("via ") or options.routes != "all":
@@ -857,7 +857,7 @@ def start(running, route, options, authority):
 
 
 def one(application, route, place, options):
-    """Outcomes of its steps, and how long it took."""
+    """Returns the outcomes of the steps, and the duration."""
     work = Work(route, place, options.long)
     began = time.monotonic()
     try:
@@ -869,7 +869,7 @@ def one(application, route, place, options):
     return work.outcomes, time.monotonic() - began
 
 
-def chosen(parser, given, known):
+def parse_names(parser, given, known):
     names = known if given == "all" else given.split(",")
     if set(names) - set(known):
         parser.error(f"there are {', '.join(known)}")
@@ -882,13 +882,13 @@ def main():
     parser.add_argument("--routes", default="all")
     parser.add_argument("--applications", default="all")
     parser.add_argument("--long", action="store_true", help="every application through both chains")
-    parser.add_argument("--direct", action="store_true", help="without the proxy, at SeaweedFS itself: what fails there is its own")
-    parser.add_argument("--threads", type=int, default=4, help="applications at a time")
+    parser.add_argument("--direct", action="store_true", help="without the proxy, directly with SeaweedFS, to find its own failures")
+    parser.add_argument("--threads", type=int, default=4, help="how many applications run in parallel")
     options = parser.parse_args()
     if not (options.binary or options.direct):
         parser.error("--binary is needed")
-    routes = ["seaweedfs"] if options.direct else chosen(parser, options.routes, ROUTES)
-    names = chosen(parser, options.applications, [application.name for application in ALL])
+    routes = ["seaweedfs"] if options.direct else parse_names(parser, options.routes, ROUTES)
+    names = parse_names(parser, options.applications, [application.name for application in ALL])
     reasons = {application.name: application.missing() for application in ALL if application.name in names}
     results, began = {}, time.monotonic()
     with servers.Servers() as running, tls.own_authority() as authority:
@@ -905,14 +905,14 @@ def main():
     notes = [f"skipped: {name}: {why}" for name, why in reasons.items() if why]
     print(f"{'application':<20}" + "".join(f"{route:>16}" for route in routes))
     for name in reasons:
-        notes += [f"left out {name}: {step}: {why}" for step, why in ABSENT.get(name, {}).items()]
+        notes += [f"skipped {name}: {step}: {why}" for step, why in ABSENT.get(name, {}).items()]
         row = f"{name:<20}"
         for route in routes:
             outcomes, seconds = results.get((name, route), ([], 0))
-            notes += [f"left out {name} -> {route}: {step}: {why}" for (one, place, step), why in REFUSED.items() if (one, place) == (name, route)]
+            notes += [f"skipped {name} -> {route}: {step}: {why}" for (one, place, step), why in UNSUPPORTED.items() if (one, place) == (name, route)]
             known = {step: why for (one, place, step), why in KNOWN.items() if (one, place) == (name, route)}
             notes += [f"known {name} -> {route}: {step}: {known[step]}" for step, failure in outcomes if failure and step in known]
-            outcomes = [(step, "it holds, yet KNOWN says why not" if step in known else failure)
+            outcomes = [(step, "it passes, but KNOWN has a reason why it fails" if step in known else failure)
                         for step, failure in outcomes if not (failure and step in known)]
             good = sum(1 for _, failure in outcomes if not failure)
             passed, failed = passed + good, failed + len(outcomes) - good

@@ -1,5 +1,4 @@
-"""How fast copies between two targets are, and what they cost: Blobfish, then `rclone copyto`, between the same two servers, in
-the same run, in turns."""
+"""Speed and cost of copies between two targets: Blobfish and `rclone copyto` in turns, between the same two servers."""
 
 import argparse
 import os
@@ -35,13 +34,13 @@ def main():
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    # What SeaweedFS takes for a write hides what the copier takes; the demo's store takes less.
+    # With SeaweedFS as the destination its own cost per write dominates; the demo's store costs less.
     for to in ("seaweedfs", "demo"):
         print(f"from SeaweedFS to {to}", flush=True)
-        measured(options, to)
+        measure(options, to)
 
 
-def measured(options, to):
+def measure(options, to):
     rclone = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
     with servers.Servers() as started, tempfile.TemporaryDirectory() as home:
         keys = [(servers.TARGET_KEY, servers.TARGET_SECRET), (servers.DEMO_KEY, servers.DEMO_SECRET)]

@@ -1,7 +1,7 @@
-"""Settings of buckets by unmodified SDKs: what each target keeps for each caller, and what it must refuse by name. A
-setting is read where there is none, set, read back as it was set, removed, and read again. What is expected comes from the
-vendors' documents: HAS says who has what, and a setting of one vendor's own words stays within its family. Prints one
-table; the last line counts."""
+"""Bucket settings with unmodified SDKs: each target stores a caller's setting, or the proxy rejects it by name. A setting is
+read before it is set, set, read back, deleted, and read again. The expectations are from the vendors' documents:
+TARGET_SETTINGS and CALLER_SETTINGS list the settings of each dialect, and SAME_FAMILY_ONLY those with a vendor's own values.
+Prints a table. The last line has the counts."""
 
 import argparse
 import json
@@ -19,45 +19,46 @@ import oss_clients
 import s3_clients
 import servers
 from api import CallError
-from run import TARGETS, chosen, start
+from run import TARGETS, parse_names, start
 
-#: Who can ask which server without the proxy.
-STRAIGHT = {("boto3", "seaweedfs"), ("cos-python", "cos"), ("cos-node", "cos"), ("oss2", "oss"), ("ali-oss", "oss")}
+#: The pairs of client and server that work without the proxy.
+DIRECT_PAIRS = {("boto3", "seaweedfs"), ("cos-python", "cos"), ("cos-node", "cos"), ("oss2", "oss"), ("ali-oss", "oss")}
 FAMILY = {"demo": "s3", "seaweedfs": "s3", "jdcloud": "s3", "s3": "s3", "cos": "cos", "oss": "oss"}
 
-EVERYBODY = {"versioning", "cors", "lifecycle", "tagging", "website", "logging", "encryption"}
-#: Words, accounts and names in these are a vendor's own.
-WITHIN_A_FAMILY = {"policy", "inventory", "referer"}
+COMMON_SETTINGS = {"versioning", "cors", "lifecycle", "tagging", "website", "logging", "encryption"}
+#: Settings with values, accounts or names of one vendor.
+SAME_FAMILY_ONLY = {"policy", "inventory", "referer"}
 
-#: s3.md 3.10, cos.md 3.7, oss.md 3.7; JD Cloud documents no more than its double has. The demo is S3 but for
-#: policies, which nobody would enforce there.
-HAS = {
-    "s3": EVERYBODY | {"public access", "payment", "acceleration", "policy", "inventory", "metrics", "tiering", "ownership"},
-    "cos": EVERYBODY | {"acceleration", "policy", "inventory", "referer"},
-    "oss": EVERYBODY | {"public access", "payment", "acceleration", "policy", "inventory", "referer", "monitor", "archive",
+#: From the API references of Amazon S3, COS and OSS; JD Cloud documents no more than its double has. The demo has the
+#: settings of S3 except policies, because it does not enforce them.
+TARGET_SETTINGS = {
+    "s3": COMMON_SETTINGS | {"public access", "payment", "acceleration", "policy", "inventory", "metrics", "tiering",
+                             "ownership"},
+    "cos": COMMON_SETTINGS | {"acceleration", "policy", "inventory", "referer"},
+    "oss": COMMON_SETTINGS | {"public access", "payment", "acceleration", "policy", "inventory", "referer", "monitor", "archive",
                         "group", "stat"},
-    "jdcloud": EVERYBODY | {"public access", "policy", "inventory"},
+    "jdcloud": COMMON_SETTINGS | {"public access", "policy", "inventory"},
 }
-HAS["demo"] = HAS["s3"] - {"policy"}
-#: What SeaweedFS itself keeps, as `--direct` shows.
-HAS["seaweedfs"] = {"versioning", "cors", "lifecycle", "tagging", "encryption", "policy", "ownership"}
-#: JD Cloud's callers have the SDKs of S3.
-SAYS = {**HAS, "jdcloud": HAS["s3"]}
+TARGET_SETTINGS["demo"] = TARGET_SETTINGS["s3"] - {"policy"}
+#: The settings that SeaweedFS stores, as `--direct` verifies.
+TARGET_SETTINGS["seaweedfs"] = {"versioning", "cors", "lifecycle", "tagging", "encryption", "policy", "ownership"}
+#: JD Cloud's callers use the SDKs of S3.
+CALLER_SETTINGS = {**TARGET_SETTINGS, "jdcloud": TARGET_SETTINGS["s3"]}
 
 
 class Setting:
-    """How one SDK puts, gets and deletes it, None where the vendor has no such call; what is put; and the code of a get
-    where nothing was set, or what is read there. Where there are several with ids, `listed` tells the ids."""
+    """The calls of one SDK that put, get and delete a setting (None if the vendor has no such call), the value to put, and the
+    value or error code of a get before it is set. `list_ids` lists the IDs of settings that a bucket can have several of."""
 
-    def __init__(self, put, get, delete, wanted, absent, listed=None):
-        self.put, self.get, self.delete, self.wanted, self.absent, self.listed = put, get, delete, wanted, absent, listed
+    def __init__(self, put, get, delete, wanted, absent, list_ids=None):
+        self.put, self.get, self.delete, self.wanted, self.absent, self.list_ids = put, get, delete, wanted, absent, list_ids
 
 
 # ---- S3
 
 _RULE = {"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["https://app.example"], "AllowedHeaders": ["*"],
          "ExposeHeaders": ["ETag"], "MaxAgeSeconds": 60}
-_FOUR = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
+_ALL_BLOCKS = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
 
 
 def of_s3(bucket):
@@ -69,7 +70,7 @@ def of_s3(bucket):
                "Tierings": [{"Days": 90, "AccessTier": "ARCHIVE_ACCESS"}]}
     none = "NoSuchConfiguration"
     rows = {
-        # name: (the call's name, the argument's, what it is, absent, whether it can be deleted, other arguments)
+        # name: (call, argument, value, value or error code before it is set, whether it can be deleted, other arguments)
         "versioning": ("bucket_versioning", "VersioningConfiguration", {"Status": "Enabled"}, {}, False),
         "cors": ("bucket_cors", "CORSConfiguration", {"CORSRules": [_RULE]}, "NoSuchCORSConfiguration", True),
         "lifecycle": ("bucket_lifecycle_configuration", "LifecycleConfiguration", {"Rules": [
@@ -84,7 +85,7 @@ def of_s3(bucket):
         "encryption": ("bucket_encryption", "ServerSideEncryptionConfiguration", {"Rules": [
             {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
             "ServerSideEncryptionConfigurationNotFoundError", True),
-        "public access": ("public_access_block", "PublicAccessBlockConfiguration", _FOUR, "NoSuchPublicAccessBlockConfiguration",
+        "public access": ("public_access_block", "PublicAccessBlockConfiguration", _ALL_BLOCKS, "NoSuchPublicAccessBlockConfiguration",
                           True),
         "payment": ("bucket_request_payment", "RequestPaymentConfiguration", {"Payer": "Requester"}, {"Payer": "BucketOwner"},
                     False),
@@ -105,15 +106,15 @@ def of_s3(bucket):
         delete = f"delete_{call}" if deletes is True else deletes
 
         def get(client):
-            told = {name: value for name, value in client.call(f"get_{call}", **given).items() if name != "ResponseMetadata"}
-            told.pop("TransitionDefaultMinimumObjectSize", None)
-            return json.loads(told["Policy"]) if "Policy" in told else told.get(argument, told)
+            result = {name: value for name, value in client.call(f"get_{call}", **given).items() if name != "ResponseMetadata"}
+            result.pop("TransitionDefaultMinimumObjectSize", None)
+            return json.loads(result["Policy"]) if "Policy" in result else result.get(argument, result)
 
-        def listed(client):
+        def list_ids(client):
             return [row["Id"] for row in client.call(f"list_{call}s", Bucket=bucket).get(f"{argument}List", [])]
 
         return Setting(lambda client: client.call(f"put_{call}", **given, **{argument: value}), get,
-                       delete and (lambda client: client.call(delete, **given)), wanted, absent, more and listed)
+                       delete and (lambda client: client.call(delete, **given)), wanted, absent, more and list_ids)
 
     return {name: setting(*row) for name, row in rows.items()}
 
@@ -121,7 +122,7 @@ def of_s3(bucket):
 # ---- COS
 
 COS_INVENTORY = {"Destination": {"COSBucketDestination": {"AccountId": "100000000001", "Format": "CSV",
-                                                         "Bucket": "qcs::cos:ap-guangzhou::lists-1250000000"}},
+                                                          "Bucket": "qcs::cos:ap-guangzhou::lists-1250000000"}},
                  "IsEnabled": "true", "IncludedObjectVersions": "All", "Schedule": {"Frequency": "Daily"},
                  "OptionalFields": {"Field": ["Size"]}}
 
@@ -158,36 +159,36 @@ def of_cos(bucket):
         given = {"Bucket": bucket, **(more or {})}
 
         def get(client):
-            told = client.call(f"get_bucket_{call}", **given)
-            told = json.loads(told["Policy"]) if call == "policy" else told
-            # An empty document is told as its root without anything in it.
-            told = {name: value for name, value in told.items() if value is not None and name != "Id"}
-            return told["Status"] if call == "versioning" and told else told
+            result = client.call(f"get_bucket_{call}", **given)
+            result = json.loads(result["Policy"]) if call == "policy" else result
+            # The SDK returns an empty document as its root element without children.
+            result = {name: value for name, value in result.items() if value is not None and name != "Id"}
+            return result["Status"] if call == "versioning" and result else result
 
-        def listed(client):
-            told = client.call(f"list_bucket_{call}_configurations", Bucket=bucket)
-            rows = told.get(argument, [])  # One is told without a list around it.
+        def list_ids(client):
+            result = client.call(f"list_bucket_{call}_configurations", Bucket=bucket)
+            rows = result.get(argument, [])  # The SDK returns a single row without a list.
             return [row["Id"] for row in (rows if isinstance(rows, list) else [rows])]
 
-        # The SDK writes the id into what it is given.
+        # The SDK adds the ID to its argument.
         return Setting(lambda client: client.call(f"put_bucket_{call}", **given, **{argument: deepcopy(wanted)}), get,
                        deletes and (lambda client: client.call(f"delete_bucket_{call}", **given)), wanted, absent,
-                       more and listed)
+                       more and list_ids)
 
     return {name: setting(*row) for name, row in rows.items()}
 
 
 # ---- OSS
 
-def _shown(told):
-    """What a model of oss2 has in it, without what only says how it came."""
-    if isinstance(told, list):
-        return [_shown(row) for row in told]
-    if hasattr(told, "__dict__"):
+def to_plain(result):
+    """Converts a model of oss2 to lists and dictionaries, without the fields of the response itself."""
+    if isinstance(result, list):
+        return [to_plain(row) for row in result]
+    if hasattr(result, "__dict__"):
         names = {"status", "resp", "headers", "request_id", "versionid", "delete_marker", "etag", "server_crc", "client_crc"}
-        keep = {name for name in vars(told) if isinstance(told, models.RequestResult) and name in names}
-        return {name: _shown(value) for name, value in vars(told).items() if name not in keep}
-    return told
+        keep = {name for name in vars(result) if isinstance(result, models.RequestResult) and name in names}
+        return {name: to_plain(value) for name, value in vars(result).items() if name not in keep}
+    return result
 
 
 def oss_policy(bucket):
@@ -206,44 +207,48 @@ def of_oss(bucket):
                                               models.InventorySchedule("Daily"), ["Size"])
     status = oss2.BUCKET_VERSIONING_ENABLE
     rows = {
-        # name: (the call's name, what it takes, what of the answer is looked at, what that is, absent, whether it is deleted)
-        "versioning": ("versioning", models.BucketVersioningConfig(status), lambda told: told.status, status, None, False),
-        "cors": ("cors", models.BucketCors([rule]), lambda told: _shown(told.rules), _shown([rule]), "NoSuchCORSConfiguration", True),
+        # name: (call, argument, part of the result to compare, its value, value or error code before it is set, whether it
+        # can be deleted)
+        "versioning": ("versioning", models.BucketVersioningConfig(status), lambda result: result.status, status, None, False),
+        "cors": ("cors", models.BucketCors([rule]), lambda result: to_plain(result.rules), to_plain([rule]),
+                 "NoSuchCORSConfiguration", True),
         "lifecycle": ("lifecycle", models.BucketLifecycle([life]),
-                      lambda told: [(row.id, row.prefix, row.status, row.expiration.days) for row in told.rules],
+                      lambda result: [(row.id, row.prefix, row.status, row.expiration.days) for row in result.rules],
                       [("logs", "logs/", "Enabled", 30)], "NoSuchLifecycle", True),
-        "tagging": ("tagging", tags, lambda told: dict(told.tag_set.tagging_rule), {"team": "one"}, {}, True),
-        "website": ("website", models.BucketWebsite("index.html", "404.html"), lambda told: (told.index_file, told.error_file),
+        "tagging": ("tagging", tags, lambda result: dict(result.tag_set.tagging_rule), {"team": "one"}, {}, True),
+        "website": ("website", models.BucketWebsite("index.html", "404.html"),
+                    lambda result: (result.index_file, result.error_file),
                     ("index.html", "404.html"), "NoSuchWebsiteConfiguration", True),
-        "logging": ("logging", models.BucketLogging(bucket, "log/"), lambda told: (told.target_bucket, told.target_prefix),
+        "logging": ("logging", models.BucketLogging(bucket, "log/"), lambda result: (result.target_bucket, result.target_prefix),
                     (bucket, "log/"), ("", ""), True),
-        "encryption": ("encryption", models.ServerSideEncryptionRule("AES256"), lambda told: told.sse_algorithm, "AES256",
+        "encryption": ("encryption", models.ServerSideEncryptionRule("AES256"), lambda result: result.sse_algorithm, "AES256",
                        "NoSuchServerSideEncryptionRule", True),
-        "public access": ("public_access_block", True, lambda told: told.block_public_access, True, False, True),
-        "payment": ("request_payment", "Requester", lambda told: told.payer, "Requester", "BucketOwner", False),
-        "acceleration": ("transfer_acceleration", "true", lambda told: told.enabled, "true",
+        "public access": ("public_access_block", True, lambda result: result.block_public_access, True, False, True),
+        "payment": ("request_payment", "Requester", lambda result: result.payer, "Requester", "BucketOwner", False),
+        "acceleration": ("transfer_acceleration", "true", lambda result: result.enabled, "true",
                          "NoSuchTransferAccelerationConfiguration", False),
         "referer": ("referer", models.BucketReferer(False, ["http://app.example"]),
-                    lambda told: (told.allow_empty_referer, told.referers), (False, ["http://app.example"]), (True, []), False),
-        "policy": ("policy", json.dumps(policy), lambda told: json.loads(told.policy), policy, "NoSuchBucketPolicy", True),
-        "inventory": ("inventory_configuration", inventory, lambda told: told.inventory_destination.bucket_destination.bucket,
+                    lambda result: (result.allow_empty_referer, result.referers), (False, ["http://app.example"]), (True, []),
+                    False),
+        "policy": ("policy", json.dumps(policy), lambda result: json.loads(result.policy), policy, "NoSuchBucketPolicy", True),
+        "inventory": ("inventory_configuration", inventory, lambda result: result.inventory_destination.bucket_destination.bucket,
                       "lists", "NoSuchInventory", True, ("one",)),
-        "monitor": ("access_monitor", "Enabled", lambda told: told.access_monitor.status, "Enabled", "Disabled", False),
-        "archive": ("archive_direct_read", True, lambda told: told.enabled, True, False, False),
-        "group": ("resource_group", "rg-one", lambda told: told.resource_group_id, "rg-one", "rg-default", False),
+        "monitor": ("access_monitor", "Enabled", lambda result: result.access_monitor.status, "Enabled", "Disabled", False),
+        "archive": ("archive_direct_read", True, lambda result: result.enabled, True, False, False),
+        "group": ("resource_group", "rg-one", lambda result: result.resource_group_id, "rg-one", "rg-default", False),
     }
 
     def setting(call, value, seen, wanted, absent, deletes, names=()):
-        def listed(client):
+        def list_ids(client):
             return [row.inventory_id for row in client.call(bucket, f"list_bucket_{call}s").inventory_configurations]
 
         return Setting(lambda client: client.call(bucket, f"put_bucket_{call}", value),
                        lambda client: seen(client.call(bucket, f"get_bucket_{call}", *names)),
                        deletes and (lambda client: client.call(bucket, f"delete_bucket_{call}", *names)), wanted, absent,
-                       names and listed)
+                       names and list_ids)
 
     settings = {name: setting(*row) for name, row in rows.items()}
-    # Told, never set.
+    # Read-only.
     settings["stat"] = Setting(None, lambda client: client.call(bucket, "get_bucket_stat").object_count, None, 0, 0)
     return settings
 
@@ -253,7 +258,7 @@ def of_oss(bucket):
 def of_cos_node(bucket):
     inventory = {**COS_INVENTORY, "Id": "one", "OptionalFields": ["Size"]}
     rows = {
-        # name: (the call's name, the argument's, what it is, absent: the SDK takes some codes for empty lists)
+        # name: (call, argument, value, value before it is set: the SDK returns an empty list for some error codes)
         "versioning": ("Versioning", "VersioningConfiguration", {"Status": "Enabled"}, {}, False),
         "cors": ("Cors", "CORSRules", [{"AllowedOrigins": ["https://app.example"], "AllowedMethods": ["GET", "PUT"],
                                         "AllowedHeaders": ["*"], "ExposeHeaders": ["ETag"], "MaxAgeSeconds": "60"}], [], True),
@@ -279,10 +284,10 @@ def of_cos_node(bucket):
             return client.call("sdk", name=f"{verb}Bucket{call}", args={**given, **arguments})
 
         def get(client):
-            told = run(client, "get").get(argument) or type(wanted)()
-            if isinstance(told, dict) and isinstance(told.get("Rule"), dict):  # One is told without a list around it.
-                told["Rule"] = [told["Rule"]]
-            return told
+            result = run(client, "get").get(argument) or type(wanted)()
+            if isinstance(result, dict) and isinstance(result.get("Rule"), dict):  # A single rule has no list.
+                result["Rule"] = [result["Rule"]]
+            return result
 
         return Setting(lambda client: run(client, "put", **{argument: wanted}), get,
                        deletes and (lambda client: run(client, "delete")), wanted, absent)
@@ -299,25 +304,27 @@ def of_ali_oss(bucket):
              "exposeHeader": "ETag", "maxAgeSeconds": "60"}]
     rule = {"id": "logs", "prefix": "logs/", "status": "Enabled", "expiration": {"days": 30}}
     rows = {
-        # name: (the call's name, what it takes, what of the answer is looked at, what that is, absent, whether it is deleted)
-        "versioning": ("Versioning", ["Enabled"], lambda told: told.get("versionStatus"), "Enabled", None, False),
-        "cors": ("CORS", [cors], lambda told: told["rules"], cors, "NoSuchCORSConfiguration", True),
-        "lifecycle": ("Lifecycle", [[rule]], lambda told: [(row["id"], row["prefix"], row["status"], row["expiration"]["days"])
-                                                           for row in told["rules"]],
+        # name: (call, argument, part of the result to compare, its value, value or error code before it is set, whether it
+        # can be deleted)
+        "versioning": ("Versioning", ["Enabled"], lambda result: result.get("versionStatus"), "Enabled", None, False),
+        "cors": ("CORS", [cors], lambda result: result["rules"], cors, "NoSuchCORSConfiguration", True),
+        "lifecycle": ("Lifecycle", [[rule]], lambda result: [(row["id"], row["prefix"], row["status"], row["expiration"]["days"])
+                                                             for row in result["rules"]],
                       [("logs", "logs/", "Enabled", "30")], "NoSuchLifecycle", True),
-        "tagging": ("Tags", [{"team": "one"}], lambda told: told["tag"], {"team": "one"}, {}, True),
-        "website": ("Website", [{"index": "index.html", "error": "404.html"}], lambda told: (told["index"], told["error"]),
+        "tagging": ("Tags", [{"team": "one"}], lambda result: result["tag"], {"team": "one"}, {}, True),
+        "website": ("Website", [{"index": "index.html", "error": "404.html"}], lambda result: (result["index"], result["error"]),
                     ("index.html", "404.html"), "NoSuchWebsiteConfiguration", True),
-        "logging": ("Logging", ["log/"], lambda told: (told["enable"], told["prefix"]), (True, "log/"), (False, None), True),
-        "encryption": ("Encryption", [{"SSEAlgorithm": "AES256"}], lambda told: told["encryption"]["SSEAlgorithm"], "AES256",
+        "logging": ("Logging", ["log/"], lambda result: (result["enable"], result["prefix"]), (True, "log/"), (False, None),
+                    True),
+        "encryption": ("Encryption", [{"SSEAlgorithm": "AES256"}], lambda result: result["encryption"]["SSEAlgorithm"], "AES256",
                        "NoSuchServerSideEncryptionRule", True),
-        "payment": ("RequestPayment", ["Requester"], lambda told: told["payer"], "Requester", "BucketOwner", False),
-        "referer": ("Referer", [False, ["http://app.example"]], lambda told: (told["allowEmpty"], told["referers"]),
+        "payment": ("RequestPayment", ["Requester"], lambda result: result["payer"], "Requester", "BucketOwner", False),
+        "referer": ("Referer", [False, ["http://app.example"]], lambda result: (result["allowEmpty"], result["referers"]),
                     (False, ["http://app.example"]), (True, None), False),
-        "policy": ("Policy", [policy], lambda told: told["policy"], policy, None, True),
-        "inventory": ("Inventory", [inventory], lambda told: told["inventory"]["OSSBucketDestination"]["bucket"], "lists",
+        "policy": ("Policy", [policy], lambda result: result["policy"], policy, None, True),
+        "inventory": ("Inventory", [inventory], lambda result: result["inventory"]["OSSBucketDestination"]["bucket"], "lists",
                       "NoSuchInventory", True, ["one"]),
-        "stat": ("Stat", None, lambda told: told["stat"]["ObjectCount"], None, "0", False),
+        "stat": ("Stat", None, lambda result: result["stat"]["ObjectCount"], None, "0", False),
     }
 
     def setting(call, values, seen, wanted, absent, deletes, names=()):
@@ -330,7 +337,7 @@ def of_ali_oss(bucket):
     return {name: setting(*row) for name, row in rows.items()}
 
 
-#: name: (the SDK, the dialect, its settings)
+#: name: (SDK, dialect, settings)
 CALLERS = {
     "boto3": (s3_clients.Boto3, "s3", of_s3), "boto3-jd": (s3_clients.Boto3Jd, "jdcloud", of_s3),
     "cos-python": (cos_clients.CosPython, "cos", of_cos), "cos-node": (node_client.CosNode, "cos", of_cos_node),
@@ -338,17 +345,17 @@ CALLERS = {
 }
 
 
-#: What a bucket is born with at targets that are never without it.
-_SEALED = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}]}
-_NOBODY = dict.fromkeys(_FOUR, False)
-BORN_WITH = {
-    ("s3", "demo", "encryption"): _SEALED, ("jdcloud", "demo", "encryption"): _SEALED,
+#: The initial value of settings that are never absent at a target.
+_AES256 = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}]}
+_NO_BLOCKS = dict.fromkeys(_ALL_BLOCKS, False)
+TARGET_DEFAULTS = {
+    ("s3", "demo", "encryption"): _AES256, ("jdcloud", "demo", "encryption"): _AES256,
     ("cos", "demo", "encryption"): {"Rule": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
     ("oss", "demo", "encryption"): "AES256",
-    ("s3", "oss", "public access"): _NOBODY, ("jdcloud", "oss", "public access"): _NOBODY,
+    ("s3", "oss", "public access"): _NO_BLOCKS, ("jdcloud", "oss", "public access"): _NO_BLOCKS,
     ("oss", "demo", "public access"): "NoSuchPublicAccessBlockConfiguration",
     ("oss", "jdcloud", "public access"): "NoSuchPublicAccessBlockConfiguration",
-    # SeaweedFS has it off, and nothing that turns it on.
+    # SeaweedFS returns acceleration as suspended and cannot enable it.
     ("s3", "seaweedfs", "acceleration"): {"Status": "Suspended"}, ("oss", "seaweedfs", "acceleration"): "false",
     ("jdcloud", "seaweedfs", "acceleration"): {"Status": "Suspended"},
     ("cos", "seaweedfs", "acceleration"): {"Status": "Suspended", "Type": "COS"},
@@ -358,7 +365,7 @@ BORN_WITH = {
 
 
 def holds(found, wanted):
-    """Whether all that was set is there; a target may add what it does by default."""
+    """Whether all values that were set are present; a target may add defaults."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         return all(holds(found.get(name), value) for name, value in wanted.items())
     if isinstance(wanted, list) and isinstance(found, list):
@@ -366,14 +373,14 @@ def holds(found, wanted):
     return found == wanted
 
 
-def kept(caller, target, name):
-    """Whether a target can be told a setting by a caller."""
-    has = name in SAYS[caller] and name in HAS[target]
-    return has and (name not in WITHIN_A_FAMILY or FAMILY[caller] == FAMILY[target])
+def is_supported(caller, target, name):
+    """Whether a caller can put a setting at a target."""
+    has = name in CALLER_SETTINGS[caller] and name in TARGET_SETTINGS[target]
+    return has and (name not in SAME_FAMILY_ONLY or FAMILY[caller] == FAMILY[target])
 
 
-def told(call, client):
-    """What is read, or the code of the refusal."""
+def call_or_code(call, client):
+    """Returns the result of a call, or its error code."""
     try:
         return call(client)
     except CallError as error:
@@ -381,34 +388,34 @@ def told(call, client):
 
 
 def cell(client, caller, target, name, setting):
-    if not kept(caller, target, name):
+    if not is_supported(caller, target, name):
         if setting.put:
-            code = told(setting.put, client)
+            code = call_or_code(setting.put, client)
             assert code == "NotImplemented", f"put: {code}"
-        # There is none, whether or not the target could have one.
-        code = told(setting.get, client)
-        assert code in ("NotImplemented", setting.absent, BORN_WITH.get((caller, target, name))), f"get: {code}"
-        return "refused"
-    absent = told(setting.get, client)
-    assert absent in (setting.absent, BORN_WITH.get((caller, target, name))), f"before: {absent}"
+        # The setting is absent, whether or not the target has such a setting.
+        code = call_or_code(setting.get, client)
+        assert code in ("NotImplemented", setting.absent, TARGET_DEFAULTS.get((caller, target, name))), f"get: {code}"
+        return "rejected"
+    absent = call_or_code(setting.get, client)
+    assert absent in (setting.absent, TARGET_DEFAULTS.get((caller, target, name))), f"before: {absent}"
     if setting.put:
         setting.put(client)
-    found = told(setting.get, client)
+    found = call_or_code(setting.get, client)
     assert holds(found, setting.wanted), f"set: {found}"
-    if setting.listed:
-        assert setting.listed(client) == ["one"], f"listed: {setting.listed(client)}"
+    if setting.list_ids:
+        assert setting.list_ids(client) == ["one"], f"listed: {setting.list_ids(client)}"
     if setting.delete:
         setting.delete(client)
-        after = told(setting.get, client)
+        after = call_or_code(setting.get, client)
         assert after == absent, f"after: {after}"
-    return "kept"
+    return "stored"
 
 
 def one_target(options, target, results):
     with servers.Servers() as running:
         front, key, secret = start(running, target, options)
         for caller, (make, dialect, settings) in CALLERS.items():
-            if options.direct and (caller, target) not in STRAIGHT:
+            if options.direct and (caller, target) not in DIRECT_PAIRS:
                 continue
             client = make(front.port, key, secret)
             for name in settings(""):
@@ -426,9 +433,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", default="target/debug/blobfish")
     parser.add_argument("--targets", default="all")
-    parser.add_argument("--direct", action="store_true", help="ask the targets themselves, without the proxy")
+    parser.add_argument("--direct", action="store_true", help="send requests directly to the targets, without the proxy")
     options = parser.parse_args()
-    targets, results = chosen(parser, "target", options.targets, TARGETS), {}
+    targets, results = parse_names(parser, "target", options.targets, TARGETS), {}
     for target in targets:
         one_target(options, target, results)
     for caller in CALLERS:

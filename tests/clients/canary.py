@@ -79,10 +79,10 @@ def signatures(target, headers):
 
 
 class Sweep:
-    """A proxy that tells all it can, and what was got out of it."""
+    """A proxy at the most verbose settings, and everything that it wrote."""
 
     def __init__(self, binary, running, collector):
-        self.binary, self.secrets, self.told, self.answers, self.sent = binary, {**SECRETS}, {}, [], []
+        self.binary, self.secrets, self.results, self.answers, self.sent = binary, {**SECRETS}, {}, [], []
         self.during = {"admin /api/copies during a copy": b""}
         self.backs = {vendor: running.double(vendor) for vendor in TARGETS}
         key = (servers.TARGET_KEY, servers.TARGET_SECRET)
@@ -111,7 +111,7 @@ class Sweep:
         self.dialects = [make(self.proxy.port) for make in DIALECTS]
 
     def send(self, dialect, method, bucket, key, **more):
-        """A request, whose signature is a secret from now on, and its answer."""
+        """Sends a request, registers its signature as a secret, and returns the response."""
         spoil, own = more.pop("spoil", None), set()
 
         def noted(target, headers):
@@ -131,7 +131,7 @@ class Sweep:
             body = body.replace(f"<SignatureProvided>{piece}</SignatureProvided>".encode(), b"")
         head = "\n".join(f"{name}: {value}" for name, value in headers).encode("latin-1")
         self.answers.append(head + b"\n\n" + body[:ANSWER_BYTES])
-        self.told.setdefault(name, []).append(status)
+        self.results.setdefault(name, []).append(status)
         return status
 
     def reset(self, target):
@@ -152,12 +152,12 @@ class Sweep:
             connection.close()
 
     def asked(self, question):
-        """What the admin port's translator says."""
+        """The output of the translator at the admin port."""
         connection = http.client.HTTPConnection("127.0.0.1", self.proxy.admin, timeout=10)
         connection.request("POST", "/api/explain", question, {"Content-Type": "application/json"})
-        told = connection.getresponse().read()
+        results = connection.getresponse().read()
         connection.close()
-        return told
+        return results
 
     def where(self):
         """All places where a secret must not be."""
@@ -306,7 +306,7 @@ def reloaded(sweep):
         before = reloads(sweep.proxy, "failure")
         assert wrong != first + caller
         sweep.file.write_text(wrong)
-        servers.wait_for(lambda: reloads(sweep.proxy, "failure") > before, 5, f"wrong file {number} to be refused")
+        servers.wait_for(lambda: reloads(sweep.proxy, "failure") > before, 5, f"wrong file {number} to be rejected")
         done = subprocess.run([sweep.binary, "check", str(sweep.file)], capture_output=True, timeout=30)
         assert done.returncode == 1, wrong
         shown.append(done.stdout + done.stderr)
@@ -347,7 +347,7 @@ def explained(sweep):
 
 
 def swept(binary, running, options):
-    """All of it at once, then the search, and then that the search finds what is there."""
+    """Runs everything, searches the output, and then checks that the search finds a secret that was planted."""
     os.environ.update(BLOBFISH_LOG="trace", RUST_LOG="trace")
     try:
         with Collector() as collector:
@@ -403,7 +403,7 @@ def demo(binary, running, options):
     assert fetch_signed(front.port, url)
     time.sleep(0.3)
     log = front.log.read_bytes()
-    # The greeting shows the demo's key, which is no secret; the store behind it has one that nobody is told.
+    # The greeting shows the demo's key, which is no secret; the store behind it has one that is never shown.
     proofs = {piece: piece for piece in signatures("?" + urlsplit(url).query, {})}
     assert proofs and not found({"log": log}, {"a customer's key": CUSTOMER_KEY, **proofs})
     for word in (b"AWS4-HMAC-SHA256", b"Signature=", b"x-amz-server-side", b"authorization"):

@@ -23,7 +23,7 @@ class Handler(BaseHTTPRequestHandler):
     def date_time_string(self, timestamp=None):
         return http_date(time.time() + self.server.skew)
 
-    def answer(self, status, body=b"", **headers):
+    def respond(self, status, body=b"", **headers):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -33,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"" if self.command == "HEAD" else body)
 
     def xml(self, root, children=""):
-        self.answer(200, f"<{root}>{children}</{root}>".encode(), Content_Type="application/xml")
+        self.respond(200, f"<{root}>{children}</{root}>".encode(), Content_Type="application/xml")
 
     def serve(self):
         length = int(self.headers.get("Content-Length") or 0)
@@ -43,8 +43,8 @@ class Handler(BaseHTTPRequestHandler):
             return None
         self.query = dict(parse_qsl(self.path.partition("?")[2], keep_blank_values=True))
         self.server.seen.append((self.command, self.headers.get("Authorization", "")))
-        if self.server.says:
-            return self.server.says(self)
+        if self.server.respond_with:
+            return self.server.respond_with(self)
         self.usual()
 
     def usual(self):
@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         objects = self.server.objects
         if self.command == "DELETE":
             objects.pop(key, None)
-            return self.answer(204)
+            return self.respond(204)
         if "uploads" in self.query:
             return self.xml(
                 "InitiateMultipartUploadResult", f"<Key>{key}</Key><UploadId>u</UploadId>"
@@ -86,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
             objects[key] = self.server.part
             return self.xml("CompleteMultipartUploadResult", f"<ETag>\"{objects[key]['etag']}-1\"</ETag>")
         if key not in objects:
-            return self.answer(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
+            return self.respond(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
         found = objects[key]
         if "tagging" in self.query:
             tags = "".join(
@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
         span = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
         if span:
             first, last = int(span[1]), int(span[2])
-            return self.answer(
+            return self.respond(
                 206,
                 found["body"][first : last + 1],
                 Content_Range=f"bytes {first}-{last}/{len(found['body'])}",
@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         if self.command == "HEAD":
             headers["Content_Length"] = str(len(found["body"]))
-        self.answer(200, found["body"], **headers)
+        self.respond(200, found["body"], **headers)
 
     def put(self, key, body):
         objects = self.server.objects
@@ -116,9 +116,9 @@ class Handler(BaseHTTPRequestHandler):
             or wanted
             and wanted.strip('"') != objects.get(key, {}).get("etag")
         ):
-            return self.answer(412, b"<Error><Code>PreconditionFailed</Code><Message>there</Message></Error>")
+            return self.respond(412, b"<Error><Code>PreconditionFailed</Code><Message>there</Message></Error>")
         if len(key) > self.server.key_bytes_max:
-            return self.answer(400, b"<Error><Code>KeyTooLongError</Code><Message>long</Message></Error>")
+            return self.respond(400, b"<Error><Code>KeyTooLongError</Code><Message>long</Message></Error>")
         metadata = {
             name.lower(): value[: self.server.metadata_bytes_max]
             for name, value in self.headers.items()
@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         source = self.headers.get("x-amz-copy-source")
         if not source:
             objects[key] = made
-            return self.answer(200, ETag=f'"{made["etag"]}"')
+            return self.respond(200, ETag=f'"{made["etag"]}"')
         copied = dict(objects[unquote(source).lstrip("/").partition("/")[2]])  # ignores the conditions
         if self.headers.get("x-amz-metadata-directive") == "REPLACE":
             copied["metadata"] = metadata
@@ -156,9 +156,9 @@ class Careless(ThreadingHTTPServer):
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
-    def __init__(self, skew=0, says=None, keeps_writes=True, key_bytes_max=1024, metadata_bytes_max=2048):
+    def __init__(self, skew=0, respond_with=None, keeps_writes=True, key_bytes_max=1024, metadata_bytes_max=2048):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.skew, self.says, self.keeps_writes = skew, says, keeps_writes
+        self.skew, self.respond_with, self.keeps_writes = skew, respond_with, keeps_writes
         self.key_bytes_max, self.metadata_bytes_max = key_bytes_max, metadata_bytes_max
         self.objects, self.part, self.seen, self.lock = {}, None, [], threading.Lock()
         self.open_now = set()

@@ -17,7 +17,7 @@ class Span:
         self.name, self.kind = span.name, KINDS[span.kind]
         self.trace, self.id, self.parent = span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()
         self.state, self.links = span.trace_state, [link.trace_id.hex() for link in span.links]
-        self.attributes, self.resource = told(span.attributes), resource
+        self.attributes, self.resource = read_attributes(span.attributes), resource
         self.status, self.seconds = span.status.code, (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9
 
     def __getitem__(self, name):
@@ -27,15 +27,15 @@ class Span:
         return f"{self.kind} {self.name} {self.attributes}"
 
 
-def told(attributes):
+def read_attributes(attributes):
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in attributes}
 
 
 class Collector:
-    """`exports` has the request bodies, `heads` the headers of each. `answer` is the status to return, or "silent"."""
+    """`exports` has the request bodies, `heads` the headers of each. `status` is the status to return, or "silent"."""
 
-    def __init__(self, answer=200, rejected=0, cert=None, key=None):
-        self.answer, self.rejected, self.exports, self.heads, self.paths = answer, rejected, [], [], []
+    def __init__(self, status=200, rejected=0, cert=None, key=None):
+        self.status, self.rejected, self.exports, self.heads, self.paths = status, rejected, [], [], []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -43,7 +43,7 @@ class Collector:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
-                if outer.answer == "silent":
+                if outer.status == "silent":
                     time.sleep(30)
                     return
                 outer.exports.append(body)
@@ -53,7 +53,7 @@ class Collector:
                 if outer.rejected:
                     response.partial_success.rejected_spans = outer.rejected
                 document = response.SerializeToString()
-                self.send_response(outer.answer)
+                self.send_response(outer.status)
                 self.send_header("content-type", "application/x-protobuf")
                 self.send_header("content-length", str(len(document)))
                 self.end_headers()
@@ -85,6 +85,6 @@ class Collector:
         found = []
         for body in self.exports:
             for row in ExportTraceServiceRequest.FromString(body).resource_spans:
-                resource = told(row.resource.attributes)
+                resource = read_attributes(row.resource.attributes)
                 found += [Span(span, resource) for scope in row.scope_spans for span in scope.spans]
         return found

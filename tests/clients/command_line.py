@@ -19,7 +19,7 @@ from cos_clients import CosPython
 from doctor import BUCKET, main, run, with_bucket
 from oss_clients import Oss2V4
 from s3_clients import Boto3
-from scenarios import refused
+from scenarios import expect_error
 
 
 VALID = "The configuration is valid.\n"
@@ -75,16 +75,16 @@ def init_serves(binary, running):
         env = {"COS_SECRET": servers.TARGET_SECRET}
         assert run(binary, "check", str(path), **env)[1] == VALID
         assert run(binary, "doctor", "--config", str(path), **env)[0] == 0
-        with made_proxy(binary, running, path, port, admin, env):
+        with start_proxy(binary, running, path, port, admin, env):
             client = Boto3(port, written["caller"][0]["access_key"], hidden)
             client.put(BUCKET, "through", b"the new configuration")
             assert client.get(BUCKET, "through")["body"] == b"the new configuration"
             assert "through" in back.ask("GET", f"/objects/{BUCKET}")
-            refused(403, client.create_bucket, "another-1250000000")
+            expect_error(403, client.create_bucket, "another-1250000000")
 
 
 @contextlib.contextmanager
-def made_proxy(binary, running, path, port, admin, env):
+def start_proxy(binary, running, path, port, admin, env):
     """Starts a proxy with a configuration from init."""
     with (Path(path).parent / "log").open("w") as log:
         child = subprocess.Popen(
@@ -183,7 +183,7 @@ def init_pairs(binary, running):
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600 and len(secret) == 40 and secret not in out
             else:
                 secret = "what-the-operator-chose"
-            with made_proxy(binary, running, path, port, admin, {"BLOBFISH_APP_SECRET": secret}):
+            with start_proxy(binary, running, path, port, admin, {"BLOBFISH_APP_SECRET": secret}):
                 app = client(port, app["access_key"], secret)
                 app.put(BUCKET, "through", b"the new configuration", metadata={"owner": "me"})
                 assert app.get(BUCKET, "through")["body"] == b"the new configuration"
@@ -381,11 +381,11 @@ def command_line(binary, running):
         (["blobfish", "completions", "f"], ["fish"]),
         (["blobfish", "nonsen"], []),
     ):
-        asked = (
+        script = (
             f"{scripts['bash']}\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}\n"
             f'_blobfish blobfish {words[-1]} {words[-2]}; echo "${{COMPREPLY[@]}}"'
         )
-        done = subprocess.run(["bash"], input=asked, capture_output=True, text=True, check=True)
+        done = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=True)
         assert done.stdout.split() == expected, (words, done)
     assert run(binary, "completions", "tcl")[0] == 2 and run(binary, "nonsense")[0] == 2
     assert re.fullmatch(r"blobfish \d+\.\d+\.\d+ \(([0-9a-f]{12}|unknown)\)\n", run(binary, "--version")[1])

@@ -1,6 +1,6 @@
-"""Copies that no target makes alone: between two targets, and of more than a target copies at once. Every pair of targets,
-sizes around the limits, keys, conditions; faults of either side, after which there is the source or nothing, and never an
-upload that somebody pays for."""
+"""Copies that a target cannot make alone: between two targets, and of objects above a target's limit. Every pair of targets,
+sizes around the limits, keys, conditions, and errors of both targets: afterwards the destination has the whole object or
+nothing, and no multipart upload is left. The last line has the counts."""
 
 import argparse
 import hashlib
@@ -21,7 +21,7 @@ from botocore.exceptions import ReadTimeoutError
 from cos_clients import CosPython
 from oss_clients import Oss2V4
 from s3_clients import Boto3
-from scenarios import HOSTILE_KEYS, PART, TARGET_CANNOT, refused
+from scenarios import HOSTILE_KEYS, PART, TARGET_CANNOT, expect_error
 
 KINDS = ("seaweedfs", "cos", "oss", "jdcloud")
 CALLERS = {"s3": Boto3, "cos": CosPython, "oss": Oss2V4}
@@ -55,17 +55,17 @@ class Pair:
         connection.close()
         return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.M))
 
-    def running(self):
+    def list_running(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.proxy.admin, timeout=10)
         connection.request("GET", "/api/copies")
-        told = json.loads(connection.getresponse().read())["copies"]
+        result = json.loads(connection.getresponse().read())["copies"]
         connection.close()
-        return told
+        return result
 
     def fault(self, side, operation, kind, **more):
         self.backs[side].ask("POST", "/fault", {"match": {"op": operation}, "kind": kind, "times": 1, **more})
 
-    def left(self, side, bucket):
+    def list_remaining(self, side, bucket):
         return self.backs[side].ask("GET", f"/uploads/{bucket}")
 
 
@@ -73,20 +73,20 @@ def bytes_of(size):
     return os.urandom(min(size, MIB)) * (size // MIB) + os.urandom(size % MIB) if size > MIB else os.urandom(size)
 
 
-def whole(pair, options):
-    """Sizes on both sides of every limit; metadata kept and replaced."""
+def whole_objects(pair, options):
+    """Sizes on both sides of every limit, with copied and replaced metadata."""
     client, (source, target) = pair.client(), pair.names
     sizes = [0, 1, PART - 1, PART, 64 * MIB + 1] + ([1024 * MIB] if options.long else [])
     for size in sizes:
         body = bytes_of(size)
         client.put(source, "one", body, content_type="text/css", metadata={"owner": "me"})
         client.copy(source, "one", target, "two")
-        told = client.get(target, "two")
-        assert told["body"] == body, size
-        assert (told["content_type"], told["metadata"]) == ("text/css", {"owner": "me"}), told
+        result = client.get(target, "two")
+        assert result["body"] == body, size
+        assert (result["content_type"], result["metadata"]) == ("text/css", {"owner": "me"}), result
         client.copy(source, "one", target, "two", directive="REPLACE", metadata={"other": "1"}, content_type="text/html")
-        told = client.head(target, "two")
-        assert (told["content_type"], told["metadata"], told["length"]) == ("text/html", {"other": "1"}, size), told
+        result = client.head(target, "two")
+        assert (result["content_type"], result["metadata"], result["length"]) == ("text/html", {"other": "1"}, size), result
     assert pair.metric("blobfish_copy_bytes_total") >= 2 * sum(sizes)
 
 
@@ -94,18 +94,19 @@ def conditions(pair, options):
     for dialect in CALLERS:
         client, (source, target) = pair.client(dialect), pair.names
         client.put(source, "held", b"x")
-        told, other = client.head(source, "held"), '"' + "0" * 32 + '"'
+        result, other = client.head(source, "held"), '"' + "0" * 32 + '"'
         early, late = http_date(time.time() - 86_400), http_date(time.time() + 600)
         negative = 304 if dialect == "oss" else 412
-        failing = [({"if_match": other}, 412), ({"if_none_match": told["etag"]}, negative), ({"if_unmodified_since": early}, 412),
-                   ({"if_modified_since": http_date(told["last_modified"])}, negative)]
+        failing = [({"if_match": other}, 412), ({"if_none_match": result["etag"]}, negative),
+                   ({"if_unmodified_since": early}, 412),
+                   ({"if_modified_since": http_date(result["last_modified"])}, negative)]
         for given, status in failing:
-            refused(status, client.copy, source, "held", target, "not made", conditions=given)
-        refused(404, client.head, target, "not made")
-        for given in ({"if_match": told["etag"]}, {"if_none_match": other}, {"if_modified_since": early}, {"if_unmodified_since": late}):
+            expect_error(status, client.copy, source, "held", target, "not made", conditions=given)
+        expect_error(404, client.head, target, "not made")
+        for given in ({"if_match": result["etag"]}, {"if_none_match": other}, {"if_modified_since": early}, {"if_unmodified_since": late}):
             client.copy(source, "held", target, "made " + dialect, conditions=given)
         assert client.get(target, "made " + dialect)["body"] == b"x"
-        assert refused(404, client.copy, source, "nothing", target, "not made").code == "NoSuchKey"
+        assert expect_error(404, client.copy, source, "nothing", target, "not made").code == "NoSuchKey"
         client.copy(target, "made " + dialect, source, "and back")
         assert client.get(source, "and back")["body"] == b"x"
 
@@ -131,7 +132,7 @@ def tags(pair, options):
 
 
 def parts(pair, options):
-    """Parts from another target, with ranges, into an upload that the caller has begun."""
+    """Part copies from another target, with ranges, into an upload of the caller."""
     for dialect in CALLERS:
         client, (source, target) = pair.client(dialect), pair.names
         body = os.urandom(PART + 1000)
@@ -140,14 +141,14 @@ def parts(pair, options):
         etags = [(1, client.upload_part_copy(source, "whole", target, "put together", upload, 1)),
                  (2, client.upload_part_copy(source, "whole", target, "put together", upload, 2, (10, 1009)))]
         other = {"if_match": '"' + "0" * 32 + '"'}
-        refused(412, client.upload_part_copy, source, "whole", target, "put together", upload, 3, conditions=other)
+        expect_error(412, client.upload_part_copy, source, "whole", target, "put together", upload, 3, conditions=other)
         assert [(number, size) for number, _, size in client.list_parts(target, "put together", upload)] == [(1, len(body)), (2, 1000)]
         client.complete(target, "put together", upload, etags)
         assert client.get(target, "put together")["body"] == body + body[10:1010]
 
 
 def overwriting(pair, options):
-    """Protection of what is at the destination holds for copies between targets, or they are refused."""
+    """Copies between targets respect the condition If-None-Match at the destination, or are rejected."""
     client, (source, target) = pair.client(), pair.names
     client.put(source, "new", bytes_of(64 * MIB + 5))
     client.put(target, "there", b"precious")
@@ -160,15 +161,15 @@ def overwriting(pair, options):
         except Exception as error:
             assert error.response["ResponseMetadata"]["HTTPStatusCode"] == status, error
         else:
-            raise AssertionError("it was overwritten")
+            raise AssertionError("the object was overwritten")
     assert client.get(target, "there")["body"] == b"precious"
     if pair.kinds[1] != "seaweedfs":
-        assert not pair.left(1, target), "an upload is left"
+        assert not pair.list_remaining(1, target), "a multipart upload is left"
 
 
-SCENARIOS = [whole, conditions, keys, tags, parts, overwriting]
+SCENARIOS = [whole_objects, conditions, keys, tags, parts, overwriting]
 
-#: (name, side, operation, kind, more, whether the copy succeeds all the same)
+#: (name, side, operation, kind, more, whether the copy succeeds nevertheless)
 FAULTS = [
     ("read: cut", 0, "GetObject", "short_body", {}, True),
     ("read: reset", 0, "GetObject", "reset", {}, True),
@@ -190,7 +191,7 @@ FAULTS = [
 
 
 def faults(started, options, table):
-    """Each fault during a copy in parts: the whole source, or an error and nothing left behind."""
+    """Each error during a copy in parts: the whole object is copied, or there is an error and nothing is left."""
     for dialect, (source_kind, target_kind) in (("s3", ("cos", "oss")), ("cos", ("oss", "jdcloud")), ("oss", ("jdcloud", "cos"))):
         pair = Pair(started, options.binary, source_kind, target_kind)
         client, source, target = pair.begin()
@@ -211,19 +212,19 @@ def faults(started, options, table):
                     copied = False
                 assert copied == passes, "copied" if copied else "not copied"
                 if copied:
-                    # A read on a connection of the pool that turns out dead is sent once more at once.
-                    assert name == "read: reset" or pair.metric("blobfish_copy_retries_total") > before, "nothing was tried again"
+                    # A read on a pooled connection that is closed is retried immediately, and not counted.
+                    assert name == "read: reset" or pair.metric("blobfish_copy_retries_total") > before, "nothing was retried"
                     assert hashlib.sha256(client.get(target, "two")["body"]).digest() == hashlib.sha256(body).digest()
-                elif not name.startswith("end: nothing"):  # There the object may have been made.
-                    refused(404, client.head, target, "two")
+                elif not name.startswith("end: nothing"):  # In this case the object may exist.
+                    expect_error(404, client.head, target, "two")
                 if name not in ("end: nothing", "begin: cut"):
-                    assert not pair.left(1, target), pair.left(1, target)
+                    assert not pair.list_remaining(1, target), pair.list_remaining(1, target)
 
             table.run(f"fault {name}", column, one)
 
 
-def replaced(started, options, table):
-    """An object that is replaced between the look and the reads is never mixed with itself."""
+def replaced_source(started, options, table):
+    """A copy of an object that is replaced between HEAD and GET never mixes the two versions."""
     pair = Pair(started, options.binary, "cos", "oss")
     client, source, target = pair.begin()
     old, new = bytes_of(64 * MIB + 3), bytes_of(64 * MIB + 3)
@@ -240,14 +241,14 @@ def replaced(started, options, table):
                 found = client.get(target, "two")["body"]
                 assert found in (old, new), "a mixture"
             except CallError:
-                refused(404, client.head, target, "two")
-        assert not pair.left(1, target)
+                expect_error(404, client.head, target, "two")
+        assert not pair.list_remaining(1, target)
 
     table.run("replaced meanwhile", "cos->oss", one)
 
 
 def limits(started, options, table):
-    """A source above the target's own limit is copied by the target, part by part; nothing of it passes through here."""
+    """A source above the target's limit is copied with UploadPartCopy; its bytes do not pass through the proxy."""
     for kind in ("cos", "oss", "jdcloud"):
         def one():
             pair = Pair(started, options.binary, kind, kind, "--copy-limit", str(6 * MIB))
@@ -257,17 +258,17 @@ def limits(started, options, table):
             for dialect in CALLERS:
                 caller = pair.client(dialect)
                 caller.copy(source, "large", source, "copied " + dialect)
-                told = caller.get(source, "copied " + dialect)
-                assert told["body"] == body and told["content_type"] == "text/css" and told["metadata"] == {"owner": "me"}, dialect
+                result = caller.get(source, "copied " + dialect)
+                assert result["body"] == body and result["content_type"] == "text/css" and result["metadata"] == {"owner": "me"}, dialect
                 assert caller.head(source, "copied " + dialect)["tags"] == 1
             assert pair.metric("blobfish_copy_bytes_total") == 0
-            assert not pair.left(0, source)
+            assert not pair.list_remaining(0, source)
 
         table.run("above the target's limit", kind, one)
 
 
-def claimed(started, options, table):
-    """Sizes that nobody wants to store: the double cuts and joins what is only claimed, and joins only what follows each other."""
+def claimed_sizes(started, options, table):
+    """Sizes too large to store: the double copies and combines objects that have a size and no bytes, and only parts in order."""
     gib, tib = 1024 * MIB, 1024 * 1024 * MIB
     for kind in ("cos", "oss", "jdcloud"):
         def one():
@@ -276,11 +277,11 @@ def claimed(started, options, table):
             for key, size in (("most", 5 * gib), ("more", 6 * gib), ("vast", 5 * tib)):
                 pair.backs[0].ask("POST", "/claim", {"bucket": source, "key": key, "size": size})
             client.copy(source, "most", source, "copied")
-            told = client.head(source, "copied")
-            assert told["length"] == 5 * gib and told["etag"].strip('"').endswith("-320"), told
-            # Above it the caller's own vendor copies nothing at once; in parts it does.
+            result = client.head(source, "copied")
+            assert result["length"] == 5 * gib and result["etag"].strip('"').endswith("-320"), result
+            # Above its limit the caller's vendor rejects CopyObject, and accepts part copies.
             for dialect in CALLERS:
-                refused(400, pair.client(dialect).copy, source, "more", source, "refused")
+                expect_error(400, pair.client(dialect).copy, source, "more", source, "refused")
             upload = client.create_multipart(source, "parts")
             last = (5 * tib - 5 * gib, 5 * tib - 1)
             before = (last[0] - 5 * gib, last[0] - 1)
@@ -288,13 +289,13 @@ def claimed(started, options, table):
                      for number, span in ((1, before), (10_000, last))]
             client.complete(source, "parts", upload, etags)
             assert client.head(source, "parts")["length"] == 10 * gib
-            assert not pair.left(0, source)
+            assert not pair.list_remaining(0, source)
 
-        table.run("sizes that are claimed", kind, one)
+        table.run("sizes without bytes", kind, one)
 
 
-def abandoned(started, options, table):
-    """A caller that goes: the copy is finished, or nothing of it is left, as the operator says."""
+def disconnected_clients(started, options, table):
+    """If the client disconnects, the copy finishes or is aborted without a trace, as configured."""
     def one(word):
         pair = Pair(started, options.binary, "oss", "cos", limits=f'[limits]\ncopies_on_disconnect = "{word}"\n')
         client, source, target = pair.begin()
@@ -304,24 +305,24 @@ def abandoned(started, options, table):
             impatient = Boto3(pair.proxy.port, servers.KEY, servers.SECRET, read_timeout=2)
             try:
                 impatient.sdk.copy_object(Bucket=target, Key=key, CopySource={"Bucket": source, "Key": key})
-                raise AssertionError("it did not wait")
+                raise AssertionError("the copy was too fast")
             except ReadTimeoutError:
                 pass
             if word == "finish":
-                assert len(pair.running()) == 1
-                servers.wait_for(lambda: not pair.running(), 20, "the end of the copy")
+                assert len(pair.list_running()) == 1
+                servers.wait_for(lambda: not pair.list_running(), 20, "the end of the copy")
                 assert client.head(target, key)["length"] == size
             else:
-                servers.wait_for(lambda: not pair.running(), 3, "the copy to be given up")
-                refused(404, client.head, target, key)
-        assert not pair.left(1, target)
+                servers.wait_for(lambda: not pair.list_running(), 3, "the copy to be aborted")
+                expect_error(404, client.head, target, key)
+        assert not pair.list_remaining(1, target)
 
     for word in ("finish", "abort"):
-        table.run(f"abandoned: {word}", "oss->cos", lambda: one(word))
+        table.run(f"client disconnects: {word}", "oss->cos", lambda: one(word))
 
 
-def stopping(started, options, table):
-    """A process that is told to stop while a copy runs longer than it may leaves nothing behind."""
+def shutdown(started, options, table):
+    """A shutdown aborts a copy that exceeds the drain timeout, and leaves nothing at the destination."""
     def one():
         limits = "[limits]\ncopy_bytes_per_second_per_caller = 1000000\n"
         pair = Pair(started, options.binary, "oss", "cos", limits=limits)
@@ -329,26 +330,26 @@ def stopping(started, options, table):
         client.put(source, "one", bytes_of(65 * MIB))
         with ThreadPoolExecutor() as pool:
             copying = pool.submit(pair.client().copy, source, "one", target, "two")
-            servers.wait_for(lambda: pair.left(1, target), 10, "an upload")
+            servers.wait_for(lambda: pair.list_remaining(1, target), 10, "an upload")
             pair.proxy.child.terminate()
             assert pair.proxy.child.wait(40) == 0
             try:
                 copying.result()
-                raise AssertionError("it was copied")
+                raise AssertionError("the object was copied")
             except Exception as error:
                 assert not isinstance(error, AssertionError), error
-        assert not pair.left(1, target)
+        assert not pair.list_remaining(1, target)
 
-    table.run("stopping", "oss->cos", one)
+    table.run("shutdown", "oss->cos", one)
 
 
-def patience(started, options, table):
-    """A long copy: S3 callers hear of it while it runs, OSS callers only the truth."""
+def keepalive(started, options, table):
+    """During a long copy S3 clients get keep-alive bytes; OSS clients get only the final status."""
     def one():
         pair = Pair(started, options.binary, "oss", "cos")
         client, source, target = pair.begin()
         client.put(source, "slow", b"x" * 1000)
-        # Long enough for the first sign of life and for two more.
+        # Long enough for three keep-alive bytes.
         for dialect in ("s3", "oss"):
             caller = pair.client(dialect)
             pair.fault(0, "GetObject", "delay", seconds=13)
@@ -357,14 +358,14 @@ def patience(started, options, table):
             caller.copy(source, "slow", target, "slow " + dialect)
             assert time.monotonic() - begun > 21
             assert caller.get(target, "slow " + dialect)["body"] == b"x" * 1000
-        # Fails after it was said to be under way: the document tells, and botocore takes such a success for a 500.
+        # Fails after the status 200 was sent: the error is in the body, and botocore treats such a response as a 500.
         pair.fault(0, "GetObject", "delay", seconds=13)
         pair.fault(1, "PutObject", "status", status=403, code="AccessDenied")
-        refused(500, pair.client().copy, source, "slow", target, "never")
-        refused(404, pair.client().head, target, "never")
+        expect_error(500, pair.client().copy, source, "slow", target, "never")
+        expect_error(404, pair.client().head, target, "never")
 
-    def of_the_target():
-        """The same where the target copies: COS callers read the document behind a success too."""
+    def copy_by_the_target():
+        """The same for a copy by the target: COS clients read an error in the body of a 200 too."""
         pair = Pair(started, options.binary, "jdcloud", "oss")
         client, source, _ = pair.begin()
         client.put(source, "slow", b"x" * 1000)
@@ -373,12 +374,12 @@ def patience(started, options, table):
         caller.copy(source, "slow", source, "slow too")
         assert caller.get(source, "slow too")["body"] == b"x" * 1000
 
-    table.run("patience", "oss->cos", one)
-    table.run("patience", "jdcloud", of_the_target)
+    table.run("keepalive", "oss->cos", one)
+    table.run("keepalive", "jdcloud", copy_by_the_target)
 
 
-def fairness(started, options, table):
-    """One copy at once and 8 MiB a second: the next one is told to slow down, and operators see the one that runs."""
+def copy_limits(started, options, table):
+    """With one concurrent copy and 8 MiB per second, the next copy gets SlowDown, and the running one is on the admin port."""
     def one():
         limits = "[limits]\ncopies_max = 1\ncopy_bytes_per_second = 8388608\ncopy_multipart_threshold_bytes = 5242880\ncopy_part_bytes = 5242880\n"
         pair = Pair(started, options.binary, "oss", "cos", limits=limits)
@@ -388,36 +389,36 @@ def fairness(started, options, table):
         with ThreadPoolExecutor() as pool:
             begun = time.monotonic()
             copying = pool.submit(client.copy, source, "one", target, "two")
-            servers.wait_for(lambda: any(copy["bytes_done"] for copy in pair.running()), 10, "a copy that runs")
-            told = pair.running()
-            assert [(copy["caller"], copy["plan"], copy["from"], copy["to"], copy["bytes"]) for copy in told] == [
-                ("app", "relay", "first", "second", len(body))], told
-            assert refused(503, pair.client().copy, source, "one", target, "three").code == "SlowDown"
+            servers.wait_for(lambda: any(copy["bytes_done"] for copy in pair.list_running()), 10, "a running copy")
+            result = pair.list_running()
+            assert [(copy["caller"], copy["plan"], copy["from"], copy["to"], copy["bytes"]) for copy in result] == [
+                ("app", "relay", "first", "second", len(body))], result
+            assert expect_error(503, pair.client().copy, source, "one", target, "three").code == "SlowDown"
             copying.result()
-            assert time.monotonic() - begun > 1.5, "it was not slowed down"
-        assert client.get(target, "two")["body"] == body and pair.running() == []
-        refused(404, client.head, target, "three")
+            assert time.monotonic() - begun > 1.5, "the bandwidth limit had no effect"
+        assert client.get(target, "two")["body"] == body and pair.list_running() == []
+        expect_error(404, client.head, target, "three")
         client.copy(source, "one", target, "three")
 
-    table.run("fairness", "oss->cos", one)
+    table.run("copy limits", "oss->cos", one)
 
 
-def lost(started, options, table):
-    """What the source has and the destination cannot hold is refused, never dropped."""
+def lost_fields(started, options, table):
+    """A copy of metadata that the destination cannot store is rejected, and the metadata is never dropped."""
     def one():
         pair = Pair(started, options.binary, "seaweedfs", "cos")
         client, source, target = pair.begin()
         client.sdk.put_object(Bucket=source, Key="odd", Body=b"x", Metadata={"under_score": "1"})
-        refused(501, client.copy, source, "odd", target, "odd")
-        refused(404, client.head, target, "odd")
+        expect_error(501, client.copy, source, "odd", target, "odd")
+        expect_error(404, client.head, target, "odd")
         client.copy(source, "odd", target, "odd", directive="REPLACE", metadata={"plain": "1"})
         assert client.head(target, "odd")["metadata"] == {"plain": "1"}
 
     table.run("lost metadata", "seaweedfs->cos", one)
 
 
-def falling_back(started, options, table):
-    """What a target refuses to copy is carried through here where the operator says so."""
+def fallback_copies(started, options, table):
+    """A copy that a target rejects goes through the proxy if `relay` is configured."""
     def one():
         for bucket, passes in (("", False), ("relay = true\n", True)):
             pair = Pair(started, options.binary, "oss", "cos", bucket=bucket)
@@ -428,15 +429,15 @@ def falling_back(started, options, table):
                 client.copy(source, "one", source, "two")
                 assert client.get(source, "two")["body"] == b"hello" and client.head(source, "two")["content_type"] == "text/css"
             else:
-                refused(501, client.copy, source, "one", source, "two")
-                refused(404, client.head, source, "two")
+                expect_error(501, client.copy, source, "one", source, "two")
+                expect_error(404, client.head, source, "two")
             assert pair.metric("blobfish_copy_bytes_total") == (5 if passes else 0)
 
-    table.run("falling back", "oss", one)
+    table.run("fallback", "oss", one)
 
 
 def memory(started, options, table):
-    """What a copy takes does not grow with what is copied."""
+    """The memory for a copy does not grow with the size of the object."""
     def one():
         pair = Pair(started, options.binary, "oss", "cos")
         client, source, target = pair.begin()
@@ -456,7 +457,8 @@ def memory(started, options, table):
 
 
 ALONE = {work.__name__: work for work in (
-    limits, claimed, faults, replaced, patience, abandoned, stopping, fairness, lost, falling_back, memory)}
+    limits, claimed_sizes, faults, replaced_source, keepalive, disconnected_clients, shutdown, copy_limits, lost_fields,
+    fallback_copies, memory)}
 
 
 class Table:
@@ -498,10 +500,10 @@ def main():
             for target in KINDS:
                 with servers.Servers() as started:
                     pair = Pair(started, options.binary, source, target)
-                    # Sizes and protection take seconds: in the short form each target is tried once on either side.
-                    short = [whole, overwriting] if KINDS.index(target) == (KINDS.index(source) + 1) % len(KINDS) else []
+                    # These two take seconds: without --long each target is tested once on each side.
+                    short = [whole_objects, overwriting] if KINDS.index(target) == (KINDS.index(source) + 1) % len(KINDS) else []
                     pair.begin()
-                    for scenario in SCENARIOS if options.long else [each for each in SCENARIOS if each not in (whole, overwriting)] + short:
+                    for scenario in SCENARIOS if options.long else [each for each in SCENARIOS if each not in (whole_objects, overwriting)] + short:
                         table.run(scenario.__name__, f"{source}->{target}", lambda: scenario(pair, options))
     for name, work in ALONE.items():
         if name in only:

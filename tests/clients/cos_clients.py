@@ -1,4 +1,4 @@
-"""cos-python-sdk-v5: by `*.localhost` end points, and by official hosts through its proxy setting."""
+"""cos-python-sdk-v5: with `*.localhost` endpoints, and with official hosts through its proxy setting."""
 
 import tempfile
 from email.utils import parsedate_to_datetime
@@ -50,31 +50,31 @@ class CosPython:
         return {"etag": self.call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type,
                                   Metadata=self.meta(metadata), StorageClass=storage_class, Tagging=tags)["ETag"]}
 
-    def told(self, answer):
-        answer = {name.lower(): value for name, value in answer.items()}
-        metadata = {n[len("x-cos-meta-"):]: v for n, v in answer.items() if n.startswith("x-cos-meta-")}
-        return {"etag": answer["etag"], "length": int(answer["content-length"]), "content_type": answer["content-type"],
-                "metadata": metadata, "storage_class": answer.get("x-cos-storage-class", "STANDARD"),
-                "last_modified": parsedate_to_datetime(answer["last-modified"]).timestamp(),
-                "tags": int(answer.get("x-cos-tagging-count", 0))}
+    def describe_object(self, response):
+        response = {name.lower(): value for name, value in response.items()}
+        metadata = {n[len("x-cos-meta-"):]: v for n, v in response.items() if n.startswith("x-cos-meta-")}
+        return {"etag": response["etag"], "length": int(response["content-length"]), "content_type": response["content-type"],
+                "metadata": metadata, "storage_class": response.get("x-cos-storage-class", "STANDARD"),
+                "last_modified": parsedate_to_datetime(response["last-modified"]).timestamp(),
+                "tags": int(response.get("x-cos-tagging-count", 0))}
 
     def head(self, bucket, key):
-        return self.told(self.call("head_object", Bucket=bucket, Key=key))
+        return self.describe_object(self.call("head_object", Bucket=bucket, Key=key))
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
         try:
-            answer = self.call("get_object", Bucket=bucket, Key=key, Range=range, IfMatch=if_match,
-                               IfNoneMatch=if_none_match, ResponseContentType=content_type)
-        except OSError as error:  # The SDK has no other way to say that a 304 has no body.
+            response = self.call("get_object", Bucket=bucket, Key=key, Range=range, IfMatch=if_match,
+                                 IfNoneMatch=if_none_match, ResponseContentType=content_type)
+        except OSError as error:  # The SDK raises this for a 304, which has no body.
             assert "StreamBody" in str(error)
             raise CallError(304, "NotModified") from error
-        return {**self.told(answer), "body": answer["Body"].get_raw_stream().read()}
+        return {**self.describe_object(response), "body": response["Body"].get_raw_stream().read()}
 
     def read_as(self, bucket, key, words):
-        """The headers of a GET that overrides them."""
+        """Returns the headers of a GET with parameters response-*."""
         words = {"Response" + name.title().replace("-", ""): value for name, value in words.items()}
-        answer = self.call("get_object", Bucket=bucket, Key=key, **words)
-        return {name.lower(): value for name, value in answer.items()}
+        response = self.call("get_object", Bucket=bucket, Key=key, **words)
+        return {name.lower(): value for name, value in response.items()}
 
     def delete(self, bucket, key):
         self.call("delete_object", Bucket=bucket, Key=key)
@@ -102,27 +102,27 @@ class CosPython:
         return ([row["Key"] for page in pages for row in page.get("Contents", [])],
                 [row["Prefix"] for page in pages for row in page.get("CommonPrefixes", [])])
 
-    def described(self, bucket):
+    def list_sizes_and_etags(self, bucket):
         rows = [row for page in self.pages(bucket) for row in page.get("Contents", [])]
         return {row["Key"]: (int(row["Size"]), row["ETag"]) for row in rows}
 
     def upload_file(self, bucket, key, path):
-        """In parts, after a look for an upload that could be resumed."""
+        """Uploads a file in parts. The SDK first looks for an upload to resume."""
         self.call("upload_file", Bucket=bucket, Key=key, LocalFilePath=path, PartSize=5, MAXThread=3)
 
     def download_file(self, bucket, key, path):
-        """In ranges, as the file is larger than a part."""
-        # The SDK can compare only what is told; of parts put together at S3 nobody knows it.
-        told = "x-cos-hash-crc64ecma" in self.call("head_object", Bucket=bucket, Key=key)
+        """Downloads a file in ranges, because it is larger than a part."""
+        # The SDK verifies the CRC-64 only if it is in the response; S3 targets have none for multipart uploads.
+        has_crc = "x-cos-hash-crc64ecma" in self.call("head_object", Bucket=bucket, Key=key)
         with tempfile.TemporaryDirectory() as folder:
             self.call("download_file", Bucket=bucket, Key=key, DestFilePath=path, PartSize=5, MAXThread=3,
-                      DumpRecordDir=folder, EnableCRC=told)
+                      DumpRecordDir=folder, EnableCRC=has_crc)
         return True
 
     def delete_many(self, bucket, keys):
-        told = self.call("delete_objects", Bucket=bucket, Delete={"Object": [{"Key": key} for key in keys], "Quiet": "false"})
-        assert not told.get("Error"), told
-        return [row["Key"] for row in told["Deleted"]]
+        result = self.call("delete_objects", Bucket=bucket, Delete={"Object": [{"Key": key} for key in keys], "Quiet": "false"})
+        assert not result.get("Error"), result
+        return [row["Key"] for row in result["Deleted"]]
 
     def put_tags(self, bucket, key, tags):
         tags = [{"Key": name, "Value": value} for name, value in tags.items()]
@@ -155,12 +155,12 @@ class CosPython:
              storage_class=None, tags=None):
         word = {"COPY": "Copy", "REPLACE": "Replaced", None: "Copy"}[directive]
         headers = self.meta(metadata)
-        if tags:  # The SDK has no name for this header; it sends what it finds among the metadata.
+        if tags:  # The SDK has no argument for this header; it sends all entries of the metadata as headers.
             headers = {**(headers or {}), "x-cos-tagging-directive": "Replaced"}
-        told = self.call("copy_object", Bucket=bucket, Key=key, CopySource=self.source(source, source_key),
-                         CopyStatus=word, Metadata=headers, ContentType=content_type, Tagging=tags,
-                         StorageClass=storage_class, **self.conditions(conditions))
-        return {"etag": told["ETag"]}
+        result = self.call("copy_object", Bucket=bucket, Key=key, CopySource=self.source(source, source_key),
+                           CopyStatus=word, Metadata=headers, ContentType=content_type, Tagging=tags,
+                           StorageClass=storage_class, **self.conditions(conditions))
+        return {"etag": result["ETag"]}
 
     def set_cors(self, bucket, origin):
         rule = {"AllowedOrigin": [origin], "AllowedMethod": ["GET", "PUT"], "AllowedHeader": ["*"], "MaxAgeSeconds": "60"}
@@ -186,8 +186,8 @@ class CosPython:
                          **self.conditions(conditions))["ETag"]
 
     def list_parts(self, bucket, key, upload):
-        told = self.call("list_parts", Bucket=bucket, Key=key, UploadId=upload)
-        return [(int(row["PartNumber"]), row["ETag"], int(row["Size"])) for row in told.get("Part", [])]
+        result = self.call("list_parts", Bucket=bucket, Key=key, UploadId=upload)
+        return [(int(row["PartNumber"]), row["ETag"], int(row["Size"])) for row in result.get("Part", [])]
 
     def complete(self, bucket, key, upload, parts):
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in parts]

@@ -1,5 +1,6 @@
-"""A day of an app, by every client at every target: it makes a bucket, stores, reads, lists, tags, shares, copies,
-synchronises a folder, and cleans up. A client without a call has no such step, and the reason is told. The last line counts."""
+"""A day of an application, for every client and target: it creates a bucket, writes, reads, lists, tags, shares, copies,
+synchronises a folder, and cleans up. Steps that a client has no call for are skipped, with the reason. The last line has
+the counts."""
 
 import argparse
 import hashlib
@@ -26,48 +27,48 @@ import oss_clients
 import s3_clients
 import servers
 import tool_clients
-from run import TARGETS, chosen, start
-from scenarios import bare, fetch_signed, lists, refused
+from run import TARGETS, parse_names, start
+from scenarios import bare, expect_error, fetch_signed, is_same_part
 
 CLIENTS = [s3_clients.Boto3, tool_clients.AwsCli, tool_clients.S5cmd, tool_clients.Rclone, tool_clients.S3cmd, node_client.AwsJs,
            more_clients.Minio, more_clients.OpenDalS3, cos_clients.CosPython, node_client.CosNode, more_clients.OpenDalCos,
            oss_clients.Oss2V1, oss_clients.Oss2V4, oss_clients.OssV2, node_client.AliOssV1, node_client.AliOssV4,
            more_clients.OpenDalOss]
 
-#: Without the proxy: who speaks to which server itself. Not opendal: its COS signatures cover too little for the double,
-#: and nobody makes its buckets there.
+#: Without the proxy: the clients of each server. Not opendal: its COS signatures do not cover all headers that the double
+#: requires, and it cannot create buckets.
 DIRECT = {"seaweedfs": [make for make in CLIENTS if make.dialect == "s3"], "cos": [cos_clients.CosPython, node_client.CosNode],
           "oss": [make for make in CLIENTS if make.dialect == "oss" and make is not more_clients.OpenDalOss]}
 
 MANY = [f"many/{folder:02}/{number:03}" for folder in range(30) for number in range(100)]
 PART = 5 * 1024 * 1024
 
-_NO_BUCKETS = "it knows objects only; the bucket is made and removed for it"
-_NO_MULTI = "it has no call for several keys, only its own way to remove everything"
+_NO_BUCKETS = "it has object operations only; the suite creates and deletes the bucket"
+_NO_MULTI = "it has no call that deletes several keys, only one that deletes everything"
 _NO_TAGS, _NO_ACL = "it has no calls for tags", "it has no calls for ACLs"
 _NO_PARTS = "it has no public calls for parts and uploads"
-_NO_CONDITIONS = "it has no conditions of reads"
-_GET_ONLY = "it signs URLs of downloads only"
-_NO_RANGE = "it reads whole objects"
+_NO_CONDITIONS = "it has no conditional reads"
+_GET_ONLY = "it presigns downloads only"
+_NO_RANGE = "it has no range reads"
 
 _OPENDAL = {"create_bucket": _NO_BUCKETS, "delete_bucket": _NO_BUCKETS, "multi_delete": _NO_MULTI, "tags": _NO_TAGS,
             "acl": _NO_ACL, "multipart": _NO_PARTS}
-#: Steps that a client has no call for: client -> step -> why.
+#: Steps that a client has no call for: client -> step -> reason.
 ABSENT = {
     "s5cmd": {"tags": _NO_TAGS, "acl": _NO_ACL, "multipart": _NO_PARTS, "conditions": _NO_CONDITIONS, "presigned_put": _GET_ONLY,
               "range_read": _NO_RANGE},
     "rclone": {"tags": _NO_TAGS, "acl": "it sets ACLs with uploads only", "multipart": _NO_PARTS, "conditions": _NO_CONDITIONS,
-               "presigned_put": _GET_ONLY, "multi_delete": "it deletes one key after another"},
-    "s3cmd": {"multipart": "it lists and aborts uploads, but begins none by hand", "conditions": _NO_CONDITIONS,
-              "presigned_put": _GET_ONLY, "range_read": "it reads ranges only to go on with a broken download"},
+               "presigned_put": _GET_ONLY, "multi_delete": "it deletes keys one by one"},
+    "s3cmd": {"multipart": "it lists and aborts uploads, but has no call to create one", "conditions": _NO_CONDITIONS,
+              "presigned_put": _GET_ONLY, "range_read": "it reads ranges only to resume a download"},
     "awscli": {"presigned_put": _GET_ONLY},
     "minio": {"acl": _NO_ACL, "multipart": _NO_PARTS},
     "opendal-s3": _OPENDAL, "opendal-oss": _OPENDAL, "opendal-cos": _OPENDAL,
 }
 ONLY_OF = {"slices": ("cos-node",)}
 
-#: Where clients that take long are by default; with --long, or when named, they are everywhere. A call of awscli is a process
-#: of half a second; an SDK's older signature is tried by run.py at every target.
+#: The targets of slow clients by default; with --long, or if named, they run at every target. Each call of awscli starts a
+#: process for half a second; run.py tests older signature versions at every target.
 SLOW = {"awscli": ("seaweedfs", "cos", "oss"), "oss2-v1": ("seaweedfs", "oss"), "ali-oss-v1": ("cos", "oss")}
 
 
@@ -81,7 +82,7 @@ class Day:
     made: set = field(default_factory=set)
 
 
-# ---- The steps, in the order of a day. Each leaves what it made to the last ones.
+# ---- The steps, in the order of a day. The last steps delete all objects.
 
 def create_bucket(client, bucket, day):
     client.create_bucket(bucket)
@@ -91,13 +92,13 @@ def create_bucket(client, bucket, day):
 def small(client, bucket, day):
     body = "Grüße, 世界\n".encode() * 10
     client.put(bucket, "docs/small.txt", body, content_type="text/css", metadata={"owner": "me"})
-    told = client.head(bucket, "docs/small.txt")
-    assert (told["length"], told["content_type"]) == (len(body), "text/css"), told
-    assert told["metadata"] == {"owner": "me"}, told
-    # One that was put at once has its MD5 as its ETag, with every vendor.
-    assert told["etag"] is None or bare(told["etag"]) == hashlib.md5(body).hexdigest(), told
+    result = client.head(bucket, "docs/small.txt")
+    assert (result["length"], result["content_type"]) == (len(body), "text/css"), result
+    assert result["metadata"] == {"owner": "me"}, result
+    # For every vendor the ETag of an object from a single PUT is its MD5.
+    assert result["etag"] is None or bare(result["etag"]) == hashlib.md5(body).hexdigest(), result
     assert client.get(bucket, "docs/small.txt")["body"] == body
-    refused(404, client.head, bucket, "docs/absent.txt")
+    expect_error(404, client.head, bucket, "docs/absent.txt")
 
 
 def empty(client, bucket, day):
@@ -106,15 +107,15 @@ def empty(client, bucket, day):
     assert client.get(bucket, "docs/empty")["body"] == b""
 
 
-def transferred(client, bucket, day, upload, key):
-    """20 MiB, or more, there and back by the client's own way with large files."""
+def upload_and_download(client, bucket, day, upload, key):
+    """Uploads and downloads 20 MiB or more with the client's transfer manager."""
     body = os.urandom((100 if day.long else 20) * 1024 * 1024 + 7)
     path = day.folder / key
     path.write_bytes(body)
     upload(bucket, key, str(path))
-    told = client.head(bucket, key)
-    assert told["length"] == len(body), told
-    assert told["etag"] is None or "-" in told["etag"], f"not in parts: {told}"
+    result = client.head(bucket, key)
+    assert result["length"] == len(body), result
+    assert result["etag"] is None or "-" in result["etag"], f"not in parts: {result}"
     path.unlink()
     if client.download_file(bucket, key, str(path)):
         assert path.read_bytes() == body
@@ -124,17 +125,17 @@ def transferred(client, bucket, day, upload, key):
 
 
 def large(client, bucket, day):
-    transferred(client, bucket, day, client.upload_file, "large.bin")
+    upload_and_download(client, bucket, day, client.upload_file, "large.bin")
 
 
 def slices(client, bucket, day):
-    transferred(client, bucket, day, client.upload_slices, "slices.bin")
+    upload_and_download(client, bucket, day, client.upload_slices, "slices.bin")
 
 
 def listings(client, bucket, day):
-    """Three pages of 1,000 and more, exactly and in order; then by folder."""
+    """Lists three pages of 1,000 keys completely and in order, then with a delimiter."""
     keys, groups = client.listing(day.many, prefix="many/")
-    if client.name == "rclone":  # It goes through folders at its own pace.
+    if client.name == "rclone":  # It lists folders in its own order.
         keys.sort()
     assert list(groups) == [] and list(keys) == MANY, (len(keys), keys[:2], keys[-2:], groups)
     keys, groups = client.listing(day.many, prefix="many/", delimiter="/")
@@ -145,19 +146,19 @@ def listings(client, bucket, day):
 
 def multi_delete(client, bucket, day):
     keys = ["gone/a", "gone/b c+d", "gone/键 & <é>"]
-    for key in [*keys, "gone/kept"]:
+    for key in [*keys, "gone/last"]:
         client.put(bucket, key, b"x")
     assert sorted(client.delete_many(bucket, keys)) == sorted(keys)
-    assert list(client.listing(bucket, prefix="gone/")[0]) == ["gone/kept"]
+    assert list(client.listing(bucket, prefix="gone/")[0]) == ["gone/last"]
 
 
 def tags(client, bucket, day):
     client.put(bucket, "tagged", b"x")
-    given = {"color": "red", "made by": "me + you 1:2/3-4_5.6"}  # What all three vendors' documents allow.
+    given = {"color": "red", "made by": "me + you 1:2/3-4_5.6"}  # Characters that all three vendors allow.
     client.put_tags(bucket, "tagged", given)
     assert client.get_tags(bucket, "tagged") == given
     client.put_tags(bucket, "tagged", {"color": "blue"})
-    assert client.get_tags(bucket, "tagged") == {"color": "blue"}, "all are replaced"
+    assert client.get_tags(bucket, "tagged") == {"color": "blue"}, "all tags are replaced"
     client.delete_tags(bucket, "tagged")
     assert client.get_tags(bucket, "tagged") == {}
     assert client.get(bucket, "tagged")["body"] == b"x"
@@ -165,15 +166,15 @@ def tags(client, bucket, day):
 
 def acl(client, bucket, day):
     client.put(bucket, "shared", b"x")
-    # COS and OSS tell one that follows its bucket, S3 has no such thing.
+    # COS and OSS have a `default` ACL, inherited from the bucket; S3 has none.
     assert client.get_acl(bucket, "shared") in (("private",) if client.dialect == "s3" else ("private", "default"))
     for word in ("public-read", "private"):
         client.put_acl(bucket, "shared", word)
         assert client.get_acl(bucket, "shared") == word, client.get_acl(bucket, "shared")
 
 
-def spoilt(url):
-    """The same URL with another first letter of its signature."""
+def spoil_signature(url):
+    """Returns the URL with another first letter of its signature."""
     at = url.lower().rindex("signature=") + len("signature=")
     return url[:at] + ("A" if url[at] != "A" else "B") + url[at + 1:]
 
@@ -182,38 +183,38 @@ def presigned_get(client, bucket, day):
     client.put(bucket, "signed.txt", b"for you")
     url = client.presigned("GET", bucket, "signed.txt")
     assert fetch_signed(day.port, url) == b"for you"
-    refused(403, fetch_signed, day.port, spoilt(url))
-    refused(403, fetch_signed, day.port, url.replace("signed.txt", "other.txt"))
+    expect_error(403, fetch_signed, day.port, spoil_signature(url))
+    expect_error(403, fetch_signed, day.port, url.replace("signed.txt", "other.txt"))
 
 
 def presigned_put(client, bucket, day):
     url = client.presigned("PUT", bucket, "given.txt")
-    refused(403, fetch_signed, day.port, spoilt(url), "PUT", b"spoiled")
-    refused(404, client.head, bucket, "given.txt")
+    expect_error(403, fetch_signed, day.port, spoil_signature(url), "PUT", b"spoiled")
+    expect_error(404, client.head, bucket, "given.txt")
     fetch_signed(day.port, url, "PUT", b"from you")
     assert client.get(bucket, "given.txt")["body"] == b"from you"
 
 
 def multipart(client, bucket, day):
-    """Two uploads by hand; both are listed, one is completed, one is given up."""
+    """Creates two uploads with single calls; both are listed, one is completed, one is aborted."""
     assert client.list_uploads(bucket, "by hand/") == []
-    kept = client.create_multipart(bucket, "by hand/kept", content_type="text/css")
-    lost = client.create_multipart(bucket, "by hand/lost")
-    assert sorted(client.list_uploads(bucket, "by hand/")) == sorted([("by hand/kept", kept), ("by hand/lost", lost)])
+    completed = client.create_multipart(bucket, "by hand/completed", content_type="text/css")
+    aborted = client.create_multipart(bucket, "by hand/aborted")
+    assert sorted(client.list_uploads(bucket, "by hand/")) == sorted([("by hand/completed", completed), ("by hand/aborted", aborted)])
     first = os.urandom(PART)
-    parts = [(1, client.upload_part(bucket, "by hand/kept", kept, 1, first)),
-             (2, client.upload_part(bucket, "by hand/kept", kept, 2, b"the end"))]
-    client.upload_part(bucket, "by hand/lost", lost, 1, b"lost")
-    told = client.list_parts(bucket, "by hand/kept", kept)
-    assert [(number, size) for number, _, size in told] == [(1, PART), (2, len(b"the end"))], told
-    assert all(lists(row[1], part[1]) for row, part in zip(told, parts)), (told, parts)
-    client.complete(bucket, "by hand/kept", kept, parts)
-    assert client.list_uploads(bucket, "by hand/") == [("by hand/lost", lost)]
-    client.abort(bucket, "by hand/lost", lost)
+    parts = [(1, client.upload_part(bucket, "by hand/completed", completed, 1, first)),
+             (2, client.upload_part(bucket, "by hand/completed", completed, 2, b"the end"))]
+    client.upload_part(bucket, "by hand/aborted", aborted, 1, b"lost")
+    result = client.list_parts(bucket, "by hand/completed", completed)
+    assert [(number, size) for number, _, size in result] == [(1, PART), (2, len(b"the end"))], result
+    assert all(is_same_part(row[1], part[1]) for row, part in zip(result, parts)), (result, parts)
+    client.complete(bucket, "by hand/completed", completed, parts)
+    assert client.list_uploads(bucket, "by hand/") == [("by hand/aborted", aborted)]
+    client.abort(bucket, "by hand/aborted", aborted)
     assert client.list_uploads(bucket, "by hand/") == []
-    told = client.get(bucket, "by hand/kept")
-    assert told["body"] == first + b"the end" and told.get("content_type", "text/css") == "text/css"
-    refused(404, client.head, bucket, "by hand/lost")
+    result = client.get(bucket, "by hand/completed")
+    assert result["body"] == first + b"the end" and result.get("content_type", "text/css") == "text/css"
+    expect_error(404, client.head, bucket, "by hand/aborted")
 
 
 def range_read(client, bucket, day):
@@ -225,8 +226,8 @@ def range_read(client, bucket, day):
 def copy(client, bucket, day):
     client.put(bucket, "copied/from", b"copy me", content_type="text/css", metadata={"owner": "me"})
     client.copy(bucket, "copied/from", bucket, "copied/to")
-    told = client.head(bucket, "copied/to")
-    assert (told["length"], told["content_type"], told["metadata"]) == (7, "text/css", {"owner": "me"}), told
+    result = client.head(bucket, "copied/to")
+    assert (result["length"], result["content_type"], result["metadata"]) == (7, "text/css", {"owner": "me"}), result
     assert client.get(bucket, "copied/to")["body"] == b"copy me"
 
 
@@ -235,14 +236,14 @@ def conditions(client, bucket, day):
     etag, other = f'"{bare(client.head(bucket, "cond")["etag"])}"', '"' + "0" * 32 + '"'
     if client.dialect == "oss":
         etag = etag.upper()
-    refused(304, client.get, bucket, "cond", if_none_match=etag)
-    refused(412, client.get, bucket, "cond", if_match=other)
+    expect_error(304, client.get, bucket, "cond", if_none_match=etag)
+    expect_error(412, client.get, bucket, "cond", if_match=other)
     assert client.get(bucket, "cond", if_match=etag)["body"] == b"x"
     assert client.get(bucket, "cond", if_none_match=other)["body"] == b"x"
 
 
 def sync(client, bucket, day):
-    """A folder goes over once, not a second time; then the one file that changed."""
+    """A folder is uploaded once, and not a second time; then only the changed file is uploaded."""
     files = {"a.txt": b"one", "sub/b b.txt": b"two" * 1000, "sub/deep/键.bin": os.urandom(5000)}
     folder = day.folder / "folder"
     for name, body in files.items():
@@ -261,8 +262,8 @@ def sync(client, bucket, day):
 
 
 def emulated_sync(client, folder, bucket, prefix):
-    """As an app would do it with an SDK: by the sizes and ETags of a listing."""
-    held = client.described(bucket)
+    """Synchronises a folder with an SDK, by the sizes and ETags of a listing."""
+    held = client.list_sizes_and_etags(bucket)
     sent = []
     for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
         name, body = str(path.relative_to(folder)), path.read_bytes()
@@ -275,7 +276,7 @@ def emulated_sync(client, folder, bucket, prefix):
 
 def delete_all(client, bucket, day):
     keys = list(client.listing(bucket)[0])
-    assert keys, "the day left something"
+    assert keys, "the steps above left objects"
     if hasattr(client, "delete_all"):
         client.delete_all(bucket)
     else:
@@ -285,7 +286,7 @@ def delete_all(client, bucket, day):
 
 def delete_bucket(client, bucket, day):
     client.delete_bucket(bucket)
-    refused(404, client.listing, bucket)
+    expect_error(404, client.listing, bucket)
 
 
 STEPS = [create_bucket, small, empty, large, slices, listings, multi_delete, tags, acl, presigned_get, presigned_put, multipart,
@@ -295,7 +296,7 @@ STEPS = [create_bucket, small, empty, large, slices, listings, multi_delete, tag
 # ---- Running
 
 def one_day(make, day, key, secret, options):
-    """The outcomes of one client: [(step, None or what failed)]."""
+    """Returns the outcomes of one client: [(step, None or the failure)]."""
     outcomes, absent = [], ABSENT.get(make.name, {})
     client = make(day.port, key, secret)
     bucket = f"day-{uuid.uuid4().hex[:10]}-1250000000"
@@ -315,15 +316,16 @@ def one_day(make, day, key, secret, options):
                 began = time.monotonic()
                 try:
                     if options.direct and name.startswith("presigned") and day.target != "seaweedfs":
-                        refused(403, step, client, bucket, day)  # The doubles take no presigned URLs: the proxy never sends any.
+                        # The doubles reject presigned URLs, because the proxy never sends one.
+                        expect_error(403, step, client, bucket, day)
                     else:
                         step(client, bucket, day)
                     outcomes.append((name, None))
                 except Exception as error:
                     place = traceback.extract_tb(error.__traceback__)
                     here = next((row for row in reversed(place) if row.filename.endswith("day.py")), place[-1])
-                    told = " ".join(str(error).split())[:400]
-                    outcomes.append((name, f"{type(error).__name__}: {told} (line {here.lineno}: {here.line})"))
+                    result = " ".join(str(error).split())[:400]
+                    outcomes.append((name, f"{type(error).__name__}: {result} (line {here.lineno}: {here.line})"))
                 options.times[(make.name, name)] = options.times.get((make.name, name), 0) + time.monotonic() - began
     except Exception as error:
         outcomes.append(("preparation", f"{type(error).__name__}: {str(error)[:500]}"))
@@ -334,7 +336,7 @@ def one_day(make, day, key, secret, options):
 
 
 def put_many_by(make, port, key, secret, bucket):
-    """As below, for servers that do not take S3's signatures."""
+    """The same as below, for servers that do not accept S3's signatures."""
     client = make(port, key, secret)
     client.create_bucket(bucket)
     with ThreadPoolExecutor(4) as pool:
@@ -344,7 +346,8 @@ def put_many_by(make, port, key, secret, bucket):
 
 
 def put_many(port, key, secret, bucket):
-    """The keys that every client lists. Signed by botocore, but over few lasting connections: an SDK takes a minute."""
+    """Creates the keys that every client lists. Requests are signed by botocore and sent on few connections: an SDK would
+    take a minute."""
     s3_clients.Boto3(port, key, secret).create_bucket(bucket)
     left, failures = iter(MANY), []
     lock = threading.Lock()
@@ -361,10 +364,10 @@ def put_many(port, key, secret, bucket):
             request.context["payload_signing_enabled"] = False
             signer.add_auth(request)
             connection.request("PUT", f"/{bucket}/{name}", b"x", dict(request.headers))
-            answer = connection.getresponse()
-            text = answer.read()
-            if answer.status != 200:
-                failures.append(f"{name}: {answer.status} {text[:200]}")
+            response = connection.getresponse()
+            text = response.read()
+            if response.status != 200:
+                failures.append(f"{name}: {response.status} {text[:200]}")
         connection.close()
 
     workers = [threading.Thread(target=work) for _ in range(4)]
@@ -392,7 +395,7 @@ def one_target(target, makes, options, results):
                 for make, job in jobs.items():
                     results[(make.name, target)] = job.result()
             except BaseException:
-                options.stop.set()  # Else the pool would wait for all that is left to do.
+                options.stop.set()  # Otherwise the pool would wait for all remaining steps.
                 raise
 
 
@@ -401,18 +404,18 @@ def main():
     parser.add_argument("--binary", help="the proxy; not needed with --direct")
     parser.add_argument("--targets", default="all")
     parser.add_argument("--clients", default="all")
-    parser.add_argument("--only", default="all", help="steps, by name")
-    parser.add_argument("--long", action="store_true", help="100 MiB instead of 20, and the longest clients at every target")
+    parser.add_argument("--only", default="all", help="names of steps, separated by commas")
+    parser.add_argument("--long", action="store_true", help="100 MiB instead of 20, and slow clients at every target")
     parser.add_argument("--direct", action="store_true", help="without the proxy, each client at its own vendor's server")
-    parser.add_argument("--threads", type=int, default=4, help="clients of one target at a time")
-    parser.add_argument("--times", action="store_true", help="what took longest")
+    parser.add_argument("--threads", type=int, default=4, help="how many clients of one target run in parallel")
+    parser.add_argument("--times", action="store_true", help="print the slowest steps")
     options = parser.parse_args()
     if not (options.binary or options.direct):
         parser.error("--binary is needed")
-    names = chosen(parser, "client", options.clients, [make.name for make in CLIENTS])
+    names = parse_names(parser, "client", options.clients, [make.name for make in CLIENTS])
     makes = [make for make in CLIENTS if make.name in names]
-    targets = chosen(parser, "target", options.targets, list(DIRECT) if options.direct else TARGETS)
-    options.only = chosen(parser, "step", options.only, [step.__name__ for step in STEPS])
+    targets = parse_names(parser, "target", options.targets, list(DIRECT) if options.direct else TARGETS)
+    options.only = parse_names(parser, "step", options.only, [step.__name__ for step in STEPS])
     options.stop, show, options.times = threading.Event(), options.times, {}
     results = {}
     began = time.monotonic()
@@ -425,7 +428,7 @@ def main():
     print(f"\n{'client':<16}" + "".join(f"{target:>12}" for target in targets))
     for make in makes:
         row = f"{make.name:<16}"
-        notes += [f"left out {make.name}: {step}: {why}" for step, why in ABSENT.get(make.name, {}).items() if step in options.only]
+        notes += [f"skipped {make.name}: {step}: {why}" for step, why in ABSENT.get(make.name, {}).items() if step in options.only]
         for target in targets:
             outcomes = results.get((make.name, target), [])
             good = sum(1 for _, failure in outcomes if not failure)

@@ -1,5 +1,5 @@
-"""The demo store behind the front door, with the vendors' own SDKs: what is deleted page by page, completed twice, uploaded in
-small parts, appended to, and what is told of a damaged file and of a full disk. The last line counts."""
+"""The demo store with the vendors' own SDKs: deletion of many versions, repeated completion, small parts, append, damaged
+files and full disks. The last line has the counts."""
 
 import concurrent.futures
 import hashlib
@@ -39,17 +39,17 @@ def oss(port, bucket=BUCKET):
     return oss2.Bucket(oss2.Auth(DEMO_KEY, DEMO_SECRET), f"http://oss-cn-hangzhou.localhost:{port}", bucket)
 
 
-def refused(call, *arguments, **named):
-    """Status and code of a call that must be refused."""
+def expect_error(call, *arguments, **named):
+    """Returns status and code of a call that must fail."""
     try:
-        told = call(*arguments, **named)
+        result = call(*arguments, **named)
     except ClientError as error:
         return error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
     except CosServiceError as error:
         return error.get_status_code(), error.get_error_code()
     except oss2.exceptions.ServerError as error:
         return error.status, error.code
-    raise AssertionError(f"it was done: {told}")
+    raise AssertionError(f"the call succeeded: {result}")
 
 
 def demo(binary, running, *more):
@@ -58,8 +58,8 @@ def demo(binary, running, *more):
     return front
 
 
-def page_by_page(binary, running, options):
-    """Versions of more than a page are deleted as boto3's resource does it; a bucket with unfinished uploads as its vendor does."""
+def paged_deletion(binary, running, options):
+    """boto3's resource deletes more than a page of versions. COS and OSS do not delete a bucket with open uploads, S3 does."""
     port = demo(binary, running, "--memory").port
     client = s3(port)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -67,16 +67,16 @@ def page_by_page(binary, running, options):
     s3(port, boto3.resource).Bucket(BUCKET).object_versions.delete()
     assert client.list_object_versions(Bucket=BUCKET).get("Versions") is None
     client.create_multipart_upload(Bucket=BUCKET, Key="begun")
-    assert refused(cos(port).delete_bucket, BUCKET) == (409, "BucketNotEmpty")
-    assert refused(oss(port).delete_bucket) == (409, "BucketNotEmpty")
+    assert expect_error(cos(port).delete_bucket, BUCKET) == (409, "BucketNotEmpty")
+    assert expect_error(oss(port).delete_bucket) == (409, "BucketNotEmpty")
     client.delete_bucket(Bucket=BUCKET)
     client.create_bucket(Bucket=BUCKET)
     assert client.list_multipart_uploads(Bucket=BUCKET).get("Uploads") is None
     cos(port).delete_bucket(BUCKET)
 
 
-def completed_twice(binary, running, options):
-    """Whoever lost the answer asks again and gets the same."""
+def repeated_completion(binary, running, options):
+    """A repeated CompleteMultipartUpload returns the same response."""
     port = demo(binary, running, "--memory").port
     client = s3(port)
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
@@ -85,17 +85,17 @@ def completed_twice(binary, running, options):
 
     def complete(etag):
         parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
-        told = client.complete_multipart_upload(Bucket=BUCKET, Key="k", UploadId=upload, MultipartUpload=parts)
-        return told["ETag"], told["VersionId"]
+        result = client.complete_multipart_upload(Bucket=BUCKET, Key="k", UploadId=upload, MultipartUpload=parts)
+        return result["ETag"], result["VersionId"]
 
     first = complete(part["ETag"])
     assert complete(part["ETag"]) == first
-    assert refused(complete, '"00000000000000000000000000000000"') == (404, "NoSuchUpload")
+    assert expect_error(complete, '"00000000000000000000000000000000"') == (404, "NoSuchUpload")
     assert len(client.list_object_versions(Bucket=BUCKET)["Versions"]) == 1
 
 
 def small_parts(binary, running, options):
-    """Each vendor's own minimum holds: 5 MiB, 1 MiB, 100 KiB."""
+    """Each vendor's minimum part size applies: 5 MiB, 1 MiB, 100 KiB."""
     port = demo(binary, running, "--memory").port
     body = os.urandom(3 * MIB + 17)
     with tempfile.NamedTemporaryFile() as file:
@@ -109,20 +109,20 @@ def small_parts(binary, running, options):
     upload = client.create_multipart_upload(Bucket=BUCKET, Key="s3")["UploadId"]
     parts = [{"PartNumber": n, "ETag": client.upload_part(Bucket=BUCKET, Key="s3", UploadId=upload, PartNumber=n, Body=b"p" * MIB)["ETag"]}
              for n in (1, 2)]
-    assert refused(client.complete_multipart_upload, Bucket=BUCKET, Key="s3", UploadId=upload,
-                   MultipartUpload={"Parts": parts}) == (400, "EntityTooSmall")
+    assert expect_error(client.complete_multipart_upload, Bucket=BUCKET, Key="s3", UploadId=upload,
+                        MultipartUpload={"Parts": parts}) == (400, "EntityTooSmall")
     upload = cos(port).create_multipart_upload(Bucket=BUCKET, Key="small")["UploadId"]
     parts = [{"PartNumber": n, "ETag": cos(port).upload_part(Bucket=BUCKET, Key="small", UploadId=upload, PartNumber=n, Body=b"p" * 1000)["ETag"]}
              for n in (1, 2)]
-    told = refused(cos(port).complete_multipart_upload, Bucket=BUCKET, Key="small", UploadId=upload, MultipartUpload={"Part": parts})
-    assert told == (400, "EntityTooSmall"), told
+    result = expect_error(cos(port).complete_multipart_upload, Bucket=BUCKET, Key="small", UploadId=upload, MultipartUpload={"Part": parts})
+    assert result == (400, "EntityTooSmall"), result
     upload = oss(port).init_multipart_upload("small").upload_id
     parts = [oss2.models.PartInfo(n, oss(port).upload_part("small", upload, n, b"p" * 1000).etag) for n in (1, 2)]
-    assert refused(oss(port).complete_multipart_upload, "small", upload, parts) == (400, "EntityTooSmall")
+    assert expect_error(oss(port).complete_multipart_upload, "small", upload, parts) == (400, "EntityTooSmall")
 
 
-def appending(binary, running, options):
-    """The SDKs check positions and the CRC-64 of the whole."""
+def appends(binary, running, options):
+    """The SDKs verify positions and the CRC-64 of the object."""
     port = demo(binary, running, "--memory").port
     bucket = oss(port)
     one = bucket.append_object("log", 0, b"one", headers={"x-oss-meta-a": "b"})
@@ -132,32 +132,33 @@ def appending(binary, running, options):
     assert bucket.get_object("log").read() == b"onetwo"
     try:
         bucket.append_object("log", 3, b"again")
-        raise AssertionError("a wrong position was taken")
+        raise AssertionError("a wrong position was accepted")
     except oss2.exceptions.PositionNotEqualToLength as error:
         assert (error.status, error.next_position) == (409, 6)
     bucket.put_object("plain", b"x")
-    assert refused(bucket.append_object, "plain", 1, b"y") == (409, "ObjectNotAppendable")
-    assert refused(cos(port).append_object, Bucket=BUCKET, Key="plain", Position=1, Data=b"y") == (409, "ObjectNotAppendable")
-    told = cos(port).append_object(Bucket=BUCKET, Key="log", Position=6, Data=b"three")
-    assert told["x-cos-next-append-position"] == "11"
+    assert expect_error(bucket.append_object, "plain", 1, b"y") == (409, "ObjectNotAppendable")
+    result = expect_error(cos(port).append_object, Bucket=BUCKET, Key="plain", Position=1, Data=b"y")
+    assert result == (409, "ObjectNotAppendable")
+    result = cos(port).append_object(Bucket=BUCKET, Key="log", Position=6, Data=b"three")
+    assert result["x-cos-next-append-position"] == "11"
     assert s3(port).get_object(Bucket=BUCKET, Key="log")["Body"].read() == b"onetwothree"
 
 
 def policies(binary, running, options):
-    """What nobody would enforce is not taken; who owns objects is."""
+    """Bucket policies are rejected, because the demo does not enforce them; object ownership is accepted."""
     client = s3(demo(binary, running, "--memory").port)
     policy = f'{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::{BUCKET}/*"}}]}}'
-    assert refused(client.put_bucket_policy, Bucket=BUCKET, Policy=policy) == (501, "NotImplemented")
+    assert expect_error(client.put_bucket_policy, Bucket=BUCKET, Policy=policy) == (501, "NotImplemented")
     for call in (client.get_bucket_policy, client.get_bucket_policy_status):
-        assert refused(call, Bucket=BUCKET) == (404, "NoSuchBucketPolicy")
-    assert refused(client.get_bucket_ownership_controls, Bucket=BUCKET) == (404, "OwnershipControlsNotFoundError")
+        assert expect_error(call, Bucket=BUCKET) == (404, "NoSuchBucketPolicy")
+    assert expect_error(client.get_bucket_ownership_controls, Bucket=BUCKET) == (404, "OwnershipControlsNotFoundError")
     rules = {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
     client.put_bucket_ownership_controls(Bucket=BUCKET, OwnershipControls=rules)
     assert client.get_bucket_ownership_controls(Bucket=BUCKET)["OwnershipControls"] == rules
 
 
 def damaged_files(binary, running, options):
-    """A flipped byte is no success: a 500, or a broken connection where the answer was begun; the log names the file."""
+    """A damaged file causes a 500, or an aborted connection after the head was sent. The log names the file."""
     folder = tempfile.mkdtemp(prefix="blobfish-store-")
     try:
         front = demo(binary, running, "--data", folder)
@@ -168,9 +169,9 @@ def damaged_files(binary, running, options):
             client.put_object(Bucket=BUCKET, Key=key, Body=body)
             [file] = set(Path(folder, "data").glob("*/*")) - before
             assert client.get_object(Bucket=BUCKET, Key=key)["Body"].read() == body
-            spoilt = bytearray(file.read_bytes())
-            spoilt[at] ^= 1
-            file.write_bytes(spoilt)
+            damaged = bytearray(file.read_bytes())
+            damaged[at] ^= 1
+            file.write_bytes(damaged)
             try:
                 read = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
                 raise AssertionError(f"{key}: {len(read)} bytes were served, {hashlib.md5(read).hexdigest()}")
@@ -186,7 +187,7 @@ def damaged_files(binary, running, options):
 
 
 def full_disks(binary, running, options):
-    """An error of its own, logged, which does not ask for fewer requests; what is there stays readable, and room helps."""
+    """A full disk has its own error, which is logged. Objects stay readable, and writes succeed after a deletion."""
     folder = tempfile.mkdtemp(prefix="blobfish-small-")
     mount = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=40m tmpfs "$1" && shift && exec "$@"', "sh", folder]
     try:
@@ -198,23 +199,23 @@ def full_disks(binary, running, options):
         front = running.run_proxy([shutil.which(command[0]), *command[1:]], home, port, admin)
         client = s3(port)
         client.create_bucket(Bucket=BUCKET)
-        told, kept = None, []
+        result, stored = None, []
         for n in range(60):
             try:
                 client.put_object(Bucket=BUCKET, Key=f"{n}", Body=b"x" * MIB)
-                kept.append(f"{n}")
+                stored.append(f"{n}")
             except ClientError as error:
-                told = error.response
+                result = error.response
                 break
-        assert told and told["ResponseMetadata"]["HTTPStatusCode"] == 507 and "full" in told["Error"]["Message"], told
-        assert refused(cos(port).put_object, Bucket=BUCKET, Key="k", Body=b"x" * MIB)[0] == 507
-        assert refused(oss(port).put_object, "k", b"x" * MIB)[0] == 507
+        assert result and result["ResponseMetadata"]["HTTPStatusCode"] == 507 and "full" in result["Error"]["Message"], result
+        assert expect_error(cos(port).put_object, Bucket=BUCKET, Key="k", Body=b"x" * MIB)[0] == 507
+        assert expect_error(oss(port).put_object, "k", b"x" * MIB)[0] == 507
         assert "the disk or the memory limit of the store is full" in front.log.read_text()
         for _ in range(20):
-            assert refused(client.put_object, Bucket=BUCKET, Key="k", Body=b"x" * MIB)[0] == 507
-        assert len(client.get_object(Bucket=BUCKET, Key=kept[0])["Body"].read()) == MIB, "twenty refusals are no reason not to read"
-        client.delete_object(Bucket=BUCKET, Key=kept[1])
-        client.delete_object(Bucket=BUCKET, Key=kept[2])
+            assert expect_error(client.put_object, Bucket=BUCKET, Key="k", Body=b"x" * MIB)[0] == 507
+        assert len(client.get_object(Bucket=BUCKET, Key=stored[0])["Body"].read()) == MIB, "objects are readable after twenty failed writes"
+        client.delete_object(Bucket=BUCKET, Key=stored[1])
+        client.delete_object(Bucket=BUCKET, Key=stored[2])
         client.put_object(Bucket=BUCKET, Key="k", Body=b"x" * MIB)
         front.stop()
     finally:
@@ -222,4 +223,4 @@ def full_disks(binary, running, options):
 
 
 if __name__ == "__main__":
-    servers.main(__doc__, [page_by_page, completed_twice, small_parts, appending, policies, damaged_files, full_disks])
+    servers.main(__doc__, [paged_deletion, repeated_completion, small_parts, appends, policies, damaged_files, full_disks])

@@ -1,5 +1,5 @@
-"""Clients that would disturb others: floods, slow bodies, large documents, replayed heads, failing objects. What each of them
-costs is measured, beside a client that is served as ever. The last line counts."""
+"""Isolation of clients: floods, slow bodies, large documents, replayed heads, failing objects. Each check measures their
+cost, and the latency of another client. The last line has the counts."""
 
 import base64
 import contextlib
@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import socket
-import ssl
 import struct
 import subprocess
 import tempfile
@@ -20,8 +19,8 @@ from pathlib import Path
 
 import servers
 from careless import Careless
-from live import log_lines, metric
-from refusals import S3, Answer, Cos, Oss, OssV4, S3V2, send
+from live import metric
+from refusals import S3, Cos, Oss, OssV4, Response, S3V2, send
 
 BUCKET = "app-1250000000"
 TOOLS = Path(__file__).resolve().parent / ".tools"
@@ -29,14 +28,14 @@ OTHER_KEY = "AKIDOTHER0001"
 MIB = 1 << 20
 
 
-def two_callers():
+def callers_config():
     names = [("app", servers.KEY), ("other", OTHER_KEY)]
     return [f'[[caller]]\nname = "{name}"\naccess_key = "{key}"\nsecret_key = "{servers.SECRET}"\n'
             'grants = [{ buckets = ["*"], access = "admin" }]\n' for name, key in names]
 
 
 def careless(back, **more):
-    """A target's table for a server in this process."""
+    """Returns the configuration table of a target for a server in this process."""
     rows = {"name": "back", "dialect": "s3", "endpoint": f"http://127.0.0.1:{back.port}", "region": "us-east-1", "addressing": "path",
             "access_key": "K", "secret_key": "S", **more}
     return "[[target]]\n" + "".join(f'{name} = {value if isinstance(value, int) else repr(value).replace(chr(39), chr(34))}\n'
@@ -44,7 +43,7 @@ def careless(back, **more):
 
 
 def front(binary, running, back, more="", **target):
-    text = servers.configuration([careless(back, **target)], callers=two_callers())
+    text = servers.configuration([careless(back, **target)], callers=callers_config())
     return running.proxy(binary, text + more)
 
 
@@ -66,8 +65,8 @@ def figures(**rows):
     print("   " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in rows.items()), flush=True)
 
 
-def head_of(d, method, key, headers, query="", access_key=servers.KEY, bucket=BUCKET):
-    """The bytes of a signed head."""
+def signed_head(d, method, key, headers, query="", access_key=servers.KEY, bucket=BUCKET):
+    """Returns the bytes of a signed request head."""
     host = d.host(bucket)
     signed = d.sign(method, host, bucket, key, query, dict(headers), b"", access_key, servers.SECRET, time.time())
     rows = {"Host": host, **{name: value for name, value in signed.items() if name.lower() != "host"}}
@@ -75,8 +74,8 @@ def head_of(d, method, key, headers, query="", access_key=servers.KEY, bucket=BU
     return f"{method} {target} HTTP/1.1\r\n".encode() + b"".join(f"{n}: {v}\r\n".encode() for n, v in rows.items()) + b"\r\n"
 
 
-def answer_of(raw, wait=10):
-    """What a connection says until it ends or is silent."""
+def read_until_silence(raw, wait=10):
+    """Reads from a connection until it ends or sends nothing for `wait` seconds."""
     raw.settimeout(wait)
     got = b""
     with contextlib.suppress(OSError):
@@ -90,7 +89,7 @@ def status_of(got):
 
 
 class Prober:
-    """Another client all the while: how long each of its reads takes."""
+    """Another client that reads continuously, and measures the duration of each read."""
 
     def __init__(self, port, key="probe"):
         self.d, self.key, self.times, self.stopped, self.failed = S3(port), key, [], False, []
@@ -99,10 +98,10 @@ class Prober:
     def run(self):
         while not self.stopped:
             begun = time.monotonic()
-            answer = self.d.request("GET", BUCKET, self.key, access_key=OTHER_KEY)
+            response = self.d.request("GET", BUCKET, self.key, access_key=OTHER_KEY)
             self.times.append(time.monotonic() - begun)
-            if answer.status != 200:
-                self.failed.append(answer.status)
+            if response.status != 200:
+                self.failed.append(response.status)
             time.sleep(0.005)
 
     def __enter__(self):
@@ -126,66 +125,66 @@ def preflight(port, d, origin="http://app.test", key="k", bucket=BUCKET, source=
     rows = {"Host": d.host(bucket), "Origin": origin, "Access-Control-Request-Method": "GET"}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20, source_address=(source, 0))
     connection.request("OPTIONS", f"/{key}", headers=rows)
-    answer = Answer(connection.getresponse())
+    response = Response(connection.getresponse())
     connection.close()
-    return answer
+    return response
 
 
 def put_rules(d, origin="http://app.test"):
     body = RULES.format(origin).encode()
     md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
-    answer = d.request("PUT", BUCKET, "", {"Content-MD5": md5, "Content-Type": "application/xml"}, body, "cors")
-    assert answer.status == 200, answer.body
+    response = d.request("PUT", BUCKET, "", {"Content-MD5": md5, "Content-Type": "application/xml"}, body, "cors")
+    assert response.status == 200, response.body
 
 
 def preflights(binary, running, options):
-    """200 unsigned questions cause one signed request; a change is seen at once; a flood is refused."""
+    """200 preflights cause one signed request; changed rules apply immediately; a flood is rejected."""
     back = running.double("oss")
     proxy = running.proxy(binary, servers.configuration([servers.one_target("oss", back.port)]))
     for number, d in enumerate((Oss(proxy.port), Cos(proxy.port), S3(proxy.port))):
-        source = f"127.0.1.{number}"  # Each dialect from an address of its own.
+        source = f"127.0.1.{number}"  # One source address per dialect.
         if d.name == "oss":
             assert d.request("PUT", BUCKET, "").status == 200
         put_rules(d)
         before = len(back.ask("GET", "/requests"))
-        told = [preflight(proxy.port, d, source=source) for _ in range(200)]
-        assert {one.status for one in told} == {200}, {one.status for one in told}
-        assert told[-1].headers["access-control-allow-origin"] == "http://app.test"
+        result = [preflight(proxy.port, d, source=source) for _ in range(200)]
+        assert {one.status for one in result} == {200}, {one.status for one in result}
+        assert result[-1].headers["access-control-allow-origin"] == "http://app.test"
         sent = len(back.ask("GET", "/requests")) - before
         assert sent == 1, f"{sent} requests to the target"
         assert preflight(proxy.port, d, "http://other.test").status == 403
-        # What is changed through here is seen at once.
+        # Rules that are changed through the proxy apply immediately.
         put_rules(d, "http://other.test")
         assert preflight(proxy.port, d, "http://other.test").status == 200
         assert preflight(proxy.port, d).status == 403
-    # Many at once wait for one.
+    # Concurrent preflights wait for one lookup.
     put_rules(S3(proxy.port))
     back.ask("POST", "/fault", {"times": 1000, "kind": "delay", "seconds": 0.5, "match": {"op": "GetBucketCors"}})
-    before, told = len(back.ask("GET", "/requests")), []
-    threads = [threading.Thread(target=lambda: told.append(preflight(proxy.port, S3(proxy.port)).status)) for _ in range(30)]
+    before, result = len(back.ask("GET", "/requests")), []
+    threads = [threading.Thread(target=lambda: result.append(preflight(proxy.port, S3(proxy.port)).status)) for _ in range(30)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     sent = len(back.ask("GET", "/requests")) - before
-    assert sent == 1, (f"30 at once: {sent} requests to the target", back.ask("GET", "/requests")[before:], told)
-    # Names of buckets that nobody knows cause lookups until it is too much.
+    assert sent == 1, (f"30 in parallel: {sent} requests to the target", back.ask("GET", "/requests")[before:], result)
+    # Preflights for unknown buckets cause lookups only up to the limit.
     back.ask("POST", "/reset", {})
     before = len(back.ask("GET", "/requests"))
-    told = [preflight(proxy.port, S3(proxy.port), bucket=f"no-{n}-1250000000").status for n in range(120)]
+    result = [preflight(proxy.port, S3(proxy.port), bucket=f"no-{n}-1250000000").status for n in range(120)]
     lookups = len(back.ask("GET", "/requests")) - before
-    assert lookups < 40 and told.count(503) > 80, (lookups, told.count(503))
-    told = []
+    assert lookups < 40 and result.count(503) > 80, (lookups, result.count(503))
+    result = []
     begun = time.monotonic()
-    while len(told) < 600:
-        told.append(preflight(proxy.port, S3(proxy.port)).status)
+    while len(result) < 600:
+        result.append(preflight(proxy.port, S3(proxy.port)).status)
     taken = time.monotonic() - begun
-    assert taken > 3 or 503 in told, "a flood of one address is refused"
+    assert taken > 3 or 503 in result, "a flood from one address is rejected"
     d = S3(proxy.port)
-    assert d.request("PUT", BUCKET, "k", body=b"x").status == 200, "who signs is served"
-    figures(lookups_of_120_buckets=lookups, refused_of_600=told.count(503), seconds=round(taken, 1))
+    assert d.request("PUT", BUCKET, "k", body=b"x").status == 200, "signed requests are served"
+    figures(lookups_of_120_buckets=lookups, rejected_of_600=result.count(503), seconds=round(taken, 1))
 
 
-def every_answer(binary, running, options):
-    """F8: refusals and POST ?delete tell a page that it may read them, by the rule of the bucket."""
+def cors_headers_everywhere(binary, running, options):
+    """Errors and the response to POST ?delete have CORS headers, as the bucket's rules require."""
     back = running.double("oss")
     proxy = running.proxy(binary, servers.configuration([servers.one_target("oss", back.port)]))
     assert Oss(proxy.port).request("PUT", BUCKET, "").status == 200
@@ -196,17 +195,17 @@ def every_answer(binary, running, options):
         put_rules(d)
         origin = {"Origin": "http://app.test"}
 
-        def check(what, answer, status, allowed=True):
-            told = answer.headers.get("access-control-allow-origin")
-            assert answer.status == status, (d.name, what, answer.status, answer.body)
-            assert told == ("http://app.test" if allowed else None), (d.name, what, told)
+        def check(what, response, status, allowed=True):
+            result = response.headers.get("access-control-allow-origin")
+            assert response.status == status, (d.name, what, response.status, response.body)
+            assert result == ("http://app.test" if allowed else None), (d.name, what, result)
             if allowed and status >= 300:
-                assert "origin" in answer.headers["vary"].lower(), (d.name, what)
+                assert "origin" in response.headers["vary"].lower(), (d.name, what)
 
         check("404", d.request("GET", BUCKET, "gone", origin), 404)
         check("wrong key", d.request("GET", BUCKET, "k", origin, secret="wrong"), 403)
         check("unknown key", d.request("GET", BUCKET, "k", origin, access_key="AKIDNOBODY"), 403)
-        check("nobody", send(proxy.port, "GET", "/k", {"Host": d.host(BUCKET), **origin}), 403)
+        check("unsigned", send(proxy.port, "GET", "/k", {"Host": d.host(BUCKET), **origin}), 403)
         check("delete", d.request("POST", BUCKET, "", {**origin, "Content-MD5": md5}, body, "delete"), 200)
         check("PUT", d.request("PUT", BUCKET, "k", origin, b"x"), 200)
         check("GET", d.request("GET", BUCKET, "k", origin), 200)
@@ -215,17 +214,17 @@ def every_answer(binary, running, options):
         check("no page", d.request("GET", BUCKET, "gone"), 404, False)
 
 
-def breaker(binary, running, options):
-    """One caller's failures open it for nobody; a target that is dead opens it for all."""
+def circuit_breaker(binary, running, options):
+    """The failures of one caller do not open the circuit breaker; an unreachable target opens it for all callers."""
     broken = set()
 
-    def says(handler):
+    def respond(handler):
         key = handler.path.partition("?")[0].rpartition("/")[2]
         if "all" in broken or key in broken or ("cors" in broken and "cors" in handler.query):
-            return handler.answer(500, b"<Error><Code>InternalError</Code><Message>broken</Message></Error>")
+            return handler.respond(500, b"<Error><Code>InternalError</Code><Message>broken</Message></Error>")
         handler.usual()
 
-    with Careless(says=says) as back:
+    with Careless(respond_with=respond) as back:
         proxy = front(binary, running, back, circuit_breaker_open_seconds=2)
         d = S3(proxy.port)
         assert d.request("PUT", BUCKET, "probe", body=b"x").status == 200
@@ -236,44 +235,44 @@ def breaker(binary, running, options):
         assert {d.request("GET", BUCKET, f"v{n}").status for n in range(30)} == {500}
         assert state(proxy) == 1 and served() == 200, "many objects of one caller"
         broken.add("cors")
-        told = {preflight(proxy.port, d, bucket=f"b{n}-1250000000").status for n in range(15)}
-        assert told <= {403, 503} and state(proxy) == 1 and served() == 200, ("preflights", told)
+        result = {preflight(proxy.port, d, bucket=f"b{n}-1250000000").status for n in range(15)}
+        assert result <= {403, 503} and state(proxy) == 1 and served() == 200, ("preflights", result)
 
-        # Uploads that come too slowly for the target, which gives them up.
+        # Uploads that are too slow for the target, which aborts them.
         slow = []
         for n in range(15):
             slow.append(socket.create_connection(("127.0.0.1", proxy.port)))
             headers = {"Content-Length": "1000000", "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
-            slow[-1].sendall(head_of(d, "PUT", f"slow{n}", headers, access_key=(servers.KEY, OTHER_KEY)[n % 2]) + b"x" * 1000)
-        back_gives_up(back)
-        assert {status_of(answer_of(raw)) for raw in slow} == {503}, "they are told"
+            slow[-1].sendall(signed_head(d, "PUT", f"slow{n}", headers, access_key=(servers.KEY, OTHER_KEY)[n % 2]) + b"x" * 1000)
+        reset_all_connections(back)
+        assert {status_of(read_until_silence(raw)) for raw in slow} == {503}, "each client gets a response"
         [raw.close() for raw in slow]
         assert state(proxy) == 1 and served() == 200, "slow uploads"
 
         broken.add("all")
         for n in range(12):
             d.request("GET", BUCKET, f"k{n}", access_key=(servers.KEY, OTHER_KEY)[n % 2])
-        assert state(proxy) == 0, "a target that fails for all"
+        assert state(proxy) == 0, "a target that fails for all callers"
         begun = time.monotonic()
         assert d.request("GET", BUCKET, "probe").status == 503 and time.monotonic() - begun < 0.5
         seen = len(back.seen)
         time.sleep(2.1)
-        # A preflight does not take the probe.
+        # A preflight is not the trial request.
         assert preflight(proxy.port, d, bucket="c-1250000000").status == 503 and len(back.seen) == seen
         broken.clear()
-        assert served() == 200 and state(proxy) == 1, "one probe, and it is closed"
+        assert served() == 200 and state(proxy) == 1, "one successful trial request closes it"
 
     dead = servers.free_ports(1)[0]
     back.port = dead
     proxy = front(binary, running, back)
     d = S3(proxy.port)
-    told = [d.request("GET", BUCKET, "one").status for _ in range(12)]
-    assert state(proxy) == 0 and told == [503] * 12, "nobody listens"
+    result = [d.request("GET", BUCKET, "one").status for _ in range(12)]
+    assert state(proxy) == 0 and result == [503] * 12, "the target does not listen"
     assert metric(proxy, 'blobfish_target_errors_total{kind="connect",target="back"}') == 10
 
 
-def back_gives_up(back):
-    """A target that gives up an upload which comes too slowly: here all of its connections are cut."""
+def reset_all_connections(back):
+    """Resets all connections of the target, as a target does when an upload is too slow."""
     time.sleep(1.2)
     for one in list(back.open_now):
         with contextlib.suppress(OSError):
@@ -282,7 +281,7 @@ def back_gives_up(back):
 
 
 def documents(binary, running, options):
-    """60 connections that send most of a document and then trickle; others are served, and memory comes back."""
+    """60 connections send most of a document, and the rest very slowly. Others are served, and the memory is released."""
     with Careless() as back:
         proxy = front(binary, running, back)
         d = S3(proxy.port)
@@ -294,7 +293,7 @@ def documents(binary, running, options):
             for _ in range(60):
                 raw = socket.create_connection(("127.0.0.1", proxy.port))
                 headers = {"Content-Length": str(8 * MIB), "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
-                raw.sendall(head_of(d, "POST", "", headers, "delete"))
+                raw.sendall(signed_head(d, "POST", "", headers, "delete"))
                 raw.settimeout(2)
                 connections.append(raw)
             def fill(raw):
@@ -311,26 +310,26 @@ def documents(binary, running, options):
                         raw.sendall(b"k")
                 time.sleep(0.1)
             held = metric(proxy, "blobfish_buffered_bytes") / MIB
-        told = []
+        result = []
         for raw in connections:
             raw.setblocking(False)
             with contextlib.suppress(OSError):
-                told.append(status_of(raw.recv(65_536)))
-        assert told.count(503) >= 50, told
+                result.append(status_of(raw.recv(65_536)))
+        assert result.count(503) >= 50, result
         [raw.close() for raw in connections]
         end = time.monotonic() + 14
         while (after := memory(proxy)) - idle >= 40 and time.monotonic() < end:
             time.sleep(0.5)
         figures(idle=f"{idle:.0f} MiB", peak=f"{peak:.0f} MiB", held=f"{held:.0f} MiB", later=f"{after:.0f} MiB",
-                refused=told.count(503), p99_of_another=f"{prober.p99() * 1000:.1f} ms")
+                rejected=result.count(503), p99_of_another=f"{prober.p99() * 1000:.1f} ms")
         assert held <= 64 and peak - idle < 160, (held, peak, idle)
-        assert after - idle < 40, f"{after:.0f} MiB are kept"
+        assert after - idle < 40, f"{after:.0f} MiB are still in use"
         assert not prober.failed, prober.failed
         assert metric(proxy, "blobfish_buffered_bytes") == 0
 
 
 def replays(binary, running, options):
-    """40 replays of one captured head of a chunked upload, without a key."""
+    """40 replays of one captured head of a chunked upload, by a client without the secret key."""
     with Careless() as back:
         proxy = front(binary, running, back)
         d = S3(proxy.port)
@@ -340,7 +339,7 @@ def replays(binary, running, options):
             word = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
             headers = {"x-amz-content-sha256": word, "x-amz-decoded-content-length": str(chunk),
                        "Content-Encoding": "aws-chunked", "Content-Length": str(chunk + 200)}
-            captured = head_of(d, "PUT", "replayed", headers)
+            captured = signed_head(d, "PUT", "replayed", headers)
             connections = []
             for _ in range(40):
                 raw = socket.create_connection(("127.0.0.1", proxy.port))
@@ -350,10 +349,10 @@ def replays(binary, running, options):
                 connections.append(raw)
             time.sleep(0.5)
             peak, held = memory(proxy), metric(proxy, "blobfish_buffered_bytes") / MIB
-            told = [status_of(answer_of(raw, 0.3)) for raw in connections]
-            assert set(told) <= {expected, 503}, told
+            result = [status_of(read_until_silence(raw, 0.3)) for raw in connections]
+            assert set(result) <= {expected, 503}, result
             figures(chunk=f"{chunk // MIB} MiB", idle=f"{idle:.0f} MiB", peak=f"{peak:.0f} MiB", held=f"{held:.0f} MiB",
-                    refused=sum(one > 0 for one in told))
+                    rejected=sum(one > 0 for one in result))
             assert peak - idle < 140 and held <= 64, (peak, idle, held)
             [raw.close() for raw in connections]
         assert not back.objects.keys() - {"probe"}
@@ -361,7 +360,7 @@ def replays(binary, running, options):
 
 
 def small_elements(binary, running, options):
-    """8 MiB of <a/>, four at a time: little CPU, little memory, and another client does not notice."""
+    """8 MiB of <a/>, four in parallel: little CPU, little memory, and no effect on another client."""
     with Careless() as back:
         proxy = front(binary, running, back)
         d = S3(proxy.port)
@@ -375,8 +374,8 @@ def small_elements(binary, running, options):
             usual = prober.p99()
         idle = memory(proxy)
         for name, body in bodies.items():
-            spent, told = cpu(proxy), []
-            ask = lambda: told.append(d.request("POST", BUCKET, "", {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, body, "delete"))
+            spent, result = cpu(proxy), []
+            ask = lambda: result.append(d.request("POST", BUCKET, "", {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, body, "delete"))
             with Prober(proxy.port) as prober:
                 threads = [threading.Thread(target=ask) for _ in range(4)]
                 [thread.start() for thread in threads]
@@ -385,18 +384,18 @@ def small_elements(binary, running, options):
                     peak = max(peak, memory(proxy))
                     time.sleep(0.005)
                 [thread.join() for thread in threads]
-            assert {(one.status, one.code) for one in told} == {(400, "MalformedXML")}, (name, told[0].status, told[0].body)
+            assert {(one.status, one.code) for one in result} == {(400, "MalformedXML")}, (name, result[0].status, result[0].body)
             figures(document=name, peak=f"+{peak - idle:.0f} MiB", cpu=f"{(cpu(proxy) - spent) / 4 * 1000:.0f} ms each",
                     usual_p99=f"{usual * 1000:.1f} ms", p99=f"{prober.p99() * 1000:.1f} ms")
             assert peak - idle < 120, f"{peak - idle:.0f} MiB for {name}"
         completes = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>e</ETag></Part>" for n in range(1, 10_002))
         body = f"<CompleteMultipartUpload>{completes}</CompleteMultipartUpload>".encode()
-        answer = d.request("POST", BUCKET, "k", {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, body, "uploadId=u")
-        assert (answer.status, answer.code) == (400, "MalformedXML"), answer.body
+        response = d.request("POST", BUCKET, "k", {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, body, "uploadId=u")
+        assert (response.status, response.code) == (400, "MalformedXML"), response.body
 
 
 def large_documents(binary, running, options):
-    """What is too large by its head is refused before a byte of it was read; what trickles for a minute, by then."""
+    """A document with a too large Content-Length is rejected before it is read, and a too slow one after a minute."""
     with Careless() as back:
         proxy = front(binary, running, back)
         for kind in (S3, Cos, Oss):
@@ -405,7 +404,7 @@ def large_documents(binary, running, options):
                 method = "POST" if query == "delete" else "PUT"
                 unsigned = {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"} if kind is S3 else {}
                 with socket.create_connection(("127.0.0.1", proxy.port)) as raw:
-                    raw.sendall(head_of(d, method, "", {"Content-Length": str(size), **unsigned}, query))
+                    raw.sendall(signed_head(d, method, "", {"Content-Length": str(size), **unsigned}, query))
                     begun = time.monotonic()
                     raw.settimeout(5)
                     got = raw.recv(65_536)
@@ -414,12 +413,11 @@ def large_documents(binary, running, options):
         assert not back.seen
 
 
-def refused_uploads(binary, running, options):
-    """F12: the refusal of an upload that still arrives is read, straight and through nginx."""
+def rejected_uploads(binary, running, options):
+    """Clients can read the rejection of an upload that they are still sending, directly and through nginx."""
     with Careless() as back:
         proxy = front(binary, running, back)
         port = proxy.port
-        d = S3(port)
 
         def upload(port, size, pause=0.0):
             with socket.create_connection(("127.0.0.1", port)) as raw:
@@ -433,12 +431,12 @@ def refused_uploads(binary, running, options):
                         raw.sendall(b"x" * min(65_536, size - sent))
                         sent += 65_536
                         time.sleep(pause)
-                return status_of(answer_of(raw))
+                return status_of(read_until_silence(raw))
 
         for size, pause in ((1000, 0), (12 * MIB, 0), (48 * MIB, 0), (2 * MIB, 0.05)):
-            told = [upload(port, size, pause) for _ in range(4)]
-            assert told == [403] * 4, (size, told)
-        # It is bounded: who never ends is cut.
+            result = [upload(port, size, pause) for _ in range(4)]
+            assert result == [403] * 4, (size, result)
+        # Reading is limited: an endless upload is closed.
         with socket.create_connection(("127.0.0.1", port)) as raw:
             raw.sendall(f"PUT /{BUCKET}/k HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n".encode())
             sent = 0
@@ -472,60 +470,60 @@ def refused_uploads(binary, running, options):
                 child = subprocess.Popen([nginx, "-p", folder, "-c", f"{folder}/nginx.conf"], stderr=subprocess.DEVNULL)
                 try:
                     servers.wait_for(lambda: servers.connects(listen), 5, "nginx")
-                    told = [upload(listen, 12 * MIB) for _ in range(8)]
-                    assert told == [403] * 8, (buffering, told)
+                    result = [upload(listen, 12 * MIB) for _ in range(8)]
+                    assert result == [403] * 8, (buffering, result)
                 finally:
                     child.send_signal(signal.SIGTERM)
                     child.wait()
             print("   nginx: 16 of 16 uploads get the 403")
 
 
-def own_words(binary, running, options):
-    """What does not decode, and what no bucket or key may be called, is told in the words of who was asked."""
+def undecodable_names(binary, running, options):
+    """Undecodable names, and invalid bucket names and keys, get the error code of the caller dialect."""
     with Careless() as back:
         proxy = front(binary, running, back)
         for kind, code in ((Cos, "InvalidURI"), (Oss, "InvalidArgument"), (OssV4, "InvalidArgument"), (S3, "InvalidURI")):
             d = kind(proxy.port)
-            answer = d.request("GET", BUCKET, "", spoil=lambda target, headers: target + "?prefix=%ff")
-            assert (answer.status, answer.code) == (400, code), (d.name, answer.body)
-            assert any(name.startswith(d.prefix) for name in answer.headers), (d.name, answer.headers)
-            answer = d.request("PUT", BUCKET, "a\0b", body=b"x")
-            assert answer.status == 400, (d.name, answer.body)
+            response = d.request("GET", BUCKET, "", spoil=lambda target, headers: target + "?prefix=%ff")
+            assert (response.status, response.code) == (400, code), (d.name, response.body)
+            assert any(name.startswith(d.prefix) for name in response.headers), (d.name, response.headers)
+            response = d.request("PUT", BUCKET, "a\0b", body=b"x")
+            assert response.status == 400, (d.name, response.body)
         raw = http.client.HTTPConnection("127.0.0.1", proxy.port)
         d = S3(proxy.port)
         host = f"127.0.0.1:{proxy.port}"
         for bucket in ("wild-x..y", "wild-x.", "a...b"):
             headers = d.sign("GET", host, "", f"{bucket}/k", "", {}, b"", servers.KEY, servers.SECRET, time.time())
             raw.request("GET", f"/{bucket}/k", headers={**headers, "Host": host})
-            answer = raw.getresponse()
-            body = answer.read()
-            assert answer.status == 400 and b"InvalidBucketName" in body, body
+            response = raw.getresponse()
+            body = response.read()
+            assert response.status == 400 and b"InvalidBucketName" in body, body
         assert not back.seen
 
 
-def no_text(binary, running, options):
-    """A signed header arrives with a byte of no text where U+FFFD was signed: S3 V4 and V2, COS, OSS V1 and V4."""
+def headers_that_are_not_utf8(binary, running, options):
+    """A header has a byte that is not UTF-8 where U+FFFD was signed: S3 V4 and V2, COS, OSS V1 and V4."""
     with Careless() as back:
         proxy = front(binary, running, back)
         for kind in (S3, S3V2, Cos, Oss, OssV4):
             d = kind(proxy.port)
             name = f"{d.prefix}meta-a"
             for sent, status in (("a\ufffdb".encode(), 200), (b"a\xffb", 403), (b"a\xfeb", 403), (b"a\xe2\x82b", 403)):
-                # http.client writes Latin-1: the bytes as they are to be.
-                def spoil(target, headers):
+                # http.client writes Latin-1, so each character becomes one byte.
+                def replace_header(target, headers):
                     for own in headers:
                         if own.lower() == name:
                             headers[own] = sent.decode("latin-1")
                 signed = {name: "a\ufffdb"}
-                answer = d.request("PUT", BUCKET, f"{d.name}-k", signed, b"x", spoil=spoil)
-                assert answer.status == status, (d.name, sent, answer.status, answer.body)
+                response = d.request("PUT", BUCKET, f"{d.name}-k", signed, b"x", spoil=replace_header)
+                assert response.status == status, (d.name, sent, response.status, response.body)
 
 
-def framed_wrongly(binary, running, options):
-    """Targets whose answers two readers could read in two ways; and nobody hears where something is at a target."""
-    def listing(handler, declaration):
-        handler.answer(200, declaration + b"<ListBucketResult><Name>" + BUCKET.encode() + b"</Name><Prefix/><MaxKeys>1000</MaxKeys>"
-                       b"<IsTruncated>false</IsTruncated></ListBucketResult>", Content_Type="application/xml")
+def ambiguous_framing(binary, running, options):
+    """Responses of targets with ambiguous framing are rejected; no URL of a target is sent to a client."""
+    def respond_with_listing(handler, declaration):
+        handler.respond(200, declaration + b"<ListBucketResult><Name>" + BUCKET.encode() + b"</Name><Prefix/><MaxKeys>1000</MaxKeys>"
+                        b"<IsTruncated>false</IsTruncated></ListBucketResult>", Content_Type="application/xml")
 
     def old(handler):
         handler.wfile.write(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nETag: \"e\"\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
@@ -534,39 +532,39 @@ def framed_wrongly(binary, running, options):
     def new(handler):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: \"e\"\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
 
-    says = {"now": None}
-    with Careless(says=lambda handler: says["now"](handler)) as back:
+    current = {"respond": None}
+    with Careless(respond_with=lambda handler: current["respond"](handler)) as back:
         proxy = front(binary, running, back)
         d = S3(proxy.port)
-        says["now"] = new
-        answer = d.request("GET", BUCKET, "k")
-        assert (answer.status, answer.body) == (200, b"hello"), "the positive control"
-        says["now"] = old
+        current["respond"] = new
+        response = d.request("GET", BUCKET, "k")
+        assert (response.status, response.body) == (200, b"hello"), "the positive control"
+        current["respond"] = old
         assert d.request("GET", BUCKET, "k").status == 500
         for encoding, status in (("UTF-8", 200), ("UTF-7", 500), ("ISO-8859-1", 500)):
-            says["now"] = lambda handler: listing(handler, f'<?xml version="1.0" encoding="{encoding}"?>'.encode())
+            current["respond"] = lambda handler: respond_with_listing(handler, f'<?xml version="1.0" encoding="{encoding}"?>'.encode())
             assert d.request("GET", BUCKET, "").status == status, encoding
         where = "http://secret-target.internal/b/k"
-        says["now"] = lambda handler: handler.answer(200, b"", ETag='"e"', Location=where, Content_Location=where)
+        current["respond"] = lambda handler: handler.respond(200, b"", ETag='"e"', Location=where, Content_Location=where)
         for kind in (S3, Cos, Oss):
             for method, body in (("PUT", b"x"), ("HEAD", b""), ("DELETE", b"")):
-                answer = kind(proxy.port).request(method, BUCKET, "k", body=body)
-                assert not any("secret-target" in value for value in answer.headers.values()), answer.headers
-        says["now"] = lambda handler: handler.answer(307, b"<Error><Code>TemporaryRedirect</Code></Error>", Location=where)
+                response = kind(proxy.port).request(method, BUCKET, "k", body=body)
+                assert not any("secret-target" in value for value in response.headers.values()), response.headers
+        current["respond"] = lambda handler: handler.respond(307, b"<Error><Code>TemporaryRedirect</Code></Error>", Location=where)
         for method in ("PUT", "GET", "DELETE"):
-            answer = d.request(method, BUCKET, "k", body=b"x" if method == "PUT" else b"")
-            assert "secret-target" not in str(answer.headers) + answer.body.decode(), answer.headers
+            response = d.request(method, BUCKET, "k", body=b"x" if method == "PUT" else b"")
+            assert "secret-target" not in str(response.headers) + response.body.decode(), response.headers
 
 
-def http2(binary, running, options):
-    """Frames that carry nothing: who floods is told to calm down and closed; others of the same address go on."""
-    from tls import context, listening, own_authority
+def http2_floods(binary, running, options):
+    """A flood of empty frames gets GOAWAY with ENHANCE_YOUR_CALM; other connections of the same address are not affected."""
+    from tls import context, own_authority, start_https
 
     with own_authority() as ca:
         ca.issue("main", ["blobfish.internal"])
-        proxy = listening(binary, running, ca.pair("main"))
+        proxy = start_https(binary, running, ca.pair("main"))
 
-        def connected():
+        def connect():
             raw = socket.create_connection(("127.0.0.1", proxy.https), 10)
             tls = context(ca.ca, ["h2"]).wrap_socket(raw, server_hostname="blobfish.internal")
             tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, b""))
@@ -577,8 +575,8 @@ def http2(binary, running, options):
 
         floods = {"SETTINGS": frame(4, 0, b"\0\4\0\0\x80\0"), "PING": frame(6, 0, b"12345678"), "PRIORITY": frame(2, 0, b"\0\0\0\0\1", 3)}
         for name, piece in floods.items():
-            tls = connected()
-            quiet = connected()
+            tls = connect()
+            quiet = connect()
             sent = 0
             tls.settimeout(5)
             with contextlib.suppress(OSError):
@@ -589,10 +587,10 @@ def http2(binary, running, options):
             with contextlib.suppress(OSError):
                 while more := tls.recv(65_536):
                     got += more
-            # GOAWAY with ENHANCE_YOUR_CALM is the last that is heard, after few answers.
+            # GOAWAY with ENHANCE_YOUR_CALM is the last frame, after few acknowledgements.
             assert got[-17:-8] == frame(7, 0, b"12345678")[:9] and got.endswith(b"\x00\x00\x00\x0b"), (name, got[-40:])
-            answers = got.count(frame(6, 1, b"12345678")) + got.count(frame(4, 1, b""))
-            assert answers <= 210, f"{name}: {answers} answers"
+            responses = got.count(frame(6, 1, b"12345678")) + got.count(frame(4, 1, b""))
+            assert responses <= 210, f"{name}: {responses} acknowledgements"
             begun = time.monotonic()
             with contextlib.suppress(OSError):
                 while time.monotonic() - begun < 10:
@@ -601,15 +599,15 @@ def http2(binary, running, options):
             assert time.monotonic() - begun < 3, f"{name}: the connection is still there"
             quiet.sendall(frame(6, 0, b"positive"))
             quiet.settimeout(5)
-            answer = b""
-            while b"positive" not in answer:
-                answer += quiet.recv(65_536)
-            figures(flood=name, answers=answers)
+            response = b""
+            while b"positive" not in response:
+                response += quiet.recv(65_536)
+            figures(flood=name, acknowledgements=responses)
             quiet.close()
 
 
-def open_file(binary, running, options):
-    """A configuration with secrets in it that others may read is told by check."""
+def config_file_permissions(binary, running, options):
+    """`blobfish check` warns of a configuration file with secrets that other users may read."""
     text = servers.configuration([servers.one_target("oss", 1)]).replace("{port}", "9000").replace("{admin}", "9090")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "blobfish.toml")
@@ -629,8 +627,9 @@ def open_file(binary, running, options):
             assert servers.SECRET not in done.stderr
 
 
-ALL = [preflights, every_answer, breaker, documents, replays, small_elements, large_documents, refused_uploads, own_words, no_text,
-       framed_wrongly, http2, open_file]
+ALL = [preflights, cors_headers_everywhere, circuit_breaker, documents, replays, small_elements, large_documents,
+       rejected_uploads, undecodable_names, headers_that_are_not_utf8, ambiguous_framing, http2_floods,
+       config_file_permissions]
 
 
 if __name__ == "__main__":

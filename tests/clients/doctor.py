@@ -17,7 +17,7 @@ import servers
 from careless import Careless
 from operations import authority
 from s3_clients import Boto3
-from scenarios import refused
+from scenarios import expect_error
 
 BUCKET = "doctor-1250000000"
 VERSIONED = "ver-doctor-1250000000"
@@ -107,7 +107,7 @@ def run(binary, *words, folder=None, **env):
 
 
 @contextlib.contextmanager
-def written(*targets, conditions="native", bucket=BUCKET, more=""):
+def write_config(*targets, conditions="native", bucket=BUCKET, more=""):
     """Writes a configuration file with one bucket at the first target, and the other targets."""
     name = targets[0].split('name = "')[1].split('"')[0]
     buckets = [f'[[bucket]]\nname = "{bucket}"\ntarget = "{name}"\nconditions = "{conditions}"\n', more]
@@ -120,7 +120,7 @@ def written(*targets, conditions="native", bucket=BUCKET, more=""):
 
 def examine(binary, *targets, backs=(), more=(), **how):
     """Runs the doctor for these targets and returns its findings."""
-    with written(*targets, **how) as path:
+    with write_config(*targets, **how) as path:
         code, out, err = run(binary, "doctor", "--config", path, "--json", *more)
     assert code in (0, 1) and not err, (code, err)
     check_no_secrets(out, backs)
@@ -131,7 +131,7 @@ def careless(port, **more):
     return servers.one_target("seaweedfs", port, **more)
 
 
-def changed(target, key, value):
+def replace_value(target, key, value):
     """Replaces one value in the table of a target."""
     text, times = re.subn(rf'^{key} = ".*"$', f'{key} = "{value}"', target, flags=re.M)
     assert times == 1
@@ -166,7 +166,7 @@ def healthy(binary, running):
         back, client = with_bucket(running, binary, kind)
         target = servers.one_target("seaweedfs" if kind == "demo" else kind, back.port)
         if kind == "demo":
-            target = changed(changed(target, "access_key", servers.DEMO_KEY), "secret_key", servers.DEMO_SECRET)
+            target = replace_value(replace_value(target, "access_key", servers.DEMO_KEY), "secret_key", servers.DEMO_SECRET)
         client.put(BUCKET, "kept", b"not the doctor's")
         conditions = "check" if kind == "jdcloud" else "native"
         backs = [back] if kind in DOUBLES else []
@@ -198,7 +198,7 @@ def versions(binary, running):
 def text_form(binary, running):
     """The text output has the same findings as the JSON output."""
     back, _ = with_bucket(running, binary, "cos")
-    with written(servers.one_target("cos", back.port), servers.one_target("oss", servers.free_ports(1)[0])) as path:
+    with write_config(servers.one_target("cos", back.port), servers.one_target("oss", servers.free_ports(1)[0])) as path:
         code, out, _ = run(binary, "doctor", "--config", path)
         _, only, _ = run(binary, "doctor", "--config", path, "--target", "cos")
         code_json, result, _ = run(binary, "doctor", "--config", path, "--json")
@@ -218,16 +218,16 @@ def keys(binary, running):
         target = servers.one_target(kind, back.port)
         if kind in DOUBLES:
             back.ask("POST", "/reset", {})
-        unknown = examine(binary, changed(target, "access_key", "AKIDUNKNOWN0001"), conditions="check")
+        unknown = examine(binary, replace_value(target, "access_key", "AKIDUNKNOWN0001"), conditions="check")
         unknown.only(credentials="problem").has(
             "credentials", "problem", "does not know the access key ID", "AKIDUNKNOWN0001", "InvalidAccessKeyId"
         )
-        wrong = examine(binary, changed(target, "secret_key", WRONG), conditions="check")
+        wrong = examine(binary, replace_value(target, "secret_key", WRONG), conditions="check")
         wrong.only(credentials="problem").has("credentials", "problem", "secret", "SignatureDoesNotMatch")
         assert {"put", "copy", "bucket"} <= wrong.of("skipped") and wrong.has("clock", "ok")
         if kind in DOUBLES:
-            asked = back.ask("GET", "/requests")
-            assert asked and all(request["method"] == "GET" for request in asked), asked
+            received = back.ask("GET", "/requests")
+            assert received and all(request["method"] == "GET" for request in received), received
 
 
 def tokens(binary, running):
@@ -262,7 +262,7 @@ def buckets(binary, running):
         (gone, 0, "problem", [f"{gone} (the target responded with 404 NoSuchBucket)", "target_bucket"]),
     ):
         back.ask("POST", "/fault", {**denied, "times": times})
-        with written(target, more=rule.format(name)) as path:
+        with write_config(target, more=rule.format(name)) as path:
             code, out, _ = run(binary, "doctor", "--config", path, "--json", "--read-only")
         found = Examined(code, json.loads(out)).has("bucket", outcome, *words)
         found.only(**({"bucket": outcome} if outcome != "ok" else {}))
@@ -292,7 +292,7 @@ def unreachable(binary, running):
         examine(binary, careless(closed)).only(tcp="problem").has("tcp", "problem", f"127.0.0.1:{closed}", "refused")
     )
     assert found.of("skipped") == set(EVERYTHING) - {"dns", "tcp"}
-    target = changed(careless(closed), "endpoint", "https://no-such-store.invalid")
+    target = replace_value(careless(closed), "endpoint", "https://no-such-store.invalid")
     found = examine(binary, target).only(dns="problem").has("dns", "problem", "no-such-store.invalid", "does not resolve")
     assert found.of("skipped") == set(EVERYTHING) - {"dns"}
 
@@ -357,31 +357,31 @@ def clocks(binary, running):
 def regions(binary, running):
     for kind in ("oss", "jdcloud"):
         back, _ = with_bucket(running, binary, kind)
-        target = changed(servers.one_target(kind, back.port), "region", "cn-elsewhere-7")
+        target = replace_value(servers.one_target(kind, back.port), "region", "cn-elsewhere-7")
         found = examine(binary, target, conditions="check")
         found.only(region="problem").has("region", "problem", servers.REGIONS[kind], "cn-elsewhere-7", "Set region")
         nothing_left(back)
     back, _ = with_bucket(running, binary, "cos")
-    target = changed(servers.one_target("cos", back.port), "region", "ap-elsewhere")
+    target = replace_value(servers.one_target("cos", back.port), "region", "ap-elsewhere")
     examine(binary, target).only(region="warning").has("region", "warning", "ap-guangzhou")
 
-    def moved(handler):
-        handler.answer(
+    def redirect_to_region(handler):
+        handler.respond(
             301,
             b"<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>",
             x_amz_bucket_region="eu-north-1",
             Location="http://127.0.0.1:9/",
         )
 
-    def malformed(handler):
-        handler.answer(
+    def respond_malformed(handler):
+        handler.respond(
             400,
             b"<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region is wrong</Message>"
             b"<Region>eu-north-1</Region></Error>",
         )
 
-    for says in (moved, malformed):
-        with Careless(says=says) as back:
+    for respond in (redirect_to_region, respond_malformed):
+        with Careless(respond_with=respond) as back:
             found = examine(binary, careless(back.port), backs=[back])
             found.only(region="problem").has(
                 "region", "problem", "The region is eu-north-1, not us-east-1", 'region = "eu-north-1"'
@@ -392,11 +392,11 @@ def regions(binary, running):
 def addressing(binary, running):
     """A target without virtual-hosted addressing is reported, and the other addressing is tested."""
     back, _ = with_bucket(running, binary, "seaweedfs")
-    by_name = changed(careless(back.port), "endpoint", f"http://localhost:{back.port}")
+    by_name = replace_value(careless(back.port), "endpoint", f"http://localhost:{back.port}")
     examine(binary, by_name).only(limits="warning").has("limits", "warning", "only if slashes").has(
         "addressing", "ok", '"path" works'
     )
-    examine(binary, changed(by_name, "addressing", "virtual")).has("addressing", "problem", 'addressing = "path"')
+    examine(binary, replace_value(by_name, "addressing", "virtual")).has("addressing", "problem", 'addressing = "path"')
     back, _ = with_bucket(running, binary, "oss")
     examine(binary, servers.one_target("oss", back.port)).has("addressing", "ok", '"virtual" works')
 
@@ -421,7 +421,7 @@ def conditions(binary, running):
             client.put(BUCKET, "from", b"x")
             copy = dict(Bucket=BUCKET, Key="to", CopySource=f"{BUCKET}/from", CopySourceIfMatch='"other"')
             if safe:
-                assert refused(412, client.call, "copy_object", **copy)
+                assert expect_error(412, client.call, "copy_object", **copy)
             else:
                 client.call("copy_object", **copy)
 
@@ -430,7 +430,7 @@ def fault(back, op, kind="status", times=99, **more):
     back.ask("POST", "/fault", {"match": {"op": op}, "kind": kind, "times": times, "status": 500, **more})
 
 
-def failing(binary, running):
+def failed_checks(binary, running):
     """A failed check is reported and leaves no objects; objects that cannot be deleted are reported with their keys."""
     back, _ = with_bucket(running, binary, "cos")
     target = servers.one_target("cos", back.port)
@@ -468,12 +468,12 @@ def failing(binary, running):
     assert set(back.ask("GET", f"/objects/{BUCKET}")) == left, "a failed delete is retried"
 
 
-def interrupted(binary, running):
+def interruption(binary, running):
     """After Ctrl-C the scratch objects are deleted."""
     back, _ = with_bucket(running, binary, "oss")
     for number in (signal.SIGINT, signal.SIGTERM):
         fault(back, "CopyObject", "delay", times=1, seconds=1)
-        with written(servers.one_target("oss", back.port)) as path:
+        with write_config(servers.one_target("oss", back.port)) as path:
             child = subprocess.Popen([binary, "doctor", "--config", path], stdout=subprocess.PIPE, text=True)
             servers.wait_for(lambda: back.ask("GET", f"/objects/{BUCKET}"), 20, "the scratch object")
             child.send_signal(number)
@@ -491,8 +491,8 @@ def read_only(binary, running):
     back.ask("POST", "/reset", {})
     found = examine(binary, servers.one_target("cos", back.port), more=["--read-only"]).only()
     assert {"put", "copy", "conditions", "tags"} <= found.of("skipped") and "versioning" in found.of("ok")
-    asked = back.ask("GET", "/requests")
-    assert asked and all(request["method"] == "GET" for request in asked), asked
+    received = back.ask("GET", "/requests")
+    assert received and all(request["method"] == "GET" for request in received), received
 
 
 def missing_bucket(binary, running):
@@ -509,7 +509,7 @@ def echo(handler):
     """A target that echoes our signature wherever it can."""
     line = handler.headers.get("Authorization", "")
     signature = line.rpartition("Signature=")[2]
-    handler.answer(
+    handler.respond(
         403,
         f"<Error><Code>{signature}</Code><Message>{line} region</Message><Region>{signature}</Region>"
         f"<Endpoint>{signature}</Endpoint></Error>".encode(),
@@ -523,28 +523,28 @@ def echo_late(handler):
         return handler.usual()
     line = handler.headers.get("Authorization", "") + "&#x9b;31m"
     text = f"<Error><Code>{line}</Code><Message>{line}</Message><Region>{line}</Region></Error>"
-    handler.answer(200, text.encode(), Content_Type="application/xml")
+    handler.respond(200, text.encode(), Content_Type="application/xml")
 
 
 def hostile(binary, running):
     """Responses of a target are neither trusted nor repeated."""
-    with Careless(says=echo_late) as back:
+    with Careless(respond_with=echo_late) as back:
         found = examine(binary, careless(back.port), backs=[back])
         assert {"copy", "part copy"} <= found.of("problem"), found.value
         assert not re.search(r"[\x00-\x1f\x7f-\x9f]", json.dumps(found.value, ensure_ascii=False)), found.value
-    with Careless(says=echo) as back:
+    with Careless(respond_with=echo) as back:
         assert examine(binary, careless(back.port), backs=[back]).code == 1
-    with Careless(says=lambda handler: handler.answer(200, b"<html>fine</html>")) as back:
+    with Careless(respond_with=lambda handler: handler.respond(200, b"<html>fine</html>")) as back:
         examine(binary, careless(back.port), backs=[back]).only(credentials="problem").has(
             "credentials", "problem", "not with the requested listing"
         )
-    with Careless(says=lambda handler: handler.answer(502, b"x" * 100_000)) as back:
+    with Careless(respond_with=lambda handler: handler.respond(502, b"x" * 100_000)) as back:
         assert examine(binary, careless(back.port), backs=[back]).of("problem") == {"credentials"}
 
 
 def usage(binary, running):
     target = careless(servers.free_ports(1)[0])
-    with written(target) as path:
+    with write_config(target) as path:
         for words, result in (
             (["--target", "other"], "seaweedfs"),
             (["--bucket", "unmapped"], "unmapped"),
@@ -575,8 +575,8 @@ ALL = [
     regions,
     addressing,
     conditions,
-    failing,
-    interrupted,
+    failed_checks,
+    interruption,
     read_only,
     missing_bucket,
     hostile,

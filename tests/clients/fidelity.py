@@ -1,6 +1,6 @@
-"""What is lost when S3 goes through another dialect. One suite of S3 calls goes straight to SeaweedFS, and through two
-proxies that speak COS, or OSS, with each other. Each call's outcome has to be the same, but for the rows of
-docs/fidelity.md: a difference without a reason fails, and so does a reason without a difference. The last line counts."""
+"""What is lost when S3 goes through another dialect. The same S3 calls are sent directly to SeaweedFS, and through two proxies
+that speak COS or OSS with each other. All results must be equal except for the rows of docs/fidelity.md: a difference
+without a reason fails, and so does a reason without a difference. The last line has the counts."""
 
 import argparse
 import base64
@@ -24,72 +24,72 @@ DOCUMENT = servers.TESTS.parent / "docs" / "fidelity.md"
 CHAINS = ["cos", "oss"]
 KEYS = [key for key in HOSTILE_KEYS if key not in TARGET_CANNOT["seaweedfs"]]
 OTHER_ETAG = '"' + "0" * 32 + '"'
-SEALED = b"customer-key-customer-key-32byte"
+CUSTOMER_KEY = b"customer-key-customer-key-32byte"
 
-#: Where SeaweedFS itself answers otherwise than S3's documents say: call -> why.
+#: Deviations of SeaweedFS from the documents of S3: call -> reason.
 SEAWEEDFS = {
-    "put into a bucket that is not there": "it makes the bucket",
-    "range of a head": "it takes no notice of the range, as HEAD has no body",
-    "encrypted by the service": "it has no keys of its own here",
-    "encrypted by the service, read": "nothing was stored",
-    "list v2, wrong token": "it lists what follows the token, whatever it is",
-    "put tags twice the same": "it keeps one of them",
-    "put website": "it has no websites, and reads the call without its sub-resource",
-    "get website": "it has no websites",
-    "delete website": "it has no websites, and reads the call without its sub-resource",
-    "get public access block": "it has none",
+    "put into a missing bucket": "it creates the bucket",
+    "range of a head": "it ignores the range in a HEAD request",
+    "put with service encryption": "it has no KMS in this configuration",
+    "head with service encryption": "nothing was stored",
+    "list v2, wrong token": "it accepts any token, and lists the keys after it",
+    "put tags twice the same": "it stores one of them",
+    "put website": "it has no website settings, and ignores the sub-resource",
+    "get website": "it has no website settings",
+    "delete website": "it has no website settings, and ignores the sub-resource",
+    "get public access block": "it has no such setting",
 }
 
-#: Why a chain differs, by hand: (call, chain) -> reason. Calls that differ for one reason stand together.
+#: Why a chain differs: (call, chain) -> reason.
 REASONS = {}
 
 
-def because(reason, chains, *calls):
+def explain(reason, chains, *calls):
     REASONS.update({(call, chain): reason for chain in chains for call in calls})
 
 
-because("S3's default type is written out, as the defaults of other dialects differ; SeaweedFS itself guesses one from the bytes",
-        CHAINS, "head without a type", "what the presigned URL put")
-because("verified on the way, but COS and OSS keep no checksums of S3's kinds", CHAINS,
-        "a checksum CRC32, told", "a checksum SHA256, told")
-because("the ETag of a part carries its CRC-64, so that any replica can tell the object's to callers who are told one", CHAINS,
-        "a part", "a part to give up", "a part by copy", "a part by copy of a range")
-because("neither dialect has writes on condition of an ETag: refused, and nothing is written", CHAINS,
-        "write if the same is there", "write if the same is there, but another is", "what conditional writes left")
-because("SeaweedFS tells no owner, initiator or next marker; S3's documents have them", CHAINS, "list parts", "list parts, page")
-because("SeaweedFS leaves markers, classes and owners out, tells empty elements, and counts pages otherwise; S3's documents have them so",
+explain("the proxy sends S3's default Content-Type, because other dialects have other defaults; SeaweedFS guesses it from the bytes",
+        CHAINS, "head without a type", "head after presigned put")
+explain("the proxy verifies it, but COS and OSS do not store S3's checksums", CHAINS,
+        "a checksum CRC32, read", "a checksum SHA256, read")
+explain("the ETag of a part has its CRC-64 as a suffix, from which any replica combines the CRC-64 of the object for COS and OSS", CHAINS,
+        "a part", "a part to abort", "a part by copy", "a part by copy of a range")
+explain("neither dialect has writes with If-Match: rejected, and nothing is written", CHAINS,
+        "put with if-match", "put with a wrong if-match", "get after conditional puts")
+explain("SeaweedFS returns no owner, initiator or next marker, which S3's documents have", CHAINS, "list parts", "list parts, page")
+explain("SeaweedFS omits markers, storage classes and owners, returns empty elements, and counts pages differently from S3's documents",
         CHAINS, "list uploads", "list uploads by prefix", "list uploads, page", "list uploads by folder", "list versions",
         "list versions, page", "list versions by folder")
-because("SeaweedFS answers 200 where S3's documents say 204", CHAINS, "put tagging")
-because("rules for browsers have no names in OSS: refused, and nothing is set", ["oss"], "put cors", "get cors")
-because("neither dialect has a least size for transitions", CHAINS, "get lifecycle")
-because("policies name a vendor's own accounts and actions: refused, and nothing is set", CHAINS, "put policy", "get policy")
-because("SeaweedFS takes the settings of websites for the bucket itself, so they are not asked of it", CHAINS,
+explain("SeaweedFS responds with 200, S3's documents have 204", CHAINS, "put tagging")
+explain("CORS rules have no ID in OSS: rejected, and nothing is set", ["oss"], "put cors", "get cors")
+explain("neither dialect has a minimum object size for transitions", CHAINS, "get lifecycle")
+explain("policies have accounts and actions of one vendor: rejected, and nothing is set", CHAINS, "put policy", "get policy")
+explain("SeaweedFS ignores the sub-resource of website settings and would act on the bucket, so the proxy does not send them", CHAINS,
         "get website, before", "put website", "get website", "delete website", "get website, after")
-because("neither dialect has keys of buckets", CHAINS, "get encryption")
-because("the region is the one that the first proxy is configured with", CHAINS, "get location")
-because("COS has no requester who pays", ["cos"], "get request payment")
-because("not translated between different dialects", CHAINS, "get ownership", "get notifications", "get replication")
-because("OSS has no redirection of single objects: refused", ["oss"], "a website's redirection", "a website's redirection, told")
-because("the dialect of OSS has no encryption with a customer's key: refused, and nothing is written", ["oss"],
-        "sealed by a customer's key", "sealed, read", "sealed, read without the key")
-because("SeaweedFS tells that header twice", ["cos"], "sealed, read")
-because("the first proxy made no such token, and refuses it as S3 does", ["cos"], "list v2, wrong token")
+explain("neither dialect has S3's bucket keys", CHAINS, "get encryption")
+explain("the region is the configured region of the first proxy", CHAINS, "get location")
+explain("COS has no requester pays", ["cos"], "get request payment")
+explain("not translated between different dialects", CHAINS, "get ownership", "get notifications", "get replication")
+explain("OSS has no website redirects of objects: rejected", ["oss"], "a website redirect", "a website redirect, read")
+explain("OSS has no encryption with customer keys: rejected, and nothing is written", ["oss"],
+        "put with a customer key", "get with the customer key", "get without the customer key")
+explain("SeaweedFS returns this header twice", ["cos"], "get with the customer key")
+explain("the first proxy did not issue this token, and rejects it as S3 does", ["cos"], "list v2, wrong token")
 
 
 # ---- Recording
 
-#: Fields that are tokens of one's own; each is named after the call that told it first.
+#: Fields with generated tokens. A token is replaced by the name of the call that returned it first.
 _TOKENS = {"VersionId", "UploadId", "CopySourceVersionId", "NextVersionIdMarker", "VersionIdMarker", "UploadIdMarker",
            "NextUploadIdMarker", "ContinuationToken", "NextContinuationToken"}
 
 
 class Record:
-    """Runs calls and keeps what a client was told, without what must differ: ids of requests, what time it is, who the
-    account is, and how the server is called."""
+    """Runs calls and records their results, without values that always differ: request IDs, the current time, the account,
+    and the host name."""
 
-    def __init__(self, port, key, secret, bucket, straight):
-        self.port, self.bucket, self.straight = port, bucket, straight
+    def __init__(self, port, key, secret, bucket, is_direct):
+        self.port, self.bucket, self.is_direct = port, bucket, is_direct
         self.outcomes, self.wanted, self.tokens = {}, {}, {}
 
         def sdk(**more):
@@ -98,31 +98,31 @@ class Record:
             return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
                                 aws_access_key_id=key, aws_secret_access_key=secret, config=config)
 
-        # Without the checksums that this SDK adds by itself: what becomes of them is asked by calls of their own.
+        # Without the checksums that this SDK adds by default: separate calls test them.
         self.sdk = sdk(request_checksum_calculation="when_required", response_checksum_validation="when_required")
         self.checked = sdk()
-        # The SDK hides that keys are sent encoded: it asks for it, and decodes them.
+        # Without the handler that requests encoded keys: the SDK would decode them.
         self.plain = sdk()
         self.plain.meta.events.unregister("before-parameter-build.s3.ListObjects",
                                           botocore.handlers.set_list_objects_encoding_type_url)
 
     def keep(self, name, wanted, run):
-        """Runs this, whose answer should have that status."""
-        assert name not in self.outcomes, f"two calls are called {name}"
+        """Runs a call and records its result; `wanted` is the status in S3's documents."""
+        assert name not in self.outcomes, f"two calls have the name {name}"
         self.wanted[name], self.name = wanted, name
-        told = None
+        result = None
         try:
-            told = run()
-            outcome = {"status": told.get("ResponseMetadata", {}).get("HTTPStatusCode", 200), **self.flat(told)}
+            result = run()
+            outcome = {"status": result.get("ResponseMetadata", {}).get("HTTPStatusCode", 200), **self.flat(result)}
         except botocore.exceptions.ClientError as error:
-            answer = error.response
-            outcome = {"status": answer["ResponseMetadata"]["HTTPStatusCode"], "code": answer["Error"]["Code"]}
+            response = error.response
+            outcome = {"status": response["ResponseMetadata"]["HTTPStatusCode"], "code": response["Error"]["Code"]}
         except CallError as error:
             outcome = {"status": error.status}
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.HTTPClientError) as error:
             outcome = {"status": 0, "code": type(error).__name__}
         self.outcomes[name] = outcome
-        return told or {}
+        return result or {}
 
     def __call__(self, name, method, wanted=200, sdk=None, **arguments):
         arguments.setdefault("Bucket", self.bucket)
@@ -132,13 +132,13 @@ class Record:
             del arguments["ContentType"]
         return self.keep(name, wanted, lambda: self.read(getattr(sdk or self.sdk, method)(**arguments)))
 
-    def read(self, told):
-        if "Body" in told:
-            told["Body"] = told["Body"].read()
-        return told
+    def read(self, result):
+        if "Body" in result:
+            result["Body"] = result["Body"].read()
+        return result
 
     def flat(self, value, path="", name=""):
-        """Path -> value, of everything but what belongs to this one answer."""
+        """Returns path -> value for all fields of a response, except those of the response metadata."""
         if isinstance(value, dict):
             rows = {}
             for key, inner in value.items():
@@ -151,12 +151,12 @@ class Record:
                 rows.update(self.flat(inner, f"{path}[{number}]", name))
             return rows
         if name in ("ID", "DisplayName") and re.search(r"\b(Owner|Initiator|Grantee)\.\w+$", path):
-            return {path: "somebody"}  # Who the account is, is not the caller's business behind a proxy.
-        if self.straight and path in ("CopyObjectResult.ETag", "CopyPartResult.ETag"):
-            value = f'"{value.strip(chr(34))}"'  # SeaweedFS leaves the quotes out.
-        return {path: self.plainly(value, name)}
+            return {path: "an account"}  # A proxy does not return the target's account.
+        if self.is_direct and path in ("CopyObjectResult.ETag", "CopyPartResult.ETag"):
+            value = f'"{value.strip(chr(34))}"'  # SeaweedFS omits the quotes.
+        return {path: self.normalize(value, name)}
 
-    def plainly(self, value, name):
+    def normalize(self, value, name):
         if isinstance(value, datetime.datetime):
             return "now" if abs(value.timestamp() - time.time()) < 600 else value.isoformat()
         if isinstance(value, bytes):
@@ -179,22 +179,22 @@ def objects(call):
     call("put of nothing", "put_object", Key="empty", Body=b"")
     call("get of nothing", "get_object", Key="empty")
     call("metadata beyond ASCII", "put_object", Key="umlaut", Body=b"x", Metadata={"name": "=?UTF-8?B?" + base64.b64encode("Grüße".encode()).decode() + "?="})
-    call("metadata beyond ASCII, told", "head_object", Key="umlaut")
+    call("metadata beyond ASCII, read", "head_object", Key="umlaut")
     call("a good MD5", "put_object", Key="md5", Body=b"x", ContentMD5=base64.b64encode(hashlib.md5(b"x").digest()).decode())
     call("a wrong MD5", "put_object", 400, Key="md5", Body=b"y", ContentMD5=base64.b64encode(hashlib.md5(b"z").digest()).decode())
     for kind in ("CRC32", "SHA256"):
         call(f"a checksum {kind}", "put_object", sdk=call.checked, Key=f"sum {kind}", Body=b"x", ChecksumAlgorithm=kind)
-        call(f"a checksum {kind}, told", "head_object", Key=f"sum {kind}", ChecksumMode="ENABLED")
+        call(f"a checksum {kind}, read", "head_object", Key=f"sum {kind}", ChecksumMode="ENABLED")
     call("a wrong checksum", "put_object", 400, Key="wrong sum", Body=b"x", ChecksumSHA256=base64.b64encode(b"0" * 32).decode())
-    call("a wrong checksum, nothing stored", "head_object", 404, Key="wrong sum")
+    call("get after a wrong checksum", "head_object", 404, Key="wrong sum")
     call("delete", "delete_object", 204, Key="md5")
     call("delete again", "delete_object", 204, Key="md5")
-    call("get of what is not there", "get_object", 404, Key="md5")
-    call("head of what is not there", "head_object", 404, Key="md5")
-    call("a website's redirection", "put_object", Key="redirect", Body=b"x", WebsiteRedirectLocation="/fox")
-    call("a website's redirection, told", "head_object", Key="redirect")
+    call("get of a missing object", "get_object", 404, Key="md5")
+    call("head of a missing object", "head_object", 404, Key="md5")
+    call("a website redirect", "put_object", Key="redirect", Body=b"x", WebsiteRedirectLocation="/fox")
+    call("a website redirect, read", "head_object", Key="redirect")
     call("a class", "put_object", Key="cold", Body=b"x", StorageClass="STANDARD_IA")
-    call("a class, told", "head_object", Key="cold")
+    call("a class, read", "head_object", Key="cold")
     call("an unknown class", "put_object", 400, Key="cold", Body=b"x", StorageClass="LUKEWARM")
 
 
@@ -212,8 +212,8 @@ def reads(call):
                 ("if-modified-since holds", {"IfModifiedSince": LONG_AGO}, 200),
                 ("if-unmodified-since holds", {"IfUnmodifiedSince": LATER}, 200),
                 ("if-unmodified-since fails", {"IfUnmodifiedSince": LONG_AGO}, 412),
-                ("if-match outweighs its date", {"IfMatch": etag, "IfUnmodifiedSince": LONG_AGO}, 200),
-                ("if-none-match outweighs its date", {"IfNoneMatch": etag, "IfModifiedSince": LONG_AGO}, 304)]:
+                ("if-match before if-unmodified-since", {"IfMatch": etag, "IfUnmodifiedSince": LONG_AGO}, 200),
+                ("if-none-match before if-modified-since", {"IfNoneMatch": etag, "IfModifiedSince": LONG_AGO}, 304)]:
             call(f"{short} {name}", method, wanted, Key="digits", **given)
     call("overridden answer", "get_object", Key="digits", ResponseContentType="text/csv", ResponseCacheControl="no-store",
          ResponseContentLanguage="de", ResponseContentDisposition="inline", ResponseContentEncoding="identity",
@@ -224,22 +224,22 @@ def reads(call):
         call.keep(f"presigned {verb}", wanted, lambda url=url, verb=verb: {"Body": fetch_signed(call.port, url, verb, b"x" if verb == "PUT" else None)})
         call.keep(f"presigned {verb}, spoilt", 403, lambda url=url, verb=verb: {"Body": fetch_signed(
             call.port, url[:-4] + ("0000" if url[-4:] != "0000" else "1111"), verb, b"y" if verb == "PUT" else None)})
-    call("what the presigned URL put", "get_object", Key="signed PUT")
+    call("head after presigned put", "get_object", Key="signed PUT")
 
 
 def writes(call):
-    """Conditional writes."""
-    call("write if none is there", "put_object", Key="once", Body=b"one", IfNoneMatch="*")
-    call("write if none is there, but one is", "put_object", 412, Key="once", Body=b"two", IfNoneMatch="*")
+    """Conditional puts and encryption."""
+    call("put with if-none-match", "put_object", Key="once", Body=b"one", IfNoneMatch="*")
+    call("put with if-none-match, object exists", "put_object", 412, Key="once", Body=b"two", IfNoneMatch="*")
     etag = '"' + hashlib.md5(b"one").hexdigest() + '"'
-    call("write if the same is there", "put_object", Key="once", Body=b"three", IfMatch=etag)
-    call("write if the same is there, but another is", "put_object", 412, Key="once", Body=b"four", IfMatch=etag)
-    call("what conditional writes left", "get_object", Key="once")
-    call("sealed by a customer's key", "put_object", Key="sealed", Body=b"secret", SSECustomerAlgorithm="AES256", SSECustomerKey=SEALED)
-    call("sealed, read", "get_object", Key="sealed", SSECustomerAlgorithm="AES256", SSECustomerKey=SEALED)
-    call("sealed, read without the key", "get_object", 400, Key="sealed")
-    call("encrypted by the service", "put_object", Key="encrypted", Body=b"secret", ServerSideEncryption="AES256")
-    call("encrypted by the service, read", "get_object", Key="encrypted")
+    call("put with if-match", "put_object", Key="once", Body=b"three", IfMatch=etag)
+    call("put with a wrong if-match", "put_object", 412, Key="once", Body=b"four", IfMatch=etag)
+    call("get after conditional puts", "get_object", Key="once")
+    call("put with a customer key", "put_object", Key="sealed", Body=b"secret", SSECustomerAlgorithm="AES256", SSECustomerKey=CUSTOMER_KEY)
+    call("get with the customer key", "get_object", Key="sealed", SSECustomerAlgorithm="AES256", SSECustomerKey=CUSTOMER_KEY)
+    call("get without the customer key", "get_object", 400, Key="sealed")
+    call("put with service encryption", "put_object", Key="encrypted", Body=b"secret", ServerSideEncryption="AES256")
+    call("head with service encryption", "get_object", Key="encrypted")
 
 
 def copies(call):
@@ -251,12 +251,12 @@ def copies(call):
         call(name, "copy_object", wanted, Key=key, CopySource=source, **more)
 
     copy("copy")
-    call("copy, told", "head_object", Key="to")
+    call("copy, read", "head_object", Key="to")
     call("copy, its tags", "get_object_tagging", Key="to")
     copy("copy with other metadata", MetadataDirective="REPLACE", Metadata={"color": "red"}, ContentType="text/html")
-    call("copy with other metadata, told", "head_object", Key="to")
+    call("copy with other metadata, read", "head_object", Key="to")
     copy("copy with other tags", TaggingDirective="REPLACE", Tagging="color=blue&a=b")
-    call("copy with other tags, told", "get_object_tagging", Key="to")
+    call("copy with other tags, read", "get_object_tagging", Key="to")
     copy("copy onto itself", 400, key=source["Key"])
     copy("copy onto itself with other metadata", key=source["Key"], MetadataDirective="REPLACE", Metadata={"owner": "you"})
     for name, given, wanted in [
@@ -266,15 +266,15 @@ def copies(call):
             ("if-modified-since holds", {"CopySourceIfModifiedSince": LONG_AGO}, 200),
             ("if-unmodified-since holds", {"CopySourceIfUnmodifiedSince": LATER}, 200),
             ("if-unmodified-since fails", {"CopySourceIfUnmodifiedSince": LONG_AGO}, 412),
-            ("if-match outweighs its date", {"CopySourceIfMatch": etag, "CopySourceIfUnmodifiedSince": LONG_AGO}, 200),
-            ("if-none-match outweighs its date", {"CopySourceIfNoneMatch": etag, "CopySourceIfModifiedSince": LONG_AGO}, 412)]:
+            ("if-match before if-unmodified-since", {"CopySourceIfMatch": etag, "CopySourceIfUnmodifiedSince": LONG_AGO}, 200),
+            ("if-none-match before if-modified-since", {"CopySourceIfNoneMatch": etag, "CopySourceIfModifiedSince": LONG_AGO}, 412)]:
         copy(f"copy {name}", wanted, **given)
-    call("copy of what is not there", "copy_object", 404, Key="to", CopySource={"Bucket": call.bucket, "Key": "absent"})
-    call("copy from a bucket that is not there", "copy_object", 404, Key="to", CopySource={"Bucket": "absent-" + call.bucket, "Key": "absent"})
+    call("copy of a missing object", "copy_object", 404, Key="to", CopySource={"Bucket": call.bucket, "Key": "absent"})
+    call("copy from a missing bucket", "copy_object", 404, Key="to", CopySource={"Bucket": "absent-" + call.bucket, "Key": "absent"})
 
 
 def multipart(call):
-    made = call("begin an upload", "create_multipart_upload", Key="parts", ContentType="text/css", Metadata={"owner": "me"})
+    made = call("create an upload", "create_multipart_upload", Key="parts", ContentType="text/css", Metadata={"owner": "me"})
     upload = {"Key": "parts", "UploadId": made.get("UploadId", "none")}
     first = b"0123456789abcdef" * (PART // 16)
     one = call("a part", "upload_part", PartNumber=1, Body=first, **upload)
@@ -286,7 +286,7 @@ def multipart(call):
          CopySourceIfMatch=OTHER_ETAG, **upload)
     call("list parts", "list_parts", **upload)
     call("list parts, page", "list_parts", MaxParts=1, PartNumberMarker=1, **upload)
-    call("begin another upload", "create_multipart_upload", Key="parts of another")
+    call("create another upload", "create_multipart_upload", Key="parts of another")
     call("list uploads", "list_multipart_uploads")
     call("list uploads by prefix", "list_multipart_uploads", Prefix="parts of")
     call("list uploads, page", "list_multipart_uploads", MaxUploads=1)
@@ -295,13 +295,13 @@ def multipart(call):
     call("complete with a wrong part", "complete_multipart_upload", 400, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": OTHER_ETAG}]}, **upload)
     call("complete in a wrong order", "complete_multipart_upload", 400, MultipartUpload={"Parts": parts[::-1]}, **upload)
     call("complete", "complete_multipart_upload", MultipartUpload={"Parts": parts}, **upload)
-    call("what parts came to", "get_object", Key="parts")
-    gone = call("begin an upload to give up", "create_multipart_upload", Key="lost")
+    call("get after complete", "get_object", Key="parts")
+    gone = call("create an upload to abort", "create_multipart_upload", Key="lost")
     upload = {"Key": "lost", "UploadId": gone.get("UploadId", "none")}
-    call("a part to give up", "upload_part", PartNumber=1, Body=b"lost", **upload)
+    call("a part to abort", "upload_part", PartNumber=1, Body=b"lost", **upload)
     call("abort", "abort_multipart_upload", 204, **upload)
-    call("a part of what was aborted", "upload_part", 404, PartNumber=1, Body=b"lost", **upload)
-    call("list parts of what was aborted", "list_parts", 404, **upload)
+    call("a part of an aborted upload", "upload_part", 404, PartNumber=1, Body=b"lost", **upload)
+    call("list parts of an aborted upload", "list_parts", 404, **upload)
 
 
 def listings(call):
@@ -328,12 +328,12 @@ def listings(call):
     call("list v1, keys not encoded", "list_objects", Prefix="wild/a", sdk=call.plain)
     call("list v2 after a key", "list_objects_v2", Prefix="list/", StartAfter="list/0/2")
     call("list v2 with owners", "list_objects_v2", Prefix="list/", FetchOwner=True)
-    call("list v2, wrong token", "list_objects_v2", 400, Prefix="list/", ContinuationToken="no token of yours")
+    call("list v2, wrong token", "list_objects_v2", 400, Prefix="list/", ContinuationToken="an invalid token")
     call("multi-delete", "delete_objects", Delete={"Objects": [{"Key": "list/0/0"}, {"Key": "list/0/2"}, {"Key": "never there"}]})
     call("multi-delete, quiet", "delete_objects", Delete={"Objects": [{"Key": "list/0/4"}], "Quiet": True})
     call.keep("multi-delete of keys of every kind", 200, lambda: call.sdk.delete_objects(
         Bucket=call.bucket, Delete={"Objects": [{"Key": "wild/" + key} for key in KEYS]}))
-    call("what multi-delete left", "list_objects_v2", Prefix="list/")
+    call("list after multi-delete", "list_objects_v2", Prefix="list/")
 
 
 def tags_and_acls(call):
@@ -344,22 +344,22 @@ def tags_and_acls(call):
     call("get tags again", "get_object_tagging", Key="tagged")
     call("put tags twice the same", "put_object_tagging", 400, Key="tagged", Tagging={"TagSet": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]})
     call("delete tags", "delete_object_tagging", 204, Key="tagged")
-    call("get tags of none", "get_object_tagging", Key="tagged")
-    call("get tags of what is not there", "get_object_tagging", 404, Key="absent")
+    call("get tags of an untagged object", "get_object_tagging", Key="tagged")
+    call("get tags of a missing object", "get_object_tagging", 404, Key="absent")
     call("get ACL", "get_object_acl", Key="tagged")
     for word in ("public-read", "private"):
         call(f"put ACL {word}", "put_object_acl", Key="tagged", ACL=word)
         call(f"get ACL {word}", "get_object_acl", Key="tagged")
     call("put with ACL", "put_object", Key="shared", Body=b"x", ACL="public-read")
     call("get ACL of put with ACL", "get_object_acl", Key="shared")
-    call("get ACL of what is not there", "get_object_acl", 404, Key="absent")
+    call("get ACL of a missing object", "get_object_acl", 404, Key="absent")
     call("get bucket ACL", "get_bucket_acl")
     call("put bucket ACL", "put_bucket_acl", ACL="private")
 
 
 def versions(call):
     call("versions, before", "get_bucket_versioning")
-    call("turn versions on", "put_bucket_versioning", VersioningConfiguration={"Status": "Enabled"})
+    call("enable versioning", "put_bucket_versioning", VersioningConfiguration={"Status": "Enabled"})
     call("versions, on", "get_bucket_versioning")
     first = call("first version", "put_object", Key="versions/k", Body=b"one").get("VersionId", "null")
     second = call("second version", "put_object", Key="versions/k", Body=b"two").get("VersionId", "null")
@@ -367,7 +367,7 @@ def versions(call):
     call("head second version", "head_object", Key="versions/k", VersionId=second)
     call("copy of first version", "copy_object", Key="versions/copy", CopySource={"Bucket": call.bucket, "Key": "versions/k", "VersionId": first})
     call("tags of a version", "put_object_tagging", Key="versions/k", VersionId=first, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
-    call("tags of a version, told", "get_object_tagging", Key="versions/k", VersionId=first)
+    call("tags of a version, read", "get_object_tagging", Key="versions/k", VersionId=first)
     call("delete with versions", "delete_object", 204, Key="versions/k")
     call("get of deleted", "get_object", 404, Key="versions/k")
     call("list versions", "list_object_versions", Prefix="versions/")
@@ -375,13 +375,13 @@ def versions(call):
     call("list versions by folder", "list_object_versions", Delimiter="/", Prefix="versions")
     call("delete a version", "delete_object", 204, Key="versions/k", VersionId=first)
     call("multi-delete a version", "delete_objects", Delete={"Objects": [{"Key": "versions/k", "VersionId": second}]})
-    call("get of a version that is gone", "get_object", 404, Key="versions/k", VersionId=first)
-    call("turn versions off", "put_bucket_versioning", VersioningConfiguration={"Status": "Suspended"})
+    call("get of a deleted version", "get_object", 404, Key="versions/k", VersionId=first)
+    call("suspend versioning", "put_bucket_versioning", VersioningConfiguration={"Status": "Suspended"})
     call("versions, off", "get_bucket_versioning")
 
 
 def settings(call):
-    """A bucket's settings: put, told, removed, told to be absent."""
+    """Bucket settings: get before, put, get, delete, get after."""
     for name, absent, given in [
             ("cors", 404, {"CORSConfiguration": {"CORSRules": [{"ID": "one", "AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["https://app.example"],
                                                                 "AllowedHeaders": ["*"], "ExposeHeaders": ["ETag"], "MaxAgeSeconds": 60}]}}),
@@ -412,35 +412,35 @@ def settings(call):
 def buckets(call):
     call("create", "create_bucket")
     call("head bucket", "head_bucket")
-    call("head of a bucket that is not there", "head_bucket", 404, Bucket="absent-" + call.bucket)
-    call("list of a bucket that is not there", "list_objects_v2", 404, Bucket="absent-" + call.bucket)
-    call("put into a bucket that is not there", "put_object", 404, Bucket="absent-" + call.bucket, Key="k", Body=b"x")
+    call("head of a missing bucket", "head_bucket", 404, Bucket="absent-" + call.bucket)
+    call("list of a missing bucket", "list_objects_v2", 404, Bucket="absent-" + call.bucket)
+    call("put into a missing bucket", "put_object", 404, Bucket="absent-" + call.bucket, Key="k", Body=b"x")
 
 
-def ends(call):
+def bucket_deletion(call):
     call("delete a bucket that is not empty", "delete_bucket", 409)
     other = "fresh-" + call.bucket
     call("create a second bucket", "create_bucket", Bucket=other)
     call("delete the second bucket", "delete_bucket", 204, Bucket=other)
-    call("delete a bucket that is not there", "delete_bucket", 404, Bucket=other)
+    call("delete a missing bucket", "delete_bucket", 404, Bucket=other)
 
 
-SUITE = [buckets, objects, reads, writes, copies, multipart, listings, tags_and_acls, settings, versions, ends]
+SUITE = [buckets, objects, reads, writes, copies, multipart, listings, tags_and_acls, settings, versions, bucket_deletion]
 
 
 # ---- Comparing
 
 def differences(direct, chained):
-    """One text for what is told otherwise, by field; rows of a list count once."""
+    """Describes the differences of two results by field. Rows of a list count once."""
     found = {}
     for path in [*direct, *[path for path in chained if path not in direct]]:
         one, two = direct.get(path, "(none)"), chained.get(path, "(none)")
         if one != two:
             field = re.sub(r"\[\d+\]", "[n]", path)
             found.setdefault(field, []).append((one, two))
-    if "status" in found and chained["status"] >= 300:  # Then all the rest is absent, or is the error's.
-        kept = [("status", found["status"])] + ([("code", found["code"])] if "code" in found else [])
-        found = dict(kept)
+    if "status" in found and chained["status"] >= 300:  # Then all other fields are absent, or are those of the error.
+        rows = [("status", found["status"])] + ([("code", found["code"])] if "code" in found else [])
+        found = dict(rows)
     return "; ".join(f"{field}: {brief(rows[0][0])} → {brief(rows[0][1])}" + (f" ({len(rows)} rows)" if len(rows) > 1 else "")
                      for field, rows in found.items())
 
@@ -451,18 +451,18 @@ def brief(value):
 
 
 def document(rows):
-    """The page that tells all this; the reasons are those of this file."""
-    lines = ["# What S3 loses on its way through another dialect", "",
-             "Written by `tests/clients/fidelity.py --write`, which holds the reasons. S3 calls of boto3 go straight to SeaweedFS, and",
-             "through two Blobfish that speak COS, or OSS, with each other. What is not in this table is told alike; ids of requests,",
-             "times of now, names of accounts and hosts are not compared.", "",
+    """Returns the text of docs/fidelity.md."""
+    lines = ["# What S3 loses through another dialect", "",
+            "Generated by `tests/clients/fidelity.py --write`, which has the reasons. S3 calls of boto3 are sent directly to SeaweedFS,",
+             "and through two Blobfish that speak COS or OSS with each other. Results that are not in this table are equal. Request IDs,",
+             "current times, names of accounts and host names are not compared.", "",
              "| call | through | what differs | reason |", "| --- | --- | --- | --- |"]
     lines += [f"| {call} | {chain} | {text} | {REASONS.get((call, chain), '')} |" for call, chain, text in rows]
     return "\n".join(lines) + "\n"
 
 
 def start(running, binary, chain, back):
-    """The proxies between: S3 in and the chain's dialect out; that dialect in and S3 out. Returns the port to call."""
+    """Starts two proxies: from S3 to the chain's dialect, and from that dialect to S3. Returns the port for clients."""
     near_store = running.proxy(binary, servers.configuration(
         [servers.one_target("seaweedfs", back.port)],
         callers=[f'[[caller]]\nname = "near"\naccess_key = "{servers.TARGET_KEY}"\nsecret_key = "{servers.TARGET_SECRET}"\n'
@@ -480,8 +480,8 @@ def run_suite(call, only):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", required=True)
-    parser.add_argument("--write", action="store_true", help="write docs/fidelity.md anew")
-    parser.add_argument("--only", default="all", help="groups, by name; the document is not compared then")
+    parser.add_argument("--write", action="store_true", help="write docs/fidelity.md")
+    parser.add_argument("--only", default="all", help="names of groups, separated by commas; docs/fidelity.md is not compared then")
     options = parser.parse_args()
     names = [group.__name__ for group in SUITE]
     only = names if options.only == "all" else options.only.split(",")
@@ -500,9 +500,9 @@ def main():
     for name, outcome in direct.outcomes.items():
         as_documented = outcome["status"] == direct.wanted[name]
         if as_documented and name in SEAWEEDFS:
-            failures.append(f"straight: {name}: as documented, yet there is a reason why not: {SEAWEEDFS[name]}")
+            failures.append(f"direct: {name}: as documented, but there is a reason for a deviation: {SEAWEEDFS[name]}")
         elif not as_documented and name not in SEAWEEDFS:
-            failures.append(f"straight: {name}: S3's documents say {direct.wanted[name]}, SeaweedFS {outcome}")
+            failures.append(f"direct: {name}: S3's documents have {direct.wanted[name]}, SeaweedFS {outcome}")
         else:
             passed += 1
         for chain in CHAINS:
@@ -513,15 +513,15 @@ def main():
             if bool(text) == bool(reason):
                 passed += 1
             else:
-                failures.append(f"{name} through {chain}: " + (text if text else f"nothing differs any more, yet there is a reason: {reason}"))
+                failures.append(f"{name} through {chain}: " + (text if text else f"the results are equal, but there is a reason: {reason}"))
     if options.only == "all":
         unknown = sorted({call for call, _ in REASONS if call not in direct.outcomes} | {call for call in SEAWEEDFS if call not in direct.outcomes})
-        failures += [f"a reason for a call that is not made: {call}" for call in unknown]
+        failures += [f"a reason for an unknown call: {call}" for call in unknown]
         text = document([row for row in rows if row[:2] in REASONS])
         if options.write:
             DOCUMENT.write_text(text)
         elif not DOCUMENT.exists() or DOCUMENT.read_text() != text:
-            failures.append("docs/fidelity.md is not what was found: run with --write and look at what changed")
+            failures.append("docs/fidelity.md is out of date: run with --write and review the changes")
         else:
             passed += 1
     print("\n".join(["FAILED " + failure for failure in failures]))

@@ -1,4 +1,4 @@
-"""Forms of web pages: the fields that a site's server signs for its visitors, by each vendor's rule, and the visitor's POST."""
+"""Form uploads: the fields that a web server signs by each vendor's rules, and the browser's POST request."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ def policy(conditions, seconds=600):
 
 
 def cos(key, secret, conditions, **more):
-    """The COS reference, 2.10."""
+    """The fields of COS, POST Object."""
     window = f"{int(time.time()) - 60};{int(time.time()) + 600}"
     text = policy(conditions + [{"q-sign-algorithm": "sha1"}, {"q-ak": key}, {"q-sign-time": window}], **more)
     sign_key = _mac(secret.encode(), window, hashlib.sha1).hexdigest()
@@ -29,7 +29,7 @@ def cos(key, secret, conditions, **more):
 
 
 def oss_v1(key, secret, conditions, **more):
-    """The OSS reference, 2.7."""
+    """The fields of OSS, PostObject, with signature version 4."""
     text = base64.b64encode(policy(conditions, **more).encode()).decode()
     signature = base64.b64encode(_mac(secret.encode(), text, hashlib.sha1).digest()).decode()
     return {"OSSAccessKeyId": key, "policy": text, "Signature": signature}
@@ -48,7 +48,7 @@ def oss_v4(key, secret, conditions, **more):
 
 
 def post(url, fields, body, file_name="a.txt", file_type="text/plain", after=(), chunked=False):
-    """Posts as a browser does: the file last, but for a button behind it."""
+    """Posts like a browser: the file is the last field, except for fields in `after`."""
     edge = "----edge7MA4YWxkTrZu0gW"
     pieces = [f'--{edge}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
               for name, value in fields.items()]
@@ -62,7 +62,7 @@ def post(url, fields, body, file_name="a.txt", file_type="text/plain", after=(),
     sent = [whole[at:at + 100_000] for at in range(0, len(whole), 100_000)] if chunked else whole
     connection.request("POST", parts.path or "/", iter(sent) if chunked else sent, {
         "Host": parts.netloc, "Content-Type": f"multipart/form-data; boundary={edge}"}, encode_chunked=chunked)
-    answer = connection.getresponse()
-    told = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    response = connection.getresponse()
+    result = response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
     connection.close()
-    return told
+    return result

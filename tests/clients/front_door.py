@@ -1,5 +1,5 @@
-"""What the front door must never do: address another bucket than the one that was meant, or change an object by an upload
-that is rejected. The vendors' own SDKs at the vendors' own hosts, through the SDKs' proxy setting; the last line counts."""
+"""Requests never address another bucket than the intended one, and rejected uploads never change an object. The vendors' own
+SDKs use the vendors' hosts, through the SDKs' proxy setting. The last line has the counts."""
 
 import base64
 import contextlib
@@ -36,7 +36,7 @@ ENDPOINTS = {
 
 
 def s3_at(port, endpoint, region, style="virtual", key=(DEMO_KEY, DEMO_SECRET), **more):
-    """boto3 for an endpoint that is reached through the proxy setting, or directly."""
+    """Creates a boto3 client for an endpoint, through the proxy setting or directly."""
     proxies = {} if endpoint.startswith("127.") else {"http": f"http://127.0.0.1:{port}"}
     return boto3.client("s3", endpoint_url=f"http://{endpoint}", region_name=region, aws_access_key_id=key[0],
                         aws_secret_access_key=key[1],
@@ -44,7 +44,7 @@ def s3_at(port, endpoint, region, style="virtual", key=(DEMO_KEY, DEMO_SECRET), 
 
 
 class Buckets:
-    """A bucket that is meant, and others that a reading of its keys as paths would name."""
+    """The intended bucket, and other buckets that its keys would name if they were parsed as paths."""
 
     def __init__(self, port):
         self.direct = s3_at(port, f"127.0.0.1:{port}", "us-east-1", "path")
@@ -72,7 +72,7 @@ class Buckets:
 
 
 def sdks_at_the_vendors_hosts(binary, running, options):
-    """Every write of boto3 at every vendor's host reaches the bucket that was meant, and no other."""
+    """Every write of boto3 at every vendor's host reaches the intended bucket, and no other."""
     port = running.demo(binary, "--memory").port
     buckets = Buckets(port)
     deep, unborn = f"{OTHER}/2026.pdf", "unborn-1250000000"
@@ -107,15 +107,15 @@ def multipart(client, key):
     client.complete_multipart_upload(Bucket=MEANT, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
 
 
-def path_style_at_vendors_that_forbid_it(binary, running, options):
-    """COS and OSS forbid path style to S3 clients on their hosts; S3's and JD's own endpoints have it."""
+def forbidden_path_style(binary, running, options):
+    """The hosts of COS and OSS reject path-style requests of S3 clients; those of S3 and JD Cloud accept them."""
     port = running.demo(binary, "--memory").port
     buckets = Buckets(port)
     for name, code in (("cos", "PathStyleDomainForbidden"), ("oss", "SecondLevelDomainForbidden")):
         client = s3_at(port, *ENDPOINTS[name], style="path")
         for call in (lambda: client.get_object(Bucket=MEANT, Key=VICTIM), lambda: client.delete_bucket(Bucket=VICTIM),
                      lambda: client.put_object(Bucket=MEANT, Key="k", Body=b"")):
-            with refused(403, code):
+            with expect_error(403, code):
                 call()
         buckets.check_others(name)
     for name in ("aws", "jdcloud"):
@@ -124,18 +124,18 @@ def path_style_at_vendors_that_forbid_it(binary, running, options):
 
 
 @contextlib.contextmanager
-def refused(status, code):
+def expect_error(status, code):
     try:
         yield
     except ClientError as error:
         found = error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
         assert found == (status, code), found
     else:
-        raise AssertionError(f"not refused, wanted {status} {code}")
+        raise AssertionError(f"not rejected, wanted {status} {code}")
 
 
-def hosts_that_nobody_knows(binary, running, options):
-    """A COS SDK whose Domain is an address or an unknown name, and S3 at an unknown name: refused, by name of the host."""
+def unknown_hosts(binary, running, options):
+    """A COS SDK with an IP address or an unknown name as its Domain, and S3 at an unknown host, are rejected with the host's name."""
     port = running.demo(binary, "--memory").port
     buckets = Buckets(port)
     for domain in (f"127.0.0.1:{port}", f"localhost:{port}", "cos.example.org", "b.cos-website.ap-guangzhou.myqcloud.com"):
@@ -148,18 +148,18 @@ def hosts_that_nobody_knows(binary, running, options):
             except (CosServiceError, CosClientError) as error:
                 assert not isinstance(error, CosServiceError) or error.get_status_code() == 400, error
             else:
-                raise AssertionError(f"{domain}: answered as done")
+                raise AssertionError(f"{domain}: the call succeeded")
             buckets.check_others(domain)
     client = s3_at(port, "storage.example.org", "us-east-1")
-    with refused(400, "InvalidRequest"):
+    with expect_error(400, "InvalidRequest"):
         client.delete_object(Bucket=MEANT, Key=VICTIM)
-    answer = requests.get(f"http://127.0.0.1:{port}/{MEANT}/{VICTIM}", headers={"Host": "storage.example.org"})
-    assert answer.status_code == 400 and "storage.example.org" in answer.text and "[hosts] base" in answer.text, answer.text
+    response = requests.get(f"http://127.0.0.1:{port}/{MEANT}/{VICTIM}", headers={"Host": "storage.example.org"})
+    assert response.status_code == 400 and "storage.example.org" in response.text and "[hosts] base" in response.text, response.text
     buckets.check_others("S3 at an unknown name")
 
 
 def behind_a_reverse_proxy(binary, running, options):
-    """A trusted proxy says the client's host; anybody else is not believed. The scheme's own port may be left out."""
+    """X-Forwarded-Host is used only from a trusted proxy. The default port of the scheme may be omitted."""
     weed = running.seaweedfs()
     for trusted in (True, False):
         lines = 'trusted_proxies = ["127.0.0.0/8"]\n' if trusted else ""
@@ -180,13 +180,13 @@ def behind_a_reverse_proxy(binary, running, options):
             headers = {**dict(request.headers), "Host": sent}
             if forwarded:
                 headers["X-Forwarded-Host"] = forwarded
-            answer = requests.put(f"http://127.0.0.1:{port}/k", data=b"x", headers=headers)
-            # Without trust the bucket would be the path's, and the signature is of another host.
-            assert (answer.status_code == 200) == good, (trusted, signed, sent, forwarded, answer.status_code, answer.text)
+            response = requests.put(f"http://127.0.0.1:{port}/k", data=b"x", headers=headers)
+            # From an untrusted proxy the bucket is in the path, and the signature is for another host.
+            assert (response.status_code == 200) == good, (trusted, signed, sent, forwarded, response.status_code, response.text)
 
 
 def raw(port, head, body=b"", hang_up=False):
-    """Sends bytes and gives the status; `hang_up` closes in the middle instead."""
+    """Sends bytes and returns the status; with `hang_up` it closes the connection instead."""
     connection = socket.create_connection(("127.0.0.1", port), 20)
     connection.sendall(head + body)
     if hang_up:
@@ -199,7 +199,7 @@ def raw(port, head, body=b"", hang_up=False):
 
 
 def signed_put(port, bucket, key, payload, headers, access=(DEMO_KEY, DEMO_SECRET)):
-    """The head of a PUT whose signature covers this payload hash and these headers."""
+    """Returns the head of a PUT, with a signature for this payload hash and these headers."""
     request = AWSRequest("PUT", f"http://127.0.0.1:{port}/{bucket}/{key}")
     for name, value in headers.items():
         request.headers[name] = value
@@ -212,7 +212,7 @@ def signed_put(port, bucket, key, payload, headers, access=(DEMO_KEY, DEMO_SECRE
 
 
 def empty_uploads(binary, running, options):
-    """Whatever contradicts an empty upload, or ends it early, leaves the object as it is. 20 tries each."""
+    """An empty upload that is contradictory or aborted does not change the object. 20 attempts each."""
     chunked = {"x-amz-decoded-content-length": "0", "content-encoding": "aws-chunked"}
     sha256, empty = hashlib.sha256(NEW).hexdigest(), hashlib.sha256(b"").hexdigest()
     crc32 = base64.b64encode(zlib.crc32(NEW).to_bytes(4, "big")).decode()
@@ -227,8 +227,8 @@ def empty_uploads(binary, running, options):
         ("a wrong chunk signature", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", chunked, f"Content-Length: {len(signed_end)}\r\n\r\n", signed_end, False),
         ("a wrong trailer", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", {**chunked, "x-amz-trailer": "x-amz-checksum-crc32"}, framed,
          chunk(b"0\r\nx-amz-checksum-crc32:AAAAAQ==\r\n\r\n"), False),
-        ("a client that is gone", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", chunked, framed, b"", True),
-        ("a client that is gone before its trailer", "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        ("client disconnects", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", chunked, framed, b"", True),
+        ("client disconnects before the trailer", "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
          {**chunked, "x-amz-trailer": "x-amz-checksum-crc32"}, framed, b"3\r\n0\r\n\r\n", True),
     ]
     for target in ("demo", "seaweedfs", "cos", "oss"):
@@ -248,7 +248,7 @@ def empty_uploads(binary, running, options):
                 found = client.get_object(Bucket=MEANT, Key=key)["Body"].read()
                 assert found == OLD, f"{target}: {case}: the object is now {found}"
         head = signed_put(front.port, MEANT, "empty", empty, {}, access) + none
-        assert raw(front.port, head.encode()) == 200, f"{target}: an empty object that is meant"
+        assert raw(front.port, head.encode()) == 200, f"{target}: an intended empty object"
         assert client.head_object(Bucket=MEANT, Key="empty")["ContentLength"] == 0
 
 
@@ -257,5 +257,5 @@ def chunk(data):
 
 
 if __name__ == "__main__":
-    servers.main(__doc__, [sdks_at_the_vendors_hosts, path_style_at_vendors_that_forbid_it, hosts_that_nobody_knows,
+    servers.main(__doc__, [sdks_at_the_vendors_hosts, forbidden_path_style, unknown_hosts,
                            behind_a_reverse_proxy, empty_uploads])

@@ -1,5 +1,5 @@
-"""Parameters that limit a request take effect, or the request is refused: pages of buckets, parts of an object, what must
-not be empty, encoded keys. Every call is an unmodified SDK's; expectations are those of the caller's vendor."""
+"""Parameters that limit a request take effect, or the request is rejected: pages of buckets, parts of an object, values
+that must not be empty, encoded keys. All calls are from unmodified SDKs; expectations follow the caller's vendor."""
 
 import concurrent.futures
 import hashlib
@@ -18,7 +18,7 @@ from api import CallError
 from scenarios import PART
 
 TARGETS = ("demo", "cos", "oss", "jdcloud", "seaweedfs")
-#: Targets that do not tell the parts of an object apart: the S3 reference 10, COS 3.2, OSS 3.3.
+#: Targets with no operation that reads one part of an object.
 WITHOUT_PARTS = ("cos", "oss", "jdcloud")
 NAMES = [f"page-{letter}-1250000000" for letter in "abcde"]
 OTHERS = ["aaa-1250000000", "zzz-1250000000"]
@@ -31,8 +31,8 @@ def clients(front, target):
     return s3, service, oss_clients.OssV2(front.port, key, secret).sdk, cos_clients.CosPythonOfficial(front.port, key, secret)
 
 
-def refusal(call, *arguments, **more):
-    """Status and code of a call that must be refused."""
+def expect_error(call, *arguments, **more):
+    """Returns status and code of a call that must fail."""
     try:
         made = call(*arguments, **more)
     except ClientError as error:
@@ -41,7 +41,7 @@ def refusal(call, *arguments, **more):
         return error.status, error.code
     except CallError as error:
         return error.status, error.code
-    raise AssertionError(f"was done: {str(made)[:200]}")
+    raise AssertionError(f"the call succeeded: {str(made)[:200]}")
 
 
 def fronts(running, binary, targets=TARGETS):
@@ -61,60 +61,60 @@ def buckets(binary, running, options):
 
 
 def s3_pages(s3):
-    """s3.md 3.6"""
-    told = s3.list_buckets(Prefix="page-")
-    assert [row["Name"] for row in told["Buckets"]] == NAMES and told["Prefix"] == "page-", told
-    assert "ContinuationToken" not in told
+    """Amazon S3, ListBuckets."""
+    result = s3.list_buckets(Prefix="page-")
+    assert [row["Name"] for row in result["Buckets"]] == NAMES and result["Prefix"] == "page-", result
+    assert "ContinuationToken" not in result
     paged = s3.get_paginator("list_buckets").paginate(Prefix="page-", PaginationConfig={"PageSize": 2})
     pages = [[row["Name"] for row in page["Buckets"]] for page in paged]
     assert pages == [NAMES[:2], NAMES[2:4], NAMES[4:]], pages
     everything = [row["Name"] for row in s3.list_buckets()["Buckets"]]
-    assert everything == sorted(NAMES + OTHERS), "without parameters it is everything"
+    assert everything == sorted(NAMES + OTHERS), "without parameters all buckets are listed"
     region = s3.list_buckets(MaxBuckets=1)["Buckets"][0]["BucketRegion"]
     assert [row["Name"] for row in s3.list_buckets(Prefix="page-", BucketRegion=region)["Buckets"]] == NAMES
     assert s3.list_buckets(BucketRegion="mars-north-1")["Buckets"] == []
     for token in ("", "not-ours"):
-        assert refusal(s3.list_buckets, ContinuationToken=token) == (400, "InvalidArgument"), token
-    assert refusal(s3.list_buckets, MaxBuckets=10001) == (400, "InvalidArgument")
+        assert expect_error(s3.list_buckets, ContinuationToken=token) == (400, "InvalidArgument"), token
+    assert expect_error(s3.list_buckets, MaxBuckets=10001) == (400, "InvalidArgument")
 
 
 def oss_pages(service, new_oss):
-    """oss.md 3.2"""
-    told = service.list_buckets(prefix="page-", max_keys=2)
-    assert ([row.name for row in told.buckets], told.is_truncated, told.next_marker) == (NAMES[:2], True, NAMES[1])
-    told = service.list_buckets(prefix="page-", max_keys=5)
-    assert ([row.name for row in told.buckets], told.is_truncated) == (NAMES, False)
+    """OSS, ListBuckets (GetService)."""
+    result = service.list_buckets(prefix="page-", max_keys=2)
+    assert ([row.name for row in result.buckets], result.is_truncated, result.next_marker) == (NAMES[:2], True, NAMES[1])
+    result = service.list_buckets(prefix="page-", max_keys=5)
+    assert ([row.name for row in result.buckets], result.is_truncated) == (NAMES, False)
     assert [row.name for row in oss2.BucketIterator(service, prefix="page-", max_keys=1)] == NAMES
     pages = new_oss.list_buckets_paginator().iter_page(v2.ListBucketsRequest(prefix="page-", max_keys=2))
     assert [[row.name for row in page.buckets] for page in pages] == [NAMES[:2], NAMES[2:4], NAMES[4:]]
     for size in (0, 1001):
-        assert refusal(service.list_buckets, max_keys=size) == (400, "InvalidArgument"), size
-    assert refusal(service.list_buckets, params={"tag-key": "a", "tag-value": "b"})[0] == 501
+        assert expect_error(service.list_buckets, max_keys=size) == (400, "InvalidArgument"), size
+    assert expect_error(service.list_buckets, params={"tag-key": "a", "tag-value": "b"})[0] == 501
 
 
 def cos_pages(cos, unknown_dates):
-    """cos.md 3.4"""
+    """COS, GET Service (List Buckets)."""
     def names(**more):
-        told = cos.call("list_buckets", **more)
-        rows = (told["Buckets"] or {}).get("Bucket", [])
+        result = cos.call("list_buckets", **more)
+        rows = (result["Buckets"] or {}).get("Bucket", [])
         rows = rows if isinstance(rows, list) else [rows]
-        return [row["Name"] for row in rows], told["IsTruncated"], told.get("NextMarker")
+        return [row["Name"] for row in rows], result["IsTruncated"], result.get("NextMarker")
 
-    assert names() == (sorted(NAMES + OTHERS), "false", None), "what the SDK always says limits nothing"
+    assert names() == (sorted(NAMES + OTHERS), "false", None), "the parameters that the SDK always sends do not limit the list"
     assert names(Marker=NAMES[0], MaxKeys=2) == (NAMES[1:3], "true", NAMES[2])
     assert names(Region="mars") == ([], "false", None)
-    assert refusal(cos.call, "list_buckets", TagKey="a", TagValue="b") == (501, "NotImplemented")
+    assert expect_error(cos.call, "list_buckets", TagKey="a", TagValue="b") == (501, "NotImplemented")
     now = int(time.time())
     if unknown_dates:
-        assert refusal(cos.call, "list_buckets", CreateTime=now, Range="lt") == (501, "NotImplemented")
+        assert expect_error(cos.call, "list_buckets", CreateTime=now, Range="lt") == (501, "NotImplemented")
         return
     assert names(CreateTime=now + 3600, Range="lt")[0] == sorted(NAMES + OTHERS)
     assert names(CreateTime=now + 3600, Range="gte")[0] == []
-    assert refusal(cos.call, "list_buckets", CreateTime=now, Range="about")[0] == 400
+    assert expect_error(cos.call, "list_buckets", CreateTime=now, Range="about")[0] == 400
 
 
 def configured_buckets(binary, running, options):
-    """Names of the configuration and those of a pattern's target are one list, in pages; a date nobody knows filters nothing."""
+    """Configured buckets and those of a wildcard's target are one list with pages; a filter by an unknown date is rejected."""
     cos, oss = running.double("cos"), running.double("oss")
     targets = [servers.one_target("oss", oss.port), servers.one_target("cos", cos.port)]
     rules = [f'[[bucket]]\nname = "{name}"\ntarget = "cos"\n' for name in NAMES[::2]] + ['[[bucket]]\nname = "*"\ntarget = "oss"\n']
@@ -132,7 +132,7 @@ def configured_buckets(binary, running, options):
 
 
 def many_buckets(binary, running, options):
-    """A target gives 1,000 buckets at once: all of its pages are read."""
+    """A target lists 1,000 buckets per page: all pages are read."""
     front, back = running.front(binary, "oss")
     def make(number):
         auth = oss2.Auth(servers.TARGET_KEY, servers.TARGET_SECRET)
@@ -141,25 +141,25 @@ def many_buckets(binary, running, options):
         list(pool.map(make, range(1003)))
     s3, service, _, _ = clients(front, "oss")
     assert len(s3.list_buckets()["Buckets"]) == 1003
-    told = service.list_buckets(prefix="many-1")
-    assert ([row.name for row in told.buckets], told.is_truncated) == (["many-1000", "many-1001", "many-1002"], False)
-    told = service.list_buckets()
-    assert (len(told.buckets), told.is_truncated) == (100, True), "the vendor's page where nothing is said"
+    result = service.list_buckets(prefix="many-1")
+    assert ([row.name for row in result.buckets], result.is_truncated) == (["many-1000", "many-1001", "many-1002"], False)
+    result = service.list_buckets()
+    assert (len(result.buckets), result.is_truncated) == (100, True), "the vendor's default page size"
 
 
 def parts(binary, running, options):
-    """An object without parts is one part; a target that does not tell parts apart has no others (issue 10, 3)."""
+    """An object without parts is one part. At a target that cannot read single parts every object is one part."""
     for target, front, _ in fronts(running, binary):
         s3 = clients(front, target)[0]
         s3.create_bucket(Bucket=NAMES[0])
         where = {"Bucket": NAMES[0], "Key": "k"}
         whole = b"1" * PART + b"the end"
         upload = s3.create_multipart_upload(**where)["UploadId"]
-        told = [s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=body)["ETag"]
-                for number, body in ((1, whole[:PART]), (2, whole[PART:]))]
+        result = [s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=body)["ETag"]
+                  for number, body in ((1, whole[:PART]), (2, whole[PART:]))]
         done = {**where, "UploadId": upload, "MultipartUpload": {
-            "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(told, 1)]}}
-        assert refusal(s3.complete_multipart_upload, **done, MpuObjectSize=len(whole) - 1) == (400, "InvalidRequest"), target
+            "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(result, 1)]}}
+        assert expect_error(s3.complete_multipart_upload, **done, MpuObjectSize=len(whole) - 1) == (400, "InvalidRequest"), target
         s3.complete_multipart_upload(**done, MpuObjectSize=len(whole))
         first = s3.get_object(**where, PartNumber=1)
         head = s3.head_object(**where, PartNumber=1)
@@ -168,59 +168,60 @@ def parts(binary, running, options):
         if target not in WITHOUT_PARTS:
             assert (body, first["PartsCount"]) == (whole[:PART], 2)
             assert s3.get_object(**where, PartNumber=2)["Body"].read() == whole[PART:]
-            assert refusal(s3.get_object, **where, PartNumber=3)[0] == 416
+            assert expect_error(s3.get_object, **where, PartNumber=3)[0] == 416
         else:
             assert (body, first["PartsCount"], first["ContentRange"]) == (whole, 1, f"bytes 0-{len(whole) - 1}/{len(whole)}")
-            assert refusal(s3.get_object, **where, PartNumber=2) == (416, "InvalidPartNumber")
-            assert refusal(s3.head_object, **where, PartNumber=2)[0] == 416
-            assert refusal(s3.get_object, Bucket=NAMES[0], Key="none", PartNumber=2) == (404, "NoSuchKey")
-        assert refusal(s3.get_object, **where, PartNumber=1, Range="bytes=0-1") == (400, "InvalidRequest")
-        assert refusal(s3.get_object, **where, PartNumber=0) == (400, "InvalidArgument")
-        # What Ruby's and Java's transfer managers do: read the first part, then as many as it says.
+            assert expect_error(s3.get_object, **where, PartNumber=2) == (416, "InvalidPartNumber")
+            assert expect_error(s3.head_object, **where, PartNumber=2)[0] == 416
+            assert expect_error(s3.get_object, Bucket=NAMES[0], Key="none", PartNumber=2) == (404, "NoSuchKey")
+        assert expect_error(s3.get_object, **where, PartNumber=1, Range="bytes=0-1") == (400, "InvalidRequest")
+        assert expect_error(s3.get_object, **where, PartNumber=0) == (400, "InvalidArgument")
+        # Like the transfer managers of Ruby and Java: read part 1, then as many parts as PartsCount.
         read = b"".join(s3.get_object(**where, PartNumber=number + 1)["Body"].read() for number in range(first["PartsCount"]))
         assert read == whole, target
         attributes(s3, target, where)
 
 
 def attributes(s3, target, where):
-    """s3.md 3.8"""
+    """Amazon S3, GetObjectAttributes."""
     wanted = {"ObjectAttributes": ["ETag", "ObjectParts", "ObjectSize"], "MaxParts": 1, "PartNumberMarker": 0}
     if target in WITHOUT_PARTS:
-        assert refusal(s3.get_object_attributes, **where, **wanted) == (501, "NotImplemented")
+        assert expect_error(s3.get_object_attributes, **where, **wanted) == (501, "NotImplemented")
     else:
         assert s3.get_object_attributes(**where, **wanted)["ObjectParts"]["TotalPartsCount"] == 2
     s3.put_object(Bucket=where["Bucket"], Key="plain", Body=b"hello")
-    told = s3.get_object_attributes(Bucket=where["Bucket"], Key="plain", **wanted)
-    assert (told["ETag"], told["ObjectSize"], told.get("ObjectParts")) == (hashlib.md5(b"hello").hexdigest(), 5, None), told
-    assert refusal(s3.get_object_attributes, **where, ObjectAttributes=["Colour"]) == (400, "InvalidArgument")
+    result = s3.get_object_attributes(Bucket=where["Bucket"], Key="plain", **wanted)
+    found = result["ETag"], result["ObjectSize"], result.get("ObjectParts")
+    assert found == (hashlib.md5(b"hello").hexdigest(), 5, None), result
+    assert expect_error(s3.get_object_attributes, **where, ObjectAttributes=["Colour"]) == (400, "InvalidArgument")
 
 
 def empty_values(binary, running, options):
-    """What selects a version, an upload or a page is refused where it says nothing, and the object stays."""
+    """An empty version ID, upload ID or token is rejected, and the object is unchanged."""
     for target, front, _ in fronts(running, binary, TARGETS[:-1]):
         s3, service, new_oss, cos = clients(front, target)
         s3.create_bucket(Bucket=NAMES[0])
         where = {"Bucket": NAMES[0], "Key": "k"}
-        s3.put_object(**where, Body=b"kept")
-        assert refusal(s3.abort_multipart_upload, **where, UploadId="") == (404, "NoSuchUpload")
-        assert refusal(s3.upload_part, **where, UploadId="", PartNumber=1, Body=b"other") == (404, "NoSuchUpload")
-        assert refusal(s3.list_parts, **where, UploadId="") == (404, "NoSuchUpload")
-        assert refusal(s3.delete_object, **where, VersionId="") == (400, "InvalidArgument")
-        assert refusal(s3.list_objects_v2, Bucket=NAMES[0], ContinuationToken="") == (400, "InvalidArgument")
-        assert refusal(s3.list_objects_v2, Bucket=NAMES[0], EncodingType="html") == (400, "InvalidArgument")
-        assert refusal(s3.list_object_versions, Bucket=NAMES[0], VersionIdMarker="v") == (400, "InvalidArgument")
+        s3.put_object(**where, Body=b"unchanged")
+        assert expect_error(s3.abort_multipart_upload, **where, UploadId="") == (404, "NoSuchUpload")
+        assert expect_error(s3.upload_part, **where, UploadId="", PartNumber=1, Body=b"other") == (404, "NoSuchUpload")
+        assert expect_error(s3.list_parts, **where, UploadId="") == (404, "NoSuchUpload")
+        assert expect_error(s3.delete_object, **where, VersionId="") == (400, "InvalidArgument")
+        assert expect_error(s3.list_objects_v2, Bucket=NAMES[0], ContinuationToken="") == (400, "InvalidArgument")
+        assert expect_error(s3.list_objects_v2, Bucket=NAMES[0], EncodingType="html") == (400, "InvalidArgument")
+        assert expect_error(s3.list_object_versions, Bucket=NAMES[0], VersionIdMarker="v") == (400, "InvalidArgument")
         key, secret = servers.caller_key(target)
         bucket = oss2.Bucket(oss2.Auth(key, secret), f"http://oss-cn-hangzhou.localhost:{front.port}", NAMES[0])
-        assert refusal(bucket.abort_multipart_upload, "k", "") == (404, "NoSuchUpload")
-        # oss2 always sends an empty token, the SDK of COS empty markers: at their vendors these say nothing.
+        assert expect_error(bucket.abort_multipart_upload, "k", "") == (404, "NoSuchUpload")
+        # oss2 always sends an empty token, and the SDK of COS empty markers, which their vendors ignore.
         assert [row.key for row in bucket.list_objects_v2().object_list] == ["k"]
         assert [row["Key"] for row in cos.call("list_objects", Bucket=NAMES[0])["Contents"]] == ["k"]
-        assert refusal(bucket.list_objects, max_keys=1001) == (400, "InvalidArgument")
-        assert s3.get_object(**where)["Body"].read() == b"kept", target
+        assert expect_error(bucket.list_objects, max_keys=1001) == (400, "InvalidArgument")
+        assert s3.get_object(**where)["Body"].read() == b"unchanged", target
 
 
 def ranges_of_one_object(binary, running, options):
-    """A range with If-Range is of the object that it names, or it is the whole object (RFC 9110, 13.1.5)."""
+    """A range applies only if the validator in If-Range matches; otherwise the whole object is returned (RFC 9110, 13.1.5)."""
     for target, front, _ in fronts(running, binary, TARGETS[:-1]):
         s3 = clients(front, target)[0]
         s3.create_bucket(Bucket=NAMES[0])
@@ -230,8 +231,8 @@ def ranges_of_one_object(binary, running, options):
         url = s3.generate_presigned_url("get_object", Params=where)
         date = head["ResponseMetadata"]["HTTPHeaders"]["last-modified"]
         def read(validator, span="bytes=2-3"):
-            answer = requests.get(url, headers={"Range": span, "If-Range": validator}, timeout=10)
-            return answer.status_code, answer.content
+            response = requests.get(url, headers={"Range": span, "If-Range": validator}, timeout=10)
+            return response.status_code, response.content
         for same in (head["ETag"], date):
             assert read(same) == (206, b"23"), (target, same)
         for other in ('"5b3c1a2e053d763e1b002cc607c5a0fe"', "W/" + head["ETag"], "Mon, 06 May 2024 07:08:09 GMT"):
@@ -240,7 +241,7 @@ def ranges_of_one_object(binary, running, options):
 
 
 def encoded_keys(binary, running, options):
-    """OSS encodes keys in the answers to beginning and completing an upload too; XML cannot hold every key (oss.md 3.5)."""
+    """OSS also encodes keys in the responses to InitiateMultipartUpload and CompleteMultipartUpload."""
     for target in ("demo", "oss"):
         front, _ = running.front(binary, target)
         _, _, sdk, _ = clients(front, target)
@@ -265,7 +266,7 @@ def encoded_keys(binary, running, options):
 
 
 def headers_with_an_effect(binary, running, options):
-    """Amazon S3, API Reference: what affects the result takes effect, or the call is rejected; each beside its control."""
+    """Amazon S3, API Reference: headers that affect the result take effect, or the call is rejected; each has a control."""
     for target, front, _ in fronts(running, binary):
         s3 = clients(front, target)[0]
         s3.create_bucket(Bucket=NAMES[0])
@@ -273,24 +274,24 @@ def headers_with_an_effect(binary, running, options):
         upload = s3.create_multipart_upload(**where)["UploadId"]
         etag = s3.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"1234")["ETag"]
         done = {**where, "UploadId": upload, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": etag}]}}
-        assert refusal(s3.complete_multipart_upload, **done, MpuObjectSize=5) == (400, "InvalidRequest"), target
+        assert expect_error(s3.complete_multipart_upload, **done, MpuObjectSize=5) == (400, "InvalidRequest"), target
         s3.complete_multipart_upload(**done, MpuObjectSize=4)
         assert s3.get_object(**where)["Body"].read() == b"1234", target
         for algorithm, kind in (("SHA1", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE")):
-            asked = {"ChecksumAlgorithm": algorithm, "ChecksumType": kind}
-            assert refusal(s3.create_multipart_upload, **where, **asked) == (400, "InvalidRequest"), (target, asked)
+            fields = {"ChecksumAlgorithm": algorithm, "ChecksumType": kind}
+            assert expect_error(s3.create_multipart_upload, **where, **fields) == (400, "InvalidRequest"), (target, fields)
         for algorithm, kind in (("CRC32", "FULL_OBJECT"), ("SHA1", "COMPOSITE")):
             s3.create_multipart_upload(**where, ChecksumAlgorithm=algorithm, ChecksumType=kind)
         wanted = {"Bucket": NAMES[0], "OptionalObjectAttributes": ["RestoreStatus"]}
         for listing in (s3.list_objects_v2, s3.list_objects, s3.list_object_versions):
             if target in WITHOUT_PARTS:
-                assert refusal(listing, **wanted) == (501, "NotImplemented"), (target, listing)
+                assert expect_error(listing, **wanted) == (501, "NotImplemented"), (target, listing)
                 listing(Bucket=NAMES[0])
             else:
                 listing(**wanted)
         if target in WITHOUT_PARTS:
             owned = {"Bucket": NAMES[1], "ObjectOwnership": "BucketOwnerEnforced"}
-            assert refusal(s3.create_bucket, **owned) == (501, "NotImplemented"), target
+            assert expect_error(s3.create_bucket, **owned) == (501, "NotImplemented"), target
             assert NAMES[1] not in [row["Name"] for row in s3.list_buckets()["Buckets"]], target
 
 

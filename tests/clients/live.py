@@ -11,7 +11,7 @@ from pathlib import Path
 import servers
 from api import CallError
 from s3_clients import Boto3
-from scenarios import refused
+from scenarios import expect_error
 
 BUCKET = "live-1250000000"
 
@@ -111,13 +111,13 @@ def under_load(binary, running, options):
     assert live.proxy.child.poll() is None
 
 
-def revoked(binary, running, options):
+def removed_access_keys(binary, running, options):
     """A removed access key is rejected within a second, also on an open connection; a new one is accepted."""
     live = Changeable(binary, running)
     live.client.create_bucket(BUCKET)
     live.client.put(BUCKET, "one", b"x")
     new = Boto3(live.proxy.port, "AKIDROTATED0001", "another-secret-of-the-app")
-    assert refused(403, new.get, BUCKET, "one").code == "InvalidAccessKeyId"
+    assert expect_error(403, new.get, BUCKET, "one").code == "InvalidAccessKeyId"
     begun = time.monotonic()
     live.rewrite(servers_with(live, caller("app", "AKIDROTATED0001", '"another-secret-of-the-app"')))
     while True:
@@ -145,11 +145,11 @@ def secret_files(binary, running, options):
     live.rewrite_and_wait(servers_with(live, caller("app", servers.KEY, f'{{ file = "{secret}" }}')))
     first, second = (Boto3(live.proxy.port, servers.KEY, f"the-{which}-secret") for which in ("first", "second"))
     first.create_bucket(BUCKET)
-    refused(403, second.put, BUCKET, "one", b"x")
+    expect_error(403, second.put, BUCKET, "one", b"x")
     secret.write_text("the-second-secret\n")
     servers.wait_for(lambda: reloads(live.proxy, "success") >= 2, 3, "the new secret")
     second.put(BUCKET, "one", b"x")
-    refused(403, first.get, BUCKET, "one")
+    expect_error(403, first.get, BUCKET, "one")
     # The file is missing for a while: the active configuration stays.
     secret.rename(secret.with_suffix(".away"))
     servers.wait_for(lambda: reloads(live.proxy, "failure") >= 1, 3, "a failed reload")
@@ -159,7 +159,7 @@ def secret_files(binary, running, options):
     assert "the-second-secret" not in live.proxy.log.read_text()
 
 
-def turned_links(binary, running, options):
+def switched_links(binary, running, options):
     """A directory of symbolic links that an orchestrator switches from one version to the next."""
     back = running.double("oss")
     target = servers.one_target("oss", back.port)
@@ -181,7 +181,7 @@ def turned_links(binary, running, options):
                 return False
 
         servers.wait_for(works, 2, f"{version} to be in force")
-    refused(403, client.get, BUCKET, "one")
+    expect_error(403, client.get, BUCKET, "one")
 
 
 def listeners(binary, running, options):
@@ -194,7 +194,7 @@ def listeners(binary, running, options):
     Boto3(live.proxy.port, "AKIDOTHER", "another-secret-of-the-app").create_bucket(BUCKET)
 
 
-ALL = [under_load, revoked, secret_files, turned_links, listeners]
+ALL = [under_load, removed_access_keys, secret_files, switched_links, listeners]
 
 
 if __name__ == "__main__":

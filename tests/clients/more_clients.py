@@ -1,4 +1,4 @@
-"""Callers whose code shares nothing with the vendors' own SDKs: minio, and opendal in three dialects."""
+"""Clients that are independent of the vendors' own SDKs: minio, and opendal in three dialects."""
 
 import asyncio
 import io
@@ -27,7 +27,7 @@ class Minio:
                                http_client=pool)
 
     @contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
         except minio.error.S3Error as error:
@@ -38,7 +38,7 @@ class Minio:
             raise CallError(error._code, "", str(error)) from error
 
     def call(self, name, *arguments, **more):
-        with self.refusals():
+        with self.translate_errors():
             return getattr(self.sdk, name)(*arguments, **more)
 
     def create_bucket(self, bucket):
@@ -52,36 +52,36 @@ class Minio:
                                   content_type=content_type or "application/octet-stream").etag}
 
     def head(self, bucket, key):
-        told = self.call("stat_object", bucket, key)
-        metadata = {name.lower().removeprefix("x-amz-meta-"): value for name, value in told.metadata.items()
+        result = self.call("stat_object", bucket, key)
+        metadata = {name.lower().removeprefix("x-amz-meta-"): value for name, value in result.metadata.items()
                     if name.lower().startswith("x-amz-meta-")}
-        return {"etag": told.etag, "length": told.size, "content_type": told.content_type, "metadata": metadata}
+        return {"etag": result.etag, "length": result.size, "content_type": result.content_type, "metadata": metadata}
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None):
         headers = {name: value for name, value in (("Range", range), ("If-Match", if_match), ("If-None-Match", if_none_match)) if value}
-        answer = self.call("get_object", bucket, key, request_headers=headers or None)
+        response = self.call("get_object", bucket, key, request_headers=headers or None)
         try:
-            return {"body": answer.read()}
+            return {"body": response.read()}
         finally:
-            answer.close()
-            answer.release_conn()
+            response.close()
+            response.release_conn()
 
     def delete(self, bucket, key):
         self.call("remove_object", bucket, key)
 
     def rows(self, bucket, **more):
-        with self.refusals():
+        with self.translate_errors():
             return list(self.sdk.list_objects(bucket, **more))
 
     def listing(self, bucket, prefix="", delimiter=""):
-        told = []
+        result = []
         for first in (False, True):
             rows = self.rows(bucket, prefix=prefix, recursive=not delimiter, use_api_v1=first)
-            told.append(([row.object_name for row in rows if not row.is_dir], [row.object_name for row in rows if row.is_dir]))
-        assert told[0] == told[1], "both versions of listings tell the same"
-        return told[0]
+            result.append(([row.object_name for row in rows if not row.is_dir], [row.object_name for row in rows if row.is_dir]))
+        assert result[0] == result[1], "both versions of listings return the same keys"
+        return result[0]
 
-    def described(self, bucket):
+    def list_sizes_and_etags(self, bucket):
         return {row.object_name: (row.size, row.etag) for row in self.rows(bucket, recursive=True)}
 
     def upload_file(self, bucket, key, path):
@@ -92,10 +92,10 @@ class Minio:
         return True
 
     def delete_many(self, bucket, keys):
-        with self.refusals():
+        with self.translate_errors():
             errors = list(self.sdk.remove_objects(bucket, [DeleteObject(key) for key in keys]))
         assert not errors, errors
-        return list(keys)  # It asks for a quiet answer, which tells errors only.
+        return list(keys)  # It requests a quiet result, which has errors only.
 
     def put_tags(self, bucket, key, tags):
         made = Tags.new_object_tags()
@@ -117,7 +117,7 @@ class Minio:
 
 
 class OpenDal:
-    """opendal knows objects only: the bucket is made and removed for it."""
+    """opendal has object operations only: boto3 creates and deletes the bucket."""
 
     def __init__(self, port, key, secret, **more):
         self.port, self.key, self.secret = port, key, secret
@@ -127,10 +127,10 @@ class OpenDal:
         self.buckets.create_bucket(bucket)
 
     @contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
-        except Exception as error:  # Its exceptions have no common class.
+        except Exception as error:  # Its exceptions have no common base class.
             if type(error).__module__ != "opendal.exceptions":
                 raise
             text = str(error)
@@ -138,7 +138,7 @@ class OpenDal:
             raise CallError(found.group(1) if found else 0, type(error).__name__, text[:600]) from error
 
     def call(self, bucket, name, *arguments, **more):
-        with self.refusals():
+        with self.translate_errors():
             return getattr(self.at(bucket), name)(*arguments, **more)
 
     def put(self, bucket, key, body, content_type=None, metadata=None):
@@ -147,9 +147,9 @@ class OpenDal:
         return {"etag": None}
 
     def head(self, bucket, key):
-        told = self.call(bucket, "stat", key)
-        return {"etag": told.etag, "length": told.content_length, "content_type": told.content_type,
-                "metadata": dict(told.user_metadata or {})}
+        result = self.call(bucket, "stat", key)
+        return {"etag": result.etag, "length": result.content_length, "content_type": result.content_type,
+                "metadata": dict(result.user_metadata or {})}
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None):
         more = {name: value for name, value in (("if_match", if_match), ("if_none_match", if_none_match)) if value}
@@ -162,15 +162,15 @@ class OpenDal:
         self.call(bucket, "delete", key)
 
     def listing(self, bucket, prefix="", delimiter=""):
-        with self.refusals():
+        with self.translate_errors():
             rows = [row.path for row in self.at(bucket).list(prefix or "/", recursive=not delimiter)]
         rows = [row for row in rows if row not in (prefix, "/")]
         return [row for row in rows if not row.endswith("/")], [row for row in rows if row.endswith("/")]
 
-    def described(self, bucket):
+    def list_sizes_and_etags(self, bucket):
         rows = [row for row in self.listing(bucket)[0]]
-        told = {row: self.head(bucket, row) for row in rows}
-        return {row: (one["length"], one["etag"]) for row, one in told.items()}
+        result = {row: self.head(bucket, row) for row in rows}
+        return {row: (one["length"], one["etag"]) for row, one in result.items()}
 
     def upload_file(self, bucket, key, path):
         with open(path, "rb") as file:
@@ -187,7 +187,7 @@ class OpenDal:
             operator = self.at(bucket).to_async_operator()
             return await {"GET": operator.presign_read, "PUT": operator.presign_write}[method](key, 60)
 
-        with self.refusals():
+        with self.translate_errors():
             signed = asyncio.run(sign())
         self.signed_headers = dict(signed.headers)
         return signed.url

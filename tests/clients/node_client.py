@@ -1,4 +1,4 @@
-"""The Node SDKs, each in a process of its own that speaks JSON lines: see node/driver.js."""
+"""The Node SDKs, each in its own process, with one JSON line per call and per result: see node/driver.js."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from api import CallError, canned
+from api import CallError, canned_acl
 
 _DRIVER = Path(__file__).resolve().parent / "node" / "driver.js"
 
@@ -45,11 +45,11 @@ class NodeClient:
             line = self.child.stdout.readline()
         if not line:
             raise CallError(0, "DriverEnded")
-        answer = json.loads(line)
-        if "error" in answer:
-            error = answer["error"]
+        response = json.loads(line)
+        if "error" in response:
+            error = response["error"]
             raise CallError(error.get("status"), error.get("code", ""), error.get("message", ""))
-        return answer["ok"]
+        return response["ok"]
 
     def create_bucket(self, bucket):
         self.call("create_bucket", bucket=bucket)
@@ -68,12 +68,12 @@ class NodeClient:
         return self.call("head", bucket=bucket, key=key)
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
-        told = self.call("get", bucket=bucket, key=key, range=range, if_match=if_match, if_none_match=if_none_match,
-                         content_type=content_type)
-        return {**told, "body": base64.b64decode(told["body"])}
+        result = self.call("get", bucket=bucket, key=key, range=range, if_match=if_match, if_none_match=if_none_match,
+                           content_type=content_type)
+        return {**result, "body": base64.b64decode(result["body"])}
 
     def read_as(self, bucket, key, words):
-        """The headers of a GET that overrides them."""
+        """Returns the headers of a GET with parameters response-*."""
         return self.call("read_as", bucket=bucket, key=key, words=words)
 
     def presigned(self, method, bucket, key):
@@ -88,8 +88,8 @@ class NodeClient:
     def listing(self, bucket, prefix="", delimiter=""):
         return tuple(self.call("listing", bucket=bucket, prefix=prefix, delimiter=delimiter))
 
-    def described(self, bucket):
-        return {key: tuple(row) for key, row in self.call("described", bucket=bucket).items()}
+    def list_sizes_and_etags(self, bucket):
+        return {key: tuple(row) for key, row in self.call("list_sizes_and_etags", bucket=bucket).items()}
 
     def upload_file(self, bucket, key, path):
         self.call("upload_file", bucket=bucket, key=key, path=path)
@@ -149,7 +149,7 @@ class CosNode(NodeClient):
     mode, dialect, name = "cos", "cos", "cos-node"
 
     def upload_slices(self, bucket, key, path):
-        """Its second way with large files."""
+        """Uploads a file with the SDK's other call for large files."""
         self.call("upload_slices", bucket=bucket, key=key, path=path)
 
 
@@ -157,14 +157,14 @@ class AwsJs(NodeClient):
     mode, dialect, name = "s3", "s3", "aws-js"
 
     def get_acl(self, bucket, key):
-        return canned([tuple(row) for row in super().get_acl(bucket, key)])
+        return canned_acl([tuple(row) for row in super().get_acl(bucket, key)])
 
 
 class AliOssV1(NodeClient):
     mode, dialect, name = "oss-v1", "oss", "ali-oss-v1"
 
     def download_file(self, bucket, key, path):
-        return False  # It has none.
+        return False  # It has no such call.
 
 
 class AliOssV4(AliOssV1):

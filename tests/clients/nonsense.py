@@ -1,8 +1,8 @@
-"""Targets that answer nonsense. Between the proxy and a double of a vendor stands something that spoils its answers: each
-kind of nonsense, each operation, each caller's dialect is a cell. In every cell the caller gets an error or a broken
-connection, or what it was told is true. The last line counts.
+"""Invalid responses of targets. A server between the proxy and a vendor's double changes the double's responses. Each
+kind of change, operation and caller dialect is a cell. In every cell the client must get an error, an aborted connection,
+or the correct result. The last line has the counts.
 
-The short form runs each caller with one target, `--all` with every one."""
+By default each caller dialect is tested with one target, with `--all` with every target."""
 
 import argparse
 import contextlib
@@ -31,8 +31,8 @@ BODY = bytes(range(256)) * 40
 PART = os.urandom(5 * 1024 * 1024)
 
 
-class Answer:
-    """An answer of the double, to be spoiled."""
+class Response:
+    """A response of the double, which can be changed."""
 
     def __init__(self, raw, method):
         self.method = method
@@ -40,7 +40,7 @@ class Answer:
         first, *lines = head.decode("latin-1").split("\r\n")
         self.status = int(first.split()[1])
         self.headers = [tuple(part.strip() for part in line.split(":", 1)) for line in lines]
-        self.length = None  # as told; None: the right one
+        self.length = None  # Content-Length; None: the right one.
         self.extra, self.cut = b"", None
 
     def drop(self, *names):
@@ -55,267 +55,267 @@ class Answer:
 
     def raw(self, method):
         self.drop("transfer-encoding")
-        told = next((value for name, value in self.headers if name.lower() == "content-length"), None)
-        if self.status not in (204, 304) and not (method == "HEAD" and told) and self.length != "none":
+        result = next((value for name, value in self.headers if name.lower() == "content-length"), None)
+        if self.status not in (204, 304) and not (method == "HEAD" and result) and self.length != "none":
             self.set("Content-Length", str(len(self.body) if self.length is None else self.length))
         head = f"HTTP/1.1 {self.status} Whatever\r\n" + "".join(f"{n}: {v}\r\n" for n, v in self.headers) + "\r\n"
         body = b"" if method == "HEAD" or self.status in (204, 304) else self.body
         return head.encode("latin-1") + (body if self.cut is None else body[:self.cut]) + self.extra
 
 
-def nonsense(kinds={}):
-    """Registers a kind of nonsense: a function that spoils an answer, and says False where it cannot."""
-    return lambda spoil: kinds.setdefault(spoil.__name__, spoil)
+def register_change(kinds={}):
+    """Registers a kind of change: a function that changes a response, or returns False if it cannot."""
+    return lambda change: kinds.setdefault(change.__name__, change)
 
 
-KINDS = nonsense.__defaults__[0]
+KINDS = register_change.__defaults__[0]
 PAGE = b"<!DOCTYPE html><html><head><title>Welcome</title></head><body><h1>It works!</h1></body></html>"
 ERROR = b'<?xml version="1.0"?><Error><Code>InternalError</Code><Message>We failed.</Message></Error>'
 
 
-@nonsense()
-def without_etag(answer):
-    if not answer.has("etag"):
+@register_change()
+def without_etag(response):
+    if not response.has("etag"):
         return False
-    answer.drop("etag")
+    response.drop("etag")
 
 
-@nonsense()
-def weak_etag(answer):
-    if not answer.has("etag"):
+@register_change()
+def weak_etag(response):
+    if not response.has("etag"):
         return False
-    answer.set("ETag", 'W/"5f2b-264"')
+    response.set("ETag", 'W/"5f2b-264"')
 
 
-@nonsense()
-def empty_etag(answer):
-    if not answer.has("etag"):
+@register_change()
+def empty_etag(response):
+    if not response.has("etag"):
         return False
-    answer.set("ETag", '""')
+    response.set("ETag", '""')
 
 
-@nonsense()
-def two_etags(answer):
-    if not answer.has("etag"):
+@register_change()
+def two_etags(response):
+    if not response.has("etag"):
         return False
-    answer.headers.append(("ETag", '"0123456789abcdef0123456789abcdef"'))
+    response.headers.append(("ETag", '"0123456789abcdef0123456789abcdef"'))
 
 
-@nonsense()
-def page(answer):
-    answer.status, answer.headers, answer.body = 200, [("Content-Type", "text/html")], PAGE
+@register_change()
+def page(response):
+    response.status, response.headers, response.body = 200, [("Content-Type", "text/html")], PAGE
 
 
-@nonsense()
-def page_under_the_head(answer):
-    if answer.method == "HEAD":
-        return False  # It only says another length, which may be so.
-    answer.status, answer.body = 200, PAGE
-    answer.drop("content-length")
+@register_change()
+def page_under_the_head(response):
+    if response.method == "HEAD":
+        return False  # Only the length would differ, which the proxy cannot detect.
+    response.status, response.body = 200, PAGE
+    response.drop("content-length")
 
 
-@nonsense()
-def xhtml_page(answer):
-    answer.status, answer.headers = 200, [("Content-Type", "text/html")]
-    answer.body = b"<html><body><p>fine</p></body></html>"
+@register_change()
+def xhtml_page(response):
+    response.status, response.headers = 200, [("Content-Type", "text/html")]
+    response.body = b"<html><body><p>fine</p></body></html>"
 
 
-@nonsense()
-def error_document(answer):
-    answer.status, answer.headers, answer.body = 200, [("Content-Type", "application/xml")], ERROR
+@register_change()
+def error_document(response):
+    response.status, response.headers, response.body = 200, [("Content-Type", "application/xml")], ERROR
 
 
-@nonsense()
-def error_under_the_head(answer):
-    if answer.method == "HEAD":
+@register_change()
+def error_under_the_head(response):
+    if response.method == "HEAD":
         return False
-    answer.status, answer.body = 200, ERROR
-    answer.drop("content-length")
+    response.status, response.body = 200, ERROR
+    response.drop("content-length")
 
 
-@nonsense()
-def nothing(answer):
-    answer.status, answer.headers, answer.body = 200, [], b""
+@register_change()
+def nothing(response):
+    response.status, response.headers, response.body = 200, [], b""
 
 
-@nonsense()
-def nothing_under_the_head(answer):
-    if not answer.body:
+@register_change()
+def nothing_under_the_head(response):
+    if not response.body:
         return False
-    answer.body = b""
-    answer.drop("content-length")
+    response.body = b""
+    response.drop("content-length")
 
 
-@nonsense()
-def fewer_bytes(answer):
-    if not answer.body:
+@register_change()
+def fewer_bytes(response):
+    if not response.body:
         return False
-    answer.cut = len(answer.body) // 2
+    response.cut = len(response.body) // 2
 
 
-@nonsense()
-def all_but_one_byte(answer):
-    if not answer.body:
+@register_change()
+def one_byte_short(response):
+    if not response.body:
         return False
-    answer.cut = len(answer.body) - 1
+    response.cut = len(response.body) - 1
 
 
-@nonsense()
-def more_bytes(answer):
-    if not answer.body:
+@register_change()
+def more_bytes(response):
+    if not response.body:
         return False
-    answer.drop("connection")
-    answer.extra = b"more than was announced"
+    response.drop("connection")
+    response.extra = b"more than the Content-Length"
 
 
-@nonsense()
-def half_a_length(answer):
-    """The whole body, and a length of its half: what is announced is not the object."""
-    if len(answer.body) < 2:
+@register_change()
+def half_a_length(response):
+    """The whole body, with half of its length as Content-Length."""
+    if len(response.body) < 2:
         return False
-    answer.length = len(answer.body) // 2
+    response.length = len(response.body) // 2
 
 
-@nonsense()
-def truncated_document(answer):
-    """Cut, and announced so: nothing of the framing says it."""
-    if len(answer.body) < 40:
+@register_change()
+def truncated_document(response):
+    """A truncated document with the matching Content-Length, so that the framing is valid."""
+    if len(response.body) < 40:
         return False
-    answer.body = answer.body[:-20]
+    response.body = response.body[:-20]
 
 
-@nonsense()
-def flipped_byte(answer):
-    if not answer.body or answer.body.startswith(b"<"):
-        return False  # What a document says nobody else knows.
-    at = len(answer.body) // 2
-    answer.body = answer.body[:at] + bytes([answer.body[at] ^ 1]) + answer.body[at + 1:]
+@register_change()
+def flip_byte(response):
+    if not response.body or response.body.startswith(b"<"):
+        return False  # The proxy cannot verify the content of a document.
+    at = len(response.body) // 2
+    response.body = response.body[:at] + bytes([response.body[at] ^ 1]) + response.body[at + 1:]
 
 
-@nonsense()
-def last_byte_flipped(answer):
-    if not answer.body or answer.body.startswith(b"<"):
-        return False  # What a document says nobody else knows.
-    answer.body = answer.body[:-1] + bytes([answer.body[-1] ^ 1])
+@register_change()
+def last_byte_flipped(response):
+    if not response.body or response.body.startswith(b"<"):
+        return False  # The proxy cannot verify the content of a document.
+    response.body = response.body[:-1] + bytes([response.body[-1] ^ 1])
 
 
-@nonsense()
-def wrong_root(answer):
-    if b"</" not in answer.body:
+@register_change()
+def wrong_root(response):
+    if b"</" not in response.body:
         return False
-    answer.body = b"<Something><Else>true</Else></Something>"
+    response.body = b"<Something><Else>true</Else></Something>"
 
 
-@nonsense()
-def two_roots(answer):
-    if b"</" not in answer.body:
+@register_change()
+def two_roots(response):
+    if b"</" not in response.body:
         return False
-    answer.body += b"<More/>"
+    response.body += b"<More/>"
 
 
-@nonsense()
-def no_end(answer):
-    """There is more, and nothing says where."""
-    if b"IsTruncated>" not in answer.body:
+@register_change()
+def no_end(response):
+    """A truncated listing without a marker for the next page."""
+    if b"IsTruncated>" not in response.body:
         return False
-    answer.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>true<", answer.body)
-    answer.body = re.sub(rb"<Contents>.*</Contents>|<Upload>.*</Upload>|<Part>.*</Part>|<Next\w+>[^<]*</Next\w+>", b"",
-                         answer.body, flags=re.S)
+    response.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>true<", response.body)
+    response.body = re.sub(rb"<Contents>.*</Contents>|<Upload>.*</Upload>|<Part>.*</Part>|<Next\w+>[^<]*</Next\w+>", b"",
+                           response.body, flags=re.S)
 
 
-@nonsense()
-def end_untold(answer):
-    if b"IsTruncated>" not in answer.body:
+@register_change()
+def missing_is_truncated(response):
+    if b"IsTruncated>" not in response.body:
         return False
-    answer.body = re.sub(rb"<IsTruncated>\w+</IsTruncated>", b"", answer.body)
+    response.body = re.sub(rb"<IsTruncated>\w+</IsTruncated>", b"", response.body)
 
 
-@nonsense()
-def end_in_doubt(answer):
-    if b"IsTruncated>" not in answer.body:
+@register_change()
+def invalid_is_truncated(response):
+    if b"IsTruncated>" not in response.body:
         return False
-    answer.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>maybe<", answer.body)
+    response.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>maybe<", response.body)
 
 
-@nonsense()
-def another_bucket(answer):
-    if BUCKET.encode() not in answer.body:
+@register_change()
+def another_bucket(response):
+    if BUCKET.encode() not in response.body:
         return False
-    answer.body = answer.body.replace(BUCKET.encode(), OTHER.encode())
+    response.body = response.body.replace(BUCKET.encode(), OTHER.encode())
 
 
-@nonsense()
-def another_key(answer):
-    if b"<Key>" not in answer.body or b"<Tagging" in answer.body:
-        return False  # What a tag is called nobody else knows.
-    answer.body = re.sub(rb"<Key>[^<]*<", b"<Key>elsewhere<", answer.body)
+@register_change()
+def another_key(response):
+    if b"<Key>" not in response.body or b"<Tagging" in response.body:
+        return False  # The proxy does not know the names of tags.
+    response.body = re.sub(rb"<Key>[^<]*<", b"<Key>elsewhere<", response.body)
 
 
-@nonsense()
-def keys_left_out(answer):
-    if b"DeleteResult" not in answer.body:
+@register_change()
+def missing_keys(response):
+    if b"DeleteResult" not in response.body:
         return False
-    answer.body = re.sub(rb"<Deleted>.*?</Deleted>", b"", answer.body, count=1, flags=re.S)
+    response.body = re.sub(rb"<Deleted>.*?</Deleted>", b"", response.body, count=1, flags=re.S)
 
 
-@nonsense()
-def all_keys_left_out(answer):
-    if b"DeleteResult" not in answer.body:
+@register_change()
+def no_keys(response):
+    if b"DeleteResult" not in response.body:
         return False
-    answer.body = re.sub(rb"<Deleted>.*</Deleted>", b"", answer.body, flags=re.S)
+    response.body = re.sub(rb"<Deleted>.*</Deleted>", b"", response.body, flags=re.S)
 
 
-@nonsense()
-def another_range(answer):
-    if not answer.has("content-range"):
+@register_change()
+def another_range(response):
+    if not response.has("content-range"):
         return False
-    answer.set("Content-Range", f"bytes 0-{len(answer.body) - 1}/{len(BODY)}")
+    response.set("Content-Range", f"bytes 0-{len(response.body) - 1}/{len(BODY)}")
 
 
-@nonsense()
-def another_total(answer):
-    if not answer.has("content-range"):
+@register_change()
+def another_total(response):
+    if not response.has("content-range"):
         return False
-    answer.set("Content-Range", "bytes 100-299/250")
+    response.set("Content-Range", "bytes 100-299/250")
 
 
-@nonsense()
-def whole_for_a_range(answer):
-    if not answer.has("content-range"):
+@register_change()
+def whole_body_for_a_range(response):
+    if not response.has("content-range"):
         return False
-    answer.drop("content-range")
-    answer.status, answer.body = 200, BODY
+    response.drop("content-range")
+    response.status, response.body = 200, BODY
 
 
-@nonsense()
-def range_unasked(answer):
-    if answer.status != 200 or answer.body != BODY:
+@register_change()
+def unrequested_range(response):
+    if response.status != 200 or response.body != BODY:
         return False
-    answer.status, answer.body = 206, BODY[:100]
-    answer.set("Content-Range", f"bytes 0-99/{len(BODY)}")
+    response.status, response.body = 206, BODY[:100]
+    response.set("Content-Range", f"bytes 0-99/{len(BODY)}")
 
 
-@nonsense()
-def two_lengths(answer):
-    answer.extra = b""
-    answer.headers.append(("X-Nothing", f"1\r\nContent-Length: {len(answer.body) + 1}"))
+@register_change()
+def two_lengths(response):
+    response.extra = b""
+    response.headers.append(("X-Nothing", f"1\r\nContent-Length: {len(response.body) + 1}"))
 
 
-@nonsense()
-def no_length(answer):
-    """Until the connection closes, which nobody can tell from a cut."""
-    answer.drop("content-length")
-    answer.length = "none"
+@register_change()
+def no_length(response):
+    """A body that ends with the connection, so that truncation cannot be detected."""
+    response.drop("content-length")
+    response.length = "none"
 
 
 def status(number, **more):
-    def spoil(answer):
-        answer.status, answer.body = number, b""
-        answer.drop("content-length")
+    def replace_status(response):
+        response.status, response.body = number, b""
+        response.drop("content-length")
         for name, value in more.items():
-            answer.set(name, value)
-    spoil.__name__ = f"status_{number}"
-    KINDS[spoil.__name__] = spoil
+            response.set(name, value)
+    replace_status.__name__ = f"status_{number}"
+    KINDS[replace_status.__name__] = replace_status
 
 
 for number in (201, 202, 203, 204, 205, 206, 226, 300, 304, 400, 401, 403, 404, 409, 411, 412, 416, 418, 429, 451, 500, 502,
@@ -325,32 +325,32 @@ for number in (301, 302, 303, 307, 308):
     status(number, Location="http://127.0.0.1:9/elsewhere")
 
 
-def words(name, raw):
+def register_raw_response(name, raw):
     KINDS[name] = raw
 
 
-words("interim_for_ever", b"HTTP/1.1 100 Continue\r\n\r\n" * 40)
-words("switched_protocols", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tea\r\nConnection: upgrade\r\n\r\n")
-words("no_http", b"\x00\x01\x02 this is not HTTP\r\n\r\n")
-words("ssh", b"SSH-2.0-OpenSSH_9.6\r\n")
-words("silence", b"")
-words("half_a_head", b"HTTP/1.1 200 OK\r\nContent-Le")
-words("status_of_no_kind", b"HTTP/1.1 999 Huh\r\nContent-Length: 0\r\n\r\n")
-words("negative_length", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: -1\r\n\r\n")
-words("bad_chunk", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n")
-words("no_last_chunk", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-words("reset", None)
+register_raw_response("endless_interim_responses", b"HTTP/1.1 100 Continue\r\n\r\n" * 40)
+register_raw_response("switched_protocols", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tea\r\nConnection: upgrade\r\n\r\n")
+register_raw_response("no_http", b"\x00\x01\x02 this is not HTTP\r\n\r\n")
+register_raw_response("ssh", b"SSH-2.0-OpenSSH_9.6\r\n")
+register_raw_response("silence", b"")
+register_raw_response("half_a_head", b"HTTP/1.1 200 OK\r\nContent-Le")
+register_raw_response("status_of_no_kind", b"HTTP/1.1 999 Huh\r\nContent-Length: 0\r\n\r\n")
+register_raw_response("negative_length", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: -1\r\n\r\n")
+register_raw_response("bad_chunk", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n")
+register_raw_response("no_last_chunk", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+register_raw_response("reset", None)
 
 
-class Spoiler(socketserver.ThreadingTCPServer):
-    """Hands requests on to a double, and spoils the answers of those that are to be spoiled."""
+class TamperingProxy(socketserver.ThreadingTCPServer):
+    """Forwards requests to a double, and changes the responses while `kind` is set."""
 
     allow_reuse_address = daemon_threads = True
     request_queue_size = 64
 
     def __init__(self, back):
         super().__init__(("127.0.0.1", 0), self.Handler)
-        self.back, self.kind, self.spoilt = back, None, 0
+        self.back, self.kind, self.tampered = back, None, 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -384,27 +384,27 @@ class Spoiler(socketserver.ThreadingTCPServer):
                         if int(line, 16) == 0:
                             break
                 kind, method = self.server.kind, head.split(b" ")[0].decode()
-                raw = self.asked(head, body)
+                raw = self.send_request(head, body)
                 if kind is None:
                     self.wfile.write(raw)
                     continue
                 if kind == "reset" or callable(KINDS[kind]):
                     if kind == "reset":
-                        self.server.spoilt += 1
+                        self.server.tampered += 1
                         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                         return
-                    answer = Answer(raw, method)
-                    if KINDS[kind](answer) is False:
+                    response = Response(raw, method)
+                    if KINDS[kind](response) is False:
                         self.wfile.write(raw)
                         continue
-                    raw = answer.raw(method)
+                    raw = response.raw(method)
                 else:
                     raw = KINDS[kind]
-                self.server.spoilt += 1
+                self.server.tampered += 1
                 self.wfile.write(raw)
                 return
 
-        def asked(self, head, body):
+        def send_request(self, head, body):
             with socket.create_connection(("127.0.0.1", self.server.back), timeout=20) as back:
                 back.sendall(head[:-2] + b"Connection: close\r\n\r\n" + body)
                 raw = b""
@@ -425,47 +425,47 @@ class Spoiler(socketserver.ThreadingTCPServer):
 
 
 class Cells:
-    """The operations of one caller at one target. Each brings its own state, asks once while the answers are spoilt, and
-    compares what it was told with what is true."""
+    """The operations of one caller at one target. Each creates its own state, sends one request while responses are
+    changed, and compares the result with the state of the target."""
 
-    def __init__(self, client, truth, spoiler):
-        self.client, self.truth, self.spoiler, self.count = client, truth, spoiler, 0
+    def __init__(self, client, truth, tampering_proxy):
+        self.client, self.truth, self.tampering_proxy, self.count = client, truth, tampering_proxy, 0
 
     def key(self):
         self.count += 1
         return f"object-{self.count}"
 
     @contextlib.contextmanager
-    def spoilt(self, kind):
-        self.spoiler.kind, self.spoiler.spoilt = kind, 0
+    def tamper(self, kind):
+        self.tampering_proxy.kind, self.tampering_proxy.tampered = kind, 0
         try:
             yield
         finally:
-            self.spoiler.kind = None
+            self.tampering_proxy.kind = None
 
-    # Each yields once: before it the state is made, the call is what the generator is sent for, and what it yields then is
-    # whether what the caller was told is true.
+    # Each operation is a generator: it creates its state and yields the call; it is sent the result of the call, and
+    # yields whether that result is correct.
 
     def get(self):
-        told = yield lambda: self.client.get(BUCKET, "fixed")
-        yield told["body"] == BODY and self.same_tag(told)
+        result = yield lambda: self.client.get(BUCKET, "fixed")
+        yield result["body"] == BODY and self.same_tag(result)
 
-    def same_tag(self, told):
-        return told["etag"].strip('"').lower() == self.etag
+    def same_tag(self, result):
+        return result["etag"].strip('"').lower() == self.etag
 
     def get_range(self):
-        told = yield lambda: self.client.get(BUCKET, "fixed", range="bytes=100-299")
-        yield told["body"] == BODY[100:300]
+        result = yield lambda: self.client.get(BUCKET, "fixed", range="bytes=100-299")
+        yield result["body"] == BODY[100:300]
 
     def head(self):
-        told = yield lambda: self.client.head(BUCKET, "fixed")
-        yield told["length"] == len(BODY) and self.same_tag(told)
+        result = yield lambda: self.client.head(BUCKET, "fixed")
+        yield result["length"] == len(BODY) and self.same_tag(result)
 
     def put(self):
         key, body = self.key(), os.urandom(2000)
-        told = yield lambda: self.client.put(BUCKET, key, body)
-        kept = self.truth.get(BUCKET, key)
-        yield kept["body"] == body and kept["etag"].strip('"').lower() == told["etag"].strip('"').lower()
+        result = yield lambda: self.client.put(BUCKET, key, body)
+        stored = self.truth.get(BUCKET, key)
+        yield stored["body"] == body and stored["etag"].strip('"').lower() == result["etag"].strip('"').lower()
 
     def delete(self):
         key = self.key()
@@ -481,15 +481,15 @@ class Cells:
         return False
 
     def list(self):
-        told = yield lambda: self.client.list(BUCKET, "fixed")
-        yield told == ["fixed"]
+        result = yield lambda: self.client.list(BUCKET, "fixed")
+        yield result == ["fixed"]
 
     def delete_many(self):
         keys = [self.key() for _ in range(3)]
         for key in keys:
             self.truth.put(BUCKET, key, b"x")
-        told = yield lambda: self.client.delete_many(BUCKET, keys)
-        yield all(self.is_gone(key) for key in told)
+        result = yield lambda: self.client.delete_many(BUCKET, keys)
+        yield all(self.is_gone(key) for key in result)
 
     def copy(self):
         key = self.key()
@@ -498,7 +498,7 @@ class Cells:
 
     def head_bucket(self):
         yield lambda: self.client.head_bucket(BUCKET)
-        yield True  # It is there.
+        yield True  # The bucket exists.
 
     def create_multipart(self):
         key = self.key()
@@ -515,7 +515,7 @@ class Cells:
         upload = self.upload[0]
         etag = yield lambda: self.client.upload_part(BUCKET, "upload", upload, 2, body)
         parts = {row[0]: row[1].strip('"').lower() for row in self.truth.list_parts(BUCKET, "upload", upload)}
-        # What a caller's vendor expects of a part may stand behind its ETag.
+        # The ETag of a part may have a suffix with its digests.
         yield 2 in parts and etag.strip('"').lower().startswith(parts[2])
 
     def upload_part_copy(self):
@@ -526,13 +526,13 @@ class Cells:
 
     def list_parts(self):
         upload, etag = self.upload
-        told = yield lambda: self.client.list_parts(BUCKET, "upload", upload)
-        yield [etag.strip('"').lower().startswith(row[1].strip('"').lower()) for row in told if row[0] == 1] == [True]
+        result = yield lambda: self.client.list_parts(BUCKET, "upload", upload)
+        yield [etag.strip('"').lower().startswith(row[1].strip('"').lower()) for row in result if row[0] == 1] == [True]
 
     def list_uploads(self):
         upload = self.upload[0]
-        told = yield lambda: self.client.list_uploads(BUCKET, "upload")
-        yield ("upload", upload) in told
+        result = yield lambda: self.client.list_uploads(BUCKET, "upload")
+        yield ("upload", upload) in result
 
     def complete(self):
         key = self.key()
@@ -548,8 +548,8 @@ class Cells:
         yield (key, upload) not in self.truth.list_uploads(BUCKET, key)
 
     def get_tags(self):
-        told = yield lambda: self.client.get_tags(BUCKET, "tagged")
-        yield told == {"a": "1"}
+        result = yield lambda: self.client.get_tags(BUCKET, "tagged")
+        yield result == {"a": "1"}
 
     def put_tags(self):
         wanted = {"n": self.key()}
@@ -557,8 +557,8 @@ class Cells:
         yield self.truth.get_tags(BUCKET, "retagged") == wanted
 
     def get_acl(self):
-        told = yield lambda: self.client.get_acl(BUCKET, "fixed")
-        yield told == self.acl
+        result = yield lambda: self.client.get_acl(BUCKET, "fixed")
+        yield result == self.acl
 
     OPERATIONS = (get, get_range, head, put, delete, list, delete_many, copy, head_bucket, create_multipart, upload_part,
                   upload_part_copy, list_parts, list_uploads, complete, abort, get_tags, put_tags, get_acl)
@@ -571,24 +571,24 @@ class Cells:
         self.acl = self.truth.get_acl(BUCKET, "fixed")
 
     def run(self, operation, kind):
-        """How one cell went: an error, the truth, a lie; None where this nonsense says nothing of the answer."""
+        """Returns the outcome of one cell: error, truth or wrong; None if this change does not apply to the response."""
         steps = operation(self)
         call = next(steps)
         try:
-            with self.spoilt(kind):
-                told = call()
+            with self.tamper(kind):
+                result = call()
         except Exception:
-            return "error" if self.spoiler.spoilt else None
-        if not self.spoiler.spoilt:
+            return "error" if self.tampering_proxy.tampered else None
+        if not self.tampering_proxy.tampered:
             return None
         try:
-            return "truth" if steps.send(told) else "LIE"
+            return "truth" if steps.send(result) else "wrong"
         except Exception:
-            return "LIE"
+            return "wrong"
 
 
-#: What a part of an object is nobody vouches for: another byte of it may be so.
-UNKNOWABLE = {("get_range", "flipped_byte"), ("get_range", "last_byte_flipped")}
+#: No digest covers a part of an object, so a changed byte cannot be detected.
+UNKNOWABLE = {("get_range", "flip_byte"), ("get_range", "last_byte_flipped")}
 
 PAIRS = [("s3", "oss"), ("cos", "jdcloud"), ("oss", "cos"), ("s3", "jdcloud"), ("cos", "oss"), ("oss", "jdcloud"),
          ("s3", "cos"), ("cos", "cos"), ("oss", "oss")]
@@ -596,7 +596,7 @@ CLIENTS = {"s3": Boto3, "cos": CosPython, "oss": Oss2V4}
 
 
 class WithoutChecks(Boto3):
-    """Compares nothing itself: what is wrong has to be told by the proxy."""
+    """A client that verifies no checksums, so that only the proxy can detect errors."""
 
     def config(self):
         return {"response_checksum_validation": "when_required"}
@@ -607,39 +607,39 @@ CLIENTS["s3"] = WithoutChecks
 
 def matrix(binary, running, caller, target):
     back = running.double(target)
-    spoiler = Spoiler(back.port)
+    tampering_proxy = TamperingProxy(back.port)
     fast = {"response_timeout_seconds": 2, "body_timeout_seconds": 2, "circuit_breaker_failures": 0}
-    proxy = running.proxy(binary, servers.configuration([servers.one_target(target, spoiler.port, **fast)], policy="report"))
+    proxy = running.proxy(binary, servers.configuration([servers.one_target(target, tampering_proxy.port, **fast)], policy="report"))
     honest = running.proxy(binary, servers.configuration([servers.one_target(target, back.port)], policy="report"))
     make = CLIENTS[caller]
-    cells = Cells(make(proxy.port, servers.KEY, servers.SECRET), make(honest.port, servers.KEY, servers.SECRET), spoiler)
+    cells = Cells(make(proxy.port, servers.KEY, servers.SECRET), make(honest.port, servers.KEY, servers.SECRET), tampering_proxy)
     cells.prepare()
-    counts, lies = {"error": 0, "truth": 0, "LIE": 0}, []
+    counts, wrong = {"error": 0, "truth": 0, "wrong": 0}, []
     for operation in Cells.OPERATIONS:
-        # Unspoilt, it is done: a cell that always fails would show nothing.
+        # Without a change the operation succeeds; otherwise its cells would prove nothing.
         assert plain(operation(cells)), operation.__name__
         for kind in KINDS:
             if (operation.__name__, kind) in UNKNOWABLE:
                 continue
-            told = cells.run(operation, kind)
-            if told:
-                counts[told] += 1
-            if told == "LIE":
-                lies.append(f"{operation.__name__}: {kind}")
-    spoiler.shutdown()
-    print(f"{caller} to {target}: {sum(counts.values())} cells, {counts['error']} errors, {counts['truth']} true answers, "
-          f"{counts['LIE']} lies", flush=True)
-    assert not lies, lies
+            result = cells.run(operation, kind)
+            if result:
+                counts[result] += 1
+            if result == "wrong":
+                wrong.append(f"{operation.__name__}: {kind}")
+    tampering_proxy.shutdown()
+    print(f"{caller} to {target}: {sum(counts.values())} cells, {counts['error']} errors, {counts['truth']} correct results, "
+          f"{counts['wrong']} wrong results", flush=True)
+    assert not wrong, wrong
     assert counts["error"] > 500, counts
     return sum(counts.values())
 
 
 class Source(Careless):
-    """A store whose objects vouch for themselves by nothing but their ETag: an MD5, or that of its parts. It sends another
-    byte than it has where it is told to."""
+    """A store with an ETag as the only digest of an object: its MD5, or the MD5 of its parts' MD5s. It can send a changed
+    byte."""
 
     def __init__(self):
-        super().__init__(says=self.say)
+        super().__init__(respond_with=self.respond_to)
         self.part = None
 
     def keep(self, key, body, part=None):
@@ -648,19 +648,19 @@ class Source(Careless):
         self.part, etag = part, f"{whole}-{len(pieces)}" if part else whole
         self.objects[key] = {"body": body, "etag": etag, "at": time.time(), "metadata": {}, "tags": ""}
 
-    def say(self, handler):
+    def respond_to(self, handler):
         key = handler.path.partition("?")[0].rpartition("/")[2]
         found = self.objects.get(key)
         if found and handler.command == "HEAD" and "partNumber" in handler.query and self.part:
             first = (int(handler.query["partNumber"]) - 1) * self.part
             last = min(first + self.part, len(found["body"])) - 1
-            return handler.answer(206, Content_Length=str(last - first + 1), ETag=f'"{found["etag"]}"',
-                                  Content_Range=f"bytes {first}-{last}/{len(found['body'])}",
-                                  x_amz_mp_parts_count=str(-(-len(found["body"]) // self.part)))
+            return handler.respond(206, Content_Length=str(last - first + 1), ETag=f'"{found["etag"]}"',
+                                   Content_Range=f"bytes {first}-{last}/{len(found['body'])}",
+                                   x_amz_mp_parts_count=str(-(-len(found["body"]) // self.part)))
         handler.usual()
 
-    def spoil(self, key, body, at):
-        """Sends this body, with another byte where one is named; what it says of the object stays."""
+    def send_changed(self, key, body, at):
+        """Replaces the body of an object, with one byte changed at `at`. The ETag stays."""
         sent = bytearray(body)
         if at is not None:
             sent[at] ^= 1
@@ -668,9 +668,9 @@ class Source(Careless):
 
 
 def relays(binary, running):
-    """Copies from a source that sends another byte than it vouches for: whichever way they are carried, they fail, and
-    leave nothing; and the same copies are made where it does not."""
-    counts = {"made": 0, "refused": 0}
+    """Copies from a source that sends a changed byte fail and leave nothing at the destination, in one piece and in parts.
+    The same copies without a changed byte succeed."""
+    counts = {"copied": 0, "rejected": 0}
     with Source() as source:
         back = running.double("oss")
         first = servers.one_target("seaweedfs", source.port, "first").replace('profile = "seaweedfs"\n', "")
@@ -687,33 +687,33 @@ def relays(binary, running):
         for name, content, part in whole:
             source.keep("one", content, part)
             for flip in (None, 0, len(content) // 2, len(content) - 1):
-                source.spoil("one", content, flip)
+                source.send_changed("one", content, flip)
                 try:
                     client.copy("src-1250000000", "one", "dst-1250000000", "copy")
-                    assert flip is None, f"{name}: byte {flip} was another, and it was copied"
+                    assert flip is None, f"{name}: byte {flip} was changed, and it was copied"
                     assert client.get("dst-1250000000", "copy")["body"] == content, name
                     client.delete("dst-1250000000", "copy")
-                    counts["made"] += 1
+                    counts["copied"] += 1
                 except CallError as error:
                     assert flip is not None and error.status == 500, (name, flip, error)
-                    counts["refused"] += 1
+                    counts["rejected"] += 1
                     assert client.list("dst-1250000000") == [], f"{name}: nothing is left"
                 assert not back.ask("GET", "/uploads/dst-1250000000"), f"{name}: no upload is left"
-        # A part copy of the whole object is held to it as well.
+        # A part copy of a whole object is verified too.
         for content, part in ((body[:1_000_000], None),):
             source.keep("one", content, part)
             upload = client.create_multipart("dst-1250000000", "copy")
             for flip in (None, 0, len(content) - 1):
-                source.spoil("one", content, flip)
+                source.send_changed("one", content, flip)
                 try:
                     client.upload_part_copy("src-1250000000", "one", "dst-1250000000", "copy", upload, 1)
-                    assert flip is None, f"part copy: byte {flip} was another"
-                    counts["made"] += 1
+                    assert flip is None, f"part copy: byte {flip} was changed"
+                    counts["copied"] += 1
                 except CallError as error:
                     assert flip is not None and error.status == 500, (flip, error)
-                    counts["refused"] += 1
-    assert counts == {"made": 5, "refused": 14}, counts
-    print(f"relays: {counts['made']} copies made, {counts['refused']} of another byte refused", flush=True)
+                    counts["rejected"] += 1
+    assert counts == {"copied": 5, "rejected": 14}, counts
+    print(f"relays: {counts['copied']} copies, {counts['rejected']} with a changed byte rejected", flush=True)
 
 
 def plain(steps):
@@ -725,7 +725,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", required=True)
     parser.add_argument("--all", action="store_true")
-    parser.add_argument("--only", help="caller-target, joined by commas")
+    parser.add_argument("--only", help="pairs caller-target, separated by commas")
     options = parser.parse_args()
     pairs = PAIRS if options.all else PAIRS[:3]
     if options.only:
@@ -747,7 +747,7 @@ def main():
             except Exception:
                 failed += 1
                 print(f"FAILED relays\n{traceback.format_exc()[-6000:]}", flush=True)
-    print(f"{len(KINDS)} kinds of nonsense, {len(Cells.OPERATIONS)} operations, {cells} cells")
+    print(f"{len(KINDS)} kinds of invalid responses, {len(Cells.OPERATIONS)} operations, {cells} cells")
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

@@ -20,7 +20,7 @@ import oss_clients
 import s3_clients
 import servers
 from api import CallError
-from scenarios import refused
+from scenarios import expect_error
 
 BUCKET = "ops-1250000000"
 
@@ -59,7 +59,7 @@ def tls(binary, running, options):
                     client.put(BUCKET, "secure", b"x" * 100_000)
                     assert client.get(BUCKET, "secure")["body"] == b"x" * 100_000, name
                 else:
-                    assert refused(503, client.get, BUCKET, "secure").code == "ServiceUnavailable", name
+                    assert expect_error(503, client.get, BUCKET, "secure").code == "ServiceUnavailable", name
             assert misnamed.ask("GET", "/requests") == [], "no HTTP byte to a server of another name"
 
 
@@ -78,7 +78,7 @@ def faults(binary, running, options):
             def fault(kind, wanted, call, op="copy", **more):
                 times = 1 if op != "get" else 2
                 back.ask("POST", "/fault", {"match": {"op": op}, "kind": kind, "times": times, **more})
-                error = refused(wanted, call)
+                error = expect_error(wanted, call)
                 back.ask("POST", "/reset", {})
                 return error
 
@@ -129,8 +129,8 @@ def observed(binary, running, options):
     path = url.split(str(front.port), 1)[1]
     assert ask(front.port, path)[0] == 200
     signature = path.rsplit("Signature=", 1)[1]
-    refused(403, s3_clients.Boto3(front.port, servers.KEY, "a-wrong-secret-of-a-caller").get, BUCKET, "watched")
-    refused(501, client.call, "put_object", Bucket=BUCKET, Key="lost", Body=b"x", StorageClass="ONEZONE_IA")
+    expect_error(403, s3_clients.Boto3(front.port, servers.KEY, "a-wrong-secret-of-a-caller").get, BUCKET, "watched")
+    expect_error(501, client.call, "put_object", Bucket=BUCKET, Key="lost", Body=b"x", StorageClass="ONEZONE_IA")
 
     status, text = ask(front.admin, "/metrics")
     assert status == 200
@@ -279,8 +279,8 @@ def customer_keys(binary, running, options):
                           CopySourceSSECustomerAlgorithm="AES256", CopySourceSSECustomerKey=one,
                           SSECustomerAlgorithm="AES256", SSECustomerKey=two)
     assert made["SSECustomerAlgorithm"] == "AES256"
-    told = s3.get_object(Bucket=BUCKET, Key="resealed", SSECustomerAlgorithm="AES256", SSECustomerKey=two)
-    assert told["Body"].read() == b"secret"
+    response = s3.get_object(Bucket=BUCKET, Key="resealed", SSECustomerAlgorithm="AES256", SSECustomerKey=two)
+    assert response["Body"].read() == b"secret"
     for key in (None, one):
         more = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key} if key else {}
         try:
@@ -296,7 +296,7 @@ def losses(binary, running, options):
     client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
     client.create_bucket(BUCKET)
     back.ask("POST", "/reset", {})
-    error = refused(501, client.put, BUCKET, "k", b"x", storage_class="ONEZONE_IA")
+    error = expect_error(501, client.put, BUCKET, "k", b"x", storage_class="ONEZONE_IA")
     assert "x-amz-storage-class" in str(error), error
     assert back.ask("GET", "/requests") == []
     front, back = running.front(binary, "oss", policy="report")
@@ -304,9 +304,9 @@ def losses(binary, running, options):
     client.create_bucket(BUCKET)
     made = client.sdk.put_object(Bucket=BUCKET, Key="k", Body=b"x", StorageClass="ONEZONE_IA")
     assert "x-amz-storage-class" in made["ResponseMetadata"]["HTTPHeaders"]["x-blobfish-loss"]
-    error = refused(501, client.call, "put_object", Bucket=BUCKET, Key="k", Body=b"x", SSECustomerAlgorithm="AES256",
+    error = expect_error(501, client.call, "put_object", Bucket=BUCKET, Key="k", Body=b"x", SSECustomerAlgorithm="AES256",
                     SSECustomerKey=b"1" * 32)
-    assert error.code == "NotImplemented", "what guards data is refused whatever the setting"
+    assert error.code == "NotImplemented", "a field that protects data is rejected with every setting"
 
 
 def command_line(binary, running, options):
@@ -361,7 +361,7 @@ def two_keys(binary, running, options):
             old.create_bucket(BUCKET)
         old.put(BUCKET, "one", b"x")
         assert new.get(BUCKET, "one")["body"] == b"x"
-        refused(403, make(front.port, servers.KEY, "the-next-secret").get, BUCKET, "one")
+        expect_error(403, make(front.port, servers.KEY, "the-next-secret").get, BUCKET, "one")
     assert front.log.read_text().count('"caller":"app"') >= 7
 
 
@@ -381,8 +381,8 @@ def slowed(binary, running, options):
                 with ThreadPoolExecutor() as pool:
                     first = pool.submit(client.get, BUCKET, "one")
                     time.sleep(0.5)
-                    refused(503, make(front.port, servers.KEY, servers.SECRET).head, BUCKET, "one")
-                    slow = refused(503, make(front.port, servers.KEY, servers.SECRET).get, BUCKET, "one")
+                    expect_error(503, make(front.port, servers.KEY, servers.SECRET).head, BUCKET, "one")
+                    slow = expect_error(503, make(front.port, servers.KEY, servers.SECRET).get, BUCKET, "one")
                     assert free.get(BUCKET, "one")["body"] == b"x" == first.result()["body"]
             else:
                 time.sleep(1.1)
@@ -416,9 +416,9 @@ def anonymous(binary, running, options):
         connection = http.client.HTTPConnection("127.0.0.1", front.port, timeout=10)
         connection.request(method, path, headers={"Host": host, **headers})
         answer = connection.getresponse()
-        told = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        response = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
         connection.close()
-        return told
+        return response
 
     for vendor in ("s3.localhost", "cos.ap-guangzhou.localhost", "oss-cn-hangzhou.localhost"):
         host, closed = f"open-1250000000.{vendor}", f"closed-1250000000.{vendor}"

@@ -1,4 +1,4 @@
-"""oss2 with version 1 and 4 of the signature, by `*.localhost` end points; alibabacloud-oss-v2 in path style by IP."""
+"""oss2 with signature versions 1 and 4 and `*.localhost` endpoints; alibabacloud-oss-v2 with path style and an IP address."""
 
 import tempfile
 from contextlib import contextmanager
@@ -36,14 +36,14 @@ class Oss2V1:
         return oss2.Bucket(self.auth, self.endpoint, bucket, region="cn-hangzhou", enable_crc=True)
 
     @contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
         except oss2.exceptions.OssError as error:
             raise CallError(error.status, error.code, str(error)) from error
 
     def call(self, bucket, name, *arguments, **more):
-        with self.refusals():
+        with self.translate_errors():
             return getattr(self.at(bucket), name)(*arguments, **more)
 
     def create_bucket(self, bucket):
@@ -75,59 +75,59 @@ class Oss2V1:
         return f"http://{bucket}.oss-cn-hangzhou.localhost:{self.port}/", self.signed_form(*self.keys, conditions)
 
     def upload_file(self, bucket, key, path):
-        with self.refusals(), tempfile.TemporaryDirectory() as folder:
+        with self.translate_errors(), tempfile.TemporaryDirectory() as folder:
             oss2.resumable_upload(self.at(bucket), key, path, store=oss2.ResumableStore(root=folder),
                                   multipart_threshold=PART, part_size=PART, num_threads=3)
 
     def download_file(self, bucket, key, path):
-        with self.refusals(), tempfile.TemporaryDirectory() as folder:
+        with self.translate_errors(), tempfile.TemporaryDirectory() as folder:
             oss2.resumable_download(self.at(bucket), key, path, store=oss2.ResumableDownloadStore(root=folder),
                                     multiget_threshold=PART, part_size=PART, num_threads=3)
         return True
 
-    def told(self, answer):
-        metadata = {n.lower()[len("x-oss-meta-"):]: v for n, v in answer.headers.items()
+    def describe_object(self, response):
+        metadata = {n.lower()[len("x-oss-meta-"):]: v for n, v in response.headers.items()
                     if n.lower().startswith("x-oss-meta-")}
-        return {"etag": answer.etag, "length": answer.content_length, "content_type": answer.content_type,
-                "metadata": metadata, "storage_class": answer.headers.get("x-oss-storage-class", "Standard"),
-                "last_modified": answer.last_modified, "tags": int(answer.headers.get("x-oss-tagging-count", 0))}
+        return {"etag": response.etag, "length": response.content_length, "content_type": response.content_type,
+                "metadata": metadata, "storage_class": response.headers.get("x-oss-storage-class", "Standard"),
+                "last_modified": response.last_modified, "tags": int(response.headers.get("x-oss-tagging-count", 0))}
 
     def head(self, bucket, key):
-        return self.told(self.call(bucket, "head_object", key))
+        return self.describe_object(self.call(bucket, "head_object", key))
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
         headers = {name: value for name, value in (("Range", range), ("If-Match", if_match),
                                                    ("If-None-Match", if_none_match)) if value}
         params = {"response-content-type": content_type} if content_type else None
-        answer = self.call(bucket, "get_object", key, headers=headers, params=params)
-        return {**self.told(answer), "body": answer.read()}
+        response = self.call(bucket, "get_object", key, headers=headers, params=params)
+        return {**self.describe_object(response), "body": response.read()}
 
     def read_as(self, bucket, key, words):
-        """The headers of a GET that overrides them."""
-        answer = self.call(bucket, "get_object", key, params={"response-" + name: word for name, word in words.items()})
-        return {name.lower(): value for name, value in answer.headers.items()}
+        """Returns the headers of a GET with parameters response-*."""
+        response = self.call(bucket, "get_object", key, params={"response-" + name: word for name, word in words.items()})
+        return {name.lower(): value for name, value in response.headers.items()}
 
     def delete(self, bucket, key):
         self.call(bucket, "delete_object", key)
 
     def list(self, bucket, prefix=""):
-        with self.refusals():
+        with self.translate_errors():
             second = [row.key for row in oss2.ObjectIteratorV2(self.at(bucket), prefix=prefix)]
             assert second == [row.key for row in oss2.ObjectIterator(self.at(bucket), prefix=prefix)]
         return second
 
     def listing(self, bucket, prefix="", delimiter=""):
-        told = []
+        result = []
         for rows in (oss2.ObjectIteratorV2(self.at(bucket), prefix=prefix, delimiter=delimiter, max_keys=1000),
                      oss2.ObjectIterator(self.at(bucket), prefix=prefix, delimiter=delimiter, max_keys=1000)):
-            with self.refusals():
+            with self.translate_errors():
                 rows = list(rows)
-            told.append(([row.key for row in rows if not row.is_prefix()], [row.key for row in rows if row.is_prefix()]))
-        assert told[0] == told[1], "both versions of listings tell the same"
-        return told[0]
+            result.append(([row.key for row in rows if not row.is_prefix()], [row.key for row in rows if row.is_prefix()]))
+        assert result[0] == result[1], "both versions of listings return the same keys"
+        return result[0]
 
-    def described(self, bucket):
-        with self.refusals():
+    def list_sizes_and_etags(self, bucket):
+        with self.translate_errors():
             return {row.key: (row.size, row.etag) for row in oss2.ObjectIteratorV2(self.at(bucket))}
 
     def delete_many(self, bucket, keys):
@@ -211,7 +211,7 @@ class OssV2:
         self.sdk = v2.Client(config)
 
     @contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
         except v2.exceptions.OperationError as error:
@@ -221,7 +221,7 @@ class OssV2:
 
     def call(self, name, request, **fields):
         fields = {k: v for k, v in fields.items() if v is not None}
-        with self.refusals():
+        with self.translate_errors():
             return getattr(self.sdk, name)(getattr(v2, request)(**fields))
 
     def create_bucket(self, bucket):
@@ -238,45 +238,45 @@ class OssV2:
                                   content_type=content_type, metadata=metadata, storage_class=storage_class).etag}
 
     def upload_file(self, bucket, key, path):
-        with self.refusals():
+        with self.translate_errors():
             self.sdk.uploader(part_size=PART, parallel_num=3).upload_file(v2.PutObjectRequest(bucket=bucket, key=key), path)
 
     def download_file(self, bucket, key, path):
-        with self.refusals():
+        with self.translate_errors():
             downloader = self.sdk.downloader(part_size=PART, parallel_num=3)
             downloader.download_file(v2.GetObjectRequest(bucket=bucket, key=key), path)
         return True
 
-    def told(self, answer):
-        return {"etag": answer.etag, "length": answer.content_length, "content_type": answer.content_type,
-                "metadata": dict(answer.metadata or {}), "storage_class": answer.storage_class,
-                "last_modified": answer.last_modified.timestamp(), "tags": answer.tagging_count or 0}
+    def describe_object(self, response):
+        return {"etag": response.etag, "length": response.content_length, "content_type": response.content_type,
+                "metadata": dict(response.metadata or {}), "storage_class": response.storage_class,
+                "last_modified": response.last_modified.timestamp(), "tags": response.tagging_count or 0}
 
     def head(self, bucket, key):
-        return self.told(self.call("head_object", "HeadObjectRequest", bucket=bucket, key=key))
+        return self.describe_object(self.call("head_object", "HeadObjectRequest", bucket=bucket, key=key))
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
-        answer = self.call("get_object", "GetObjectRequest", bucket=bucket, key=key, range_header=range,
-                           if_match=if_match, if_none_match=if_none_match, response_content_type=content_type)
-        return {**self.told(answer), "body": answer.body.read()}
+        response = self.call("get_object", "GetObjectRequest", bucket=bucket, key=key, range_header=range,
+                             if_match=if_match, if_none_match=if_none_match, response_content_type=content_type)
+        return {**self.describe_object(response), "body": response.body.read()}
 
     def read_as(self, bucket, key, words):
-        """The headers of a GET that overrides them."""
+        """Returns the headers of a GET with parameters response-*."""
         words = {"response_" + name.replace("-", "_"): value for name, value in words.items()}
-        answer = self.call("get_object", "GetObjectRequest", bucket=bucket, key=key, **words)
-        return {name.lower(): value for name, value in answer.headers.items()}
+        response = self.call("get_object", "GetObjectRequest", bucket=bucket, key=key, **words)
+        return {name.lower(): value for name, value in response.headers.items()}
 
     def delete(self, bucket, key):
         self.call("delete_object", "DeleteObjectRequest", bucket=bucket, key=key)
 
     def list(self, bucket, prefix=""):
         pages = self.sdk.list_objects_v2_paginator().iter_page(v2.ListObjectsV2Request(bucket=bucket, prefix=prefix))
-        with self.refusals():
+        with self.translate_errors():
             return [row.key for page in pages for row in page.contents or []]
 
     def pages(self, bucket, **more):
         pages = self.sdk.list_objects_v2_paginator().iter_page(v2.ListObjectsV2Request(bucket=bucket, max_keys=1000, **more))
-        with self.refusals():
+        with self.translate_errors():
             return list(pages)
 
     def listing(self, bucket, prefix="", delimiter=None):
@@ -284,13 +284,13 @@ class OssV2:
         return ([row.key for page in pages for row in page.contents or []],
                 [row.prefix for page in pages for row in page.common_prefixes or []])
 
-    def described(self, bucket):
+    def list_sizes_and_etags(self, bucket):
         return {row.key: (row.size, row.etag) for page in self.pages(bucket) for row in page.contents or []}
 
     def delete_many(self, bucket, keys):
-        told = self.call("delete_multiple_objects", "DeleteMultipleObjectsRequest", bucket=bucket,
-                         objects=[v2.DeleteObject(key=key) for key in keys])
-        return [row.key for row in told.deleted_objects or []]
+        result = self.call("delete_multiple_objects", "DeleteMultipleObjectsRequest", bucket=bucket,
+                           objects=[v2.DeleteObject(key=key) for key in keys])
+        return [row.key for row in result.deleted_objects or []]
 
     def put_tags(self, bucket, key, tags):
         tags = [v2.Tag(key=name, value=value) for name, value in tags.items()]
@@ -298,8 +298,8 @@ class OssV2:
                   tagging=v2.Tagging(tag_set=v2.TagSet(tags=tags)))
 
     def get_tags(self, bucket, key):
-        told = self.call("get_object_tagging", "GetObjectTaggingRequest", bucket=bucket, key=key)
-        return {row.key: row.value for row in told.tag_set.tags or []}
+        result = self.call("get_object_tagging", "GetObjectTaggingRequest", bucket=bucket, key=key)
+        return {row.key: row.value for row in result.tag_set.tags or []}
 
     def delete_tags(self, bucket, key):
         self.call("delete_object_tagging", "DeleteObjectTaggingRequest", bucket=bucket, key=key)
@@ -311,8 +311,8 @@ class OssV2:
         return self.call("get_object_acl", "GetObjectAclRequest", bucket=bucket, key=key).acl
 
     def list_uploads(self, bucket, prefix=""):
-        told = self.call("list_multipart_uploads", "ListMultipartUploadsRequest", bucket=bucket, prefix=prefix)
-        return [(row.key, row.upload_id) for row in told.uploads or []]
+        result = self.call("list_multipart_uploads", "ListMultipartUploadsRequest", bucket=bucket, prefix=prefix)
+        return [(row.key, row.upload_id) for row in result.uploads or []]
 
     def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
              storage_class=None, tags=None):
@@ -336,8 +336,8 @@ class OssV2:
                          **(conditions or {})).etag
 
     def list_parts(self, bucket, key, upload):
-        told = self.call("list_parts", "ListPartsRequest", bucket=bucket, key=key, upload_id=upload)
-        return [(part.part_number, part.etag, part.size) for part in told.parts or []]
+        result = self.call("list_parts", "ListPartsRequest", bucket=bucket, key=key, upload_id=upload)
+        return [(part.part_number, part.etag, part.size) for part in result.parts or []]
 
     def complete(self, bucket, key, upload, parts):
         parts = [v2.UploadPart(part_number=number, etag=etag) for number, etag in parts]

@@ -1,5 +1,5 @@
-"""SDKs in other languages, each in a process of its own that reads a line and answers a line: words between tabs, each
-percent-encoded. What each call is asked and answers is said in `Program`; the processes are in programs/."""
+"""SDKs in other languages, each in its own process, which reads one line per call and writes one line per result: values
+separated by tabs, each percent-encoded. `Program` documents the calls; the processes are in programs/."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ SOURCES, TOOLS = HERE / "programs", HERE / ".tools"
 
 
 class Program:
-    """One SDK. Objects go through files, so that large ones stay out of the lines."""
+    """One SDK. Bodies of objects are passed as files, to keep the lines short."""
 
     dialect, name, has_more = "s3", "", False
 
@@ -29,8 +29,8 @@ class Program:
         self.lock, self.files = threading.Lock(), 0
 
     @classmethod
-    def missing(cls):
-        """Why it cannot run here, or nothing."""
+    def missing_dependency(cls):
+        """Returns why the SDK cannot run on this machine, or None."""
 
     def close(self):
         self.child.stdin.close()
@@ -47,17 +47,17 @@ class Program:
         with self.lock:
             self.child.stdin.write("\t".join(quote(str(word), safe="") for word in words).encode() + b"\n")
             self.child.stdin.flush()
-            patience = threading.Timer(60, self.child.kill)
-            patience.start()
+            watchdog = threading.Timer(60, self.child.kill)
+            watchdog.start()
             line = self.child.stdout.readline()
-            patience.cancel()
+            watchdog.cancel()
         if not line:
             self.errors.seek(0)
             raise CallError(0, f"ended in {words[0]}", self.errors.read().decode(errors="replace")[-600:])
-        told, *answer = [unquote_plus(word) for word in line.decode().rstrip("\n").split("\t")]
-        if told == "error":
-            raise CallError(answer[0], "", answer[1][:600])
-        return answer
+        result, *response = [unquote_plus(word) for word in line.decode().rstrip("\n").split("\t")]
+        if result == "error":
+            raise CallError(response[0], "", response[1][:600])
+        return response
 
     def file(self, body=b""):
         self.files += 1
@@ -76,7 +76,7 @@ class Program:
         self.call("put", bucket, key, self.file(body), content_type, *words)
 
     def head(self, bucket, key):
-        """Answers length, content type, ETag, and names and values of metadata."""
+        """The result has the length, content type, ETag, and names and values of metadata."""
         length, content_type, etag, *rest = self.call("head", bucket, key)
         return {"length": int(length), "content_type": content_type, "etag": etag, "metadata": dict(zip(rest[::2], rest[1::2]))}
 
@@ -86,13 +86,13 @@ class Program:
         return path.read_bytes()
 
     def listing(self, bucket, prefix="", delimiter="", page=1000):
-        """Answers "key" or "group" before each name."""
-        told = self.call("list", bucket, prefix, delimiter, page)
-        rows = list(zip(told[::2], told[1::2]))
+        """The result has "key" or "group" before each name."""
+        result = self.call("list", bucket, prefix, delimiter, page)
+        rows = list(zip(result[::2], result[1::2]))
         return [name for kind, name in rows if kind == "key"], [name for kind, name in rows if kind == "group"]
 
     def upload_file(self, bucket, key, path):
-        """In parts of 5 MiB."""
+        """Uploads a file in parts of 5 MiB."""
         self.call("upload", bucket, key, path)
 
     def copy(self, source, source_key, bucket, key):
@@ -105,7 +105,7 @@ class Program:
         self.call("delete_many", bucket, *keys)
 
     def more(self):
-        """Names of what else it does with a bucket and a large file, and checks by itself; `do` runs one."""
+        """Returns the names of further scenarios with a bucket and a large file, which the program verifies itself; `do` runs one."""
         return self.call("more") if self.has_more else []
 
     def do(self, name, bucket, path):
@@ -113,12 +113,12 @@ class Program:
 
 
 class Go(Program):
-    """Built by tests/setup.sh with Debian's Go, out of Debian's own packages of sources."""
+    """Built by tests/setup.sh with Debian's Go, from the sources in Debian's packages."""
 
     has_more = True
 
     @classmethod
-    def missing(cls):
+    def missing_dependency(cls):
         return None if (TOOLS / "go-sdks").exists() else "not built: see tests/setup.sh"
 
     def command(self):
@@ -145,7 +145,7 @@ class Ruby(Program):
     feature, has_more = "", True
 
     @classmethod
-    def missing(cls):
+    def missing_dependency(cls):
         ruby = shutil.which("ruby")
         if ruby and subprocess.run([ruby, "-e", f"require '{cls.feature}'"], capture_output=True).returncode == 0:
             return None
@@ -172,7 +172,7 @@ class Jets3t(Program):
     jars = ["jets3t", "commons-httpclient", "commons-logging", "commons-codec", "java-xmlbuilder"]
 
     @classmethod
-    def missing(cls):
+    def missing_dependency(cls):
         return None if (TOOLS / "java" / "Jets3t.class").exists() else "not built: see tests/setup.sh"
 
     def command(self):
@@ -185,7 +185,7 @@ class AmazonS3Perl(Program):
     name = "perl-amazon-s3"
 
     @classmethod
-    def missing(cls):
+    def missing_dependency(cls):
         perl = shutil.which("perl")
         if perl and subprocess.run([perl, "-MAmazon::S3", "-e", "1"], capture_output=True).returncode == 0:
             return None

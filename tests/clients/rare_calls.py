@@ -1,6 +1,6 @@
-"""What apps call less often, by unmodified SDKs: versions, archives, locks, attributes, redirects, what a bucket says of
-itself, and presigned URLs of every kind. Expectations are those of the caller's vendor. Prints one table; the last line
-counts."""
+"""Less common operations with unmodified SDKs: versions, archives, locks, attributes, redirects, bucket information, and
+presigned URLs of every kind. Expectations follow the documents of the caller's vendor. Prints a table. The last line has
+the counts."""
 
 import argparse
 import base64
@@ -21,16 +21,16 @@ import oss_clients
 import s3_clients
 import servers
 from api import CallError
-from run import TARGETS, Run, chosen
-from scenarios import PART, bare, fetch_signed, refused
+from run import TARGETS, Run, parse_names
+from scenarios import PART, bare, fetch_signed, expect_error
 
 LARGE = b"l" * 300_000
 
-#: What a target does not have, and so refuses: (target, what).
-LACKS = {("cos", "locks"): "COS has no holds of single objects", ("jdcloud", "locks"): "JD Cloud's documents have no locks",
-         ("oss", "redirects"): "OSS has no redirection of objects", ("jdcloud", "redirects"): "JD Cloud's documents have none"}
-#: What a server itself takes and does not do.
-IDLE = {("seaweedfs", "archives"): "SeaweedFS reads objects of every class", ("seaweedfs", "redirects"): "SeaweedFS forgets it"}
+#: Operations that a target does not have, which the proxy rejects: (target, scenario).
+LACKS = {("cos", "locks"): "COS has no legal holds of objects", ("jdcloud", "locks"): "JD Cloud's documents have no locks",
+         ("oss", "redirects"): "OSS has no website redirects of objects", ("jdcloud", "redirects"): "JD Cloud's documents have none"}
+#: Operations that a server accepts and ignores.
+IDLE = {("seaweedfs", "archives"): "SeaweedFS reads objects of every class", ("seaweedfs", "redirects"): "SeaweedFS does not store it"}
 
 
 # ---- One interface over the SDKs, for these calls
@@ -48,9 +48,9 @@ class S3(s3_clients.Boto3):
         return self.call("get_object", Bucket=bucket, Key=key, VersionId=version)["Body"].read()
 
     def versions(self, bucket):
-        """(key, version, whether it is the latest, whether it is a marker), versions before markers."""
-        told = self.call("list_object_versions", Bucket=bucket)
-        rows = [(row, False) for row in told.get("Versions", [])] + [(row, True) for row in told.get("DeleteMarkers", [])]
+        """Returns rows (key, version, is latest, is delete marker), versions before delete markers."""
+        result = self.call("list_object_versions", Bucket=bucket)
+        rows = [(row, False) for row in result.get("Versions", [])] + [(row, True) for row in result.get("DeleteMarkers", [])]
         rows = [(row["Key"], row["VersionId"], row["IsLatest"], marker) for row, marker in rows]
         return rows
 
@@ -58,9 +58,9 @@ class S3(s3_clients.Boto3):
         self.call("copy_object", Bucket=bucket, Key=to, CopySource={"Bucket": bucket, "Key": key, "VersionId": version})
 
     def delete_version(self, bucket, key, version=None):
-        """(the version, whether it is a marker)"""
-        told = self.call("delete_object", Bucket=bucket, Key=key, VersionId=version)
-        return told["VersionId"], told.get("DeleteMarker", False)
+        """Returns (version, is delete marker)."""
+        result = self.call("delete_object", Bucket=bucket, Key=key, VersionId=version)
+        return result["VersionId"], result.get("DeleteMarker", False)
 
     def put_archived(self, bucket, key, body):
         self.call("put_object", Bucket=bucket, Key=key, Body=body, StorageClass=self.archive)
@@ -68,7 +68,7 @@ class S3(s3_clients.Boto3):
     def restore(self, bucket, key):
         self.call("restore_object", Bucket=bucket, Key=key, RestoreRequest={"Days": 2})
 
-    def restored(self, bucket, key):
+    def is_restored(self, bucket, key):
         return self.call("head_object", Bucket=bucket, Key=key).get("Restore", "")
 
     def redirect(self, bucket, key, to):
@@ -76,7 +76,7 @@ class S3(s3_clients.Boto3):
         return self.call("head_object", Bucket=bucket, Key=key)["WebsiteRedirectLocation"]
 
     def url(self, name, **params):
-        """Version 4; a client of its own signs with version 2 by default."""
+        """Presigns with signature version 4; a separate client signs with version 2 by default."""
         return self.fourth.generate_presigned_url(name, Params=params, ExpiresIn=60)
 
 
@@ -97,8 +97,8 @@ class Cos(cos_clients.CosPython):
         return self.call("get_object", Bucket=bucket, Key=key, VersionId=version)["Body"].get_raw_stream().read()
 
     def versions(self, bucket):
-        told = self.call("list_objects_versions", Bucket=bucket)
-        rows = [(row, False) for row in told.get("Version", [])] + [(row, True) for row in told.get("DeleteMarker", [])]
+        result = self.call("list_objects_versions", Bucket=bucket)
+        rows = [(row, False) for row in result.get("Version", [])] + [(row, True) for row in result.get("DeleteMarker", [])]
         rows = [(row["Key"], row["VersionId"], row["IsLatest"] == "true", marker) for row, marker in rows]
         return rows
 
@@ -107,8 +107,8 @@ class Cos(cos_clients.CosPython):
             "Bucket": bucket, "Key": key, "Region": "ap-guangzhou", "VersionId": version})
 
     def delete_version(self, bucket, key, version=None):
-        told = self.call("delete_object", Bucket=bucket, Key=key, VersionId=version)
-        return told["x-cos-version-id"], told.get("x-cos-delete-marker") == "true"
+        result = self.call("delete_object", Bucket=bucket, Key=key, VersionId=version)
+        return result["x-cos-version-id"], result.get("x-cos-delete-marker") == "true"
 
     def put_archived(self, bucket, key, body):
         self.call("put_object", Bucket=bucket, Key=key, Body=body, StorageClass=self.archive)
@@ -116,7 +116,7 @@ class Cos(cos_clients.CosPython):
     def restore(self, bucket, key):
         self.call("restore_object", Bucket=bucket, Key=key, RestoreRequest={"Days": 2, "CASJobParameters": {"Tier": "Standard"}})
 
-    def restored(self, bucket, key):
+    def is_restored(self, bucket, key):
         return self.call("head_object", Bucket=bucket, Key=key).get("x-cos-restore", "")
 
     def url(self, method, bucket, key, **params):
@@ -136,16 +136,16 @@ class Oss(oss_clients.Oss2V4):
         return self.call(bucket, "get_object", key, params={"versionId": version} if version else None).read()
 
     def versions(self, bucket):
-        told = self.call(bucket, "list_object_versions")
-        rows = [(row, False) for row in told.versions] + [(row, True) for row in told.delete_marker]
+        result = self.call(bucket, "list_object_versions")
+        rows = [(row, False) for row in result.versions] + [(row, True) for row in result.delete_marker]
         return [(row.key, row.versionid, row.is_latest, marker) for row, marker in rows]
 
     def copy_version(self, bucket, key, version, to):
         self.call(bucket, "copy_object", bucket, key, to, params={"versionId": version})
 
     def delete_version(self, bucket, key, version=None):
-        told = self.call(bucket, "delete_object", key, params={"versionId": version} if version else None)
-        return told.versionid, bool(told.delete_marker)
+        result = self.call(bucket, "delete_object", key, params={"versionId": version} if version else None)
+        return result.versionid, bool(result.delete_marker)
 
     def put_archived(self, bucket, key, body):
         self.call(bucket, "put_object", key, body, headers={"x-oss-storage-class": self.archive})
@@ -153,7 +153,7 @@ class Oss(oss_clients.Oss2V4):
     def restore(self, bucket, key):
         self.call(bucket, "restore_object", key)
 
-    def restored(self, bucket, key):
+    def is_restored(self, bucket, key):
         return self.call(bucket, "head_object", key).headers.get("x-oss-restore", "")
 
     def url(self, method, bucket, key, **params):
@@ -176,8 +176,8 @@ class CosNode(node_client.CosNode):
         return base64.b64decode(self.ask("bytes", "getObject", bucket, Key=key, **({"VersionId": version} if version else {})))
 
     def versions(self, bucket):
-        told = self.ask("sdk", "listObjectVersions", bucket)
-        rows = [(row, False) for row in told["Versions"]] + [(row, True) for row in told["DeleteMarkers"]]
+        result = self.ask("sdk", "listObjectVersions", bucket)
+        rows = [(row, False) for row in result["Versions"]] + [(row, True) for row in result["DeleteMarkers"]]
         rows = [(row["Key"], row["VersionId"], row["IsLatest"] == "true", marker) for row, marker in rows]
         return rows
 
@@ -186,8 +186,8 @@ class CosNode(node_client.CosNode):
         self.ask("sdk", "putObjectCopy", bucket, Key=to, CopySource=source)
 
     def delete_version(self, bucket, key, version=None):
-        told = self.ask("headers", "deleteObject", bucket, Key=key, **({"VersionId": version} if version else {}))
-        return told["x-cos-version-id"], told.get("x-cos-delete-marker") == "true"
+        result = self.ask("headers", "deleteObject", bucket, Key=key, **({"VersionId": version} if version else {}))
+        return result["x-cos-version-id"], result.get("x-cos-delete-marker") == "true"
 
     def put_archived(self, bucket, key, body):
         self.ask("sdk", "putObject", bucket, Key=key, Body=body.decode(), StorageClass=self.archive)
@@ -196,7 +196,7 @@ class CosNode(node_client.CosNode):
         request = {"Days": 2, "CASJobParameters": {"Tier": "Standard"}}
         self.ask("sdk", "restoreObject", bucket, Key=key, RestoreRequest=request)
 
-    def restored(self, bucket, key):
+    def is_restored(self, bucket, key):
         return self.ask("headers", "headObject", bucket, Key=key).get("x-cos-restore", "")
 
 
@@ -220,37 +220,37 @@ class AliOss(node_client.AliOssV4):
         return base64.b64decode(self.ask("bytes", "get", bucket, key, None, *([{"versionId": version}] if version else [])))
 
     def versions(self, bucket):
-        told = self.ask("sdk", "getBucketVersions", bucket, {})
-        rows = [(row, False) for row in told.get("objects") or []] + [(row, True) for row in told.get("deleteMarker") or []]
-        # The SDK does not say it of a marker.
-        shown = {row["name"] for row, _ in rows if row.get("isLatest")}
-        rows = [(row["name"], row["versionId"], row.get("isLatest", row["name"] not in shown), marker) for row, marker in rows]
+        result = self.ask("sdk", "getBucketVersions", bucket, {})
+        rows = [(row, False) for row in result.get("objects") or []] + [(row, True) for row in result.get("deleteMarker") or []]
+        # The SDK omits this field for a delete marker.
+        current = {row["name"] for row, _ in rows if row.get("isLatest")}
+        rows = [(row["name"], row["versionId"], row.get("isLatest", row["name"] not in current), marker) for row, marker in rows]
         return rows
 
     def copy_version(self, bucket, key, version, to):
         self.ask("sdk", "copy", bucket, to, key, {"versionId": version})
 
     def delete_version(self, bucket, key, version=None):
-        told = self.ask("headers", "delete", bucket, key, *([{"versionId": version}] if version else []))
-        return told["x-oss-version-id"], told.get("x-oss-delete-marker") == "true"
+        result = self.ask("headers", "delete", bucket, key, *([{"versionId": version}] if version else []))
+        return result["x-oss-version-id"], result.get("x-oss-delete-marker") == "true"
 
     def restore(self, bucket, key):
         self.ask("sdk", "restore", bucket, key)
 
-    def restored(self, bucket, key):
+    def is_restored(self, bucket, key):
         return self.ask("headers", "head", bucket, key).get("x-oss-restore", "")
 
 
 class OssLocks(oss_clients.OssV2):
-    """The only SDK of OSS that has locks of objects."""
+    """The only SDK of OSS with object locks."""
 
-    def locked(self, bucket):
+    def enable_locks(self, bucket):
         worm = v2.ObjectWormConfiguration(object_worm_enabled="Enabled")
         self.call("put_bucket_object_worm_configuration", "PutBucketObjectWormConfigurationRequest", bucket=bucket,
                   object_worm_configuration=worm)
 
 
-# ---- What is tried
+# ---- The scenarios
 
 def latest_first(client, bucket):
     return sorted(client.versions(bucket), key=lambda row: not row[2])
@@ -266,53 +266,53 @@ def versions(client, bucket, run):
     assert client.get_version(bucket, "old") == b"one"
     marker, is_marker = client.delete_version(bucket, "k")
     assert is_marker and marker not in (first, second)
-    refused(404, client.get_version, bucket, "k")
+    expect_error(404, client.get_version, bucket, "k")
     rows = [row for row in latest_first(client, bucket) if row[0] == "k"]
     assert rows == [("k", marker, True, True), ("k", second, False, False), ("k", first, False, False)], rows
     assert client.delete_version(bucket, "k", marker) == (marker, True)
     assert client.get_version(bucket, "k") == b"two"
     assert client.delete_version(bucket, "k", second)[0] == second
     assert client.get_version(bucket, "k") == b"one"
-    refused(404, client.get_version, bucket, "k", second)
+    expect_error(404, client.get_version, bucket, "k", second)
 
 
 def archives(client, bucket, run):
     client.put_archived(bucket, "cold", b"asleep")
     try:
         client.get_version(bucket, "cold")
-        raise AssertionError("read before it was restored")
+        raise AssertionError("an archived object was read before its restore")
     except CallError as error:
         assert (error.status, error.code) == (403, "InvalidObjectState"), error
     client.restore(bucket, "cold")
     for _ in range(50):
-        told = client.restored(bucket, "cold")
-        if told.startswith('ongoing-request="false", expiry-date="'):
+        result = client.is_restored(bucket, "cold")
+        if result.startswith('ongoing-request="false", expiry-date="'):
             break
-        assert told == 'ongoing-request="true"', told
+        assert result == 'ongoing-request="true"', result
         time.sleep(0.1)
     assert client.get_version(bucket, "cold") == b"asleep"
 
 
 def redirects(client, bucket, run):
     if not hasattr(client, "redirect"):
-        raise SkipTest("this SDK has no redirection of objects")
+        raise SkipTest("this SDK has no website redirects of objects")
     assert client.redirect(bucket, "moved", "/new place") == "/new place"
 
 
 def attributes(client, bucket, run):
     if not isinstance(client, S3):
-        raise SkipTest("a call of S3")
+        raise SkipTest("an operation of S3")
     client.call("put_object", Bucket=bucket, Key="k", Body=b"hello")
     wanted = ["ETag", "ObjectSize", "StorageClass"]
-    told = client.call("get_object_attributes", Bucket=bucket, Key="k", ObjectAttributes=wanted)
-    assert (told["ObjectSize"], bare(told["ETag"])) == (5, "5d41402abc4b2a76b9719d911017c592"), told
-    assert told.get("StorageClass", "STANDARD") == "STANDARD" and told["LastModified"], told
-    refused(404, client.call, "get_object_attributes", Bucket=bucket, Key="none", ObjectAttributes=wanted)
+    result = client.call("get_object_attributes", Bucket=bucket, Key="k", ObjectAttributes=wanted)
+    assert (result["ObjectSize"], bare(result["ETag"])) == (5, "5d41402abc4b2a76b9719d911017c592"), result
+    assert result.get("StorageClass", "STANDARD") == "STANDARD" and result["LastModified"], result
+    expect_error(404, client.call, "get_object_attributes", Bucket=bucket, Key="none", ObjectAttributes=wanted)
 
 
 def infos(client, bucket, run):
     if not isinstance(client, Oss):
-        raise SkipTest("a call of OSS")
+        raise SkipTest("an operation of OSS")
     info = client.call(bucket, "get_bucket_info")
     assert (info.name, info.acl.grant, info.storage_class, info.versioning_status) == (bucket, "private", "Standard", None), vars(info)
     assert info.location and info.creation_date and info.owner.id and info.extranet_endpoint, vars(info)
@@ -329,17 +329,18 @@ def locks(client, bucket, run):
     client.keep_versions(bucket)
     client.call("put_object_lock_configuration", Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"})
     assert client.call("get_object_lock_configuration", Bucket=bucket)["ObjectLockConfiguration"]["ObjectLockEnabled"] == "Enabled"
-    kept = client.call("put_object", Bucket=bucket, Key="kept", Body=b"x", ObjectLockMode="GOVERNANCE",
-                       ObjectLockRetainUntilDate=until, ChecksumAlgorithm="CRC32")["VersionId"]
-    head = client.call("head_object", Bucket=bucket, Key="kept")
+    locked_version = client.call("put_object", Bucket=bucket, Key="locked", Body=b"x", ObjectLockMode="GOVERNANCE",
+                                 ObjectLockRetainUntilDate=until,  ChecksumAlgorithm="CRC32")["VersionId"]
+    head = client.call("head_object", Bucket=bucket, Key="locked")
     assert (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"]) == ("GOVERNANCE", until), head
-    assert client.call("get_object_retention", Bucket=bucket, Key="kept")["Retention"] == {"Mode": "GOVERNANCE", "RetainUntilDate": until}
-    refused(403, client.call, "delete_object", Bucket=bucket, Key="kept", VersionId=kept)
+    retention = client.call("get_object_retention", Bucket=bucket, Key="locked")["Retention"]
+    assert retention == {"Mode": "GOVERNANCE", "RetainUntilDate": until}
+    expect_error(403, client.call, "delete_object", Bucket=bucket, Key="locked", VersionId=locked_version)
     later = until + timedelta(days=1)
-    client.call("put_object_retention", Bucket=bucket, Key="kept", Retention={"Mode": "GOVERNANCE", "RetainUntilDate": later})
-    assert client.call("get_object_retention", Bucket=bucket, Key="kept")["Retention"]["RetainUntilDate"] == later
-    client.call("delete_object", Bucket=bucket, Key="kept", VersionId=kept, BypassGovernanceRetention=True)
-    # S3 wants a digest of what is locked: the one that is in the head is handed on.
+    client.call("put_object_retention", Bucket=bucket, Key="locked", Retention={"Mode": "GOVERNANCE", "RetainUntilDate": later})
+    assert client.call("get_object_retention", Bucket=bucket, Key="locked")["Retention"]["RetainUntilDate"] == later
+    client.call("delete_object", Bucket=bucket, Key="locked", VersionId=locked_version, BypassGovernanceRetention=True)
+    # S3 requires a digest for a locked object: the one in the request head is forwarded.
     client.call("put_object", Bucket=bucket, Key="large", Body=LARGE, ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until,
                 ChecksumAlgorithm="SHA256")
     held = client.put_version(bucket, "held", b"x")
@@ -347,41 +348,42 @@ def locks(client, bucket, run):
         client.call("put_object_legal_hold", Bucket=bucket, Key="held", LegalHold={"Status": status})
         assert client.call("get_object_legal_hold", Bucket=bucket, Key="held")["LegalHold"]["Status"] == status
         if status == "ON":
-            refused(403, client.call, "delete_object", Bucket=bucket, Key="held", VersionId=held)
+            expect_error(403, client.call, "delete_object", Bucket=bucket, Key="held", VersionId=held)
     client.call("delete_object", Bucket=bucket, Key="held", VersionId=held)
 
 
 def locks_of_oss(client, bucket, run):
-    # S3 has no code of its own for it.
+    # S3 has no separate error code for this.
     locked = 409 if run.target == "oss" else 403
     until = (datetime.now(timezone.utc) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     client.call("put_bucket_versioning", "PutBucketVersioningRequest", bucket=bucket,
                 versioning_configuration=v2.VersioningConfiguration(status="Enabled"))
-    client.locked(bucket)
-    kept = client.call("put_object", "PutObjectRequest", bucket=bucket, key="kept", body=b"x", object_worm_mode="GOVERNANCE",
-                       object_worm_retain_until_date=until).version_id
-    told = client.call("get_object_retention", "GetObjectRetentionRequest", bucket=bucket, key="kept").retention
-    assert (told.mode, told.retain_until_date[:19]) == ("GOVERNANCE", until[:19]), vars(told)
-    head = client.call("head_object", "HeadObjectRequest", bucket=bucket, key="kept")
+    client.enable_locks(bucket)
+    fields = {"object_worm_mode": "GOVERNANCE", "object_worm_retain_until_date": until}
+    locked_version = client.call("put_object", "PutObjectRequest", bucket=bucket, key="locked", body=b"x", **fields).version_id
+    result = client.call("get_object_retention", "GetObjectRetentionRequest", bucket=bucket, key="locked").retention
+    assert (result.mode, result.retain_until_date[:19]) == ("GOVERNANCE", until[:19]), vars(result)
+    head = client.call("head_object", "HeadObjectRequest", bucket=bucket, key="locked")
     assert head.object_worm_mode == "GOVERNANCE" and head.object_worm_retain_until_date[:19] == until[:19], vars(head)
-    refused(locked, client.call, "delete_object", "DeleteObjectRequest", bucket=bucket, key="kept", version_id=kept)
-    client.call("delete_object", "DeleteObjectRequest", bucket=bucket, key="kept", version_id=kept, bypass_governance_retention=True)
+    expect_error(locked, client.call, "delete_object", "DeleteObjectRequest", bucket=bucket, key="locked", version_id=locked_version)
+    client.call("delete_object", "DeleteObjectRequest", bucket=bucket, key="locked", version_id=locked_version,
+                bypass_governance_retention=True)
     held = client.call("put_object", "PutObjectRequest", bucket=bucket, key="held", body=b"x", object_worm_legal_hold="ON").version_id
     large = {"bucket": bucket, "key": "large", "body": LARGE, "object_worm_legal_hold": "ON"}
     if run.target == "oss":
         client.call("put_object", "PutObjectRequest", **large)
-    else:  # S3 wants a digest in the head, which this SDK does not send and is not known before the body was read.
-        refused(501, client.call, "put_object", "PutObjectRequest", **large)
+    else:  # S3 requires a digest in the head, which this SDK does not send.
+        expect_error(501, client.call, "put_object", "PutObjectRequest", **large)
         large["content_md5"] = base64.b64encode(hashlib.md5(LARGE).digest()).decode()
         client.call("put_object", "PutObjectRequest", **large)
-    refused(locked, client.call, "delete_object", "DeleteObjectRequest", bucket=bucket, key="held", version_id=held)
+    expect_error(locked, client.call, "delete_object", "DeleteObjectRequest", bucket=bucket, key="held", version_id=held)
     client.call("put_object_legal_hold", "PutObjectLegalHoldRequest", bucket=bucket, key="held", legal_hold=v2.LegalHold(status="OFF"))
     assert client.call("get_object_legal_hold", "GetObjectLegalHoldRequest", bucket=bucket, key="held").legal_hold.status == "OFF"
     client.call("delete_object", "DeleteObjectRequest", bucket=bucket, key="held", version_id=held)
 
 
 def signed_urls(client, bucket, run):
-    """What an app hands to those who have no key: every step of an upload in parts, looking, listing, copying, deleting."""
+    """Presigned URLs for every step of a multipart upload, and for HEAD, GET, copy and delete."""
     def fetch(url, method, body=None, headers=None):
         return fetch_signed(run.port, url, method, body, headers)
 
@@ -402,9 +404,9 @@ def signed_urls(client, bucket, run):
         more = {**more, **({"UploadId": params["uploadId"]} if "uploadId" in params else {})}
         return client.url(name, Bucket=bucket, Key=key, **more)
 
-    told = fetch(url("POST", "made", uploads=""), "POST").decode()
-    upload = told.partition("<UploadId>")[2].partition("<")[0]
-    assert upload, told
+    result = fetch(url("POST", "made", uploads=""), "POST").decode()
+    upload = result.partition("<UploadId>")[2].partition("<")[0]
+    assert upload, result
     body = b"p" * PART
     fetch(url("PUT", "made", partNumber="1", uploadId=upload), "PUT", body)
     part = client.list_parts(bucket, "made", upload)[0]
@@ -421,14 +423,14 @@ def signed_urls(client, bucket, run):
         assert client.get(bucket, "copied")["body"] == body
     if client.dialect == "cos":
         header = {"x-cos-copy-source": source}
-        # The SDK writes into the headers that it is given.
+        # The SDK changes its argument.
         copying = client.sdk.get_presigned_url(Bucket=bucket, Key="copied", Method="PUT", Expired=60, Headers=dict(header))
         fetch(copying, "PUT", b"", header)
         assert client.get(bucket, "copied")["body"] == body
     gone = url("DELETE", "made")
-    refused(403, fetch, gone, "GET")
+    expect_error(403, fetch, gone, "GET")
     fetch(gone, "DELETE")
-    refused(404, fetch, url("GET", "made"), "GET")
+    expect_error(404, fetch, url("GET", "made"), "GET")
 
 
 ALL = [versions, archives, redirects, attributes, infos, locks, signed_urls]
@@ -436,7 +438,7 @@ CALLERS = [S3, Jd, Cos, CosNode, Oss, AliOss]
 
 
 def one(client, bucket, task, run):
-    """`passed`, `refused` where the target has no such thing, `-` where the SDK or the server has no such call."""
+    """Returns `passed`, `rejected` if the target does not have the operation, or `-` if the SDK or the server does not have it."""
     if (run.target, task.__name__) in IDLE:
         return "-"
     client.create_bucket(bucket)
@@ -447,9 +449,9 @@ def one(client, bucket, task, run):
         return "-"
     except CallError as error:
         if lacking and error.code == "NotImplemented":
-            return "refused"
+            return "rejected"
         raise
-    assert not lacking, f"it was done, though {lacking}"
+    assert not lacking, f"the call succeeded, although {lacking}"
     return "passed"
 
 
@@ -457,10 +459,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", default="target/debug/blobfish")
     parser.add_argument("--targets", default="all")
-    parser.add_argument("--only", default="all", help="names of what is tried, joined by commas")
+    parser.add_argument("--only", default="all", help="names of scenarios, separated by commas")
     options = parser.parse_args()
-    targets = chosen(parser, "target", options.targets, TARGETS)
-    names = chosen(parser, "task", options.only, [task.__name__ for task in ALL])
+    targets = parse_names(parser, "target", options.targets, TARGETS)
+    names = parse_names(parser, "task", options.only, [task.__name__ for task in ALL])
     tasks, results = [task for task in ALL if task.__name__ in names], {}
     for target in targets:
         with servers.Servers() as running:

@@ -1,5 +1,5 @@
-"""What is refused, in whose words, and that nothing of it reaches a target. Requests are signed by the SDKs' own code
-and then spoiled; each group has a positive control. The last line counts."""
+"""Rejections: error code and message of the caller dialect, and no request to a target. Requests are signed by the SDKs' own
+code and then changed; each group has a positive control. The last line has the counts."""
 
 import argparse
 import base64
@@ -28,7 +28,7 @@ OPEN, OTHER, CLOSED, DEAD = "app-1250000000", "other-1250000000", "nogrant-12500
 READER, STRICT = "AKIDREADER", "AKIDSTRICT"
 
 
-class Answer:
+class Response:
     def __init__(self, response):
         self.status = response.status
         self.headers = {name.lower(): value for name, value in response.getheaders()}
@@ -39,7 +39,7 @@ class Answer:
         self.request_id = found.group(1).decode() if found else ""
 
     def shape(self, bucket):
-        """What remains of it without what is its own: ids, times and the name of its bucket."""
+        """Returns the response without its own values: IDs, times and the name of the bucket."""
         own = rb"<(RequestId|HostId|TraceId|Resource|ServerTime|RequestTime)>[^<]*<"
         names = sorted(set(self.headers) - {"content-length"})
         return self.status, names, re.sub(own, b"<", self.body).replace(bucket.encode(), b"BUCKET")
@@ -55,10 +55,10 @@ def send(port, method, target, headers, body=b""):
     try:
         connection.send(body)
     except OSError:
-        pass  # Refused before it was read: the answer tells.
-    answer = Answer(connection.getresponse())
+        pass  # Rejected before the body was read: the response has the reason.
+    response = Response(connection.getresponse())
     connection.close()
-    return answer
+    return response
 
 
 def pairs(query):
@@ -73,7 +73,7 @@ class Dialect:
 
     def request(self, method, bucket, key, headers=None, body=b"", query="", spoil=None, access_key=servers.KEY,
                 secret=servers.SECRET, at=None, declare=True):
-        """A signed request, changed by `spoil(target, headers) -> target` after signing, and its answer."""
+        """Sends a signed request, which `spoil(target, headers) -> target` changes after signing. Returns the response."""
         target = "/" + quote(key) + (f"?{query}" if query else "")
         host = self.host(bucket)
         headers = {**(headers or {})}
@@ -100,7 +100,7 @@ class S3(Dialect):
         message = AWSRequest(method, f"http://{host}/{quote(key)}" + (f"?{query}" if query else ""), headers=headers, data=body)
         message.context["timestamp"] = stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
         message.headers["x-amz-date"] = stamp
-        if headers.get("x-amz-content-sha256") == "":  # Left out on purpose.
+        if headers.get("x-amz-content-sha256") == "":  # Omitted intentionally.
             del message.headers["x-amz-content-sha256"]
         elif "x-amz-content-sha256" not in message.headers:
             message.headers["x-amz-content-sha256"] = hashlib.sha256(body).hexdigest()
@@ -232,60 +232,60 @@ class Suite:
         self.port, self.back = port, back
         self.table, self.failures = [], []
 
-    def note(self, name, dialect, said, failure=None):
-        self.table.append(f"{'FAILED' if failure else 'ok':<7}{dialect.name:<6}{said:<40}{name}")
+    def note(self, name, dialect, outcome, failure=None):
+        self.table.append(f"{'FAILED' if failure else 'ok':<7}{dialect.name:<6}{outcome:<40}{name}")
         if failure:
             self.failures.append(f"FAILED {dialect.name}: {name}: {failure}")
 
     def row(self, name, dialect, expected, request, sends=0, head=False):
-        """One refusal: its status and code, in the caller's shape, and how many requests the target may have seen."""
+        """Checks one rejection: status and code, the format of the caller dialect, and the number of requests to the target."""
         self.back.ask("POST", "/reset", {})
-        said = ""
+        outcome = ""
         try:
-            answer = request()
-            said = f"{answer.status} {answer.code}"
-            self.judge(answer, dialect, expected, head)
+            response = request()
+            outcome = f"{response.status} {response.code}"
+            self.judge(response, dialect, expected, head)
             seen = self.back.ask("GET", "/requests")
             if sends is not None:
                 assert len(seen) == sends, f"the target saw {[(r['method'], r['path'], r['status']) for r in seen]}"
-            self.note(name, dialect, said)
-            return answer
+            self.note(name, dialect, outcome)
+            return response
         except Exception as error:
-            self.note(name, dialect, said, f"{type(error).__name__}: {error}")
+            self.note(name, dialect, outcome, f"{type(error).__name__}: {error}")
 
-    def judge(self, answer, dialect, expected, head):
+    def judge(self, response, dialect, expected, head):
         statuses, codes = (one if isinstance(one, tuple) else (one,) for one in expected)
-        assert answer.status in statuses, f"status {answer.status} {answer.code}, expected {expected}: {answer.body[:300]}"
-        if answer.status < 400:
+        assert response.status in statuses, f"status {response.status} {response.code}, expected {expected}: {response.body[:300]}"
+        if response.status < 400:
             return
-        own = answer.headers.get(dialect.request_id)
-        assert "date" in answer.headers
+        own = response.headers.get(dialect.request_id)
+        assert "date" in response.headers
         if head:
-            assert own and not answer.body, f"request id {own}, body {answer.body[:300]}"
+            assert own and not response.body, f"request id {own}, body {response.body[:300]}"
             return
-        assert codes == (None,) or answer.code in codes, f"code {answer.code}, expected {codes}: {answer.body[:300]}"
-        assert answer.headers.get("content-type") == "application/xml", answer.headers
-        assert own and own == answer.request_id, f"request id {own} and {answer.request_id}"
+        assert codes == (None,) or response.code in codes, f"code {response.code}, expected {codes}: {response.body[:300]}"
+        assert response.headers.get("content-type") == "application/xml", response.headers
+        assert own and own == response.request_id, f"request id {own} and {response.request_id}"
         for element in {"s3": (b"Message",), "cos": (b"Message", b"Resource", b"TraceId"), "oss": (b"Message", b"HostId")}[dialect.kind]:
-            assert re.search(b"<%s>[^<]+</%s>" % (element, element), answer.body), element
+            assert re.search(b"<%s>[^<]+</%s>" % (element, element), response.body), element
 
-    def stored(self, name, dialect, key, expected):
-        """Whether an object is there."""
+    def check_stored(self, name, dialect, key, expected):
+        """Checks whether an object exists."""
         there = key in self.back.ask("GET", f"/objects/{OPEN}")
-        said = "object" if there else "no object"
-        self.note(name, dialect, said, None if there == expected else f"the object is {'there' if there else 'missing'}")
+        outcome = "object" if there else "no object"
+        self.note(name, dialect, outcome, None if there == expected else f"the object is {'there' if there else 'missing'}")
 
-    def alike(self, name, dialect, one, other):
-        """Two answers that differ only in the bucket's name."""
-        said = "alike" if one == other else "different"
-        self.note(name, dialect, said, None if one == other else f"{one} and {other}")
+    def compare_responses(self, name, dialect, one, other):
+        """Checks that two responses differ only in the bucket's name."""
+        outcome = "equal" if one == other else "different"
+        self.note(name, dialect, outcome, None if one == other else f"{one} and {other}")
 
     def result(self):
         passed = len(self.table) - len(self.failures)
         return "\n".join([*self.table, "", *self.failures, f"{passed} passed, {len(self.failures)} failed"])
 
 
-def without(headers, name):
+def remove_header(headers, name):
     for own in [own for own in headers if own.lower() == name]:
         del headers[own]
 
@@ -296,13 +296,13 @@ def credentials(suite, d):
     suite.row("wrong signature", d, (403, "SignatureDoesNotMatch"), lambda: get(secret="no"))
     suite.row("wrong signature of HEAD", d, (403, None), lambda: d.request("HEAD", OPEN, "hello", secret="no"), head=True)
     suite.row("unknown key", d, (403, "InvalidAccessKeyId"), lambda: get(access_key="AKIDNO"))
-    suite.row("no credential", d, (403, "AccessDenied"), lambda: get(spoil=lambda t, h: without(h, "authorization")))
+    suite.row("no credential", d, (403, "AccessDenied"), lambda: get(spoil=lambda t, h: remove_header(h, "authorization")))
     suite.row("unknown kind of credential", d, ((400, 403), None), lambda: get(spoil=lambda t, h: h.update(Authorization="Magic x")))
-    suite.row("credential cut short", d, ((400, 403), None), lambda: get(spoil=lambda t, h: h.update(Authorization=h["Authorization"][:40])))
+    suite.row("truncated credential", d, ((400, 403), None), lambda: get(spoil=lambda t, h: h.update(Authorization=h["Authorization"][:40])))
     suite.row("credential twice", d, (400, None), lambda: get(spoil=lambda t, h: h.update(Authorization=[h["Authorization"]] * 2)))
     late = (403, "AccessDenied") if d.kind == "cos" else (403, "RequestTimeTooSkewed")
     suite.row("an old date", d, late, lambda: get(at=time.time() - 20_000))
-    if d.kind != "cos":  # COS signs a span of time, which is not over yet.
+    if d.kind != "cos":  # COS signs a time range, which has not ended yet.
         suite.row("20 minutes late", d, (403, "RequestTimeTooSkewed"), lambda: get(at=time.time() - 1200))
         suite.row("14 minutes late", d, (200, None), lambda: get(at=time.time() - 840), sends=1)
     suite.row("20 minutes ahead", d, (403, "RequestTimeTooSkewed"), lambda: get(at=time.time() + 1300))
@@ -311,15 +311,15 @@ def credentials(suite, d):
         "GET", OPEN, "hello", spoil=lambda t, h: h.update({"X-HTTP-Method-Override": "PUT"}) or "/hullo"))
     suite.row("a method override does nothing", d, (200, None), lambda: get(
         spoil=lambda t, h: h.update({"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "DELETE"})), sends=1)
-    suite.stored("a method override does nothing", d, "hello", True)
-    presigned(suite, d)
+    suite.check_stored("a method override does nothing", d, "hello", True)
+    presigned_urls(suite, d)
     suite.row("two credentials", d, (400, d.codes["several"]), lambda: get(spoil=lambda t, h: d.presigned("GET", OPEN, "hello", time.time())))
     foreign = "q-sign-algorithm=sha1&q-ak=x&q-sign-time=1;2&q-key-time=1;2&q-header-list=&q-url-param-list=&q-signature=x"
     foreign = foreign if d.kind == "oss" else "OSSAccessKeyId=x&Expires=9999999999&Signature=x"
-    suite.row("another dialect's credential besides", d, (400, d.codes["several"] if d.kind != "oss" else None),
+    suite.row("a second credential of another dialect", d, (400, d.codes["several"] if d.kind != "oss" else None),
               lambda: get(spoil=lambda t, h: f"{t}?{foreign}"))
     added = lambda name, value: d.request("PUT", OPEN, "new", spoil=lambda t, h: h.update({d.prefix + name: value}))
-    if d.kind != "cos":  # COS lets callers choose what they sign.
+    if d.kind != "cos":  # COS callers choose the headers that they sign.
         suite.row("a header added", d, (403, d.codes["unsigned"]), lambda: added("meta-a", "1"))
         suite.row("a copy source added", d, (403, d.codes["unsigned"]), lambda: added("copy-source", d.source(OPEN, "hello")))
         suite.row("a header changed", d, (403, "SignatureDoesNotMatch"), lambda: d.request(
@@ -332,17 +332,17 @@ def credentials(suite, d):
         suite.row("strict, a parameter added", d, (403, "AccessDenied"), lambda: get(spoil=lambda t, h: t + "?versionId=7", **strict))
         suite.row("a header changed", d, (403, "SignatureDoesNotMatch"), lambda: d.request(
             "PUT", OPEN, "new", {"x-cos-meta-a": "1"}, spoil=lambda t, h: h.update({"x-cos-meta-a": "2"})))
-        suite.row("what the SDK adds to repetitions", d, (200, None), lambda: get(headers={"x-cos-sdk-retry": "true"}), sends=1)
+        suite.row("a header of the SDK's retries", d, (200, None), lambda: get(headers={"x-cos-sdk-retry": "true"}), sends=1)
 
 
-def presigned(suite, d):
+def presigned_urls(suite, d):
     host = {"Host": d.host(OPEN)}
     url = lambda age=0, method="GET", **more: d.presigned(method, OPEN, "hello", time.time() - age, **more)
     ask = lambda target, method="GET", **more: send(d.port, method, target, {**host, **more})
     suite.row("presigned control", d, (200, None), lambda: ask(url()), sends=1)
     suite.row("presigned, expired", d, (403, d.codes["expired"]), lambda: ask(url(300)))
     suite.row("presigned, for another method", d, (403, "SignatureDoesNotMatch"), lambda: ask(url(), "DELETE"))
-    suite.row("presigned, for GET, asked by HEAD", d, (403, None), lambda: ask(url(), "HEAD"), head=True)
+    suite.row("presigned, for GET, sent as HEAD", d, (403, None), lambda: ask(url(), "HEAD"), head=True)
     suite.row("presigned, a parameter added", d, (403, None), lambda: ask(url() + "&versionId=7"))
     suite.row("presigned, a header added", d, (403, None), lambda: send(d.port, "PUT", url(method="PUT"), {
         **host, "Content-Length": "0", d.prefix + "meta-a": "1"}))
@@ -360,14 +360,14 @@ def presigned(suite, d):
         suite.row("presigned, ahead", d, (403, None), lambda: ask(url(-1300)))
     if d.kind == "cos":
         without_host = lambda: url().replace("q-header-list=host", "q-header-list=")
-        suite.row("presigned, host left out of the list", d, (403, None), lambda: ask(without_host()))
+        suite.row("presigned, host not signed", d, (403, None), lambda: ask(without_host()))
         suite.row("presigned, a file name added", d, (200, None), lambda: ask(url() + "&response-content-disposition=attachment"), sends=1)
         suite.row("presigned, line ends in a file name added", d, ((400, 403), None), lambda: ask(
             url() + "&response-content-disposition=a%0d%0aX-B:c"))
 
 
 def scopes(suite):
-    """What a fourth signature is for, and what it covers; said wrongly or not at all."""
+    """The scope and the signed headers of signature version 4, wrong or missing."""
     s3, oss = S3(suite.port), OssV4(suite.port)
     rows = [
         (s3, "another service", (400, "AuthorizationHeaderMalformed"), "/s3/aws4_request", "/sqs/aws4_request"),
@@ -377,21 +377,21 @@ def scopes(suite):
         (s3, "host not signed", (403, "AccessDenied"), "SignedHeaders=host;", "SignedHeaders="),
         (s3, "a name twice", ((400, 403), None), "SignedHeaders=host;", "SignedHeaders=host;host;"),
         (s3, "names in capitals", ((400, 403), None), "SignedHeaders=host;", "SignedHeaders=Host;"),
-        (s3, "a name that is not there", ((400, 403), None), ";x-amz-date", ";x-amz-date;x-zz"),
+        (s3, "a missing header", ((400, 403), None), ";x-amz-date", ";x-amz-date;x-zz"),
         (s3, "elliptic curves", (501, "NotImplemented"), "AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
         (oss, "another region", ((400, 403), ("InvalidArgument", "SignatureDoesNotMatch")), "/cn-hangzhou/", "/cn-beijing/"),
         (oss, "another product", (400, "InvalidArgument"), "/oss/aliyun", "/sls/aliyun"),
         (oss, "another day", ((400, 403), None), time.strftime("/%Y%m%d/", time.gmtime()), "/20200101/"),
         (oss, "an empty name", (400, "InvalidArgument"), ", Signature=", ",AdditionalHeaders=host;, Signature="),
-        (oss, "a name that is not there", ((400, 403), None), ", Signature=", ",AdditionalHeaders=zz, Signature="),
+        (oss, "a missing header", ((400, 403), None), ", Signature=", ",AdditionalHeaders=zz, Signature="),
     ]
     for d, name, expected, old, new in rows:
         suite.row(f"scope: {name}", d, expected, lambda: d.request(
             "GET", OPEN, "hello", spoil=lambda t, h: h.update(Authorization=h["Authorization"].replace(old, new))))
     payload = lambda word: s3.request("PUT", OPEN, "new", {"x-amz-content-sha256": word}, b"x")
-    suite.row("no payload word", s3, (400, "InvalidRequest"), lambda: payload(""))
-    suite.row("unknown payload word", s3, (400, "InvalidArgument"), lambda: payload("SIGNED-PAYLOAD"))
-    suite.row("payload word of curves", s3, (501, "NotImplemented"), lambda: payload("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"))
+    suite.row("no payload hash", s3, (400, "InvalidRequest"), lambda: payload(""))
+    suite.row("unknown payload value", s3, (400, "InvalidArgument"), lambda: payload("SIGNED-PAYLOAD"))
+    suite.row("payload value of SigV4A", s3, (501, "NotImplemented"), lambda: payload("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"))
 
 
 def grants(suite, d):
@@ -399,10 +399,10 @@ def grants(suite, d):
     suite.row("no grant, no such bucket", d, (403, "AccessDenied"), lambda: d.request("GET", "nothing-1250000000", "hello"))
     shapes = []
     for bucket in (CLOSED, "nothing-1250000000", "x" * 20 + "-1250000000"):
-        answer = d.request("GET", bucket, "hello")
-        shapes.append(answer.shape(bucket))
-    suite.alike("no grant, whether it is there or not", d, shapes[0], shapes[1])
-    suite.alike("no grant, whether its name is configured or not", d, shapes[0], shapes[2])
+        response = d.request("GET", bucket, "hello")
+        shapes.append(response.shape(bucket))
+    suite.compare_responses("no grant, existing or missing bucket", d, shapes[0], shapes[1])
+    suite.compare_responses("no grant, configured or unknown bucket", d, shapes[0], shapes[2])
     suite.row("no grant to list", d, (403, "AccessDenied"), lambda: d.request("GET", CLOSED, ""))
     suite.row("no grant to write", d, (403, "AccessDenied"), lambda: d.request("PUT", OTHER, "hello", body=b"x"))
     suite.row("no grant to delete", d, (403, "AccessDenied"), lambda: d.request("DELETE", OTHER, "hello"))
@@ -413,11 +413,11 @@ def grants(suite, d):
     suite.row("copy control", d, (200, None), lambda: copy(OTHER), sends=1)
     suite.row("source without grant", d, (403, "AccessDenied"), lambda: copy(CLOSED))
     suite.row("source without grant, a version", d, (403, "AccessDenied"), lambda: copy(CLOSED, "?versionId=1"))
-    suite.row("source in no bucket of ours", d, (403, "AccessDenied"), lambda: copy("elsewhere"))
+    suite.row("source in an unknown bucket", d, (403, "AccessDenied"), lambda: copy("elsewhere"))
     part = "partNumber=1&uploadId=abc"
     suite.row("part from a source without grant", d, (403, "AccessDenied"), lambda: copy(CLOSED, query=part))
-    suite.row("part from no bucket of ours", d, (403, "AccessDenied"), lambda: copy("elsewhere", query=part))
-    suite.row("copy into a bucket that may be read", d, (403, "AccessDenied"), lambda: copy(OPEN, into=OTHER))
+    suite.row("part from an unknown bucket", d, (403, "AccessDenied"), lambda: copy("elsewhere", query=part))
+    suite.row("copy into a read-only bucket", d, (403, "AccessDenied"), lambda: copy(OPEN, into=OTHER))
     reader = {"access_key": READER, "secret": servers.SECRET}
     suite.row("reader control", d, (200, None), lambda: d.request("GET", OTHER, "hello", **reader), sends=1)
     suite.row("reader, another bucket", d, (403, "AccessDenied"), lambda: d.request("GET", OPEN, "hello", **reader))
@@ -425,7 +425,7 @@ def grants(suite, d):
     suite.row("reader, copy", d, (403, "AccessDenied"), lambda: copy(OTHER, into=OTHER, **reader))
     suite.row("reader, new upload", d, (403, "AccessDenied"), lambda: d.request("POST", OTHER, "hello", query="uploads=", **reader))
     suite.row("dead target", d, (503, "ServiceUnavailable"), lambda: d.request("GET", DEAD, "hello"))
-    suite.row("dead target of a copy", d, (503, "ServiceUnavailable"), lambda: copy(DEAD, into=DEAD))
+    suite.row("unreachable target of a copy", d, (503, "ServiceUnavailable"), lambda: copy(DEAD, into=DEAD))
 
 
 def requests(suite, d):
@@ -440,7 +440,7 @@ def requests(suite, d):
     }[d.kind]
     for value in values:
         suite.row(f"copy source {value!r}", d, (400, d.codes["copy_source"]), lambda: put({source: value}))
-    if d.kind != "cos":  # Here what looks like a host is a bucket's name, and none of ours.
+    if d.kind != "cos":  # Here the host is parsed as the name of an unknown bucket.
         for host, expected in ((f"{OPEN}.evil.example", (404, "NoSuchBucket")), ("evil.example", (403, "AccessDenied"))):
             suite.row(f"copy source /{host}/hello", d, expected, lambda: put({source: f"/{host}/hello"}))
     suite.row("copy source twice", d, ((400, 403), None), lambda: put(
@@ -456,7 +456,7 @@ def requests(suite, d):
     begun = d.request("POST", OPEN, "new", query="uploads=")
     upload = re.search(rb"<UploadId>([^<]+)", begun.body).group(1).decode()
     part = lambda number, more=None: put(more, query=f"partNumber={number}&uploadId={quote(upload)}", body=b"" if more else b"x")
-    # A part that is smaller than the target takes is kept, and whether its upload is open is asked.
+    # A part below the target's minimum is stored as an object, after a request whether its upload is open.
     suite.row("part control", d, (200, None), lambda: part(10_000), sends=2 if d.kind == "oss" else 1)
     for number in ("0", "10001", "-1", "x"):
         suite.row(f"part number {number}", d, (400, "InvalidArgument"), lambda: part(number), sends=None)
@@ -470,13 +470,13 @@ def requests(suite, d):
     for word in untold:
         suite.row(f"sub-resource {word}", d, (501, "NotImplemented"), lambda: d.request("GET", OPEN, "", query=word + "="))
         suite.row(f"sub-resource {word}, PUT", d, (501, "NotImplemented"), lambda: d.request("PUT", OPEN, "", query=word + "=", body=b"<x/>"))
-    for word in ("lifecycle", "policy", "cors", "website", "acl", "versioning", "tagging"):  # For administrators only.
+    for word in ("lifecycle", "policy", "cors", "website", "acl", "versioning", "tagging"):  # Only with the admin grant.
         suite.row(f"{word} without the grant", d, (403, "AccessDenied"), lambda: d.request("PUT", OPEN, "", query=word + "=", body=b"<x/>"))
     suite.row("object sub-resource", d, (501, "NotImplemented"), lambda: d.request(
         "GET", OPEN, "hello", query={"s3": "torrent=", "cos": "symlink=", "oss": "symlink="}[d.kind]))
-    suite.row("no access list", d, (400, None), lambda: d.request("PUT", OPEN, "hello", query="acl="))
-    suite.row("tags that are none", d, (400, "MalformedXML"), lambda: d.request("PUT", OPEN, "hello", query="tagging=", body=b"<Tagging><Tag/></Tagging>"))
-    suite.row("keys to delete that are none", d, (400, "MalformedXML"), lambda: d.request("POST", OPEN, "", query="delete=", body=b"<Delete/>"))
+    suite.row("invalid ACL document", d, (400, None), lambda: d.request("PUT", OPEN, "hello", query="acl="))
+    suite.row("invalid tagging document", d, (400, "MalformedXML"), lambda: d.request("PUT", OPEN, "hello", query="tagging=", body=b"<Tagging><Tag/></Tagging>"))
+    suite.row("invalid document of keys to delete", d, (400, "MalformedXML"), lambda: d.request("POST", OPEN, "", query="delete=", body=b"<Delete/>"))
     suite.row("unknown header", d, (501, "NotImplemented"), lambda: put({d.prefix + "new-feature": "on"}, body=b"x"))
     suite.row("bad class", d, (400, None), lambda: put({d.prefix + "storage-class": "FROZEN"}, body=b"x"))
     suite.row("method", d, (405, "MethodNotAllowed"), lambda: d.request("POST", OPEN, "hello", body=b"x"))
@@ -492,7 +492,7 @@ def requests(suite, d):
         suite.row(f"{method} with {query}", d, (501, "NotImplemented"), lambda: d.request(
             method, OPEN, "hello", query=query, body=b"" if method == "GET" else b"x"))
     suite.row("a parameter that ends in a space", d, (200, None), lambda: d.request("GET", OPEN, "", query="prefix=ends%20"), sends=1)
-    if d.kind == "oss":  # Conditions of writes: dropping one would overwrite what it guards.
+    if d.kind == "oss":  # Conditions of writes: ignoring one could overwrite an object.
         for name, value in (("If-None-Match", "*"), ("If-Match", '"' + "0" * 32 + '"')):
             suite.row(f"{name} of a write", d, (400, "NotImplemented"), lambda: put({name: value}, key="hello", body=b"hello"))
     if d.kind == "cos":
@@ -503,17 +503,17 @@ def bodies(suite, d):
     md5 = base64.b64encode(hashlib.md5(b"right").digest()).decode()
     put = lambda key, digest, body, **more: d.request("PUT", OPEN, key, {"Content-MD5": digest}, body, **more)
     suite.row("Content-MD5 control", d, (200, None), lambda: put("md5 right", md5, b"right"), sends=1)
-    suite.stored("Content-MD5 control", d, "md5 right", True)
+    suite.check_stored("Content-MD5 control", d, "md5 right", True)
     wrong = "InvalidDigest" if d.kind == "oss" else "BadDigest"
     suite.row("wrong Content-MD5", d, (400, wrong), lambda: put("md5 wrong", md5, b"wrong"), sends=None)
-    suite.stored("wrong Content-MD5", d, "md5 wrong", False)
-    suite.row("no Content-MD5 at all", d, (400, "InvalidDigest"), lambda: put("md5 none", "right", b"right"), sends=None)
-    suite.stored("no Content-MD5 at all", d, "md5 none", False)
+    suite.check_stored("wrong Content-MD5", d, "md5 wrong", False)
+    suite.row("Content-MD5 that is not a digest", d, (400, "InvalidDigest"), lambda: put("md5 none", "right", b"right"), sends=None)
+    suite.check_stored("Content-MD5 that is not a digest", d, "md5 none", False)
     cut_body(suite, d)
 
 
 def cut_body(suite, d):
-    """The caller goes away in the middle: nothing is stored, and the proxy lives on."""
+    """The client disconnects during the body: nothing is stored, and the proxy continues."""
     body = b"cut in the middle " * 20_000
     host = d.host(OPEN)
     for name, sent, expected in (("cut control", len(body), True), ("cut body", 100_000, False)):
@@ -525,7 +525,7 @@ def cut_body(suite, d):
             if sent == len(body):
                 raw.recv(65_536)
         time.sleep(0.2)
-        suite.stored(name, d, name, expected)
+        suite.check_stored(name, d, name, expected)
 
 
 def chunk_signature(seed, stamp, data, what="PAYLOAD"):
@@ -539,8 +539,8 @@ def chunk_signature(seed, stamp, data, what="PAYLOAD"):
     return hmac.new(key, "\n".join(lines).encode(), hashlib.sha256).hexdigest()
 
 
-def chunked(suite, d):
-    """aws-chunked bodies; whatever is wrong, no object is left behind."""
+def chunked_bodies(suite, d):
+    """Invalid aws-chunked bodies create no object."""
     data = b"chunked body " * 20_000
 
     def upload(key, word, frame, length=len(data), trailer=None, cut=None, more=None, method="PUT"):
@@ -565,7 +565,7 @@ def chunked(suite, d):
             return SimpleNamespace(status=200, headers={}, code="", body=b"")
         return send(d.port, method, "/" + quote(key), signed, body)
 
-    def signed(spoil="", trailer=False):
+    def sign_chunks(spoil="", trailer=False):
         def frame(seed, stamp):
             first = chunk_signature(seed, stamp, data)
             last = chunk_signature(first, stamp, b"")
@@ -581,61 +581,61 @@ def chunked(suite, d):
 
     crc = base64.b64encode(zlib.crc32(data).to_bytes(4, "big"))
 
-    def unsigned(value=crc, name=b"x-amz-checksum-crc32"):
+    def unsigned_trailer(value=crc, name=b"x-amz-checksum-crc32"):
         return lambda seed, stamp: b"%x\r\n%s\r\n0\r\n%s:%s\r\n\r\n" % (len(data), data, name, value)
 
     word, plain, trailer = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-checksum-crc32"
     cases = [
-        ("signed control", (200, None), word, signed(), {}),
-        ("unsigned control", (200, None), plain, unsigned(), {"trailer": trailer}),
-        ("chunk signature", (403, "SignatureDoesNotMatch"), word, signed("chunk"), {}),
-        ("last chunk signature", (403, "SignatureDoesNotMatch"), word, signed("last"), {}),
-        ("chunk data", (403, "SignatureDoesNotMatch"), word, signed("data"), {}),
-        ("decoded length", (400, "IncompleteBody"), word, signed(), {"length": len(data) + 1}),
-        ("trailer checksum", (400, "BadDigest"), plain, unsigned(b"AAAAAA=="), {"trailer": trailer}),
-        ("another trailer", (400, "MalformedTrailerError"), plain, unsigned(name=b"x-amz-checksum-crc32c"), {"trailer": trailer}),
-        ("signed trailer control", (200, None), word + "-TRAILER", signed(trailer=True), {"trailer": trailer}),
-        ("trailer signature", (403, "SignatureDoesNotMatch"), word + "-TRAILER", signed("trailer", True), {"trailer": trailer}),
-        ("signed trailer left out", ((400, 403), None), word + "-TRAILER", signed(), {"trailer": trailer}),
-        ("no trailer control", (200, None), plain, lambda *_: unsigned()("", "").split(b"x-amz")[0] + b"\r\n", {}),
-        ("trailer left out", (400, "MalformedTrailerError"), plain,
-         lambda *_: unsigned()("", "").split(b"x-amz")[0] + b"\r\n", {"trailer": trailer}),
-        ("trailer no checksum", (400, "InvalidRequest"), plain, unsigned(b"what"), {"trailer": trailer}),
-        ("trailer of another kind", (400, "InvalidRequest"), plain, unsigned(name=b"x-amz-meta-a"), {"trailer": "x-amz-meta-a"}),
-        ("checksum twice", (400, "InvalidRequest"), plain, unsigned(), {"trailer": trailer, "more": {trailer: crc.decode()}}),
-        ("another algorithm said", (400, "InvalidRequest"), plain, unsigned(),
+        ("signed control", (200, None), word, sign_chunks(), {}),
+        ("unsigned control", (200, None), plain, unsigned_trailer(), {"trailer": trailer}),
+        ("chunk signature", (403, "SignatureDoesNotMatch"), word, sign_chunks("chunk"), {}),
+        ("last chunk signature", (403, "SignatureDoesNotMatch"), word, sign_chunks("last"), {}),
+        ("chunk data", (403, "SignatureDoesNotMatch"), word, sign_chunks("data"), {}),
+        ("decoded length", (400, "IncompleteBody"), word, sign_chunks(), {"length": len(data) + 1}),
+        ("trailer checksum", (400, "BadDigest"), plain, unsigned_trailer(b"AAAAAA=="), {"trailer": trailer}),
+        ("another trailer", (400, "MalformedTrailerError"), plain, unsigned_trailer(name=b"x-amz-checksum-crc32c"), {"trailer": trailer}),
+        ("signed trailer control", (200, None), word + "-TRAILER", sign_chunks(trailer=True), {"trailer": trailer}),
+        ("trailer signature", (403, "SignatureDoesNotMatch"), word + "-TRAILER", sign_chunks("trailer", True), {"trailer": trailer}),
+        ("signed trailer omitted", ((400, 403), None), word + "-TRAILER", sign_chunks(), {"trailer": trailer}),
+        ("no trailer control", (200, None), plain, lambda *_: unsigned_trailer()("", "").split(b"x-amz")[0] + b"\r\n", {}),
+        ("trailer omitted", (400, "MalformedTrailerError"), plain,
+         lambda *_: unsigned_trailer()("", "").split(b"x-amz")[0] + b"\r\n", {"trailer": trailer}),
+        ("trailer without a checksum", (400, "InvalidRequest"), plain, unsigned_trailer(b"what"), {"trailer": trailer}),
+        ("trailer of another kind", (400, "InvalidRequest"), plain, unsigned_trailer(name=b"x-amz-meta-a"), {"trailer": "x-amz-meta-a"}),
+        ("checksum twice", (400, "InvalidRequest"), plain, unsigned_trailer(), {"trailer": trailer, "more": {trailer: crc.decode()}}),
+        ("another algorithm declared", (400, "InvalidRequest"), plain, unsigned_trailer(),
          {"trailer": trailer, "more": {"x-amz-sdk-checksum-algorithm": "SHA256"}}),
-        ("no decoded length", (411, "MissingContentLength"), plain, unsigned(), {"trailer": trailer, "length": None}),
-        ("decoded length no number", (411, "MissingContentLength"), plain, unsigned(), {"trailer": trailer, "length": "many"}),
-        ("decoded length short", (400, "IncompleteBody"), plain, unsigned(), {"trailer": trailer, "length": len(data) - 1}),
-        ("size no number", (400, "IncompleteBody"), plain, lambda *_: b"zz\r\n" + data + b"\r\n0\r\n\r\n", {}),
-        ("size with a sign", (400, "IncompleteBody"), plain, lambda *_: b"+" + unsigned()("", ""), {"trailer": trailer}),
+        ("no decoded length", (411, "MissingContentLength"), plain, unsigned_trailer(), {"trailer": trailer, "length": None}),
+        ("decoded length not a number", (411, "MissingContentLength"), plain, unsigned_trailer(), {"trailer": trailer, "length": "many"}),
+        ("decoded length short", (400, "IncompleteBody"), plain, unsigned_trailer(), {"trailer": trailer, "length": len(data) - 1}),
+        ("size not a number", (400, "IncompleteBody"), plain, lambda *_: b"zz\r\n" + data + b"\r\n0\r\n\r\n", {}),
+        ("size with a sign", (400, "IncompleteBody"), plain, lambda *_: b"+" + unsigned_trailer()("", ""), {"trailer": trailer}),
         ("huge size", (400, "IncompleteBody"), plain, lambda *_: b"f" * 17 + b"\r\n" + data, {}),
         ("last line end missing", (400, "IncompleteBody"), plain, lambda *_: b"%x\r\n%s\r\n0\r\n" % (len(data), data), {}),
         ("no last chunk", (400, "IncompleteBody"), plain, lambda *_: b"%x\r\n%s\r\n" % (len(data), data), {}),
-        ("more after the end", (400, None), plain, lambda *_: unsigned()("", "") + b"more", {"trailer": trailer}),
-        ("elsewhere than in uploads", ((400, 403, 501), None), plain, unsigned(), {"trailer": trailer, "method": "DELETE"}),
-        ("a copy besides", ((400, 403, 501), None), plain, unsigned(),
+        ("more after the end", (400, None), plain, lambda *_: unsigned_trailer()("", "") + b"more", {"trailer": trailer}),
+        ("in a request other than an upload", ((400, 403, 501), None), plain, unsigned_trailer(), {"trailer": trailer, "method": "DELETE"}),
+        ("a copy besides", ((400, 403, 501), None), plain, unsigned_trailer(),
          {"trailer": trailer, "more": {"x-amz-copy-source": d.source(OPEN, "hello")}}),
-        ("cut body", (200, None), plain, unsigned(), {"trailer": trailer, "cut": 100_000}),
+        ("cut body", (200, None), plain, unsigned_trailer(), {"trailer": trailer, "cut": 100_000}),
     ]
     for name, expected, kind, frame, more in cases:
         suite.row(f"chunks: {name}", d, expected, lambda: upload(f"chunks {name}", kind, frame, **more), sends=None)
         time.sleep(0.2 if "cut" in name else 0)
-        suite.stored(f"chunks: {name}", d, f"chunks {name}", "control" in name)
+        suite.check_stored(f"chunks: {name}", d, f"chunks {name}", "control" in name)
     for name, value in (("crc32", crc), ("sha256", base64.b64encode(hashlib.sha256(data).digest())),
                         ("sha1", base64.b64encode(hashlib.sha1(data).digest()))):
         for key, body, expected in ((f"{name} right", data, (200, None)), (f"{name} wrong", data[1:], (400, "BadDigest"))):
             suite.row(f"checksum: {key}", d, expected, lambda: d.request(
                 "PUT", OPEN, key, {f"x-amz-checksum-{name}": value.decode()}, body), sends=None)
-            suite.stored(f"checksum: {key}", d, key, expected[0] == 200)
+            suite.check_stored(f"checksum: {key}", d, key, expected[0] == 200)
     suite.row("wrong payload hash", d, (400, "XAmzContentSHA256Mismatch"), lambda: d.request(
         "PUT", OPEN, "hash", {"x-amz-content-sha256": hashlib.sha256(b"other").hexdigest()}, b"this"), sends=None)
-    suite.stored("wrong payload hash", d, "hash", False)
+    suite.check_stored("wrong payload hash", d, "hash", False)
 
 
 def framing(suite, d):
-    """What two parsers could read in two ways. All of it is signed rightly, so nothing but its form is at fault."""
+    """Ambiguous framing, which two parsers could read differently. All requests have valid signatures."""
     host = d.host(OPEN)
     length, pieces = "Content-Length: 3", "3\r\nabc\r\n0\r\n\r\n"
     coded = "Transfer-Encoding: chunked"
@@ -650,30 +650,30 @@ def framing(suite, d):
     def ask(raw_text, ends=True):
         with socket.create_connection(("127.0.0.1", d.port), timeout=10) as raw:
             raw.sendall(raw_text.encode())
-            response = http.client.HTTPResponse(raw)
-            response.begin()
-            answer = Answer(response)
+            parsed = http.client.HTTPResponse(raw)
+            parsed.begin()
+            response = Response(parsed)
             if ends:
-                assert answer.headers.get("connection") == "close", answer.headers
-                assert not raw.recv(4096), "a second answer"
-            return answer
+                assert response.headers.get("connection") == "close", response.headers
+                assert not raw.recv(4096), "a second response"
+            return response
 
-    def expecting(secret):
-        """What comes first when the caller waits for a word before it sends its body."""
+    def expect_continue(secret):
+        """Returns the first status for a client that waits for 100 Continue before it sends its body."""
         signed = d.sign("PUT", host, OPEN, "waits", "", {"Content-Length": "5"}, b"hello", servers.KEY, secret, time.time())
         lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items() if name.lower() != "host")
         with socket.create_connection(("127.0.0.1", d.port), timeout=10) as raw:
             raw.sendall(f"PUT /waits HTTP/1.1\r\nHost: {host}\r\nExpect: 100-continue\r\n{lines}\r\n".encode())
             first = raw.recv(65_536)
-            said = first.split(b" ")[1].decode()
-            if said == "100":
+            status = first.split(b" ")[1].decode()
+            if status == "100":
                 raw.sendall(b"hello")
                 raw.recv(65_536)
-            return said
+            return status
 
-    for name, secret, wanted in (("control", servers.SECRET, "100"), ("refused before the body", "no", "403")):
-        said = expecting(secret)
-        suite.note(f"expecting: {name}", d, said, None if said == wanted else f"{said}, expected {wanted}")
+    for name, secret, wanted in (("control", servers.SECRET, "100"), ("rejected before the body", "no", "403")):
+        status = expect_continue(secret)
+        suite.note(f"100-continue: {name}", d, status, None if status == wanted else f"{status}, expected {wanted}")
     suite.row("framing: control", d, (200, None), lambda: ask(text(length, "abc"), ends=False), sends=1)
     suite.row("framing: absolute target", d, (200, None), lambda: ask(
         text(length, "abc", first=f"PUT http://{host}/framing HTTP/1.1"), ends=False), sends=1)
@@ -694,7 +694,7 @@ def framing(suite, d):
         "space before the colon": text(length, "abc", more="X-A : b"),
         "folded line": text(length, "abc", more="X-A: a\r\n b"),
         "two codings": text("Transfer-Encoding: identity, chunked", pieces),
-        "two codings, the other way": text("Transfer-Encoding: chunked, identity", pieces),
+        "two codings, reversed": text("Transfer-Encoding: chunked, identity", pieces),
         "gzip and chunked": text("Transfer-Encoding: gzip, chunked", pieces),
         "chunked twice": text(f"{coded}\r\n{coded}", pieces),
         "a coding like chunked": text("Transfer-Encoding: xchunked", pieces),
@@ -707,7 +707,7 @@ def framing(suite, d):
         "HTTP/2.0 spelt out": text(length, "abc", first="PUT /framing HTTP/2.0"),
         "a named header in Connection": text(length, "abc", more="Connection: Authorization"),
     }
-    if d.kind == "s3":  # Without a host the listener's own dialect answers.
+    if d.kind == "s3":  # Without a host the listener's dialect applies.
         rows["no host"] = text(length, "abc", hosts=())
         rows["path in the host"] = text(length, "abc", hosts=(host + "/x",))
         suite.row("framing: CONNECT", d, ((405, 501), None), lambda: send(
@@ -715,10 +715,10 @@ def framing(suite, d):
     for name, raw_text in rows.items():
         suite.row(f"framing: {name}", d, (400, None), lambda: ask(raw_text))
     for name, body in {"LF in a chunk line": "3\nabc\r\n0\r\n\r\n", "LF in an extension": "3;a\nb\r\nabc\r\n0\r\n\r\n",
-                       "chunk size of a sign": "+3\r\nabc\r\n0\r\n\r\n", "chunk size of 0x": "0x3\r\nabc\r\n0\r\n\r\n",
+                       "chunk size with a sign": "+3\r\nabc\r\n0\r\n\r\n", "chunk size of 0x": "0x3\r\nabc\r\n0\r\n\r\n",
                        "chunk too long": "3\r\nabcd\r\n0\r\n\r\n"}.items():
         suite.row(f"framing: {name}", d, ((400, 411), None), lambda: ask(text(coded, body, key="pieces")), sends=None)
-        suite.stored(f"framing: {name}", d, "pieces", False)
+        suite.check_stored(f"framing: {name}", d, "pieces", False)
     suite.row("framing: TRACE", d, ((405, 501), None), lambda: send(d.port, "TRACE", "/k", {"Host": host}))
     suite.row("framing: OPTIONS *", d, ((400, 403, 405, 501), None), lambda: send(d.port, "OPTIONS", "*", {"Host": host}))
 
@@ -758,7 +758,7 @@ def main():
                 requests(suite, d)
                 framing(suite, d)
         scopes(suite)
-        chunked(suite, S3(front.port))
+        chunked_bodies(suite, S3(front.port))
     print(suite.result())
     sys.exit(1 if suite.failures else 0)
 

@@ -1,4 +1,4 @@
-"""Runs every client's scenarios against every target and prints a table. The last line counts."""
+"""Runs every client's scenarios against every target and prints a table. The last line has the counts."""
 
 import argparse
 import sys
@@ -21,19 +21,19 @@ CLIENTS = [s3_clients.Boto3, s3_clients.Boto3V2, s3_clients.Boto3Jd, cos_clients
            node_client.AliOssV1, node_client.AliOssV4]
 TARGETS = ["demo", "seaweedfs", "cos", "oss", "jdcloud"]
 
-#: Without the proxy: who speaks to which server itself. Not ali-oss: it repeats headers of a copy under names that OSS
-#: ignores and that the double refuses, because the proxy must not send them.
+#: Without the proxy: the clients of each server. Not ali-oss: it repeats headers of a copy under names that OSS
+#: ignores and that the double rejects, because the proxy must not send them.
 DIRECT = {"seaweedfs": [s3_clients.Boto3], "cos": [cos_clients.CosPython, node_client.CosNode],
           "oss": [oss_clients.Oss2V1, oss_clients.Oss2V4], "jdcloud": [s3_clients.Boto3JdDirect]}
 
-#: Cells that cannot hold because of the target itself: (target, scenario) -> why. Nothing behind the proxy so far.
+#: Cells that fail because of the target itself: (target, scenario) -> reason. None with the proxy so far.
 KNOWN = {}
-_NONE = "JD Cloud has no conditions on copies; the proxy looks first (conditions = \"check\")"
-_URLS = "the double takes no presigned URLs: the proxy never sends any"
+_NONE = "JD Cloud has no conditions on copies; the proxy checks them with a HEAD request (conditions = \"check\")"
+_URLS = "the double rejects presigned URLs, because the proxy never sends one"
 KNOWN_DIRECT = {
     ("jdcloud", "copy_conditions"): _NONE, ("jdcloud", "copy_pairs"): _NONE, ("jdcloud", "multipart"): _NONE,
-    ("jdcloud", "presigned"): _URLS, ("cos", "presigned"): _URLS, ("oss", "presigned"): _URLS,
-    ("seaweedfs", "classes"): "SeaweedFS copies the source's storage class; the proxy says the class of every copy",
+    ("jdcloud", "presigned_urls"): _URLS, ("cos", "presigned_urls"): _URLS, ("oss", "presigned_urls"): _URLS,
+    ("seaweedfs", "storage_classes"): "SeaweedFS copies the source's storage class; the proxy sends the class of every copy",
 }
 
 
@@ -52,14 +52,14 @@ class Run:
 
 
 def one_client(make, target, port, key, secret, options):
-    """The outcomes of one client at one target: (scenario, None or the failure or the reason for leaving it out)."""
+    """Returns the outcomes of one client at one target: (scenario, None or the failure or the reason for skipping it)."""
     run = Run(make, target, port, key, secret, options.long)
     outcomes = []
     client = make(port, key, secret)
     for scenario in scenarios.ALL:
         if scenario.__name__ not in options.only or options.stop.is_set():
             continue
-        # A fresh bucket each, so that one failure does not spoil the next.
+        # Each scenario has a new bucket, so that a failure does not affect the next one.
         bucket = f"b{uuid.uuid4().hex[:10]}-1250000000"
         try:
             client.create_bucket(bucket)
@@ -77,7 +77,7 @@ def one_client(make, target, port, key, secret, options):
 
 
 def start(running, target, options):
-    """What the clients call: its process and a credential that it takes."""
+    """Starts the server that the clients use. Returns its process and valid credentials."""
     if options.direct:
         back = running.seaweedfs() if target == "seaweedfs" else running.double(target)
         return back, servers.TARGET_KEY, servers.TARGET_SECRET
@@ -94,12 +94,12 @@ def one_target(target, makes, options, results):
                 for make, job in jobs.items():
                     results[(make.name, target)] = job.result()
             except BaseException:
-                options.stop.set()  # Else the pool would wait for all that is left to do.
+                options.stop.set()  # Otherwise the pool would wait for all remaining scenarios.
                 raise
 
 
-def chosen(parser, what, text, names):
-    """The names that an option lists; a misspelt one would pass by testing nothing."""
+def parse_names(parser, what, text, names):
+    """Returns the names in an option. An unknown name is an error, because it would test nothing."""
     wanted = names if text == "all" else text.split(",")
     for name in wanted:
         if name not in names:
@@ -112,18 +112,18 @@ def main():
     parser.add_argument("--binary", help="the proxy; not needed with --direct")
     parser.add_argument("--targets", default="all")
     parser.add_argument("--clients", default="all")
-    parser.add_argument("--only", default="all", help="scenarios, by name")
+    parser.add_argument("--only", default="all", help="names of scenarios, separated by commas")
     parser.add_argument("--long", action="store_true", help="larger bodies")
     parser.add_argument("--direct", action="store_true", help="without the proxy, each client at its own vendor's server")
-    parser.add_argument("--threads", type=int, default=4, help="clients of one target at a time")
+    parser.add_argument("--threads", type=int, default=4, help="how many clients of one target run in parallel")
     options = parser.parse_args()
     if not (options.binary or options.direct):
         parser.error("--binary is needed")
     makes = list(dict.fromkeys(make for row in DIRECT.values() for make in row)) if options.direct else CLIENTS
-    names = chosen(parser, "client", options.clients, [make.name for make in makes])
+    names = parse_names(parser, "client", options.clients, [make.name for make in makes])
     makes = [make for make in makes if make.name in names]
-    targets = chosen(parser, "target", options.targets, list(DIRECT) if options.direct else TARGETS)
-    options.only = chosen(parser, "scenario", options.only, [scenario.__name__ for scenario in scenarios.ALL])
+    targets = parse_names(parser, "target", options.targets, list(DIRECT) if options.direct else TARGETS)
+    options.only = parse_names(parser, "scenario", options.only, [scenario.__name__ for scenario in scenarios.ALL])
     options.stop = threading.Event()
     results = {}
     for target in targets:
@@ -139,7 +139,7 @@ def main():
         row = f"{make.name:<22}"
         for target in targets:
             outcomes = results.get((make.name, target), [])
-            notes += [f"left out {make.name}: {name}: {why}" for name, why in outcomes if isinstance(why, SkipTest)]
+            notes += [f"skipped {make.name}: {name}: {why}" for name, why in outcomes if isinstance(why, SkipTest)]
             outcomes = [outcome for outcome in outcomes if not isinstance(outcome[1], SkipTest)]
             good = sum(1 for _, failure in outcomes if not failure)
             row += (f"{good}/{len(outcomes)}" if outcomes else "-").rjust(12)

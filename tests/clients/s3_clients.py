@@ -1,4 +1,4 @@
-"""boto3 in the ways that apps use it: V4 and V2, path style on an IP, and JD Cloud's official hosts by a proxy setting."""
+"""boto3 in common configurations: V4 and V2, path style with an IP address, and JD Cloud's hosts through a proxy setting."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ import boto3
 import botocore
 from botocore.config import Config
 
-from api import CallError, canned
+from api import CallError, canned_acl
 
 _NAMES = {"if_match": "CopySourceIfMatch", "if_none_match": "CopySourceIfNoneMatch",
           "if_modified_since": "CopySourceIfModifiedSince", "if_unmodified_since": "CopySourceIfUnmodifiedSince"}
@@ -31,15 +31,15 @@ class Boto3:
         return {}
 
     @contextmanager
-    def refusals(self):
+    def translate_errors(self):
         try:
             yield
         except botocore.exceptions.ClientError as error:
-            told = error.response
-            raise CallError(told["ResponseMetadata"]["HTTPStatusCode"], told["Error"]["Code"], str(error)) from error
+            result = error.response
+            raise CallError(result["ResponseMetadata"]["HTTPStatusCode"], result["Error"]["Code"], str(error)) from error
 
     def call(self, name, **arguments):
-        with self.refusals():
+        with self.translate_errors():
             return getattr(self.sdk, name)(**{k: v for k, v in arguments.items() if v is not None})
 
     def create_bucket(self, bucket):
@@ -52,62 +52,62 @@ class Boto3:
         self.call("delete_bucket", Bucket=bucket)
 
     def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None, tags=None):
-        told = self.call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata,
-                         StorageClass=storage_class, Tagging=tags)
-        return {"etag": told["ETag"]}
+        result = self.call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata,
+                           StorageClass=storage_class, Tagging=tags)
+        return {"etag": result["ETag"]}
 
-    def told(self, answer):
-        return {"etag": answer["ETag"], "length": answer["ContentLength"], "content_type": answer["ContentType"],
-                "metadata": answer["Metadata"], "storage_class": answer.get("StorageClass", "STANDARD"),
-                "last_modified": answer["LastModified"].timestamp(), "tags": answer.get("TagCount", 0)}
+    def describe_object(self, response):
+        return {"etag": response["ETag"], "length": response["ContentLength"], "content_type": response["ContentType"],
+                "metadata": response["Metadata"], "storage_class": response.get("StorageClass", "STANDARD"),
+                "last_modified": response["LastModified"].timestamp(), "tags": response.get("TagCount", 0)}
 
     def head(self, bucket, key):
-        return self.told(self.call("head_object", Bucket=bucket, Key=key))
+        return self.describe_object(self.call("head_object", Bucket=bucket, Key=key))
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
-        answer = self.call("get_object", Bucket=bucket, Key=key, Range=range, IfMatch=if_match,
-                           IfNoneMatch=if_none_match, ResponseContentType=content_type)
-        return {**self.told(answer), "body": answer["Body"].read()}
+        response = self.call("get_object", Bucket=bucket, Key=key, Range=range, IfMatch=if_match,
+                             IfNoneMatch=if_none_match, ResponseContentType=content_type)
+        return {**self.describe_object(response), "body": response["Body"].read()}
 
     def read_as(self, bucket, key, words):
-        """The headers of a GET that overrides them."""
+        """Returns the headers of a GET with parameters response-*."""
         words = {"Response" + name.title().replace("-", ""): value for name, value in words.items()}
-        answer = self.call("get_object", Bucket=bucket, Key=key, **words)
-        return answer["ResponseMetadata"]["HTTPHeaders"]
+        response = self.call("get_object", Bucket=bucket, Key=key, **words)
+        return response["ResponseMetadata"]["HTTPHeaders"]
 
     def delete(self, bucket, key):
         self.call("delete_object", Bucket=bucket, Key=key)
 
     def list(self, bucket, prefix=""):
         pages = self.sdk.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        with self.refusals():
+        with self.translate_errors():
             keys = [row["Key"] for page in pages for row in page.get("Contents", [])]
         first = [row["Key"] for row in self.call("list_objects", Bucket=bucket, Prefix=prefix).get("Contents", [])]
-        assert first == keys, "both versions of listings tell the same"
+        assert first == keys, "both versions of listings return the same keys"
         return keys
 
     def listing(self, bucket, prefix="", delimiter=""):
-        """Keys and groups of all pages."""
-        told = []
+        """Returns the keys and groups of all pages."""
+        result = []
         for version in ("list_objects_v2", "list_objects"):
             pages = self.sdk.get_paginator(version).paginate(Bucket=bucket, Prefix=prefix, Delimiter=delimiter)
-            with self.refusals():
+            with self.translate_errors():
                 pages = list(pages)
             keys = [row["Key"] for page in pages for row in page.get("Contents", [])]
-            told.append((keys, [row["Prefix"] for page in pages for row in page.get("CommonPrefixes", [])]))
-        assert told[0] == told[1], "both versions of listings tell the same"
-        return told[0]
+            result.append((keys, [row["Prefix"] for page in pages for row in page.get("CommonPrefixes", [])]))
+        assert result[0] == result[1], "both versions of listings return the same keys"
+        return result[0]
 
-    def described(self, bucket):
-        """What a folder's synchronisation looks at: key -> (size, ETag)."""
-        with self.refusals():
+    def list_sizes_and_etags(self, bucket):
+        """Returns key -> (size, ETag), for the synchronisation of a folder."""
+        with self.translate_errors():
             pages = list(self.sdk.get_paginator("list_objects_v2").paginate(Bucket=bucket))
         return {row["Key"]: (row["Size"], row["ETag"]) for page in pages for row in page.get("Contents", [])}
 
     def delete_many(self, bucket, keys):
-        told = self.call("delete_objects", Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
-        assert not told.get("Errors"), told
-        return [row["Key"] for row in told["Deleted"]]
+        result = self.call("delete_objects", Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+        assert not result.get("Errors"), result
+        return [row["Key"] for row in result["Deleted"]]
 
     def put_tags(self, bucket, key, tags):
         tags = [{"Key": name, "Value": value} for name, value in tags.items()]
@@ -124,37 +124,37 @@ class Boto3:
 
     def get_acl(self, bucket, key):
         rows = self.call("get_object_acl", Bucket=bucket, Key=key)["Grants"]
-        return canned([(row["Grantee"].get("URI", row["Grantee"].get("ID")), row["Permission"]) for row in rows])
+        return canned_acl([(row["Grantee"].get("URI", row["Grantee"].get("ID")), row["Permission"]) for row in rows])
 
     def list_uploads(self, bucket, prefix=""):
-        told = self.call("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
-        return [(row["Key"], row["UploadId"]) for row in told.get("Uploads", [])]
+        result = self.call("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
+        return [(row["Key"], row["UploadId"]) for row in result.get("Uploads", [])]
 
     def conditions(self, conditions):
         return {_NAMES[name]: value for name, value in (conditions or {}).items()}
 
     def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
              storage_class=None, tags=None):
-        told = self.call("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": source, "Key": source_key},
-                         MetadataDirective=directive, Metadata=metadata, ContentType=content_type,
-                         StorageClass=storage_class, Tagging=tags, TaggingDirective="REPLACE" if tags else None,
-                         **self.conditions(conditions))
-        return {"etag": told["CopyObjectResult"]["ETag"]}
+        result = self.call("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": source, "Key": source_key},
+                           MetadataDirective=directive, Metadata=metadata, ContentType=content_type,
+                           StorageClass=storage_class, Tagging=tags, TaggingDirective="REPLACE" if tags else None,
+                           **self.conditions(conditions))
+        return {"etag": result["CopyObjectResult"]["ETag"]}
 
     def set_cors(self, bucket, origin):
         rule = {"AllowedOrigins": [origin], "AllowedMethods": ["GET", "PUT"], "AllowedHeaders": ["*"], "MaxAgeSeconds": 60}
         self.call("put_bucket_cors", Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
 
     def form(self, bucket, key, conditions):
-        told = self.fourth.generate_presigned_post(bucket, key, Conditions=conditions)
-        return told["url"], told["fields"]
+        result = self.fourth.generate_presigned_post(bucket, key, Conditions=conditions)
+        return result["url"], result["fields"]
 
     def upload_file(self, bucket, key, path):
-        with self.refusals():
+        with self.translate_errors():
             self.sdk.upload_file(path, bucket, key)
 
     def download_file(self, bucket, key, path):
-        with self.refusals():
+        with self.translate_errors():
             self.sdk.download_file(bucket, key, path)
         return True
 
@@ -167,14 +167,14 @@ class Boto3:
 
     def upload_part_copy(self, source, source_key, bucket, key, upload, number, span=None, conditions=None):
         span = f"bytes={span[0]}-{span[1]}" if span else None
-        told = self.call("upload_part_copy", Bucket=bucket, Key=key, UploadId=upload, PartNumber=number,
-                         CopySource={"Bucket": source, "Key": source_key}, CopySourceRange=span,
-                         **self.conditions(conditions))
-        return told["CopyPartResult"]["ETag"]
+        result = self.call("upload_part_copy", Bucket=bucket, Key=key, UploadId=upload, PartNumber=number,
+                           CopySource={"Bucket": source, "Key": source_key}, CopySourceRange=span,
+                           **self.conditions(conditions))
+        return result["CopyPartResult"]["ETag"]
 
     def list_parts(self, bucket, key, upload):
-        told = self.call("list_parts", Bucket=bucket, Key=key, UploadId=upload)
-        return [(row["PartNumber"], row["ETag"], row["Size"]) for row in told.get("Parts", [])]
+        result = self.call("list_parts", Bucket=bucket, Key=key, UploadId=upload)
+        return [(row["PartNumber"], row["ETag"], row["Size"]) for row in result.get("Parts", [])]
 
     def complete(self, bucket, key, upload, parts):
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in parts]
@@ -185,7 +185,7 @@ class Boto3:
         self.call("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
 
     def presigned(self, method, bucket, key, sdk=None):
-        """By default, this SDK's presigned URLs have version 2 of the signature here."""
+        """Presigns with version 4; by default this SDK presigns with version 2 here."""
         return (sdk or self.sdk).generate_presigned_url({"GET": "get_object", "PUT": "put_object"}[method],
                                                         Params={"Bucket": bucket, "Key": key}, ExpiresIn=60)
 
@@ -194,7 +194,7 @@ class Boto3:
 
 
 class Boto3V2(Boto3):
-    """Version 2 of the signature, in headers and in presigned URLs."""
+    """Signature version 2, in headers and in presigned URLs."""
 
     name = "boto3-v2"
 
@@ -203,10 +203,10 @@ class Boto3V2(Boto3):
 
 
 class Boto3Jd(Boto3):
-    """JD Cloud's own hosts, through the SDK's proxy setting: absolute-form targets, virtual hosts, V4."""
+    """JD Cloud's hosts, through the SDK's proxy setting: absolute-form targets, virtual hosts, V4."""
 
     name, dialect = "boto3-jd", "jdcloud"
-    form = None  # Its host is reached through a proxy only.
+    form = None  # Its host is only reachable through a proxy.
 
     def __init__(self, port, key, secret, **more):
         endpoint, place = self.place(port)
@@ -220,7 +220,7 @@ class Boto3Jd(Boto3):
 
 
 class Boto3JdDirect(Boto3Jd):
-    """For JD Cloud itself: without the checksum headers, which are younger than its documents; it sends the digest of before."""
+    """For JD Cloud without the proxy: it sends Content-MD5 instead of checksum headers, which JD Cloud does not document."""
 
     name, form = "boto3-jd-direct", Boto3.form
 

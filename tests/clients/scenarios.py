@@ -1,6 +1,6 @@
-"""What every SDK does. Expectations are those of the caller's dialect, from its vendor's documents, whatever the
-target is. A scenario is a function of a client, a bucket and the run's options; a failed one raises, and one that is not
-for this client raises SkipTest with the reason."""
+"""The scenarios of every SDK. Expectations follow the documents of the caller dialect's vendor, for every target.
+A scenario is a function of a client, a bucket and the run's options. It raises on failure, and raises SkipTest with
+the reason if it does not apply to this client."""
 
 import functools
 import http.client
@@ -23,39 +23,41 @@ LATER = http_date(time.time() + 24 * 3600)
 PART = 5 * 1024 * 1024
 
 
-def refused(status, call, *arguments, **more):
-    """The call is refused with one of these statuses; returns the error."""
+def expect_error(status, call, *arguments, **more):
+    """Expects that the call fails with one of these statuses. Returns the error."""
     wanted = status if isinstance(status, tuple) else (status,)
     try:
         call(*arguments, **more)
     except CallError as error:
         assert error.status in wanted, f"expected {wanted}, got {error}"
         return error
-    raise AssertionError(f"expected {wanted}, but it was done")
+    raise AssertionError(f"expected {wanted}, but the call succeeded")
+
+
 
 
 def bare(etag):
     return etag.strip('"').lower()
 
 
-def lists(listed, uploaded):
-    """Whether these are the ETags of one part, as a listing and as the upload of the part told it. The latter may have more
-    behind it: what the part comes to, for the completing call."""
+def is_same_part(listed, uploaded):
+    """Whether a listing and the upload of a part returned the same ETag. The latter may have a suffix with the part's
+    digests, which the proxy needs to complete the upload."""
     return re.fullmatch(re.escape(bare(listed)) + "(-[0-9a-f]{48})?", bare(uploaded)) is not None
 
 
 def objects(client, bucket, run):
     body = b"The quick brown fox"
     etag = client.put(bucket, "fox", body, content_type="text/plain", metadata={"owner": "me"})["etag"]
-    told = client.head(bucket, "fox")
-    assert (told["length"], told["content_type"]) == (len(body), "text/plain"), told
-    assert told["metadata"] == {"owner": "me"}, told
-    assert bare(told["etag"]) == bare(etag)
-    assert abs(told["last_modified"] - time.time()) < 60, told
+    result = client.head(bucket, "fox")
+    assert (result["length"], result["content_type"]) == (len(body), "text/plain"), result
+    assert result["metadata"] == {"owner": "me"}, result
+    assert bare(result["etag"]) == bare(etag)
+    assert abs(result["last_modified"] - time.time()) < 60, result
     assert client.get(bucket, "fox")["body"] == body
     client.delete(bucket, "fox")
-    assert refused(404, client.get, bucket, "fox").code == "NoSuchKey"
-    refused(404, client.head, bucket, "fox")
+    assert expect_error(404, client.get, bucket, "fox").code == "NoSuchKey"
+    expect_error(404, client.head, bucket, "fox")
     client.delete(bucket, "fox")
 
 
@@ -64,35 +66,35 @@ def ranges(client, bucket, run):
     assert client.get(bucket, "range", range="bytes=2-5")["body"] == b"2345"
     assert client.get(bucket, "range", range="bytes=7-")["body"] == b"789"
     assert client.get(bucket, "range", range="bytes=-3")["body"] == b"789"
-    # OSS answers a range that does not fit with the whole object.
+    # OSS returns the whole object for a range beyond its end.
     if client.dialect == "oss":
         assert client.get(bucket, "range", range="bytes=2-50")["body"] == b"0123456789"
         assert client.get(bucket, "range", range="bytes=50-60")["body"] == b"0123456789"
     else:
         assert client.get(bucket, "range", range="bytes=2-50")["body"] == b"23456789"
-        refused(416, client.get, bucket, "range", range="bytes=50-60")
+        expect_error(416, client.get, bucket, "range", range="bytes=50-60")
 
 
 def conditional_reads(client, bucket, run):
     etag = client.put(bucket, "cond", b"x")["etag"]
     etag = client.head(bucket, "cond")["etag"]
     assert client.get(bucket, "cond", if_match=etag)["body"] == b"x"
-    refused(412, client.get, bucket, "cond", if_match='"' + "0" * 32 + '"')
-    refused(304, client.get, bucket, "cond", if_none_match=etag)
+    expect_error(412, client.get, bucket, "cond", if_match='"' + "0" * 32 + '"')
+    expect_error(304, client.get, bucket, "cond", if_none_match=etag)
     assert client.get(bucket, "cond", if_none_match='"' + "0" * 32 + '"')["body"] == b"x"
     assert client.get(bucket, "cond", content_type="text/csv")["content_type"] == "text/csv"
 
 
-def overrides(client, bucket, run):
-    """response-*: what the answer says, not what is stored."""
+def response_overrides(client, bucket, run):
+    """The parameters response-* change the headers of the response, and not the stored object."""
     if not hasattr(client, "read_as"):
         raise SkipTest("the driver of this client has no such call")
-    client.put(bucket, "said", b"x", content_type="text/plain")
+    client.put(bucket, "overridden", b"x", content_type="text/plain")
     words = {"content-type": "text/csv", "cache-control": "no-store", "content-language": "de",
              "content-disposition": "attachment; filename=\"a b.csv\""}
-    told = client.read_as(bucket, "said", words)
-    assert {name: told.get(name) for name in words} == words, told
-    assert client.head(bucket, "said")["content_type"] == "text/plain"
+    result = client.read_as(bucket, "overridden", words)
+    assert {name: result.get(name) for name in words} == words, result
+    assert client.head(bucket, "overridden")["content_type"] == "text/plain"
 
 
 def metadata_values(client, bucket, run):
@@ -102,11 +104,11 @@ def metadata_values(client, bucket, run):
     client.copy(bucket, "from", bucket, "to")
     assert client.head(bucket, "to")["metadata"] == metadata, client.head(bucket, "to")["metadata"]
     client.copy(bucket, "from", bucket, "to", "REPLACE", metadata={"made-by": "me"})
-    assert client.head(bucket, "to")["metadata"] == {"made-by": "me"}, "nothing is merged"
+    assert client.head(bucket, "to")["metadata"] == {"made-by": "me"}, "metadata is replaced, not merged"
 
 
 def tags(client, bucket, run):
-    """As far as headers tell: how many."""
+    """The number of tags in the response headers."""
     if client.dialect == "jdcloud":
         raise SkipTest("JD Cloud's documents have no tags")
     if not hasattr(client, "read_as"):
@@ -116,15 +118,15 @@ def tags(client, bucket, run):
     client.copy(bucket, "from", bucket, "to")
     assert client.get(bucket, "to")["tags"] == 2, "a copy has its source's tags"
     client.copy(bucket, "from", bucket, "to", tags="color=blue")
-    assert client.get(bucket, "to")["tags"] == 1, "or those of the request"
+    assert client.get(bucket, "to")["tags"] == 1, "the tags of the request replace them"
 
 
-def copy_keeps(client, bucket, run):
+def copy_preserves_metadata(client, bucket, run):
     client.put(bucket, "from", b"copy me", content_type="text/html", metadata={"owner": "me"})
     etag = client.copy(bucket, "from", bucket, "to")["etag"]
-    told = client.head(bucket, "to")
-    assert (told["content_type"], told["metadata"]) == ("text/html", {"owner": "me"}), told
-    assert bare(told["etag"]) == bare(etag)
+    result = client.head(bucket, "to")
+    assert (result["content_type"], result["metadata"]) == ("text/html", {"owner": "me"}), result
+    assert bare(result["etag"]) == bare(etag)
     assert client.get(bucket, "to")["body"] == b"copy me"
 
 
@@ -142,14 +144,14 @@ def copy_across_buckets(client, bucket, run):
     assert client.list(other) == ["from/键 1"]
     client.delete(other, "from/键 1")
     client.delete_bucket(other)
-    assert refused(404, client.copy, other, "from/键 1", bucket, "to").code in ("NoSuchBucket", "404")
+    assert expect_error(404, client.copy, other, "from/键 1", bucket, "to").code in ("NoSuchBucket", "404")
 
 
-def copy_replaces(client, bucket, run):
+def copy_replaces_metadata(client, bucket, run):
     client.put(bucket, "from", b"copy me", content_type="text/html", metadata={"owner": "me"})
     client.copy(bucket, "from", bucket, "to", "REPLACE", metadata={"color": "red"}, content_type="text/css")
-    told = client.head(bucket, "to")
-    assert (told["content_type"], told["metadata"]) == ("text/css", {"color": "red"}), told
+    result = client.head(bucket, "to")
+    assert (result["content_type"], result["metadata"]) == ("text/css", {"color": "red"}), result
     assert client.get(bucket, "to")["body"] == b"copy me"
 
 
@@ -164,7 +166,7 @@ def copy_conditions(client, bucket, run):
         ({"if_unmodified_since": LONG_AGO}, 412),
         ({"if_modified_since": http_date(time.time() - 1 if run.slow_clock else client.head(bucket, "from")["last_modified"])}, negative),
     ]:
-        refused(status, client.copy, bucket, "from", bucket, "to", conditions=given)
+        expect_error(status, client.copy, bucket, "from", bucket, "to", conditions=given)
         assert client.get(bucket, "to")["body"] == b"old", given
     for given in [{"if_match": etag}, {"if_none_match": other}, {"if_unmodified_since": LATER}, {"if_modified_since": LONG_AGO}]:
         client.put(bucket, "to", b"old")
@@ -181,40 +183,40 @@ def copy_pairs(client, bucket, run):
 
     if client.dialect in ("s3", "jdcloud"):
         copy(if_match=etag, if_unmodified_since=LONG_AGO)  # S3 4.6: a matching ETag outweighs its date
-        refused(412, copy, if_none_match=etag, if_modified_since=LONG_AGO)
-        refused(412, copy, if_match=other, if_unmodified_since=LATER)
+        expect_error(412, copy, if_none_match=etag, if_modified_since=LONG_AGO)
+        expect_error(412, copy, if_match=other, if_unmodified_since=LATER)
     elif client.dialect == "cos":
         copy(if_match=etag, if_unmodified_since=LATER)
-        refused((400, 409), copy, if_match=etag, if_modified_since=LONG_AGO)
-        refused((400, 409), copy, if_none_match=other, if_unmodified_since=LATER)
+        expect_error((400, 409), copy, if_match=etag, if_modified_since=LONG_AGO)
+        expect_error((400, 409), copy, if_none_match=other, if_unmodified_since=LATER)
     else:
         copy(if_match=etag, if_unmodified_since=LATER)  # OSS 4.7: each must hold
-        refused(412, copy, if_match=etag, if_unmodified_since=LONG_AGO)
-        refused(304, copy, if_match=etag, if_none_match=etag)
+        expect_error(412, copy, if_match=etag, if_unmodified_since=LONG_AGO)
+        expect_error(304, copy, if_match=etag, if_none_match=etag)
 
 
 def copy_onto_itself(client, bucket, run):
     client.put(bucket, "self", b"same", content_type="text/html", metadata={"owner": "me"})
     if client.dialect != "oss":
-        refused(400, client.copy, bucket, "self", bucket, "self")
+        expect_error(400, client.copy, bucket, "self", bucket, "self")
         client.copy(bucket, "self", bucket, "self", "REPLACE", metadata={"color": "red"}, content_type="text/css")
     else:
         client.copy(bucket, "self", bucket, "self", metadata={"color": "red"}, content_type="text/css")
-    told = client.head(bucket, "self")
-    assert (told["content_type"], told["metadata"]) == ("text/css", {"color": "red"}), told
+    result = client.head(bucket, "self")
+    assert (result["content_type"], result["metadata"]) == ("text/css", {"color": "red"}), result
     assert client.get(bucket, "self")["body"] == b"same"
 
 
-def copy_of_nothing(client, bucket, run):
-    assert refused(404, client.copy, bucket, "nowhere", bucket, "to").code in ("NoSuchKey", "404"), "the vendor's code"
+def copy_of_missing_source(client, bucket, run):
+    assert expect_error(404, client.copy, bucket, "nowhere", bucket, "to").code in ("NoSuchKey", "404"), "the vendor's code"
     upload = client.create_multipart(bucket, "parts")
-    assert refused(404, client.upload_part_copy, bucket, "nowhere", bucket, "parts", upload, 1).code == "NoSuchKey"
+    assert expect_error(404, client.upload_part_copy, bucket, "nowhere", bucket, "parts", upload, 1).code == "NoSuchKey"
     client.abort(bucket, "parts", upload)
     client.put(bucket, "from", b"x")
-    assert refused(404, client.upload_part_copy, bucket, "from", bucket, "parts", upload, 1).code == "NoSuchUpload"
+    assert expect_error(404, client.upload_part_copy, bucket, "from", bucket, "parts", upload, 1).code == "NoSuchUpload"
 
 
-def classes(client, bucket, run):
+def storage_classes(client, bucket, run):
     word = {"oss": "IA"}.get(client.dialect, "STANDARD_IA")
     client.put(bucket, "cold", b"x", storage_class=word)
     assert client.head(bucket, "cold")["storage_class"] == word
@@ -225,7 +227,7 @@ def classes(client, bucket, run):
 
 
 def hostile_keys(client, bucket, run):
-    keys = [key for key in HOSTILE_KEYS if key not in client_cannot(client) + TARGET_CANNOT.get(run.target, [])]
+    keys = [key for key in HOSTILE_KEYS if key not in keys_rejected_by_client(client) + TARGET_CANNOT.get(run.target, [])]
     for key in keys:
         body = key.encode()
         try:
@@ -245,8 +247,8 @@ def hostile_keys(client, bucket, run):
 
 
 def prefixes(client, bucket, run):
-    """Every key is found when asked for, whatever the query has to carry."""
-    keys = [key for key in HOSTILE_KEYS if key not in client_cannot(client) + TARGET_CANNOT.get(run.target, [])]
+    """Every key is found by a listing with the key as its prefix."""
+    keys = [key for key in HOSTILE_KEYS if key not in keys_rejected_by_client(client) + TARGET_CANNOT.get(run.target, [])]
     for key in keys:
         client.put(bucket, key, b"x")
     missing = []
@@ -260,10 +262,10 @@ def prefixes(client, bucket, run):
     assert not missing, "; ".join(missing)
 
 
-def client_cannot(client):
-    """Keys that an SDK itself cannot send, and why."""
+def keys_rejected_by_client(client):
+    """Returns the keys that an SDK cannot send."""
     return {
-        # They resolve dot segments in the URL that they send, which then names another key.
+        # These resolve dot segments in the URL, which then names another key.
         "boto3-jd": ["a/./b", "a/../b"],
         "oss-v2": ["a/./b", "a/../b"],
         "ali-oss-v1": ["a/./b", "a/../b"],
@@ -271,11 +273,11 @@ def client_cannot(client):
     }.get(client.name, [])
 
 
-#: Keys that a target itself does not hold. SeaweedFS is a tree of files underneath: it refuses dot segments (400), lists
-#: `a//b` as `a/b`, and what is put at `dir/` is read as nothing.
+#: Keys that a target does not store. SeaweedFS stores objects as files: it rejects dot segments (400), lists `a//b` as
+#: `a/b`, and returns an empty body for an object at `dir/`.
 TARGET_CANNOT = {"seaweedfs": ["a/./b", "a/../b", "a//b", "dir/"]}
 
-#: Targets that answer a repeated completing call with the same success again, as AWS does for a while.
+#: Targets that repeat the success of CompleteMultipartUpload, as Amazon S3 does for some time.
 REPEATS_SUCCESS = ["seaweedfs", "demo"]
 
 
@@ -292,25 +294,25 @@ def multipart(client, bucket, run):
     parts.append((5, client.upload_part(bucket, "parts", upload, 5, last)))
     listed = client.list_parts(bucket, "parts", upload)
     assert [n for n, _, _ in listed] == [n for n, _ in parts], listed
-    assert all(lists(row[1], part[1]) for row, part in zip(listed, parts)), (listed, parts)
+    assert all(is_same_part(row[1], part[1]) for row, part in zip(listed, parts)), (listed, parts)
     assert [size for _, _, size in listed] == [PART, len(source), PART, 1000], listed
     client.complete(bucket, "parts", upload, parts)
     whole = first + source + source[span[0]:span[1] + 1] + last
-    told = client.get(bucket, "parts")
-    assert told["body"] == whole
-    assert (told["content_type"], told["metadata"]) == ("text/html", {"owner": "me"}), told["metadata"]
+    result = client.get(bucket, "parts")
+    assert result["body"] == whole
+    assert (result["content_type"], result["metadata"]) == ("text/html", {"owner": "me"}), result["metadata"]
     if run.target not in REPEATS_SUCCESS:
-        refused(404, client.complete, bucket, "parts", upload, parts)
+        expect_error(404, client.complete, bucket, "parts", upload, parts)
     client.copy(bucket, "parts", bucket, "whole")
     assert client.get(bucket, "whole")["body"] == whole
     for key in ("source", "parts", "whole"):
         client.delete(bucket, key)
 
 
-def transfer(client, bucket, run):
-    """The SDK's own way with large files: parts in parallel, of a size and with checksums that it chooses."""
+def managed_transfer(client, bucket, run):
+    """The SDK's transfer manager: it uploads parts in parallel, and chooses their size and checksums."""
     if not hasattr(client, "upload_file"):
-        raise SkipTest("it has no way of its own with large files")
+        raise SkipTest("it has no transfer manager")
     body = os.urandom(20 * 1024 * 1024 + 7)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "large")
@@ -327,15 +329,15 @@ def transfer(client, bucket, run):
 
 
 def part_conditions(client, bucket, upload):
-    """As those of a whole copy; no part is left behind by one that was refused."""
-    told, other = client.head(bucket, "source"), '"' + "0" * 32 + '"'
+    """Conditions of part copies. A rejected part copy creates no part."""
+    result, other = client.head(bucket, "source"), '"' + "0" * 32 + '"'
     negative = 304 if client.dialect == "oss" else 412
-    for given, status in [({"if_match": other}, 412), ({"if_none_match": told["etag"]}, negative),
+    for given, status in [({"if_match": other}, 412), ({"if_none_match": result["etag"]}, negative),
                           ({"if_unmodified_since": LONG_AGO}, 412),
-                          ({"if_modified_since": http_date(told["last_modified"])}, negative)]:
-        refused(status, client.upload_part_copy, bucket, "source", bucket, "parts", upload, 4, conditions=given)
-    holding = {"if_match": told["etag"], "if_unmodified_since": LATER}
-    client.upload_part_copy(bucket, "source", bucket, "parts", upload, 3, (0, PART), holding)  # written again below
+                          ({"if_modified_since": http_date(result["last_modified"])}, negative)]:
+        expect_error(status, client.upload_part_copy, bucket, "source", bucket, "parts", upload, 4, conditions=given)
+    holding = {"if_match": result["etag"], "if_unmodified_since": LATER}
+    client.upload_part_copy(bucket, "source", bucket, "parts", upload, 3, (0, PART), holding)  # Overwritten below.
     client.upload_part_copy(bucket, "source", bucket, "parts", upload, 3, (0, PART),
                             {"if_none_match": other, "if_modified_since": LONG_AGO})
 
@@ -344,18 +346,18 @@ def abort(client, bucket, run):
     upload = client.create_multipart(bucket, "never")
     etag = client.upload_part(bucket, "never", upload, 1, b"x")
     client.abort(bucket, "never", upload)
-    assert refused(404, client.complete, bucket, "never", upload, [(1, etag)]).code == "NoSuchUpload"
-    refused(404, client.head, bucket, "never")
+    assert expect_error(404, client.complete, bucket, "never", upload, [(1, etag)]).code == "NoSuchUpload"
+    expect_error(404, client.head, bucket, "never")
 
 
-def sizes(client, bucket, run):
+def copy_sizes(client, bucket, run):
     for size in (0, 1, 8 * 1024 * 1024) + ((64 * 1024 * 1024,) if run.long else ()):
         body = os.urandom(size)
         client.put(bucket, "size", body)
         assert client.get(bucket, "size")["body"] == body, size
         client.copy(bucket, "size", bucket, "size of copy")
         assert client.head(bucket, "size of copy")["length"] == size
-        client.delete(bucket, "size")  # The demo's memory is limited.
+        client.delete(bucket, "size")  # The memory of the demo is limited.
         client.delete(bucket, "size of copy")
 
 
@@ -369,40 +371,40 @@ def listings(client, bucket, run):
 
 def buckets(client, bucket, run):
     own = f"fresh-{uuid.uuid4().hex[:8]}-1250000000"
-    refused(404, client.head_bucket, own)
+    expect_error(404, client.head_bucket, own)
     client.create_bucket(own)
     client.head_bucket(own)
     client.put(own, "x", b"x")
-    assert refused(409, client.delete_bucket, own).code == "BucketNotEmpty"
+    assert expect_error(409, client.delete_bucket, own).code == "BucketNotEmpty"
     client.delete(own, "x")
     client.delete_bucket(own)
-    refused(404, client.head_bucket, own)
+    expect_error(404, client.head_bucket, own)
 
 
-def wrong_keys(client, bucket, run):
+def wrong_credentials(client, bucket, run):
     client.put(bucket, "mine", b"x")
-    error = refused(403, run.again(secret="wrong").get, bucket, "mine")
+    error = expect_error(403, run.again(secret="wrong").get, bucket, "mine")
     assert error.code == "SignatureDoesNotMatch", error
-    error = refused(403, run.again(key="AKIDNOBODY").get, bucket, "mine")
+    error = expect_error(403, run.again(key="AKIDNOBODY").get, bucket, "mine")
     assert error.code == "InvalidAccessKeyId", error
 
 
 def fetch_signed(port, url, method="GET", body=None, headers=None):
-    """Calls a presigned URL without any SDK."""
+    """Sends a request to a presigned URL without an SDK."""
     host = urlsplit(url).netloc
-    # As a proxy would be asked for hosts that are not on this machine.
+    # An absolute-form target for hosts that are not on this machine, as for a forward proxy.
     target = url.partition(host)[2] if host.endswith(f":{port}") else url
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request(method, target, body, {**(headers or {}), "Host": host})
-    answer = connection.getresponse()
-    text = answer.read()
+    response = connection.getresponse()
+    text = response.read()
     connection.close()
-    if answer.status >= 300:
-        raise CallError(answer.status, "", text[:300])
+    if response.status >= 300:
+        raise CallError(response.status, "", text[:300])
     return text
 
 
-def presigned(client, bucket, run):
+def presigned_urls(client, bucket, run):
     if not hasattr(client, "presigned"):
         raise SkipTest("the driver of this client has no such call")
 
@@ -411,15 +413,15 @@ def presigned(client, bucket, run):
         fetch(sign("PUT", bucket, "signed url"), "PUT", b"for you")
         url = sign("GET", bucket, "signed url")
         assert fetch(url) == client.get(bucket, "signed url")["body"] == b"for you"
-        refused(403, fetch, url.replace("signed", "sinned"))
-        refused(403, fetch, url, "DELETE")
-        refused(403, fetch, url, "PUT", b"spoiled")
+        expect_error(403, fetch, url.replace("signed", "sinned"))
+        expect_error(403, fetch, url, "DELETE")
+        expect_error(403, fetch, url, "PUT", b"spoiled")
 
 
-def posted(client, bucket, run):
-    """A visitor of a web page posts a file by a form that the site's server signed for it."""
+def form_uploads(client, bucket, run):
+    """A browser posts a file with a form that the web server signed."""
     if getattr(client, "form", None) is None:
-        raise SkipTest("its SDK is not used for this")
+        raise SkipTest("form uploads are not implemented for this SDK")
     conditions = [{"bucket": bucket}, ["starts-with", "$key", "up/"], ["content-length-range", 1, 40_000_000]]
 
     def send(body=b"for you", key="up/${filename}", more=(), extra=(), spoil=None, **how):
@@ -431,47 +433,47 @@ def posted(client, bucket, run):
     assert status == 204 and headers["etag"] and headers["location"], (status, headers)
     assert client.get(bucket, "up/my file.txt")["body"] == b"for you"
     large = os.urandom(5_000_000)
-    status, _, told = send(large, "up/large", {"success_action_status": "201"})
-    assert status == 201 and b"<PostResponse>" in told and b"<Key>up/large</Key>" in told, (status, told)
+    status, _, result = send(large, "up/large", {"success_action_status": "201"})
+    assert status == 201 and b"<PostResponse>" in result and b"<Key>up/large</Key>" in result, (status, result)
     assert client.get(bucket, "up/large")["body"] == large
-    status, _, told = send(b"", "up/${filename}")
-    assert (status, b"EntityTooSmall" in told) == (400, True), told
-    status, _, told = send(key="else/where")
-    assert (status, b"AccessDenied" in told) == (403, True), told
-    status, _, told = send(key="up/spoiled", spoil=lambda fields: {
+    status, _, result = send(b"", "up/${filename}")
+    assert (status, b"EntityTooSmall" in result) == (400, True), result
+    status, _, result = send(key="else/where")
+    assert (status, b"AccessDenied" in result) == (403, True), result
+    status, _, result = send(key="up/spoiled", spoil=lambda fields: {
         name: value[:-3] + "abc" if "ignature" in name and "version" not in name else value for name, value in fields.items()})
-    assert (status, b"SignatureDoesNotMatch" in told) == (403, True), told
-    status, _, told = send(key="up/short", after=[("submit", "Upload")])
-    assert status == 204, (status, told)
+    assert (status, b"SignatureDoesNotMatch" in result) == (403, True), result
+    status, _, result = send(key="up/short", after=[("submit", "Upload")])
+    assert status == 204, (status, result)
     assert client.get(bucket, "up/short")["body"] == b"for you"
     for key in ("else/where", "up/spoiled"):
-        refused(404, client.head, bucket, key)
+        expect_error(404, client.head, bucket, key)
     for key in ("up/my file.txt", "up/large", "up/short"):
         client.delete(bucket, key)
 
 
-def appended(client, bucket, run):
-    """Pieces at the end of an object: COS and OSS have that, S3 has not; the demo does it for their callers."""
+def append_uploads(client, bucket, run):
+    """AppendObject of COS and OSS. Targets that speak S3 do not have it, except the demo."""
     if getattr(client, "append", None) is None:
         raise SkipTest("its dialect or its SDK has no such call")
     if run.target not in ("cos", "oss", "demo"):
-        assert refused(501, client.append, bucket, "log", 0, b"x" * 5000).code == "NotImplemented"
+        assert expect_error(501, client.append, bucket, "log", 0, b"x" * 5000).code == "NotImplemented"
         return
     one, two = os.urandom(5000), os.urandom(6000)
     assert client.append(bucket, "log", 0, one) == 5000
     assert client.append(bucket, "log", 5000, two) == 11000
     assert client.get(bucket, "log")["body"] == one + two
-    refused(409, client.append, bucket, "log", 7, one)
+    expect_error(409, client.append, bucket, "log", 7, one)
     client.put(bucket, "plain", b"x")
-    refused(409, client.append, bucket, "plain", 1, one)
+    expect_error(409, client.append, bucket, "plain", 1, one)
     for key in ("log", "plain"):
         client.delete(bucket, key)
 
 
-def browsers(client, bucket, run):
-    """The rules that an SDK sets answer what browsers ask, and what they read."""
+def cors_requests(client, bucket, run):
+    """CORS rules that an SDK sets are applied to preflights and to responses."""
     if getattr(client, "set_cors", None) is None or getattr(client, "form", None) is None:
-        raise SkipTest("its SDK is not used for this")
+        raise SkipTest("form uploads are not implemented for this SDK")
     page = "http://page.example.com"
     client.put(bucket, "read", b"by a page")
 
@@ -479,25 +481,26 @@ def browsers(client, bucket, run):
         parts = urlsplit(client.form(bucket, "read", [])[0])
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
         connection.request(method, parts.path.rstrip("/") + "/" + path, headers={"Host": parts.netloc, **headers})
-        answer = connection.getresponse()
-        told = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        response = connection.getresponse()
+        result = response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
         connection.close()
-        return told
+        return result
 
     wants = {"Origin": page, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-own"}
-    status, _, told = ask("OPTIONS", "read", **wants)
-    assert (status, b"AccessForbidden" in told) == (403, True), told
+    status, _, result = ask("OPTIONS", "read", **wants)
+    assert (status, b"AccessForbidden" in result) == (403, True), result
     client.set_cors(bucket, page)
     status, headers, _ = ask("OPTIONS", "read", **wants)
     assert status == 200 and headers["access-control-allow-origin"] == page, (status, headers)
     assert "PUT" in headers["access-control-allow-methods"] and headers["access-control-max-age"] == "60", headers
     for name, value in (("Origin", "http://elsewhere.example.com"), ("Access-Control-Request-Method", "DELETE")):
         assert ask("OPTIONS", "read", **{**wants, name: value})[0] == 403
-    status, _, told = ask("OPTIONS", "read", **{"Access-Control-Request-Method": "PUT"})
-    assert (status, b"BadRequest" in told) == (400, True), told
+    status, _, result = ask("OPTIONS", "read", **{"Access-Control-Request-Method": "PUT"})
+    assert (status, b"BadRequest" in result) == (400, True), result
     client.delete(bucket, "read")
 
 
-ALL = [objects, ranges, conditional_reads, overrides, metadata_values, tags, copy_keeps, copy_across_buckets, copy_replaces,
-       copy_conditions, copy_pairs, copy_onto_itself, copy_of_nothing, classes, hostile_keys, prefixes, multipart, transfer, abort, sizes,
-       listings, buckets, wrong_keys, presigned, posted, appended, browsers]
+ALL = [objects, ranges, conditional_reads, response_overrides, metadata_values, tags, copy_preserves_metadata,
+       copy_across_buckets, copy_replaces_metadata, copy_conditions, copy_pairs, copy_onto_itself,
+       copy_of_missing_source, storage_classes, hostile_keys, prefixes, multipart, managed_transfer, abort,
+       copy_sizes, listings, buckets, wrong_credentials, presigned_urls, form_uploads, append_uploads, cors_requests]

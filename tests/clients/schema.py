@@ -55,7 +55,7 @@ class Judges:
     def valid(self, document):
         return self.validator.is_valid(document)
 
-    def passes(self, document):
+    def is_accepted(self, document):
         """Whether `blobfish check` accepts the configuration."""
         path = self.folder / "checked.toml"
         path.write_text("".join(f"{key} = {toml(value)}\n" for key, value in document.items()))
@@ -63,7 +63,7 @@ class Judges:
         assert done.returncode in (0, 1) and "invalid TOML" not in done.stderr, done.stderr
         return done.returncode == 0
 
-    def full(self):
+    def full_example(self):
         """The full example, with files that exist."""
         text = FULL.read_text()
         certificate = subprocess.run(
@@ -101,7 +101,7 @@ class Judges:
         return tomllib.loads(text)
 
 
-def printed_is_published(judges):
+def generated_files_are_current(judges):
     assert (
         TREE / "docs/blobfish.schema.json"
     ).read_text() == judges.text, "run: blobfish schema > docs/blobfish.schema.json"
@@ -154,37 +154,37 @@ def samples_pass(judges):
         assert not errors, (name, errors)
 
 
-def places(schema, value, way=()):
+def places(schema, value, path=()):
     """Iterates over the keys of the schema, each with its own schema."""
     for key, below in schema.get("properties", {}).items():
-        yield (*way, key), below, schema
+        yield (*path, key), below, schema
         if isinstance(value, dict) and key in value:
-            yield from places(below, value[key], (*way, key))
+            yield from places(below, value[key], (*path, key))
     if isinstance(value, list) and value and "items" in schema:
-        yield from places(schema["items"], value[0], (*way, 0))
+        yield from places(schema["items"], value[0], (*path, 0))
 
 
-def at(document, way):
-    for step in way:
+def at(document, path):
+    for step in path:
         document = document[step]
     return document
 
 
-def changed(document, way, value):
+def change_value(document, path, value):
     document = copy.deepcopy(document)
-    at(document, way[:-1])[way[-1]] = value
+    at(document, path[:-1])[path[-1]] = value
     return document
 
 
-def without(document, way):
+def remove_key(document, path):
     document = copy.deepcopy(document)
-    at(document, way[:-1]).pop(way[-1])
+    at(document, path[:-1]).pop(path[-1])
     return document
 
 
 def both_refuse(judges, document, why):
     assert not judges.valid(document), ("the schema accepts", why)
-    assert not judges.passes(document), ("the reader accepts", why)
+    assert not judges.is_accepted(document), ("the reader accepts", why)
 
 
 def both_accept(judges, document, why):
@@ -193,53 +193,53 @@ def both_accept(judges, document, why):
         why,
         [error.message for error in judges.validator.iter_errors(document)],
     )
-    assert judges.passes(document), ("the reader rejects", why)
+    assert judges.is_accepted(document), ("the reader rejects", why)
 
 
 def judges_agree(judges):
     """Schema and reader agree on the full example with one change, for each key and each possible change."""
-    full = judges.full()
+    full = judges.full_example()
     both_accept(judges, full, "the full example")
     kinds = {"string": "text", "integer": 7, "boolean": True, "array": [], "object": {}}
     seen = 0
-    for way, schema, parent in places(judges.schema, full):
+    for path, schema, parent in places(judges.schema, full):
         seen += 1
-        there = way[-1] in at(full, way[:-1])
-        assert there or way[-1] in ELSEWHERE, (way, "is not in the full example")
-        both_refuse(judges, changed(full, (*way[:-1], way[-1] + "_q"), 1), (way, "an unknown key"))
+        there = path[-1] in at(full, path[:-1])
+        assert there or path[-1] in ELSEWHERE, (path, "is not in the full example")
+        both_refuse(judges, change_value(full, (*path[:-1], path[-1] + "_q"), 1), (path, "an unknown key"))
         types = {one["type"] for one in schema.get("anyOf", [schema])}
         for kind, value in kinds.items():
             if kind not in types:
-                both_refuse(judges, changed(full, way, value), (way, kind))
+                both_refuse(judges, change_value(full, path, value), (path, kind))
         if "enum" in schema:
-            both_refuse(judges, changed(full, way, "nonsense"), (way, "an unknown word"))
+            both_refuse(judges, change_value(full, path, "nonsense"), (path, "an unknown word"))
             for word in schema["enum"]:
-                document = changed(full, way, word)
-                assert judges.valid(document), (way, word)
-                assert way[-1] in PAIRED or judges.passes(document), (way, word)
+                document = change_value(full, path, word)
+                assert judges.valid(document), (path, word)
+                assert path[-1] in PAIRED or judges.is_accepted(document), (path, word)
         if "minimum" in schema:
             for number in (schema["minimum"] - 1, schema["maximum"] + 1):
                 if number < 2**63:
-                    both_refuse(judges, changed(full, way, number), (way, number))
+                    both_refuse(judges, change_value(full, path, number), (path, number))
             for number in (schema["minimum"], schema["maximum"]):
-                both_accept(judges, changed(full, way, number), (way, number))
+                both_accept(judges, change_value(full, path, number), (path, number))
         if "anyOf" in schema:
             secret = judges.folder / "secret"
             secret.write_text("hidden")
             secret.chmod(0o600)
             os.environ["BLOBFISH_SCHEMA_SECRET"] = "hidden"
-            both_accept(judges, changed(full, way, {"env": "BLOBFISH_SCHEMA_SECRET"}), (way, "env"))
-            both_accept(judges, changed(full, way, {"file": str(secret)}), (way, "file"))
+            both_accept(judges, change_value(full, path, {"env": "BLOBFISH_SCHEMA_SECRET"}), (path, "env"))
+            both_accept(judges, change_value(full, path, {"file": str(secret)}), (path, "file"))
             for bad in ({}, {"env": "BLOBFISH_SCHEMA_SECRET", "file": str(secret)}, {"vault": "x"}):
-                both_refuse(judges, changed(full, way, bad), (way, bad))
-        if way[-1] in parent.get("required", []):
-            both_refuse(judges, without(full, way), (way, "missing"))
-        elif there and way not in TOGETHER:
-            both_accept(judges, without(full, way), (way, "left out"))
+                both_refuse(judges, change_value(full, path, bad), (path, bad))
+        if path[-1] in parent.get("required", []):
+            both_refuse(judges, remove_key(full, path), (path, "missing"))
+        elif there and path not in TOGETHER:
+            both_accept(judges, remove_key(full, path), (path, "left out"))
     assert seen > 60, seen
 
 
-ALL = [printed_is_published, samples_pass, judges_agree]
+ALL = [generated_files_are_current, samples_pass, judges_agree]
 
 
 def main():

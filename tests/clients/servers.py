@@ -26,7 +26,7 @@ REGIONS = {"cos": "ap-guangzhou", "oss": "cn-hangzhou", "jdcloud": "cn-north-1"}
 
 
 def free_ports(count):
-    """Ports that nobody uses now; held together so that they differ."""
+    """Returns free ports. All are bound at the same time, so that they differ."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -58,17 +58,17 @@ class Process:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def ask(self, method, path, body=None):
-        """Talks to a double's control port."""
+        """Sends a request to a double's control port."""
         connection = http.client.HTTPConnection("127.0.0.1", self.control, timeout=10)
         connection.request(method, path, json.dumps(body) if body is not None else None)
-        answer = json.loads(connection.getresponse().read())
+        response = json.loads(connection.getresponse().read())
         connection.close()
-        return answer
+        return response
 
 
 @dataclass
 class Servers:
-    """Everything that was started; stopped in reverse, also when this process is asked to end."""
+    """All started servers. They are stopped in reverse order, also when this process gets SIGTERM."""
 
     started: list = field(default_factory=list)
 
@@ -108,15 +108,15 @@ class Servers:
                    "-volume.minFreeSpace=256MiB", *flags]
         log = Path(folder) / "log"
         child = subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT)
-        # It takes half a minute to end in order, and nobody wants what it holds.
+        # An orderly shutdown takes half a minute, and its data is not needed.
         process = Process(child, folder, ports[6], log=log, patience=0.5)
         self.started.append(process)
         wait_for(lambda: connects(process.port), 60, "SeaweedFS")
         return process
 
     def proxy(self, binary, config, linked=False):
-        """A proxy with this configuration text; `{port}` and `{admin}` stand for free ports. `linked`: its file is a link
-        into a folder that is a link, as orchestrators mount it."""
+        """Starts a proxy with this configuration; `{port}` and `{admin}` are replaced by free ports. `linked`: the file is a
+        symbolic link into a folder that is one too, as orchestrators mount it."""
         folder = tempfile.mkdtemp(prefix="blobfish-proxy-")
         port, admin = free_ports(2)
         path = Path(folder) / "blobfish.toml"
@@ -139,11 +139,11 @@ class Servers:
         child = subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT, cwd=folder)
         process = Process(child, folder, port, admin=admin, log=log)
         self.started.append(process)
-        wait_for(lambda: ready(process), 20, f"the proxy; its log says: {log.read_text()[-2000:]}")
+        wait_for(lambda: ready(process), 20, f"the proxy; its log is: {log.read_text()[-2000:]}")
         return process
 
     def front(self, binary, target, policy="reject"):
-        """The proxy in front of one target, every bucket under its own name. Returns it and the target's process."""
+        """Starts a proxy for one target, with every bucket under its own name. Returns the proxy and the target's process."""
         if target == "demo":
             return self.demo(binary, "--memory"), None
         back = self.seaweedfs() if target == "seaweedfs" else self.double(target)
@@ -172,11 +172,11 @@ def wait_for(condition, seconds, what):
         if condition():
             return
         time.sleep(0.05)
-    raise RuntimeError(f"not there after {seconds} s: {what}")
+    raise RuntimeError(f"missing after {seconds} s: {what}")
 
 
 def one_target(kind, port, name=None, scheme="http", key=(TARGET_KEY, TARGET_SECRET), **more):
-    """A target's table."""
+    """Returns the configuration table of a target."""
     shape = {
         "seaweedfs": ("s3", "seaweedfs", f"127.0.0.1:{port}", "us-east-1", "path"),
         "cos": ("cos", None, f"cos.ap-guangzhou.localhost:{port}", "ap-guangzhou", "virtual"),
@@ -193,12 +193,12 @@ def one_target(kind, port, name=None, scheme="http", key=(TARGET_KEY, TARGET_SEC
 
 
 def caller_key(target):
-    """What callers sign with in front of a target: the demo has a key of its own."""
+    """Returns the credentials of callers of a target: the demo has its own."""
     return (DEMO_KEY, DEMO_SECRET) if target == "demo" else (KEY, SECRET)
 
 
 def configuration(targets, buckets=None, callers=None, policy="reject"):
-    """A whole configuration; without buckets, all of them at the first target."""
+    """Returns a complete configuration. Without `buckets`, all buckets are at the first target."""
     first = targets[0].split('name = "')[1].split('"')[0]
     check = 'conditions = "check"\n' if "jdcloud" in targets[0] else ""
     buckets = buckets or [f'[[bucket]]\nname = "*"\ntarget = "{first}"\nunsupported = "{policy}"\n{check}']
@@ -210,10 +210,10 @@ def configuration(targets, buckets=None, callers=None, policy="reject"):
 
 
 def main(about, all_of_them):
-    """Runs each check with servers of its own, prints how it went, and closes with the counts."""
+    """Runs each check with its own servers, and prints its result. The last line has the counts."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--binary", required=True)
-    parser.add_argument("--only", help="names of checks, joined by commas")
+    parser.add_argument("--only", help="names of checks, separated by commas")
     options = parser.parse_args()
     options.binary = os.path.abspath(options.binary)
     passed = failed = 0

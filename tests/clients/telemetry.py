@@ -18,7 +18,7 @@ from api import CallError
 from collector import Collector
 from live import Changeable, metric
 from operations import authority
-from scenarios import refused
+from scenarios import expect_error
 
 BUCKET = "telemetry-1250000000"
 FORGED = 'k" status=200 x="\r\n{"id":"forged","status":200}\nid=forged status=200\x85\u2028\x7f\\'
@@ -49,16 +49,16 @@ def logs(binary, running, options):
     live = Changeable(binary, running)
     live.client.create_bucket(BUCKET)
 
-    def asked():
+    def list_exported():
         live.client.put(BUCKET, "a key", b"hello")
         with contextlib.suppress(CallError):
             live.client.put(BUCKET, FORGED, b"x")
         time.sleep(0.3)
 
-    asked()
+    list_exported()
     rows = [json.loads(line) for line in lines_of(live.proxy, lambda line: line.startswith("{"))]
     live.rewrite_and_wait(live.first + '[log]\nformat = "logfmt"\n')
-    asked()
+    list_exported()
     again = [pairs(line) for line in lines_of(live.proxy, lambda line: line.startswith("time="))]
     assert [row["operation"] for row in rows] == ["CreateBucket", "PutObject", "PutObject"], rows
     assert [row["operation"] for row in again] == ["PutObject", "PutObject"], again
@@ -70,18 +70,18 @@ def logs(binary, running, options):
     assert not any("forged" in row["id"] for row in rows + again)
 
 
-def level(binary, running, options):
+def log_level(binary, running, options):
     """A reload changes the log level."""
     live = Changeable(binary, running)
     live.client.create_bucket(BUCKET)
 
-    def loud(words):
+    def is_logged(words):
         before = len(lines_of(live.proxy, lambda line: "configuration reloaded" in line))
         live.rewrite_and_wait(live.first + f"[log]\n{words}\n")
         time.sleep(0.1)
         return len(lines_of(live.proxy, lambda line: "configuration reloaded" in line)) > before
 
-    assert loud("") and not loud('level = "warn"') and loud('level = "debug"')
+    assert is_logged("") and not is_logged('level = "warn"') and is_logged('level = "debug"')
 
 
 CLIENTS = (s3_clients.Boto3, cos_clients.CosPython, oss_clients.Oss2V4)
@@ -93,12 +93,12 @@ def traces(collector, *more):
     return "\n".join(["[traces]", f'endpoint = "{collector.url}"', *more, ""])
 
 
-def arrived(collector, count, kind="server"):
+def wait_for_spans(collector, count, kind="server"):
     """Waits for so many spans of a kind, and returns all spans."""
-    def there():
+    def received_spans():
         return [span for span in collector.spans() if span.kind == kind]
 
-    servers.wait_for(lambda: len(there()) >= count, 8, f"{count} spans, of {len(there())}")
+    servers.wait_for(lambda: len(received_spans()) >= count, 8, f"{count} spans, of {len(received_spans())}")
     return collector.spans()
 
 
@@ -109,12 +109,12 @@ def log_of(proxy):
 
 def send_trace_context(client, parent, state=None):
     """Makes a client send unsigned trace context headers."""
-    def say(request, **_):
+    def add_trace_headers(request, **_):
         request.headers["traceparent"] = parent
         if state:
             request.headers["tracestate"] = state
 
-    client.sdk.meta.events.register("before-send.s3", say)
+    client.sdk.meta.events.register("before-send.s3", add_trace_headers)
 
 
 def spans(binary, running, options):
@@ -131,10 +131,10 @@ def spans(binary, running, options):
                 client.put(BUCKET, "folder/an object", b"hello")
                 client.copy(BUCKET, "folder/an object", BUCKET, "copy")
                 assert client.get(BUCKET, "copy")["body"] == b"hello"
-                refused(404, client.get, BUCKET, "missing")
-            refused(403, s3_clients.Boto3(proxy.port, servers.KEY, "wrong").get, BUCKET, "copy")
+                expect_error(404, client.get, BUCKET, "missing")
+            expect_error(403, s3_clients.Boto3(proxy.port, servers.KEY, "wrong").get, BUCKET, "copy")
             count = 2 + 4 * len(clients)
-            everything = arrived(collector, count)
+            everything = wait_for_spans(collector, count)
             mine = [span for span in everything if span.kind == "server"]
             assert len(mine) == count, len(mine)
             for line in log_of(proxy):
@@ -165,7 +165,7 @@ def spans(binary, running, options):
         assert set(collector.paths) == {"/v1/traces"}
 
 
-def disabled(binary, running, options):
+def tracing_off(binary, running, options):
     """Without the settings no trace context is sent, and the trace context of clients is not propagated."""
     live = Changeable(binary, running)
     send_trace_context(live.client, f"00-{THEIRS}-b7ad6b7169203331-01", "theirs=1")
@@ -174,17 +174,17 @@ def disabled(binary, running, options):
     with Collector() as collector:
         live.rewrite_and_wait(traces(collector) + live.first)
         live.client.put(BUCKET, "k", b"x")
-        [span] = [span for span in arrived(collector, 1) if span.kind == "server"]
+        [span] = [span for span in wait_for_spans(collector, 1) if span.kind == "server"]
         assert log_of(live.proxy)[-1]["trace_id"] == span.trace != THEIRS
         assert span.links == [THEIRS], "an untrusted trace is linked, not continued"
         live.rewrite_and_wait(live.first)
         live.client.put(BUCKET, "k", b"x")
         time.sleep(1.5)
-        assert "trace_id" not in log_of(live.proxy)[-1] and len(arrived(collector, 1)) == 2
+        assert "trace_id" not in log_of(live.proxy)[-1] and len(wait_for_spans(collector, 1)) == 2
     assert not any("traceparent" in request["headers"] for request in live.back.ask("GET", "/requests"))
 
 
-def trusted(binary, running, options):
+def trusted_traces(binary, running, options):
     """The trace of a trusted client is continued with its state and sampling decision; an invalid trace context is ignored."""
     with Collector() as collector:
         back = running.double("oss")
@@ -207,14 +207,14 @@ def trusted(binary, running, options):
         for parent in (None, "nonsense", f"00-{'0' * 32}-b7ad6b7169203331-01", f"00-{THEIRS}-b7ad6b7169203331-01-extra"):
             own = put(parent)
             assert THEIRS not in own["traceparent"] and own["traceparent"].endswith("-00"), (parent, own)
-        everything = arrived(collector, 1)
+        everything = wait_for_spans(collector, 1)
         time.sleep(1.5)
         assert len(everything) == len(collector.spans()) == 2, "only the request that its client sampled, and its exchange"
         [span] = [span for span in everything if span.kind == "server"]
         assert (span.trace, span.parent, span.state) == (THEIRS, "b7ad6b7169203331", "theirs=1,other=2"), span
 
 
-def sampled(binary, running, options):
+def sampling(binary, running, options):
     """A share of the requests is sampled, each as a complete trace."""
     with Collector() as collector:
         back = running.double("oss")
@@ -241,13 +241,13 @@ def headers(binary, running, options):
         text = traces(collector, more).replace(collector.url, collector.url + "/own/path")
         proxy = running.proxy(binary, text + servers.configuration([servers.one_target("oss", back.port)]))
         s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
-        arrived(collector, 1)
+        wait_for_spans(collector, 1)
         assert {name.lower(): value for name, value in collector.heads[0].items()}["x-api-key"] == secret
         assert collector.paths == ["/own/path"]
         assert secret not in proxy.log.read_text() and secret.encode() not in collector.exports[0]
 
 
-def encrypted(binary, running, options):
+def exporter_tls(binary, running, options):
     """Nothing is sent to a collector before its certificate chain and name are verified."""
     back = running.double("oss")
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
@@ -262,24 +262,24 @@ def encrypted(binary, running, options):
                 proxy = running.proxy(binary, traces(collector, *more) + servers.configuration([target]))
                 s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET).call("list_buckets")
                 if good:
-                    arrived(collector, 1)
+                    wait_for_spans(collector, 1)
                 else:
-                    servers.wait_for(lambda: dropped(proxy) >= 1, 10, "a span that is not sent")
+                    servers.wait_for(lambda: count_dropped(proxy) >= 1, 10, "a span that is not sent")
                     assert not collector.exports and not collector.paths
 
 
-def dropped(proxy):
+def count_dropped(proxy):
     return metric(proxy, "blobfish_traces_dropped_total")
 
 
-def unavailable(binary, running, options):
+def unavailable_collector(binary, running, options):
     """An unavailable, busy or silent collector does not slow requests; dropped spans are counted; a collector that recovers is
     used again."""
     back = running.double("oss")
     target = servers.one_target("oss", back.port)
-    for answer in (None, 503, "silent", 400):
-        with Collector(answer) as collector:
-            if answer is None:
+    for status in (None, 503, "silent", 400):
+        with Collector(status) as collector:
+            if status is None:
                 collector.server.server_close()
             proxy = running.proxy(binary, traces(collector) + servers.configuration([target]))
             client = s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET)
@@ -289,26 +289,26 @@ def unavailable(binary, running, options):
                 begun = time.monotonic()
                 client.put(BUCKET, "k", b"x")
                 slowest = max(slowest, time.monotonic() - begun)
-            assert slowest < 1, (answer, slowest)
-            if answer == 400:
-                servers.wait_for(lambda: dropped(proxy) >= 60, 8, "rejected spans")
+            assert slowest < 1, (status, slowest)
+            if status == 400:
+                servers.wait_for(lambda: count_dropped(proxy) >= 60, 8, "rejected spans")
                 logged = lines_of(proxy, lambda line: "trace collector" in line)
                 assert len(logged) == 1 and "responds with status 400" in logged[0], logged
-                collector.answer = 200
+                collector.status = 200
                 client.put(BUCKET, "k", b"x")
-                arrived(collector, 1)
+                wait_for_spans(collector, 1)
                 servers.wait_for(lambda: "accepts spans again" in proxy.log.read_text(), 3, "the collector to be used again")
-            if answer == 503:
+            if status == 503:
                 servers.wait_for(lambda: len(collector.exports) >= 3, 8, "a retry")
                 assert len(set(collector.exports)) < len(collector.exports), "the retry sends the same spans"
-                servers.wait_for(lambda: dropped(proxy) >= 1, 8, "dropped spans")
+                servers.wait_for(lambda: count_dropped(proxy) >= 1, 8, "dropped spans")
             begun = time.monotonic()
             proxy.child.send_signal(signal.SIGTERM)
             assert proxy.child.wait(20) == 0
-            assert time.monotonic() - begun < 6, (answer, time.monotonic() - begun)
+            assert time.monotonic() - begun < 6, (status, time.monotonic() - begun)
 
 
-def flooded(binary, running, options):
+def full_queue(binary, running, options):
     """When the queue is full, spans are dropped and counted, and requests continue."""
     back = running.double("oss")
     with Collector("silent") as collector:
@@ -316,10 +316,10 @@ def flooded(binary, running, options):
         connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
         for _ in range(6000):
             connection.request("GET", "/bucket/key")
-            answer = connection.getresponse()
-            answer.read()
-            assert answer.status in (400, 403), answer.status
-        assert dropped(proxy) > 500, dropped(proxy)
+            response = connection.getresponse()
+            response.read()
+            assert response.status in (400, 403), response.status
+        assert count_dropped(proxy) > 500, count_dropped(proxy)
 
 
 def parts(binary, running, options):
@@ -334,19 +334,19 @@ def parts(binary, running, options):
         client.put(BUCKET, "large", b"x")
         back.ask("POST", "/claim", {"bucket": BUCKET, "key": "large", "size": 5 * 1024 ** 3})
         client.copy(BUCKET, "large", BUCKET, "copy")
-        everything = arrived(collector, 3)
+        everything = wait_for_spans(collector, 3)
         [copy] = [span for span in everything if span.name == "PUT CopyObject"]
         below = [span for span in everything if span.trace == copy.trace and span.kind == "client"]
         assert copy["blobfish.exchanges"] > 320 and len(below) == 256, (copy, len(below))
 
 
-def documented():
+def read_documented():
     """The metrics in docs/metrics.md, each with its labels."""
     rows = re.findall(r"^\| `(blobfish_\w+)` \|([\w, ]*)\|", (servers.TESTS.parent / "docs/metrics.md").read_text(), re.M)
     return {name: set(labels.replace(",", " ").split()) for name, labels in rows}
 
 
-def printed(proxy):
+def read_metrics(proxy):
     """The metrics of a proxy, each with its labels; the series of a histogram count as one."""
     connection = http.client.HTTPConnection("127.0.0.1", proxy.admin, timeout=10)
     connection.request("GET", "/metrics")
@@ -367,17 +367,18 @@ def metrics(binary, running, options):
     s3.create_bucket(BUCKET)
     s3.put(BUCKET, "k", b"x")
     s3.copy(BUCKET, "k", BUCKET, "copy")
-    refused(501, s3.put, BUCKET, "k", b"x", storage_class="ONEZONE_IA")
-    refused(400, s3.call, "put_object", Bucket=BUCKET, Key="k", Body=b"x", ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
+    expect_error(501, s3.put, BUCKET, "k", b"x", storage_class="ONEZONE_IA")
+    expect_error(400, s3.call, "put_object", Bucket=BUCKET, Key="k", Body=b"x", ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
     back.ask("POST", "/fault", {"match": {"op": "put"}, "kind": "reset", "times": 1})
-    refused((500, 503), s3.put, BUCKET, "k", b"x")
+    expect_error((500, 503), s3.put, BUCKET, "k", b"x")
     refusals.Cos(live.proxy.port).request("PUT", BUCKET, "k", body=b"x", spoil=lambda _, head: head.update({"x-cos-meta-a": "1"}))
     live.rewrite_and_wait(live.first + "\n# another\n")
-    rows, exist = documented(), printed(live.proxy)
+    rows, exist = read_documented(), read_metrics(live.proxy)
     assert len(rows) > 20 and rows == exist, set(map(str, rows.items())) ^ set(map(str, exist.items()))
 
 
-ALL = [metrics, logs, level, spans, disabled, trusted, sampled, headers, encrypted, unavailable, flooded, parts]
+ALL = [metrics, logs, log_level, spans, tracing_off, trusted_traces, sampling, headers, exporter_tls,
+       unavailable_collector, full_queue, parts]
 
 
 if __name__ == "__main__":

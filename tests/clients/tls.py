@@ -55,10 +55,10 @@ class Authority:
         self.folder, self.key = Path(folder), ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
         self.ca = self.folder / "ca.pem"
-        own = self.built(self.name, self.key.public_key(), 2, [(x509.BasicConstraints(ca=True, path_length=0), True)])
+        own = self.build(self.name, self.key.public_key(), 2, [(x509.BasicConstraints(ca=True, path_length=0), True)])
         self.ca.write_bytes(own.public_bytes(serialization.Encoding.PEM))
 
-    def built(self, subject, key, days, extensions):
+    def build(self, subject, key, days, extensions):
         now = datetime.now(timezone.utc)
         builder = x509.CertificateBuilder(issuer_name=self.name, subject_name=subject, public_key=key,
                                           serial_number=x509.random_serial_number(),
@@ -75,7 +75,7 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)])
         names = [x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names]
         names = [(x509.SubjectAlternativeName(names), False)] if names else []
-        certificate = self.built(subject, key.public_key(), days, names)
+        certificate = self.build(subject, key.public_key(), days, names)
         self.pending = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
                                          serialization.NoEncryption())
         if pair != "key":
@@ -102,7 +102,7 @@ def own_authority():
         yield Authority(folder)
 
 
-def listening(binary, running, default="", named=(), kind="oss", listen="", more="", back=None):
+def start_https(binary, running, default="", named=(), kind="oss", listen="", more="", back=None):
     """A proxy with one HTTPS listener on port `https`. `listen` has more lines for its table."""
     back = back or running.double(kind)
     port = servers.free_ports(1)[0]
@@ -122,12 +122,12 @@ def context(ca, alpn=()):
     return made
 
 
-def shown(port, ca, name):
+def get_serial(port, ca, name):
     """The serial number of the certificate that a client gets for this SNI name. The client verifies it."""
     return serial(port, context(ca), name)
 
 
-def seen(port, name):
+def get_unverified_serial(port, name):
     """The same without verification; `None` sends no SNI name."""
     blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
@@ -141,31 +141,31 @@ def serial(port, trusts, name):
 
 def fails(kind, call, *arguments, **more):
     try:
-        told = call(*arguments, **more)
+        result = call(*arguments, **more)
     except kind as error:
         return error
-    raise AssertionError(f"expected {kind}, but got {told!r}")
+    raise AssertionError(f"expected {kind}, but got {result!r}")
 
 
-def names(binary, running, options):
+def selection_by_sni(binary, running, options):
     """Certificates are selected by SNI name, with the default certificate for other names; without it the handshake fails."""
     with own_authority() as authority:
         default = authority.issue("default", ["blobfish.internal"])
         vendors = {kind: authority.issue(kind, NAMES[kind]) for kind in NAMES}
         pairs = [authority.pair(kind) for kind in NAMES]
-        proxy = listening(binary, running, authority.pair("default"), pairs)
+        proxy = start_https(binary, running, authority.pair("default"), pairs)
         for name, wanted in [("blobfish.internal", default), ("b.s3.us-east-1.amazonaws.com", vendors["s3"]),
                              ("S3.US-EAST-1.amazonaws.com", vendors["s3"]),
                              ("b.cos.ap-guangzhou.myqcloud.com", vendors["cos"]),
                              ("oss-cn-hangzhou.aliyuncs.com", vendors["oss"])]:
-            assert shown(proxy.https, authority.ca, name) == wanted, name
+            assert get_serial(proxy.https, authority.ca, name) == wanted, name
         for name in ("example.com", "a.b.s3.us-east-1.amazonaws.com", "cos.ap-guangzhou.myqcloud.com", None):
-            assert seen(proxy.https, name) == default, name
-        fails(ssl.SSLCertVerificationError, shown, proxy.https, authority.ca, "example.com")
-        only = listening(binary, running, "", pairs, back=proxy.back)
-        assert shown(only.https, authority.ca, "b.s3.us-east-1.amazonaws.com") == vendors["s3"]
+            assert get_unverified_serial(proxy.https, name) == default, name
+        fails(ssl.SSLCertVerificationError, get_serial, proxy.https, authority.ca, "example.com")
+        only = start_https(binary, running, "", pairs, back=proxy.back)
+        assert get_serial(only.https, authority.ca, "b.s3.us-east-1.amazonaws.com") == vendors["s3"]
         for name in ("example.com", None):
-            fails(ssl.SSLError, seen, only.https, name)
+            fails(ssl.SSLError, get_unverified_serial, only.https, name)
 
 
 class Visits(threading.Thread):
@@ -184,9 +184,9 @@ class Visits(threading.Thread):
 
     def ask(self, connection):
         connection.request("GET", "/")
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.status == 403, answer.status
+        response = connection.getresponse()
+        response.read()
+        assert response.status == 403, response.status
 
     def run(self):
         while not self.done:
@@ -209,17 +209,17 @@ class Visits(threading.Thread):
         self.join()
 
 
-def renewed(binary, running, options):
+def certificate_renewal(binary, running, options):
     """Renewed certificates are used without a restart or a failed request; invalid ones change nothing, and the reason is logged."""
     name = "oss-cn-hangzhou.aliyuncs.com"
     with own_authority() as authority:
         default = authority.issue("default", ["blobfish.internal"])
         first = authority.issue("oss", NAMES["oss"])
-        proxy = listening(binary, running, authority.pair("default"), [authority.pair("oss")])
+        proxy = start_https(binary, running, authority.pair("default"), [authority.pair("oss")])
         crt, key = authority.folder / "oss.crt", authority.folder / "oss.key"
 
-        def now():
-            return shown(proxy.https, authority.ca, name)
+        def current_serial():
+            return get_serial(proxy.https, authority.ca, name)
 
         def change(outcome, *words, act, hangup=False):
             before, lines = reloads(proxy, outcome), len(log_lines(proxy, ""))
@@ -227,44 +227,44 @@ def renewed(binary, running, options):
             if hangup:
                 os.kill(proxy.child.pid, signal.SIGHUP)
             servers.wait_for(lambda: reloads(proxy, outcome) > before, 4, f"{outcome}: {words}")
-            told = "\n".join(line for line in proxy.log.read_text().splitlines()[lines:] if line[0] != "{")
-            assert all(str(word) in told for word in words), (words, told)
+            result = "\n".join(line for line in proxy.log.read_text().splitlines()[lines:] if line[0] != "{")
+            assert all(str(word) in result for word in words), (words, result)
             check = subprocess.run([binary, "check", proxy.folder + "/blobfish.toml"], capture_output=True, text=True)
             assert (check.returncode == 0) == (outcome == "success"), check
             assert all(str(word) in check.stdout + check.stderr for word in words[1:]), (words, check)
 
         keeps = "the previous configuration stays active"
         with Visits(proxy.https, authority.ca, name) as visits:
-            assert now() == first
+            assert current_serial() == first
             # The certificate is written before its key, as some tools do.
             second = authority.issue("oss", NAMES["oss"], pair="crt")
             change("failure", keeps, crt, key, "is not the certificate's", act=lambda: None)
-            assert now() == first
+            assert current_serial() == first
             change("success", "configuration reloaded", act=lambda: authority.put("oss.key", authority.pending))
-            assert now() == second
+            assert current_serial() == second
             for content, why in [(b"no PEM at all\n", "contains no PEM certificate"),
                                  (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read")]:
                 change("failure", keeps, crt, why, act=lambda: authority.put("oss.crt", content))
-                assert now() == second
+                assert current_serial() == second
             serials = []
             change("success", "configuration reloaded", hangup=True,
                    act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
-            assert now() == serials[0]
+            assert current_serial() == serials[0]
             change("failure", keeps, crt, "has no DNS name", act=lambda: authority.issue("oss", []))
-            assert now() == serials[0]
+            assert current_serial() == serials[0]
             change("success", "configuration reloaded", act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
         assert not visits.failures and visits.count > 20, (visits.failures[:3], visits.count)
         # An expired certificate is used, because clients reject it themselves, and a warning is logged.
         change("success", "WARN", crt, "expired on",
                act=lambda: serials.append(authority.issue("oss", NAMES["oss"], days=-1)))
-        assert seen(proxy.https, name) == serials[-1]
-        fails(ssl.SSLCertVerificationError, now)
-        assert shown(proxy.https, authority.ca, "blobfish.internal") == default
+        assert get_unverified_serial(proxy.https, name) == serials[-1]
+        fails(ssl.SSLCertVerificationError, current_serial)
+        assert get_serial(proxy.https, authority.ca, "blobfish.internal") == default
         visits.ask(visits.stays)
 
 
 @contextmanager
-def resolved(port):
+def resolve_locally(port):
     """Connects port 443 of every host to this port, as a private DNS server would."""
     real = urllib3.util.connection.create_connection
     urllib3.util.connection.create_connection = lambda address, *more, **options: real(
@@ -275,19 +275,19 @@ def resolved(port):
         urllib3.util.connection.create_connection = real
 
 
-def vendors(binary, running, options):
+def vendor_hosts(binary, running, options):
     """Unmodified SDKs use the vendors' own host names, and trust the private certificate authority."""
     with own_authority() as authority:
         for kind in NAMES:
             authority.issue(kind, NAMES[kind])
-        proxy = listening(binary, running, "", [authority.pair(kind) for kind in NAMES], kind="cos")
+        proxy = start_https(binary, running, "", [authority.pair(kind) for kind in NAMES], kind="cos")
 
         def s3(**more):
             config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "virtual"})
             return boto3.client("s3", region_name="us-east-1", aws_access_key_id=servers.KEY,
                                 aws_secret_access_key=servers.SECRET, config=config, **more)
 
-        with resolved(proxy.https):
+        with resolve_locally(proxy.https):
             fails(SSLError, s3().list_buckets)
             client = s3(verify=str(authority.ca))
             client.create_bucket(Bucket=BUCKET)
@@ -347,7 +347,7 @@ class Two:
         self.flush()
         return number
 
-    def signed(self, method, key, body=b"", headers=None, ended=None, bucket=BUCKET):
+    def send_signed(self, method, key, body=b"", headers=None, ended=None, bucket=BUCKET):
         """Begins a request that is signed as by an S3 SDK. The body follows."""
         s3 = refusals.S3(443)
         host, target = "blobfish.internal", f"/{bucket}/{key}"
@@ -391,25 +391,25 @@ class Two:
     def until(self, condition, seconds=15):
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, "not in time"
+            assert time.monotonic() < end, "timeout"
             if not self.read(max(end - time.monotonic(), 0.01)):
                 assert condition(), "the connection has ended"
 
-    def answer(self, number):
+    def wait_for_response(self, number):
         stream = self.streams[number]
         self.until(lambda: stream.ended or stream.reset is not None)
         return stream
 
     def send(self, number, body, ended=True):
         while body:
-            room = min(self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size, len(body))
-            if not room:
+            limit = min(self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size, len(body))
+            if not limit:
                 if self.streams[number].reset is not None or self.streams[number].status:
                     return False
                 self.read()
                 continue
-            self.h2.send_data(number, body[:room])
-            body = body[room:]
+            self.h2.send_data(number, body[:limit])
+            body = body[limit:]
             self.flush()
         if ended:
             self.h2.end_stream(number)
@@ -417,10 +417,10 @@ class Two:
         return True
 
     def call(self, method, key, body=b"", **more):
-        number = self.signed(method, key, body, **more)
+        number = self.send_signed(method, key, body, **more)
         if body:
             self.send(number, body)
-        return self.answer(number)
+        return self.wait_for_response(number)
 
     def reset(self, number):
         self.h2.reset_stream(number, 8)
@@ -428,11 +428,11 @@ class Two:
 
 
 @contextmanager
-def two(binary, running, more="", kind="oss", listen=""):
+def start_with_http2(binary, running, more="", kind="oss", listen=""):
     """A proxy, an HTTP/2 client, and a function that creates more clients."""
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
-        proxy = listening(binary, running, authority.pair("default"), kind=kind, listen=listen, more=more)
+        proxy = start_https(binary, running, authority.pair("default"), kind=kind, listen=listen, more=more)
         Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
         proxy.authority = authority
         with Two(proxy.https, authority.ca) as client:
@@ -441,7 +441,7 @@ def two(binary, running, more="", kind="oss", listen=""):
 
 def both_versions(binary, running, options):
     """curl with both HTTP versions and presigned URLs; objects written with one version are read with the other."""
-    with two(binary, running) as (proxy, client, _):
+    with start_with_http2(binary, running) as (proxy, client, _):
         sdk = boto3.client("s3", endpoint_url=f"https://blobfish.internal:{proxy.https}", region_name="us-east-1",
                            aws_access_key_id=servers.KEY, aws_secret_access_key=servers.SECRET,
                            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}))
@@ -452,13 +452,13 @@ def both_versions(binary, running, options):
             file.write_bytes(os.urandom(3_000_000))
             for method, flags in (("put_object", ["-T", str(file)]), ("get_object", ["-o", str(file) + ".back"])):
                 url = sdk.generate_presigned_url(method, {"Bucket": BUCKET, "Key": f"by-curl-{number}"})
-                told = subprocess.run([*curl, version, *flags, url], capture_output=True, text=True)
-                assert told.stdout.splitlines()[-1] == f"{number} 200", told
+                result = subprocess.run([*curl, version, *flags, url], capture_output=True, text=True)
+                assert result.stdout.splitlines()[-1] == f"{number} 200", result
             assert Path(str(file) + ".back").read_bytes() == file.read_bytes()
             # Chunked in HTTP/1.1 and without a length in HTTP/2. The body is small, so Blobfish determines its length for the target.
             url = sdk.generate_presigned_url("put_object", {"Bucket": BUCKET, "Key": "piped"})
-            told = subprocess.run([*curl, version, "-T", "-", url], input=number, capture_output=True, text=True)
-            assert told.stdout.splitlines()[-1] == f"{number} 200", told
+            result = subprocess.run([*curl, version, "-T", "-", url], input=number, capture_output=True, text=True)
+            assert result.stdout.splitlines()[-1] == f"{number} 200", result
             assert bytes(client.call("GET", "piped").body) == number.encode()
         assert client.call("GET", "nothing").code() == "NoSuchKey"
         head = client.call("HEAD", "by-curl-2")
@@ -468,11 +468,11 @@ def both_versions(binary, running, options):
         assert line["client"] == "127.0.0.1" and line["status"] == 204, line
 
 
-def quiet(binary, running, options):
+def unlogged_heads(binary, running, options):
     """At every log level, HTTP/2 heads are not logged, because they contain signatures."""
     os.environ["BLOBFISH_LOG"] = "trace,h2=trace,h2::codec=trace"
     try:
-        with two(binary, running) as (proxy, client, _):
+        with start_with_http2(binary, running) as (proxy, client, _):
             assert client.call("PUT", "x", b"x").status == 200
             log = proxy.log.read_text()
     finally:
@@ -484,73 +484,73 @@ def quiet(binary, running, options):
 
 def concurrent_streams(binary, running, options):
     """Many concurrent streams of one connection, with large and small bodies in both directions and at different speeds."""
-    with two(binary, running) as (proxy, client, another):
+    with start_with_http2(binary, running) as (proxy, client, another):
         large, small = os.urandom(8_000_000), os.urandom(1000)
         assert client.call("PUT", "large", large).status == 200
         assert client.call("PUT", "small", small).status == 200
-        down = client.signed("GET", "large")
-        up = client.signed("PUT", "large-too", large)
-        others = [client.signed("GET", "small") for _ in range(60)]
+        down = client.send_signed("GET", "large")
+        up = client.send_signed("PUT", "large-too", large)
+        others = [client.send_signed("GET", "small") for _ in range(60)]
         client.send(up, large)
         for number in others:
-            assert client.answer(number).body == small
-        assert client.answer(down).body == large
-        assert client.answer(up).status == 200, vars(client.streams[up])
+            assert client.wait_for_response(number).body == small
+        assert client.wait_for_response(down).body == large
+        assert client.wait_for_response(up).status == 200, vars(client.streams[up])
         assert client.call("GET", "large-too").body == large
         # A stream that is not read gets no more than its window, and does not block other streams.
         with another() as picky:
             picky.takes = False
-            stuck = picky.signed("GET", "large")
+            stuck = picky.send_signed("GET", "large")
             picky.until(lambda: len(picky.streams[stuck].body) >= 65535)
             picky.h2.increment_flow_control_window(100_000)
             picky.flush()
             assert picky.call("GET", "small").body == small
             assert len(picky.streams[stuck].body) == 65535
-        # More streams than announced are refused (REFUSED_STREAM), and the others are not affected.
+        # More streams than announced get REFUSED_STREAM, and the others are not affected.
         assert client.h2.remote_settings.max_concurrent_streams == 100
-        open_ones = [client.signed("PUT", f"open-{number}", small) for number in range(100)]
+        open_ones = [client.send_signed("PUT", f"open-{number}", small) for number in range(100)]
         client.h2.remote_settings[3] = 1000
         client.h2.remote_settings.acknowledge()
-        over = client.answer(client.signed("GET", "small"))
+        over = client.wait_for_response(client.send_signed("GET", "small"))
         assert over.reset == 7, over.reset
         for number in open_ones:
             client.send(number, small)
-        assert all(client.answer(number).status == 200 for number in open_ones)
+        assert all(client.wait_for_response(number).status == 200 for number in open_ones)
 
 
 def uploads(binary, running, options):
     """Early rejections, 100-continue, bodies that are shorter or longer than announced, and silent clients."""
-    with two(binary, running, more="[limits]\nbody_idle_timeout_seconds = 1\n") as (proxy, client, _):
+    with start_with_http2(binary, running, more="[limits]\nbody_idle_timeout_seconds = 1\n") as (proxy, client, _):
         body = os.urandom(2_000_000)
         held = {"expect": "100-continue"}
-        number = client.signed("PUT", "invited", body, headers=held, ended=False)
+        number = client.send_signed("PUT", "invited", body, headers=held, ended=False)
         client.until(lambda: client.streams[number].invited)
         client.send(number, body)
-        assert client.answer(number).status == 200 and client.call("GET", "invited").body == body
-        # Failed authentication: the response comes before the body, and the rest of the body is refused.
+        assert client.wait_for_response(number).status == 200 and client.call("GET", "invited").body == body
+        # Failed authentication: the response comes before the body, and the rest of the body is rejected.
         lines = {"content-length": str(len(body)), "authorization": "AWS4-HMAC-SHA256 nonsense", **held}
         number = client.begin("blobfish.internal", "PUT", f"/{BUCKET}/refused", lines, ended=False)
-        refused = client.answer(number)
-        assert refused.status in (400, 403) and refused.code(), vars(refused)
-        assert refused.ended and not refused.invited, vars(refused)
-        client.until(lambda: refused.reset is not None)
-        assert refused.reset == 0, refused.reset
-        number = client.signed("PUT", "refused", body, headers={"x-amz-content-sha256": "0" * 64})
+        rejected = client.wait_for_response(number)
+        assert rejected.status in (400, 403) and rejected.code(), vars(rejected)
+        assert rejected.ended and not rejected.invited, vars(rejected)
+        client.until(lambda: rejected.reset is not None)
+        assert rejected.reset == 0, rejected.reset
+        number = client.send_signed("PUT", "refused", body, headers={"x-amz-content-sha256": "0" * 64})
         client.send(number, body)
-        assert client.answer(number).code() == "XAmzContentSHA256Mismatch"
+        assert client.wait_for_response(number).code() == "XAmzContentSHA256Mismatch"
         # Shorter or longer than announced, aborted, or silent: none of these uploads becomes an object.
-        short = client.signed("PUT", "short", body, ended=False)
+        short = client.send_signed("PUT", "short", body, ended=False)
         client.send(short, body[:1000])
-        assert client.answer(short).reset == 1, vars(client.streams[short])
-        late = client.signed("PUT", "long", body[:10], ended=False)
+        assert client.wait_for_response(short).reset == 1, vars(client.streams[short])
+        late = client.send_signed("PUT", "long", body[:10], ended=False)
         client.send(late, body[:11])
-        assert client.answer(late).reset == 1
-        left = client.signed("PUT", "left", body, ended=False)
+        assert client.wait_for_response(late).reset == 1
+        left = client.send_signed("PUT", "left", body, ended=False)
         client.send(left, body[:1000], ended=False)
         client.reset(left)
-        silent = client.signed("PUT", "silent", body, ended=False)
+        silent = client.send_signed("PUT", "silent", body, ended=False)
         client.send(silent, body[:1000], ended=False)
-        assert client.answer(silent).code() == "RequestTimeout", vars(client.streams[silent])
+        assert client.wait_for_response(silent).code() == "RequestTimeout", vars(client.streams[silent])
         for key in ("refused", "short", "long", "left", "silent"):
             assert client.call("GET", key).code() == "NoSuchKey", key
         servers.wait_for(lambda: metric(proxy, "blobfish_requests_in_flight") == 0, 5, "all to have ended")
@@ -559,68 +559,68 @@ def uploads(binary, running, options):
 
 def downloads(binary, running, options):
     """A response that the target aborts resets the stream; a long copy sends keep-alive bytes."""
-    with two(binary, running) as (proxy, client, _):
+    with start_with_http2(binary, running) as (proxy, client, _):
         client.call("PUT", "cut", b"0123456789" * 10_000)
         proxy.back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "short_body", "times": 1})
-        cut = client.answer(client.signed("GET", "cut"))
+        cut = client.wait_for_response(client.send_signed("GET", "cut"))
         assert (cut.ended, cut.reset) == (False, 2) and cut.status in (200, None), vars(cut)
         assert client.call("GET", "cut").ended
         proxy.back.ask("POST", "/fault", {"match": {"op": "CopyObject"}, "kind": "delay", "seconds": 11.5})
-        slow = client.signed("PUT", "slow", headers={"x-amz-copy-source": f"/{BUCKET}/cut"}, ended=True)
+        slow = client.send_signed("PUT", "slow", headers={"x-amz-copy-source": f"/{BUCKET}/cut"}, ended=True)
         client.until(lambda: client.streams[slow].status == 200, 14)
         assert not client.streams[slow].ended
         assert client.call("HEAD", "cut").status == 200
-        assert b"<CopyObjectResult" in client.answer(slow).body and client.call("GET", "slow").ended
+        assert b"<CopyObjectResult" in client.wait_for_response(slow).body and client.call("GET", "slow").ended
 
 
 def aborted_copies(binary, running, options):
     """With copies_on_disconnect = "abort", a reset stream aborts its copy and no other."""
     other = running.double("cos")
     more = servers.one_target("cos", other.port) + '[[bucket]]\nname = "other-1250000000"\ntarget = "cos"\n'
-    with two(binary, running, more=more + '[limits]\ncopies_on_disconnect = "abort"\n') as (proxy, client, _):
+    with start_with_http2(binary, running, more=more + '[limits]\ncopies_on_disconnect = "abort"\n') as (proxy, client, _):
         Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket("other-1250000000")
         client.call("PUT", "from", b"x" * 1000)
         for key, leaves in (("stays", False), ("goes", True)):
             proxy.back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "delay", "seconds": 2})
             source = {"x-amz-copy-source": f"/{BUCKET}/from"}
-            number = client.signed("PUT", key, headers=source, ended=True, bucket="other-1250000000")
+            number = client.send_signed("PUT", key, headers=source, ended=True, bucket="other-1250000000")
             servers.wait_for(lambda: metric(proxy, "blobfish_copies_in_progress") == 1, 2, "the copy")
             begun = time.monotonic()
             if leaves:
                 client.reset(number)
             else:
-                assert client.answer(number).status == 200
+                assert client.wait_for_response(number).status == 200
             servers.wait_for(lambda: metric(proxy, "blobfish_copies_in_progress") == 0, 5, "its end")
             assert (time.monotonic() - begun < 1) == leaves, time.monotonic() - begun
-            told = client.answer(client.signed("GET", key, bucket="other-1250000000"))
-            assert told.status == (404 if leaves else 200), told.status
+            result = client.wait_for_response(client.send_signed("GET", key, bucket="other-1250000000"))
+            assert result.status == (404 if leaves else 200), result.status
 
 
 def heads(binary, running, options):
     """Heads that are rejected in HTTP/1.1 are rejected in HTTP/2 with the same error; malformed ones reset the stream."""
-    with two(binary, running, more="[limits]\nhead_bytes_max = 8192\nheaders_max = 50\n") as (proxy, client, another):
+    with start_with_http2(binary, running, more="[limits]\nhead_bytes_max = 8192\nheaders_max = 50\n") as (proxy, client, another):
         host, path = "blobfish.internal", f"/{BUCKET}/x"
 
-        def told(method="GET", path=path, headers=None, host=host):
-            return client.answer(client.begin(host, method, path, headers))
+        def request(method="GET", path=path, headers=None, host=host):
+            return client.wait_for_response(client.begin(host, method, path, headers))
 
-        assert told(headers={"x-a": "a" * 6000}).code() == "AccessDenied"
-        assert told(headers={"x-a": "a" * 9000}).status == 400
-        in_oss = told(headers={"x-a": "a" * 9000}, host="b.oss-cn-hangzhou.aliyuncs.com")
+        assert request(headers={"x-a": "a" * 6000}).code() == "AccessDenied"
+        assert request(headers={"x-a": "a" * 9000}).status == 400
+        in_oss = request(headers={"x-a": "a" * 9000}, host="b.oss-cn-hangzhou.aliyuncs.com")
         assert in_oss.status == 400 and b"<HostId>b.oss-cn-hangzhou.aliyuncs.com<" in in_oss.body, vars(in_oss)
-        assert told(headers={f"x-{number}": "a" for number in range(40)}).code() == "AccessDenied"
-        assert told(headers={f"x-{number}": "a" for number in range(60)}).status == 400
-        assert told(headers={"x-a": "a" * 40_000}).status == 431
-        assert told(headers={"host": host}).code() == "AccessDenied"
-        assert told(headers={"host": "other.internal"}).status == 400
+        assert request(headers={f"x-{number}": "a" for number in range(40)}).code() == "AccessDenied"
+        assert request(headers={f"x-{number}": "a" for number in range(60)}).status == 400
+        assert request(headers={"x-a": "a" * 40_000}).status == 431
+        assert request(headers={"host": host}).code() == "AccessDenied"
+        assert request(headers={"host": "other.internal"}).status == 400
         for bad in ("two words", "a,b", "u@h", "h/x"):
-            answer = told(host=bad)
-            assert answer.status == 400 or answer.reset == 1, (bad, vars(answer))
-        assert told("TRACE").status == 405 and told("PATCH").status == 405
-        assert told(path="/a b").reset == 1 or told(path="/a b").status == 400
-        assert told(path="*", method="OPTIONS").status == 400
-        assert told("PUT", headers={"expect": "200-ok"}).status == 400
-        assert told("PUT", headers={"content-length": "5"}).reset == 1
+            response = request(host=bad)
+            assert response.status == 400 or response.reset == 1, (bad, vars(response))
+        assert request("TRACE").status == 405 and request("PATCH").status == 405
+        assert request(path="/a b").reset == 1 or request(path="/a b").status == 400
+        assert request(path="*", method="OPTIONS").status == 400
+        assert request("PUT", headers={"expect": "200-ok"}).status == 400
+        assert request("PUT", headers={"content-length": "5"}).reset == 1
         for name, value in [("connection", "close"), ("transfer-encoding", "chunked"), ("te", "gzip"),
                             ("upgrade", "h2c"), ("X-Upper", "a")]:
             with another() as own:
@@ -633,19 +633,19 @@ def heads(binary, running, options):
                     own.until(lambda: own.streams[number].reset == 1 or own.away)
                 except (AssertionError, OSError) as error:
                     raise AssertionError(f"{name}: {vars(own.streams[number])}") from error
-        assert told().code() == "AccessDenied"
+        assert request().code() == "AccessDenied"
 
 
-def ends(binary, running, options):
+def connection_ends(binary, running, options):
     """Idle connections, connections that abuse the protocol, and connections during a shutdown."""
-    with two(binary, running, more="[limits]\nkeepalive_timeout_seconds = 2\n") as (proxy, client, another):
+    with start_with_http2(binary, running, more="[limits]\nkeepalive_timeout_seconds = 2\n") as (proxy, client, another):
         client.call("PUT", "large", b"x" * 3_000_000)
         client.tls.close()
         # Rapid reset: in the end this connection is closed, and no other.
         with another() as hasty, another() as calm:
             try:
                 for _ in range(3000):
-                    hasty.reset(hasty.signed("GET", "large"))
+                    hasty.reset(hasty.send_signed("GET", "large"))
                     if hasty.away:
                         break
                 hasty.until(lambda: hasty.away, 3)
@@ -663,7 +663,7 @@ def ends(binary, running, options):
         # The running request finishes, the connection accepts no more streams, and the process exits.
         with another() as last:
             last.takes = False
-            number = last.signed("GET", "large")
+            number = last.send_signed("GET", "large")
             last.until(lambda: len(last.streams[number].body) >= 65535)
             proxy.child.send_signal(signal.SIGTERM)
             last.until(lambda: last.away, 5)
@@ -671,8 +671,8 @@ def ends(binary, running, options):
             last.h2.increment_flow_control_window(4_000_000)
             last.h2.increment_flow_control_window(4_000_000, number)
             last.flush()
-            answer = last.answer(number)
-            assert answer.ended and len(answer.body) == 3_000_000
+            response = last.wait_for_response(number)
+            assert response.ended and len(response.body) == 3_000_000
         assert proxy.child.wait(10) == 0
 
 
@@ -686,7 +686,7 @@ def v2(address="192.0.2.7", command=1, more=b"", family=None):
     return b"\r\n\r\n\0\r\nQUIT\n" + struct.pack(">BBH", 0x20 | command, family, len(body)) + body
 
 
-def asked(proxy, before=b"", lines=(), ca=None):
+def send_raw_request(proxy, before=b"", lines=(), ca=None):
     """The status of a signed request after these bytes; `None` if the connection is closed without a response. The first of the
     lines is signed."""
     with socket.create_connection(("127.0.0.1", proxy.https if ca else proxy.port), 10) as raw:
@@ -702,13 +702,13 @@ def asked(proxy, before=b"", lines=(), ca=None):
             rows = [("Host", "blobfish.internal"), *signed.items(), *lines[1:]]
             head = f"GET /{BUCKET}/x HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in rows)
             raw.sendall(head.encode() + b"Connection: close\r\n\r\n")
-            answer = b"".join(iter(lambda: raw.recv(65536), b""))
+            response = b"".join(iter(lambda: raw.recv(65536), b""))
         except OSError:
             return None
-        return int(answer.split()[1]) if answer else None
+        return int(response.split()[1]) if response else None
 
 
-def client_of_last(proxy, count):
+def last_client_address(proxy, count):
     """Waits for `count` lines in the access log, and returns the client address in the last one."""
     servers.wait_for(lambda: len(log_lines(proxy, '"client"')) >= count, 3, "the line")
     return json.loads(log_lines(proxy, '"client"')[-1])["client"]
@@ -719,7 +719,7 @@ def proxy_protocol(binary, running, options):
     listed = 'trusted_proxies = ["127.0.0.0/8"]\nproxy_protocol = true'
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
-        proxy = listening(binary, running, authority.pair("default"), listen=listed)
+        proxy = start_https(binary, running, authority.pair("default"), listen=listed)
         count = 0
         for before, address in [(V1, "192.0.2.7"), (v2(), "192.0.2.7"), (v2("2001:db8::7"), "2001:db8::7"),
                                 (v2(more=b"\x04\x00\x02ab"), "192.0.2.7"), (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
@@ -727,20 +727,20 @@ def proxy_protocol(binary, running, options):
                                 (b"PROXY TCP6 ::ffff:192.0.2.7 ::1 4711 443\r\n", "192.0.2.7")]:
             for ca in (None, authority.ca):
                 count += 1
-                assert asked(proxy, before, ca=ca) == 404, (before, ca)
-                assert client_of_last(proxy, count) == address, (before, ca)
+                assert send_raw_request(proxy, before, ca=ca) == 404, (before, ca)
+                assert last_client_address(proxy, count) == address, (before, ca)
         with Two(proxy.https, authority.ca, before=v2("192.0.2.8")) as client:
-            assert client.answer(client.signed("GET", "x")).status == 404
+            assert client.wait_for_response(client.send_signed("GET", "x")).status == 404
             count += 1
-            assert client_of_last(proxy, count) == "192.0.2.8"
-        refused = 'blobfish_rejections_total{reason="ProxyHeader"}'
-        before = metric(proxy, refused)
+            assert last_client_address(proxy, count) == "192.0.2.8"
+        rejected = 'blobfish_rejections_total{reason="ProxyHeader"}'
+        before = metric(proxy, rejected)
         bad = [b"", V1.replace(b"192.0.2.7", b"192.0.2.777"), V1.replace(b"\r\n", b"\n") + b"x" * 200,
                V1.replace(b"TCP4", b"UDP4"), v2(command=5), v2(family=0x21), b"PROXY TCP4 " + b"1" * 200 + b"\r\n"]
         for number, header in enumerate(bad, 1):
             for ca in (None, authority.ca):
-                assert asked(proxy, header, ca=ca) is None, (header, ca)
-            assert metric(proxy, refused) == before + 2 * number, header
+                assert send_raw_request(proxy, header, ca=ca) is None, (header, ca)
+            assert metric(proxy, rejected) == before + 2 * number, header
         for why in ("does not start with a PROXY header", "the PROXY header is malformed"):
             assert log_lines(proxy, why)
         # A header that is too slow closes the connection. A TCP health check of a load balancer is not logged.
@@ -753,38 +753,38 @@ def proxy_protocol(binary, running, options):
         assert 3 < time.monotonic() - begun < 7
         for one in slow:
             one.close()
-        assert metric(proxy, refused) == before + 2 * len(bad) + 2
+        assert metric(proxy, rejected) == before + 2 * len(bad) + 2
         # After the proxy is removed from the list, a PROXY header is invalid and connections without one are served.
         text = Path(proxy.folder, "blobfish.toml").read_text()
         Path(proxy.folder, "blobfish.toml").write_text(text.replace("127.0.0.0/8", "192.0.2.0/24"))
-        servers.wait_for(lambda: reloads(proxy, "success") >= 1, 4, "the other list")
+        servers.wait_for(lambda: reloads(proxy, "success") >= 1, 4, "the new list of proxies")
         for ca in (None, authority.ca):
-            assert asked(proxy, ca=ca) == 404
+            assert send_raw_request(proxy, ca=ca) == 404
             for header in (V1, v2()):
-                assert asked(proxy, header, ca=ca) in (400, None), header
+                assert send_raw_request(proxy, header, ca=ca) in (400, None), header
 
 
-def forwarded(binary, running, options):
+def forwarded_addresses(binary, running, options):
     """X-Forwarded-For of trusted proxies is used; from others it is an ordinary header, signed or not."""
     for listed, address in [('trusted_proxies = ["127.0.0.1", "10.0.0.0/8"]', "192.0.2.7"),
                             ('trusted_proxies = ["10.0.0.0/8"]', "127.0.0.1")]:
         with own_authority() as authority:
             authority.issue("default", ["blobfish.internal"])
-            proxy = listening(binary, running, authority.pair("default"), listen=listed)
+            proxy = start_https(binary, running, authority.pair("default"), listen=listed)
             nothing = ("x-note", "signed")
             own = ("X-Forwarded-For", "198.51.100.1")
             for count, lines in enumerate([[nothing, ("X-Forwarded-For", "198.51.100.1, 192.0.2.7, 10.0.0.1")],
                                            [own, ("X-Other", "1")], [("X-Forwarded-For", "192.0.2.7")]], 1):
-                assert asked(proxy, lines=lines) == 404, lines
+                assert send_raw_request(proxy, lines=lines) == 404, lines
                 wanted = "198.51.100.1" if lines[0] == own and address != "127.0.0.1" else address
-                assert client_of_last(proxy, count) == wanted, (listed, lines)
+                assert last_client_address(proxy, count) == wanted, (listed, lines)
             # A load balancer that changes a signed header invalidates the signature, whether it is trusted or not.
-            assert asked(proxy, lines=[own, own]) == 403
-            for scheme, told in (("https", "https" if address != "127.0.0.1" else "http"), ("http", "http")):
-                assert posted(proxy, scheme).startswith(told + "://"), (listed, scheme)
+            assert send_raw_request(proxy, lines=[own, own]) == 403
+            for scheme, result in (("https", "https" if address != "127.0.0.1" else "http"), ("http", "http")):
+                assert post_form(proxy, scheme).startswith(result + "://"), (listed, scheme)
 
 
-def posted(proxy, scheme):
+def post_form(proxy, scheme):
     """The Location of an object from a form upload, behind a load balancer with these headers."""
     sdk = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{proxy.port}", region_name="us-east-1",
                        aws_access_key_id=servers.KEY, aws_secret_access_key=servers.SECRET,
@@ -801,19 +801,19 @@ def posted(proxy, scheme):
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
     lines = {"Content-Type": "multipart/form-data; boundary=x", "X-Forwarded-Proto": scheme}
     connection.request("POST", f"/{BUCKET}", body, lines)
-    answer = connection.getresponse()
-    text = answer.read()
+    response = connection.getresponse()
+    text = response.read()
     connection.close()
-    assert answer.status == 201, (answer.status, text)
-    return answer.getheader("Location")
+    assert response.status == 201, (response.status, text)
+    return response.getheader("Location")
 
 
-def crowd(binary, running, options):
+def many_certificates(binary, running, options):
     """The limit of connections per address applies to each address separately, also behind load balancers."""
     limit = "\n[limits]\nconnections_per_address_max = 3\n"
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
-        proxy = listening(binary, running, authority.pair("default"), listen='trusted_proxies = ["127.0.0.9"]', more=limit)
+        proxy = start_https(binary, running, authority.pair("default"), listen='trusted_proxies = ["127.0.0.9"]', more=limit)
 
         def idle(source):
             return socket.create_connection(("127.0.0.1", proxy.port), 10, (source, 0))
@@ -825,24 +825,25 @@ def crowd(binary, running, options):
 
         held = [idle("127.0.0.1") for _ in range(3)]
         servers.wait_for(lambda: metric(proxy, "blobfish_client_connections") == 3, 3, "three connections")
-        assert status("127.0.0.1") == 503 and asked(proxy) == 503 and asked(proxy, ca=authority.ca) == 503
+        assert status("127.0.0.1") == 503 and send_raw_request(proxy) == 503 and send_raw_request(proxy, ca=authority.ca) == 503
         with contextlib.suppress(OSError), Two(proxy.https, authority.ca) as client:
-            client.signed("GET", "x")
+            client.send_signed("GET", "x")
             while client.read(3):
                 pass
             assert not client.streams[1].status, "a fourth connection was served"
-        assert status("127.0.0.2") == 403, "not signed, but listened to"
+        assert status("127.0.0.2") == 403, "not signed, but served"
         crowd = [idle("127.0.0.9") for _ in range(5)]
         assert status("127.0.0.9") == 403
         held.pop().close()
-        servers.wait_for(lambda: asked(proxy) == 404, 3, "room for one more")
+        servers.wait_for(lambda: send_raw_request(proxy) == 404, 3, "a free connection")
         for one in held + crowd:
             one.close()
         assert metric(proxy, 'blobfish_rejections_total{reason="SlowDown"}') >= 3
 
 
-ALL = [crowd, names, renewed, vendors, both_versions, quiet, concurrent_streams, uploads, downloads, aborted_copies, heads, ends, proxy_protocol,
-       forwarded]
+ALL = [many_certificates, selection_by_sni, certificate_renewal, vendor_hosts, both_versions, unlogged_heads,
+       concurrent_streams, uploads, downloads, aborted_copies, heads, connection_ends, proxy_protocol,
+       forwarded_addresses]
 
 
 if __name__ == "__main__":

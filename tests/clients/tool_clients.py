@@ -1,5 +1,4 @@
-"""Command-line tools, each call a process of its own with a configuration folder of its own. What they print is read
-and checked as a script would."""
+"""Command-line tools. Each call is a process with its own home directory, and its output is parsed as in a script."""
 
 import json
 import os
@@ -10,15 +9,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from api import CallError, canned
+from api import CallError, canned_acl
 
-#: How the tools word what was refused, where they do not tell the status.
+#: Error messages of the tools that do not print the status.
 _WORDS = [("PreconditionFailed", 412), ("Not Modified", 304), ("NoSuchKey", 404), ("NoSuchBucket", 404),
           ("NoSuchUpload", 404), ("does not exist", 404), ("not found", 404), ("NotImplemented", 501), ("no object found", 404)]
 
 
 class Tool:
-    """Calls one program. Its home is a temporary folder, so that nothing of this machine's own settings is read."""
+    """Runs one program. Its home directory is a temporary folder, so that it does not read settings of this machine."""
 
     dialect, program = "s3", ""
 
@@ -42,15 +41,15 @@ class Tool:
         return []
 
     def run(self, *words, text=None):
-        """What the program prints, with its notes; a bad end is a refusal."""
+        """Runs the program and returns its output. A nonzero exit code raises CallError."""
         done = subprocess.run([self.path, *self.options(), *map(str, words)], input=text, env=self.env, cwd=self.home,
                               stdin=subprocess.DEVNULL if text is None else None, capture_output=True, timeout=120)
         self.notes = done.stderr.decode()
         if done.returncode:
-            told = self.notes + done.stdout.decode(errors="replace")
-            found = re.search(r"(?i)(?:status code:?|StatusCode|S3 error|error occurred) ?[:(]? ?([2-5]\d\d)\b", told)
-            status = int(found.group(1)) if found else next((code for word, code in _WORDS if word in told), 0)
-            raise CallError(status, "", f"{self.program} {' '.join(map(str, words))[:120]}: {told[-400:]}")
+            result = self.notes + done.stdout.decode(errors="replace")
+            found = re.search(r"(?i)(?:status code:?|StatusCode|S3 error|error occurred) ?[:(]? ?([2-5]\d\d)\b", result)
+            status = int(found.group(1)) if found else next((code for word, code in _WORDS if word in result), 0)
+            raise CallError(status, "", f"{self.program} {' '.join(map(str, words))[:120]}: {result[-400:]}")
         return done.stdout
 
     def lines(self, *words):
@@ -62,8 +61,8 @@ class Tool:
             file.write(body)
         return path
 
-    def transferred(self, lines, pattern, folder):
-        """The names, below the folder, of the files that these lines tell to be transferred."""
+    def list_transferred(self, lines, pattern, folder):
+        """Returns the names, relative to the folder, of the transferred files in these lines."""
         names = [found.group(1) for found in (re.search(pattern, line) for line in lines) if found]
         return sorted(os.path.relpath(os.path.join(self.home, name), folder) for name in names)
 
@@ -75,7 +74,7 @@ class AwsCli(Tool):
         return ["--endpoint-url", f"http://127.0.0.1:{self.port}", "--output", "json"]
 
     def prepare(self):
-        # Parts of the smallest size, so that 20 MiB are several; path style, as the host is an IP.
+        # Parts of the minimum size, so that 20 MiB have several; path style, because the host is an IP address.
         config = self.home / "config"
         config.write_text("[default]\ns3 =\n  addressing_style = path\n  multipart_threshold = 5MB\n  multipart_chunksize = 5MB\n")
         self.env["AWS_CONFIG_FILE"] = str(config)
@@ -95,27 +94,27 @@ class AwsCli(Tool):
         self.api("delete-bucket", bucket=bucket)
 
     def put(self, bucket, key, body, content_type=None, metadata=None):
-        told = self.api("put-object", bucket=bucket, key=key, body=self.file(body), content_type=content_type, metadata=metadata)
-        return {"etag": told["ETag"]}
+        result = self.api("put-object", bucket=bucket, key=key, body=self.file(body), content_type=content_type, metadata=metadata)
+        return {"etag": result["ETag"]}
 
-    def told(self, answer):
-        return {"etag": answer["ETag"], "length": answer["ContentLength"], "content_type": answer["ContentType"],
-                "metadata": answer["Metadata"]}
+    def describe_object(self, response):
+        return {"etag": response["ETag"], "length": response["ContentLength"], "content_type": response["ContentType"],
+                "metadata": response["Metadata"]}
 
     def head(self, bucket, key):
-        return self.told(self.api("head-object", bucket=bucket, key=key))
+        return self.describe_object(self.api("head-object", bucket=bucket, key=key))
 
     def get(self, bucket, key, range=None, if_match=None, if_none_match=None):
         path = self.file()
-        # The file's name has no option of its own.
+        # The name of the file is a positional argument.
         words = [word for name, value in (("range", range), ("if-match", if_match), ("if-none-match", if_none_match))
                  if value for word in ("--" + name, value)]
-        told = json.loads(self.run("s3api", "get-object", "--bucket", bucket, "--key", key, *words, path))
-        return {**self.told(told), "body": Path(path).read_bytes()}
+        result = json.loads(self.run("s3api", "get-object", "--bucket", bucket, "--key", key, *words, path))
+        return {**self.describe_object(result), "body": Path(path).read_bytes()}
 
     def listing(self, bucket, prefix="", delimiter=""):
-        told = self.api("list-objects-v2", bucket=bucket, prefix=prefix, delimiter=delimiter)
-        return [row["Key"] for row in told.get("Contents") or []], [row["Prefix"] for row in told.get("CommonPrefixes") or []]
+        result = self.api("list-objects-v2", bucket=bucket, prefix=prefix, delimiter=delimiter)
+        return [row["Key"] for row in result.get("Contents") or []], [row["Prefix"] for row in result.get("CommonPrefixes") or []]
 
     def upload_file(self, bucket, key, path):
         self.run("s3", "cp", "--no-progress", path, f"s3://{bucket}/{key}")
@@ -125,9 +124,9 @@ class AwsCli(Tool):
         return True
 
     def delete_many(self, bucket, keys):
-        told = self.api("delete-objects", bucket=bucket, delete={"Objects": [{"Key": key} for key in keys]})
-        assert not told.get("Errors"), told
-        return [row["Key"] for row in told["Deleted"]]
+        result = self.api("delete-objects", bucket=bucket, delete={"Objects": [{"Key": key} for key in keys]})
+        assert not result.get("Errors"), result
+        return [row["Key"] for row in result["Deleted"]]
 
     def put_tags(self, bucket, key, tags):
         tags = [{"Key": name, "Value": value} for name, value in tags.items()]
@@ -144,10 +143,10 @@ class AwsCli(Tool):
 
     def get_acl(self, bucket, key):
         rows = self.api("get-object-acl", bucket=bucket, key=key)["Grants"]
-        return canned([(row["Grantee"].get("URI", row["Grantee"].get("ID")), row["Permission"]) for row in rows])
+        return canned_acl([(row["Grantee"].get("URI", row["Grantee"].get("ID")), row["Permission"]) for row in rows])
 
     def presigned(self, method, bucket, key):
-        assert method == "GET", "the program signs URLs of downloads only"
+        assert method == "GET", "the program presigns downloads only"
         return self.run("s3", "presign", f"s3://{bucket}/{key}", "--expires-in", "60").decode().strip()
 
     def create_multipart(self, bucket, key, content_type=None):
@@ -176,7 +175,7 @@ class AwsCli(Tool):
 
     def sync(self, folder, bucket, prefix):
         lines = self.lines("s3", "sync", "--no-progress", folder, f"s3://{bucket}/{prefix}")
-        return self.transferred(lines, r"^upload: (.+) to s3://", folder)
+        return self.list_transferred(lines, r"^upload: (.+) to s3://", folder)
 
     def delete_all(self, bucket):
         self.run("s3", "rm", "--recursive", f"s3://{bucket}/")
@@ -204,15 +203,15 @@ class S5cmd(Tool):
         return {"etag": None}
 
     def head(self, bucket, key):
-        told, = self.rows("head", f"s3://{bucket}/{key}")
-        metadata = {name.lower(): value for name, value in (told.get("metadata") or {}).items()}
-        return {"etag": told["etag"], "length": told.get("size", 0), "content_type": told["content_type"], "metadata": metadata}
+        result, = self.rows("head", f"s3://{bucket}/{key}")
+        metadata = {name.lower(): value for name, value in (result.get("metadata") or {}).items()}
+        return {"etag": result["etag"], "length": result.get("size", 0), "content_type": result["content_type"], "metadata": metadata}
 
     def get(self, bucket, key):
         return {"body": self.run("cat", f"s3://{bucket}/{key}")}
 
     def listing(self, bucket, prefix="", delimiter=""):
-        """The program lists like a shell: a group of a folder, or `*` for everything below."""
+        """Lists like a shell: a folder, or `*` for all keys below it."""
         try:
             rows = self.rows("ls", f"s3://{bucket}/{prefix}" + ("" if delimiter else "*"))
         except CallError as error:
@@ -220,8 +219,8 @@ class S5cmd(Tool):
                 return [], []
             raise
         start = f"s3://{bucket}/"
-        told = [(row["type"], row["key"].removeprefix(start)) for row in rows]
-        return [key for kind, key in told if kind != "directory"], [key for kind, key in told if kind == "directory"]
+        result = [(row["type"], row["key"].removeprefix(start)) for row in rows]
+        return [key for kind, key in result if kind != "directory"], [key for kind, key in result if kind == "directory"]
 
     def upload_file(self, bucket, key, path):
         self.run("cp", "--part-size", "5", path, f"s3://{bucket}/{key}")
@@ -237,11 +236,11 @@ class S5cmd(Tool):
         return [row["source"].removeprefix(start) for row in rows]
 
     def presigned(self, method, bucket, key):
-        assert method == "GET", "the program signs URLs of downloads only"
+        assert method == "GET", "the program presigns downloads only"
         return self.run("presign", "--expire", "60s", f"s3://{bucket}/{key}").decode().strip().strip('"')
 
     def copy(self, source, source_key, bucket, key):
-        # Without the option it replaces the metadata by nothing.
+        # Without the option it removes the metadata.
         self.run("cp", "--metadata-directive", "COPY", f"s3://{source}/{source_key}", f"s3://{bucket}/{key}")
         return {"etag": None}
 
@@ -279,13 +278,13 @@ class Rclone(Tool):
         return {"etag": None}
 
     def head(self, bucket, key):
-        told = json.loads(self.run("lsjson", "--stat", "-M", f"r:{bucket}/{key}"))
-        if told is None or told["IsDir"]:  # It takes what is not there for a folder, as S3 has none.
+        result = json.loads(self.run("lsjson", "--stat", "-M", f"r:{bucket}/{key}"))
+        if result is None or result["IsDir"]:  # It treats a missing key as a folder, because S3 has no folders.
             raise CallError(404, "", f"no {key}")
-        # Beside what was given, it keeps and tells times and what the file system knew.
-        metadata = {name: value for name, value in (told.get("Metadata") or {}).items()
+        # It also stores and returns times and attributes of the file system.
+        metadata = {name: value for name, value in (result.get("Metadata") or {}).items()
                     if name not in ("btime", "mtime", "content-type", "atime", "mode", "uid", "gid", "tier", "rdev")}
-        return {"etag": None, "length": told["Size"], "content_type": told["MimeType"], "metadata": metadata}
+        return {"etag": None, "length": result["Size"], "content_type": result["MimeType"], "metadata": metadata}
 
     def get(self, bucket, key, range=None):
         words = []
@@ -306,7 +305,7 @@ class Rclone(Tool):
         return True
 
     def presigned(self, method, bucket, key):
-        assert method == "GET", "the program signs URLs of downloads only"
+        assert method == "GET", "the program presigns downloads only"
         return self.run("link", "--expire", "60s", f"r:{bucket}/{key}").decode().strip()
 
     def copy(self, source, source_key, bucket, key):
@@ -355,7 +354,7 @@ class S3cmd(Tool):
         rows = dict(self.info(bucket, key))
         metadata = {name.removeprefix("x-amz-meta-"): value for name, value in rows.items()
                     if name.startswith("x-amz-meta-") and name != "x-amz-meta-s3cmd-attrs"}
-        # Its "MD5 sum" is the ETag, or what its attributes keep of a file in parts.
+        # Its "MD5 sum" is the ETag, or the digest in its own attributes for a file in parts.
         return {"etag": None, "length": int(rows["File size"]), "content_type": rows["MIME type"], "metadata": metadata}
 
     def get(self, bucket, key):
@@ -366,8 +365,8 @@ class S3cmd(Tool):
     def listing(self, bucket, prefix="", delimiter=""):
         lines = self.lines("ls", *([] if delimiter else ["--recursive"]), f"s3://{bucket}/{prefix}")
         start = f"s3://{bucket}/"
-        told = [(line.split()[0], line[line.index(start) + len(start):]) for line in lines]
-        return [key for kind, key in told if kind != "DIR"], [key for kind, key in told if kind == "DIR"]
+        result = [(line.split()[0], line[line.index(start) + len(start):]) for line in lines]
+        return [key for kind, key in result if kind != "DIR"], [key for kind, key in result if kind == "DIR"]
 
     def upload_file(self, bucket, key, path):
         self.run("put", path, f"s3://{bucket}/{key}")
@@ -399,7 +398,7 @@ class S3cmd(Tool):
         return "public-read" if any(row == "*anon*: READ" for row in rows) else "private"
 
     def presigned(self, method, bucket, key):
-        assert method == "GET", "the program signs URLs of downloads only"
+        assert method == "GET", "the program presigns downloads only"
         return self.run("signurl", f"s3://{bucket}/{key}", "+60").decode().strip()
 
     def copy(self, source, source_key, bucket, key):
@@ -408,7 +407,7 @@ class S3cmd(Tool):
 
     def sync(self, folder, bucket, prefix):
         lines = self.lines("sync", folder + "/", f"s3://{bucket}/{prefix}")
-        return self.transferred(lines, r"^upload: '(.+)' -> 's3://", folder)
+        return self.list_transferred(lines, r"^upload: '(.+)' -> 's3://", folder)
 
     def delete_all(self, bucket):
         self.run("del", "--recursive", "--force", f"s3://{bucket}/")

@@ -77,8 +77,8 @@ class Upgradable:
         try:
             connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
             connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            response = connection.getresponse()
+            return response.status, response.read().decode()
         except OSError:
             return 0, ""
 
@@ -90,7 +90,7 @@ class Upgradable:
                     self.codes[pid] = os.waitstatus_to_exitcode(status)
         return pid in self.codes
 
-    def end(self, pid, seconds, word=signal.SIGTERM):
+    def end_process(self, pid, seconds, word=signal.SIGTERM):
         os.kill(pid, word)
         servers.wait_for(lambda: self.has_ended(pid), seconds, f"the end of {pid}")
         return self.codes[pid]
@@ -104,7 +104,7 @@ class Upgradable:
     def __exit__(self, *_):
         for pid in self.pids:
             if not self.has_ended(pid):
-                self.end(pid, 5, signal.SIGKILL)
+                self.end_process(pid, 5, signal.SIGKILL)
         shutil.rmtree(self.folder)
 
 
@@ -169,8 +169,8 @@ def slow_upload(client, key, body, seconds):
         for step in range(40):
             connection.send(body[step * len(body) // 40:(step + 1) * len(body) // 40])
             time.sleep(seconds / 40)
-        answer = connection.getresponse()
-        assert answer.status == 200, answer.read()
+        response = connection.getresponse()
+        assert response.status == 200, response.read()
         connection.close()
         assert client.get(BUCKET, key)["body"] == body
     return work
@@ -182,24 +182,24 @@ def new_connection(port, context=None):
         connection = (http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context) if context
                       else http.client.HTTPConnection("127.0.0.1", port, timeout=10))
         connection.request("GET", f"/{BUCKET}/none")
-        answer = connection.getresponse()
-        assert answer.status == 403, answer.status
-        answer.read()
+        response = connection.getresponse()
+        assert response.status == 403, response.status
+        response.read()
         connection.close()
     return work
 
 
-def kept_connection(port):
+def persistent_connection(port):
     """Uses one connection until a response has `Connection: close`, then another one."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
 
     def work():
         connection.auto_open = connection.sock is None  # A new connection only after `Connection: close`.
         connection.request("GET", f"/{BUCKET}/none")
-        answer = connection.getresponse()
-        assert answer.status == 403
-        answer.read()
-        if answer.getheader("connection") == "close":
+        response = connection.getresponse()
+        assert response.status == 403
+        response.read()
+        if response.getheader("connection") == "close":
             connection.close()
     work.connection = connection
     return work
@@ -225,7 +225,7 @@ def ten_upgrades(binary, running, options):
             (writes_and_reads(proxy.client(), "two", 20_000), 0.05),
             (writes_and_reads(oss, "three", 2 * MIB), 0.05), (slow_download(proxy.client(), "large", body, 4), 0),
             (slow_upload(proxy.client(), "up", body[:8 * MIB], 3), 0), (new_connection(proxy.port), 0.005),
-            (new_connection(tls, context), 0.01), (kept_connection(proxy.port), 0.01))]
+            (new_connection(tls, context), 0.01), (persistent_connection(proxy.port), 0.01))]
         time.sleep(1)  # The start time distinguishes processes only by whole seconds.
         for number in range(10):
             before, began = proxy.pid, metric(proxy, "process_start_time_seconds")
@@ -246,15 +246,15 @@ def ten_upgrades(binary, running, options):
             servers.wait_for(lambda: proxy.has_ended(pid), 15, f"the end of {pid}\n{proxy.log.read_text()[-3000:]}")
         assert set(proxy.codes.values()) == {0}, proxy.codes
         assert len(set(proxy.pids)) == 12 and not proxy.has_ended(proxy.pid)
-        assert proxy.end(proxy.pid, 5) == 0 and not proxy.socket.exists()
+        assert proxy.end_process(proxy.pid, 5) == 0 and not proxy.socket.exists()
 
 
-def restarted(binary, running, options):
+def control_restart(binary, running, options):
     """The control: a stop and start is noticed."""
     with Upgradable(binary, running) as proxy, Loop(new_connection(proxy.port), 0.005) as loop:
         time.sleep(0.2)
         assert loop.rounds > 5 and not loop.failures, loop.failures[:2]
-        assert proxy.end(proxy.pid, 5) == 0
+        assert proxy.end_process(proxy.pid, 5) == 0
         proxy.start()
         loop.done = True
         loop.join()
@@ -309,30 +309,30 @@ def request_as_another_user(path):
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        with contextlib.suppress(BaseException), socket.socket(socket.AF_UNIX) as asking:
+        with contextlib.suppress(BaseException), socket.socket(socket.AF_UNIX) as client_socket:
             os.setuid(65534)
-            asking.connect(str(path))
-            asking.sendall(b"upgrade\n")
-            os.write(write, asking.recv(1000))
+            client_socket.connect(str(path))
+            client_socket.sendall(b"upgrade\n")
+            os.write(write, client_socket.recv(1000))
         os._exit(0)
     os.close(write)
     os.waitpid(child, 0)
-    with os.fdopen(read, "rb") as answer:
-        return answer.read()
+    with os.fdopen(read, "rb") as response:
+        return response.read()
 
 
-def private(binary, running, options):
-    """Only the same user may request an upgrade; a file at the socket's path is kept; demo mode has no upgrade."""
+def upgrade_permissions(binary, running, options):
+    """Only the same user may request an upgrade; a file at the socket's path is not replaced; demo mode has no upgrade."""
     with Upgradable(binary, running) as proxy:
         assert proxy.socket.stat().st_mode & 0o777 == 0o600
         if os.getuid() == 0:
             proxy.socket.chmod(0o666)
             proxy.folder.chmod(0o755)
             assert b"only the user" in request_as_another_user(proxy.socket)
-        with socket.socket(socket.AF_UNIX) as asking:
-            asking.connect(str(proxy.socket))
-            asking.sendall(b"nonsense")
-            assert asking.recv(1000) == b"unknown request"
+        with socket.socket(socket.AF_UNIX) as client_socket:
+            client_socket.connect(str(proxy.socket))
+            client_socket.sendall(b"nonsense")
+            assert client_socket.recv(1000) == b"unknown request"
             assert not proxy.log.read_text().count("upgrade requested")
         # Two concurrent requests: the second one fails or upgrades again, and a process serves.
         words = [str(proxy.program), "upgrade", "--socket", str(proxy.socket)]
@@ -341,7 +341,7 @@ def private(binary, running, options):
         assert sorted(one.returncode for one in both) in ([0, 0], [0, 1]), outputs
         proxy.pids += [int(pid) for pid in re.findall(r"process (\d+) has taken over", proxy.log.read_text())]
         assert proxy.get("/readyz")[0] == 200
-        proxy.end(proxy.pid, 5)
+        proxy.end_process(proxy.pid, 5)
         proxy.socket.write_text("precious")
         late = run(proxy.command)
         assert late.returncode == 1 and "is not a socket" in late.stderr and proxy.socket.read_text() == "precious", late
@@ -361,16 +361,16 @@ def graceful_shutdown(binary, running, options):
         client.put(BUCKET, "large", body)
         with Loop(slow_download(client, "large", body, 5)) as loop:
             loop.done = True  # One round only.
-            kept = kept_connection(proxy.port)
-            kept()
+            persistent = persistent_connection(proxy.port)
+            persistent()
             time.sleep(0.5)
             begun = time.monotonic()
             os.kill(proxy.pid, signal.SIGTERM)
             servers.wait_for(lambda: proxy.get("/readyz")[0] == 503, 1, "not to be ready")
             new_connection(proxy.port)()
-            assert kept.connection.sock is not None
-            kept()
-            assert kept.connection.sock is None, "the response has Connection: close"
+            assert persistent.connection.sock is not None
+            persistent()
+            assert persistent.connection.sock is None, "the response has Connection: close"
             servers.wait_for(lambda: not servers.connects(proxy.port), 4, "the listener to close")
             assert time.monotonic() - begun > 1.9
             assert loop.is_alive() and proxy.get("/readyz")[0] == 503
@@ -398,13 +398,13 @@ def graceful_shutdown(binary, running, options):
         proxy.program.rename(proxy.folder / "aside")
         proxy.program.write_text(f'#!/bin/sh\nsleep 1\nexec {proxy.folder}/aside "$@"\n')
         proxy.program.chmod(0o755)
-        asking = subprocess.Popen([binary, "upgrade", "--socket", str(proxy.socket)], stderr=subprocess.PIPE, text=True)
+        command = subprocess.Popen([binary, "upgrade", "--socket", str(proxy.socket)], stderr=subprocess.PIPE, text=True)
         servers.wait_for(lambda: "upgrade requested" in proxy.log.read_text(), 3, "the upgrade request")
         time.sleep(0.1)
-        assert proxy.end(proxy.pid, 3) == 0
-        printed = asking.communicate(timeout=5)[1]
+        assert proxy.end_process(proxy.pid, 3) == 0
+        printed = command.communicate(timeout=5)[1]
         assert ("is shutting down" in printed or "did not respond" in printed) and "continues to serve" not in printed, printed
-        assert asking.returncode == 1
+        assert command.returncode == 1
         for _ in range(20):
             assert proxy.get("/readyz")[0] == 0 and not servers.connects(proxy.port)
             time.sleep(0.1)
@@ -425,13 +425,13 @@ def graceful_shutdown(binary, running, options):
             servers.wait_for(lambda: proxy.has_ended(proxy.pid) == hurried, 1, "the new one to be seen")
 
 
-def supervised(binary, running, options):
+def supervisor_notifications(binary, running, options):
     """The notifications to systemd, in order."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(f"{folder}/notify")
         notified.settimeout(5)
 
-        def heard(*leave):
+        def read_notifications(*leave):
             while (words := notified.recv(4096).decode().split()) in leave:
                 pass
             return words
@@ -439,43 +439,43 @@ def supervised(binary, running, options):
         watchdog = ["WATCHDOG=1"]
         with Upgradable(binary, running, env={"NOTIFY_SOCKET": f"{folder}/notify", "WATCHDOG_USEC": "600000"}) as proxy:
             first = proxy.pid
-            assert heard() == ["READY=1"] and [heard(), heard()] == [watchdog] * 2
+            assert read_notifications() == ["READY=1"] and [read_notifications(), read_notifications()] == [watchdog] * 2
             before = time.monotonic_ns() // 1000
             os.kill(first, signal.SIGHUP)
-            word, stamp = heard(watchdog)
+            word, stamp = read_notifications(watchdog)
             stamp = int(stamp.removeprefix("MONOTONIC_USEC="))
             assert word == "RELOADING=1" and before <= stamp <= time.monotonic_ns() // 1000
-            assert heard(watchdog) == ["READY=1"]
+            assert read_notifications(watchdog) == ["READY=1"]
             good = proxy.file.read_text()
             proxy.file.write_text(good + "nonsense = 1\n")
-            assert heard(watchdog)[0] == "RELOADING=1" and heard(watchdog) == ["READY=1"], "also when the reload fails"
+            assert read_notifications(watchdog)[0] == "RELOADING=1" and read_notifications(watchdog) == ["READY=1"], "also when the reload fails"
             assert proxy.upgrade().returncode == 1
             proxy.file.write_text(good)
-            assert heard(watchdog)[0] == "RELOADING=1" and heard(watchdog) == ["READY=1"]
+            assert read_notifications(watchdog)[0] == "RELOADING=1" and read_notifications(watchdog) == ["READY=1"]
             assert proxy.upgrade().returncode == 0
-            assert heard(watchdog) == [f"MAINPID={proxy.pid}"], "and no notification of the processes that did not take over"
+            assert read_notifications(watchdog) == [f"MAINPID={proxy.pid}"], "and no notification from processes that failed"
             servers.wait_for(lambda: proxy.has_ended(first), 6, "the end of the old one")
             os.kill(proxy.pid, signal.SIGTERM)
-            assert heard(watchdog) == ["STOPPING=1"], "not from the old process, which would end the service"
+            assert read_notifications(watchdog) == ["STOPPING=1"], "not from the old process, which would end the service"
             servers.wait_for(lambda: proxy.has_ended(proxy.pid), 5, "the end")
 
 
-def activated(binary, running, options):
+def socket_activation(binary, running, options):
     """Sockets that a supervisor has opened are used, and passed on by an upgrade."""
     with Upgradable(binary, running) as proxy:
-        assert proxy.end(proxy.pid, 5) == 0
+        assert proxy.end_process(proxy.pid, 5) == 0
         data, admin = (socket.create_server(("127.0.0.1", port)) for port in (proxy.port, proxy.admin))
 
-        def handed():
+        def read_passed_sockets():
             # Move both first, because one may have the number of the other.
             far = [fcntl.fcntl(one.fileno(), fcntl.F_DUPFD, 50) for one in (data, admin)]
             for number, one in enumerate(far, 3):
                 os.dup2(one, number)
 
-        wrong = run(proxy.command, close_fds=False, preexec_fn=handed,
+        wrong = run(proxy.command, close_fds=False, preexec_fn=read_passed_sockets,
                     env={**os.environ, "LISTEN_FDS": "2", "LISTEN_PID": "1"})
         assert wrong.returncode == 1 and "cannot listen on" in wrong.stderr, "the sockets are for another process"
-        proxy.start({"LISTEN_FDS": "2"}, close_fds=False, preexec_fn=handed)
+        proxy.start({"LISTEN_FDS": "2"}, close_fds=False, preexec_fn=read_passed_sockets)
         data.close()
         admin.close()
         new_connection(proxy.port)()
@@ -483,7 +483,8 @@ def activated(binary, running, options):
         new_connection(proxy.port)()
 
 
-ALL = [ten_upgrades, restarted, failed_upgrades, private, graceful_shutdown, supervised, activated]
+ALL = [ten_upgrades, control_restart, failed_upgrades, upgrade_permissions, graceful_shutdown,
+       supervisor_notifications, socket_activation]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""Values arrive as they were sent: checksums, CRC-64, metadata, digests, settings. The vendors' own SDKs and raw requests in
-front of SeaweedFS, the demo, the doubles, and a target that stores something else. The last line counts."""
+"""Values arrive as sent: checksums, CRC-64, metadata, digests, settings. The vendors' own SDKs and raw requests, with
+SeaweedFS, the demo, the doubles, and a target that changes a byte. The last line has the counts."""
 
 import base64
 import email.header
@@ -24,7 +24,7 @@ BUCKET = "values-1250000000"
 MIB = 1024 * 1024
 HELLO = b"hello world"
 CRC64 = mkCrcFun(0x142F0E1EBA9EA3693, initCrc=0, xorOut=2**64 - 1, rev=True)
-# The S3 reference, 6.3: five MiB of a, ten of b.
+# Five MiB of a, ten MiB of b.
 PARTS = [b"a" * 5 * MIB, b"b" * 10]
 SUMS = {
     "CRC32": lambda data: b64(zlib.crc32(data).to_bytes(4, "big")),
@@ -57,7 +57,7 @@ def oss_at(port, key=(KEY, SECRET), bucket=BUCKET):
 
 
 def cos_raw(port, method, key, headers=(), body=b"", query=None, caller=(KEY, SECRET)):
-    """A request as Tencent's SDK signs it, with any header."""
+    """Sends a request that is signed as by Tencent's SDK, with any headers."""
     url = f"http://{BUCKET}.cos.ap-guangzhou.localhost:{port}/{key}"
     config = CosConfig(Region="ap-guangzhou", SecretId=caller[0], SecretKey=caller[1])
     return requests.request(method, url, params=query, data=body, headers=dict(headers),
@@ -74,11 +74,11 @@ def fails(call, *codes):
     except oss2.exceptions.OssError as error:
         assert error.code in codes, error
     else:
-        raise AssertionError(f"a success, where {codes} was due")
+        raise AssertionError(f"the call succeeded, wanted {codes}")
 
 
-def flipped(handler):
-    """Stores another byte than was sent, and tells the ETag of what it has."""
+def flip_byte(handler):
+    """Changes a byte before it stores a body, and returns the ETag of the changed body."""
     if handler.command == "PUT" and handler.body and not handler.headers.get("x-amz-copy-source"):
         handler.body = handler.body[:-1] + bytes([handler.body[-1] ^ 1])
     handler.usual()
@@ -89,10 +89,10 @@ def form_of(client, key, body):
     return requests.post(post["url"], data=post["fields"], files={"file": body}, timeout=30).status_code
 
 
-def a_target_that_stores_another_byte(binary, running, options):
-    """An honest ETag of something else is no success, on whatever path the bytes came; from an honest target it is."""
+def a_target_that_changes_a_byte(binary, running, options):
+    """A response with the ETag of other bytes is an error for every kind of write; with the right ETag it is a success."""
     for flips in (False, True):
-        with Careless(says=flipped if flips else None) as back, Careless() as source:
+        with Careless(respond_with=flip_byte if flips else None) as back, Careless() as source:
             targets = [f'[[target]]\nname = "{name}"\ndialect = "s3"\nendpoint = "http://127.0.0.1:{server.server_port}"\n'
                        f'region = "us-east-1"\naddressing = "path"\naccess_key = "{TARGET_KEY}"\n'
                        f'secret_key = "{TARGET_SECRET}"\n' for name, server in (("to", back), ("from", source))]
@@ -121,7 +121,7 @@ def a_target_that_stores_another_byte(binary, running, options):
 
 
 def checksums(binary, running, options):
-    """S3 to S3: what the caller says is compared there, kept, and told; as much as the target tells."""
+    """S3 to S3: the target verifies, stores and returns the caller's checksums, as far as it supports them."""
     for target in ("seaweedfs", "demo"):
         checksums_at(target, *running.front(binary, target))
 
@@ -133,23 +133,23 @@ def checksums_at(target, proxy, back):
     s3.create_bucket(Bucket=BUCKET)
     for name, of in SUMS.items():
         field, value = f"Checksum{name}", of(HELLO)
-        told = s3.put_object(Bucket=BUCKET, Key=name, Body=HELLO, **{field: value})
-        assert told.get(field) == value, (name, told)
+        result = s3.put_object(Bucket=BUCKET, Key=name, Body=HELLO, **{field: value})
+        assert result.get(field) == value, (name, result)
         for client in (s3, straight):
             assert client.head_object(Bucket=BUCKET, Key=name, ChecksumMode="ENABLED").get(field) == value, name
         assert s3.get_object(Bucket=BUCKET, Key=name, ChecksumMode="ENABLED").get(field) == value, name
-        assert field not in s3.head_object(Bucket=BUCKET, Key=name), "told although it was not asked for"
+        assert field not in s3.head_object(Bucket=BUCKET, Key=name), "returned without ChecksumMode"
         fails(lambda: s3.put_object(Bucket=BUCKET, Key="wrong", Body=HELLO, **{field: of(b"other")}), "BadDigest")
-        shown, there = (client.get_object_attributes(Bucket=BUCKET, Key=name, ObjectAttributes=["Checksum", "ObjectSize"])
+        found, there = (client.get_object_attributes(Bucket=BUCKET, Key=name, ObjectAttributes=["Checksum", "ObjectSize"])
                         for client in (s3, straight))
-        assert (shown.get("Checksum"), shown["ObjectSize"]) == (there.get("Checksum"), len(HELLO)), (shown, there)
-        assert back or shown["Checksum"][field] == value, shown
-    # A checksum behind the body of a small object reaches the target in its head.
+        assert (found.get("Checksum"), found["ObjectSize"]) == (there.get("Checksum"), len(HELLO)), (found, there)
+        assert back or found["Checksum"][field] == value, found
+    # The trailing checksum of a small object is sent to the target in the request head.
     trailing = b"b\r\nhello world\r\n0\r\nx-amz-checksum-sha256:" + SUMS["SHA256"](HELLO).encode() + b"\r\n\r\n"
     status = chunked_put(proxy.port, key, "trailing", trailing, len(HELLO), "x-amz-checksum-sha256")
     assert status == 200, status
-    kept = straight.head_object(Bucket=BUCKET, Key="trailing", ChecksumMode="ENABLED")
-    assert kept.get("ChecksumSHA256") == SUMS["SHA256"](HELLO), kept
+    stored = straight.head_object(Bucket=BUCKET, Key="trailing", ChecksumMode="ENABLED")
+    assert stored.get("ChecksumSHA256") == SUMS["SHA256"](HELLO), stored
     for algorithm, kind, whole in (("SHA256", "COMPOSITE", "zTBnwsNWVkdz0PwZObp0pDCxhYpP8sndExucneRKiO0=-2"),
                                    ("CRC32", "COMPOSITE", "meG8JQ==-2"), ("CRC32", "FULL_OBJECT", "1FimjA=="),
                                    ("CRC64NVME", "FULL_OBJECT", "om/L0dM0gF4=")):
@@ -167,14 +167,14 @@ def checksums_at(target, proxy, back):
         done = s3.complete_multipart_upload(**at, MultipartUpload={"Parts": parts}, ChecksumType=kind)
         assert done.get(field) == whole, done
         del at["UploadId"]
-        shown = s3.head_object(**at, ChecksumMode="ENABLED")
-        assert (shown.get(field), shown.get("ChecksumType")) == (whole, kind), shown
+        found = s3.head_object(**at, ChecksumMode="ENABLED")
+        assert (found.get(field), found.get("ChecksumType")) == (whole, kind), found
     copied = s3.copy_object(Bucket=BUCKET, Key="copy", CopySource=f"{BUCKET}/SHA256", ChecksumAlgorithm="SHA256")
     assert back or copied["CopyObjectResult"]["ChecksumSHA256"] == SUMS["SHA256"](HELLO), copied
 
 
 def chunked_put(port, access, key, framed, length, trailer):
-    """An aws-chunked upload without chunk signatures, in one piece."""
+    """Sends an aws-chunked upload without chunk signatures."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
@@ -191,7 +191,7 @@ def chunked_put(port, access, key, framed, length, trailer):
 
 
 def crc64_at_seaweedfs(binary, running, options):
-    """COS and OSS callers hear the CRC-64 of parts, of what they complete, and of small objects. Any replica combines them."""
+    """COS and OSS callers get the CRC-64 of parts, of completed uploads and of small objects, from every replica."""
     proxy, back = running.front(binary, "seaweedfs")
     other = running.proxy(binary, configuration([one_target("seaweedfs", back.port)]))
     s3_at(proxy.port).create_bucket(Bucket=BUCKET)
@@ -208,15 +208,15 @@ def crc64_at_seaweedfs(binary, running, options):
             assert call().get(name) == want, (name, call())
         assert not [header for header in head() if "blobfish" in header.lower()], head()
         assert s3_at(proxy.port).head_object(Bucket=BUCKET, Key="k")["Metadata"] == {"a": "1"}
-        # A copy is of the same bytes; what others write under old metadata is not.
+        # A copy has the same bytes. Other bytes that are written directly with the old metadata have no CRC-64.
         s3_at(proxy.port).copy_object(Bucket=BUCKET, Key="c", CopySource=f"{BUCKET}/k")
         assert oss.head_object("c").headers.get("x-oss-hash-crc64ecma") == want
-        kept = straight.head_object(Bucket=BUCKET, Key="k")["Metadata"]
-        straight.put_object(Bucket=BUCKET, Key="k", Body=b"other", Metadata=kept)
+        stored = straight.head_object(Bucket=BUCKET, Key="k")["Metadata"]
+        straight.put_object(Bucket=BUCKET, Key="k", Body=b"other", Metadata=stored)
         assert head().get(name) is None, "a CRC-64 of other bytes"
     fails(lambda: s3_at(proxy.port).put_object(Bucket=BUCKET, Key="k", Body=b"x", Metadata={"blobfish-crc64": "1-2"}),
           "InvalidArgument")
-    # Another Blobfish in front of this one keeps its own so.
+    # The metadata that another Blobfish in front of this one stores is not returned.
     s3_at(proxy.port).put_object(Bucket=BUCKET, Key="k", Body=b"x", Metadata={"blobfish-crc64": f"1-{hashlib.md5(b'x').hexdigest()}"})
     assert s3_at(proxy.port).head_object(Bucket=BUCKET, Key="k")["Metadata"] == {}
     whole = str(CRC64(b"".join(PARTS)))
@@ -238,7 +238,7 @@ def crc64_at_seaweedfs(binary, running, options):
         Bucket=BUCKET, Key="m", UploadId=upload, MultipartUpload={"Part": parts})
     assert done.get("x-cos-hash-crc64ecma") == whole, done
     assert cos.get_object(Bucket=BUCKET, Key="m")["Body"].get_raw_stream().read() == b"".join(PARTS)
-    # A client that goes on with an upload has the ETags of a listing: the object is read back. One that was changed is no part.
+    # A resumed upload has the ETags of a listing: the object is read to compute its CRC-64. A changed suffix is rejected.
     for change in (lambda tag: tag.split("-")[0] + '"', lambda tag: tag[:-2] + ("0" if tag[-2] != "0" else "1") + '"'):
         upload = cos.create_multipart_upload(Bucket=BUCKET, Key="n")["UploadId"]
         part = cos.upload_part(Bucket=BUCKET, Key="n", UploadId=upload, PartNumber=1, Body=HELLO)
@@ -260,7 +260,7 @@ def crc64_at_seaweedfs(binary, running, options):
 
 
 def metadata_in_every_encoding(binary, running, options):
-    """S3 callers read encoded words, COS and OSS callers the bytes, whoever wrote and whatever keeps them."""
+    """S3 callers get encoded words, COS and OSS callers get bytes, for every writer and target."""
     value = "值 é"
     for target in ("seaweedfs", "demo", "cos", "oss"):
         port = running.front(binary, target)[0].port
@@ -273,17 +273,17 @@ def metadata_in_every_encoding(binary, running, options):
         assert written["cos"].status_code == 200, written["cos"].text
         oss.put_object("oss", b"x", headers={"x-oss-meta-n": value.encode()})
         for name in ("s3", "cos", "oss"):
-            told = s3.head_object(Bucket=BUCKET, Key=name)["Metadata"]["n"]
+            result = s3.head_object(Bucket=BUCKET, Key=name)["Metadata"]["n"]
             read = "".join(part if isinstance(part, str) else part.decode(charset or "ascii")
-                           for part, charset in email.header.decode_header(told))
-            assert told.isascii() and read == value, (target, name, told)
+                           for part, charset in email.header.decode_header(result))
+            assert result.isascii() and read == value, (target, name, result)
             for raw in (cos_raw(port, "HEAD", name, caller=key).headers["x-cos-meta-n"],
                         oss.head_object(name).headers["x-oss-meta-n"]):
                 assert raw.encode("latin1") == value.encode(), (target, name, raw)
 
 
-def stated_digests(binary, running, options):
-    """A digest of another body changes nothing; the right one is no hindrance."""
+def digests_of_requests(binary, running, options):
+    """A wrong digest is rejected, a right one is accepted."""
     port = running.front(binary, "seaweedfs")[0].port
     s3, oss = s3_at(port), oss_at(port)
     s3.create_bucket(Bucket=BUCKET)
@@ -298,13 +298,13 @@ def stated_digests(binary, running, options):
     for name, of in (("sha512", hashlib.sha512), ("md5", hashlib.md5)):
         for data, status in ((HELLO, 200), (b"other", 400)):
             assert s3_raw_put(port, name, {f"x-amz-checksum-{name}": b64(of(data).digest())}) == status, name
-    # XXHASH64 of nothing with seed 0 is EF46DB3751D8E999 (the algorithm's own document), XXH3 and XXH128 of its test suite.
+    # XXH64 of the empty input with seed 0 is EF46DB3751D8E999 (xxHash specification); XXH3 and XXH128 are from its test suite.
     empty = {"xxhash64": "ef46db3751d8e999", "xxhash3": "2d06800538d394c2",
              "xxhash128": "99aa06d3014798d86001c324468d497f"}
     for name, digits in empty.items():
         assert s3_raw_put(port, name, {f"x-amz-checksum-{name}": b64(bytes.fromhex(digits))}, b"") == 200, name
         assert s3_raw_put(port, name, {f"x-amz-checksum-{name}": b64(bytes.fromhex(digits))}, b"x") == 400, name
-    # The document of a completing call has an MD5 of its own.
+    # The Content-MD5 of CompleteMultipartUpload is of its document.
     upload = cos_at(port).create_multipart_upload(Bucket=BUCKET, Key="m")["UploadId"]
     part = cos_at(port).upload_part(Bucket=BUCKET, Key="m", UploadId=upload, PartNumber=1, Body=HELLO)["ETag"]
     document = (f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part}</ETag></Part>"
@@ -328,7 +328,7 @@ def s3_raw_put(port, key, headers, body=HELLO):
 
 
 def between_equal_dialects(binary, running, options):
-    """Documents and values are those that were said."""
+    """Between equal dialects documents and values are not changed."""
     port = running.front(binary, "seaweedfs")[0].port
     s3 = s3_at(port)
     s3.create_bucket(Bucket=BUCKET)
@@ -337,11 +337,11 @@ def between_equal_dialects(binary, running, options):
     rules = {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"], "AllowedHeaders": ["X-Amz-Meta-B"],
                             "ExposeHeaders": ["etag", "x-amz-meta-A"]}]}
     s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration=rules)
-    told = s3.get_bucket_cors(Bucket=BUCKET)["CORSRules"][0]
-    assert (told["ExposeHeaders"], told["AllowedHeaders"]) == (["etag", "x-amz-meta-A"], ["X-Amz-Meta-B"]), told
+    result = s3.get_bucket_cors(Bucket=BUCKET)["CORSRules"][0]
+    assert (result["ExposeHeaders"], result["AllowedHeaders"]) == (["etag", "x-amz-meta-A"], ["X-Amz-Meta-B"]), result
     fails(lambda: s3.put_object_lock_configuration(
         Bucket=BUCKET, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}), "InvalidBucketState")
-    # What a COS caller does not say has its vendor's default.
+    # A COS caller without a Content-Type gets its vendor's default.
     assert cos_raw(port, "PUT", "typeless", body=b"plain text").status_code == 200
     assert s3.head_object(Bucket=BUCKET, Key="typeless")["ContentType"] == "application/octet-stream"
     upload = s3.create_multipart_upload(Bucket=BUCKET, Key="m")["UploadId"]
@@ -350,8 +350,8 @@ def between_equal_dialects(binary, running, options):
                                           CopySource=f"{BUCKET}/k", CopySourceRange=f"bytes={span}"), code)
 
 
-CHECKS = [a_target_that_stores_another_byte, checksums, crc64_at_seaweedfs, metadata_in_every_encoding,
-          stated_digests, between_equal_dialects]
+CHECKS = [a_target_that_changes_a_byte, checksums, crc64_at_seaweedfs, metadata_in_every_encoding,
+          digests_of_requests, between_equal_dialects]
 
 if __name__ == "__main__":
     servers.main(__doc__, CHECKS)

@@ -19,7 +19,7 @@ def pytest_addoption(parser):
 @pytest.fixture(scope="session")
 def binary(request):
     path = os.path.abspath(request.config.getoption("--binary"))
-    assert os.access(path, os.X_OK), f"{path} is no program: cargo build, or --binary"
+    assert os.access(path, os.X_OK), f"{path} is not a program: run cargo build, or use --binary"
     return path
 
 
@@ -27,5 +27,5 @@ def program(name):
     """Finds a program that setup.sh installed, next to this file, in the virtual environment or in PATH."""
     places = [TOOLS, Path(sys.executable).parent, *os.environ.get("PATH", "").split(os.pathsep)]
     found = shutil.which(name, path=os.pathsep.join(map(str, places)))
-    assert found, f"{name} is not there: bash tests/setup.sh"
+    assert found, f"{name} is missing: run bash tests/setup.sh"
     return found

@@ -44,12 +44,12 @@ def documents(values=None):
     return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout) if one}
 
 
-def test_helm_finds_nothing_to_say():
+def test_helm_lint():
     done = helm("lint", "--strict", str(CHART))
     assert done.returncode == 0 and "0 chart(s) failed" in done.stdout, done.stdout
 
 
-def test_the_manifests_are_what_the_defaults_give():
+def test_the_manifests_are_the_output_with_defaults():
     """`UPDATE=1 pytest tests/deploy` updates the files."""
     done = template()
     assert done.returncode == 0, done.stderr
@@ -60,7 +60,7 @@ def test_the_manifests_are_what_the_defaults_give():
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
-def test_kubernetes_takes_it(version, values):
+def test_manifests_match_the_kubernetes_schemas(version, values):
     made = documents(values)
     assert len(made) >= 7
     for (kind, _), document in made.items():
@@ -68,14 +68,14 @@ def test_kubernetes_takes_it(version, values):
             kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_the_schemas_find_a_mistake():
+def test_the_schemas_detect_an_error():
     deployment = documents()["Deployment", "blobfish"]
     deployment["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]["httpGot"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(deployment, VERSIONS[0], strict=True)
 
 
-def test_everything_finds_each_other():
+def test_selectors_and_references_match():
     made = documents(EVERYTHING)
     pods = made["Deployment", "blobfish"]["spec"]["template"]
     container = pods["spec"]["containers"][0]
@@ -112,7 +112,7 @@ def test_everything_finds_each_other():
     assert container["image"].endswith("@sha256:" + "0" * 64)
 
 
-def test_a_changed_configuration_makes_new_pods_only_where_asked():
+def test_a_changed_configuration_restarts_pods_only_if_configured():
     def annotations(**values):
         return documents(values)["Deployment", "blobfish"]["spec"]["template"]["metadata"].get("annotations", {})
 
@@ -129,11 +129,11 @@ def test_pods_have_no_more_rights_than_they_need():
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                                             "capabilities": {"drop": ["ALL"]}}
     secrets = next(volume["secret"] for volume in pod["volumes"] if volume["name"] == "secrets")
-    assert secrets["defaultMode"] & 0o007 == 0, "Blobfish refuses a secret that others may read"
+    assert secrets["defaultMode"] & 0o007 == 0, "secret files are not readable by other users"
     sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert pod["terminationGracePeriodSeconds"] > sleep + 30, "running requests have 30 seconds"
     admin = documents()["NetworkPolicy", "blobfish"]["spec"]["ingress"][1]
-    assert admin["ports"] == [{"port": "admin"}] and admin["from"], "the admin port is not for everybody"
+    assert admin["ports"] == [{"port": "admin"}] and admin["from"], "the admin port is not public"
 
 
 @pytest.mark.parametrize("values, expected", [
@@ -150,7 +150,7 @@ def test_invalid_value_is_rejected_by_name(values, expected):
     assert done.returncode != 0 and expected in done.stderr, done.stderr
 
 
-def test_an_older_cluster_is_refused():
+def test_an_older_cluster_is_rejected():
     assert template({}, "--kube-version", "1.29.0").returncode != 0
     assert template({}, "--kube-version", "1.30.0").returncode == 0
 
@@ -168,7 +168,7 @@ def test_the_schema_has_every_value():
     compare(schema, values, "values")
 
 
-def test_the_chart_is_of_this_version():
+def test_the_chart_has_the_version_of_the_program():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     cargo = (DEPLOY.parent / "Cargo.toml").read_text()
     assert f'version = "{chart["appVersion"]}"' in cargo

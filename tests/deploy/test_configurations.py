@@ -14,7 +14,7 @@ SAMPLES = sorted((DEPLOY / "samples").glob("*.toml"))
 SECRETS = "/run/secrets/blobfish"
 
 
-def checked(binary, text, folder):
+def run_check(binary, text, folder):
     """Runs `blobfish check` on a text, with its secrets in environment variables and in files of the test's directory."""
     secrets = folder / "secrets"
     secrets.mkdir(exist_ok=True)
@@ -38,31 +38,31 @@ TEXTS = {**{path.name: path.read_text for path in SAMPLES},
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_is_fine(binary, tmp_path, name):
+def test_configurations_are_valid(binary, tmp_path, name):
     text = TEXTS[name]()
     assert re.search(r"secret_key = \{", text), "secrets come from elsewhere"
     assert not re.search(r'secret_key = "', text), "no secret stands in a file of the project"
-    done = checked(binary, text, tmp_path)
+    done = run_check(binary, text, tmp_path)
     assert (done.returncode, done.stdout) == (0, "The configuration is valid.\n"), done.stderr
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_suits_the_schema(name):
+def test_configurations_match_the_schema(name):
     schema = json.loads((DEPLOY.parent / "docs" / "blobfish.schema.json").read_text())
     jsonschema.validate(tomllib.loads(TEXTS[name]()), schema)
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_mistake_is_found(binary, tmp_path, name):
-    done = checked(binary, TEXTS[name]().replace("dialect = \"", "dialect = \"x", 1), tmp_path)
+def test_an_error_is_detected(binary, tmp_path, name):
+    done = run_check(binary, TEXTS[name]().replace("dialect = \"", "dialect = \"x", 1), tmp_path)
     assert done.returncode == 1 and "dialect" in done.stderr
 
 
-def test_plain_http_beyond_this_machine_was_asked_for(binary, tmp_path):
-    done = checked(binary, TEXTS["compose"]().replace("insecure = true", ""), tmp_path)
+def test_plain_http_outside_loopback_is_configured(binary, tmp_path):
+    done = run_check(binary, TEXTS["compose"]().replace("insecure = true", ""), tmp_path)
     assert done.returncode == 1 and "insecure" in done.stderr
 
 
-def test_every_move_has_a_sample_and_a_guide():
+def test_every_migration_has_a_sample_and_a_guide():
     guides = {path.stem for path in (DEPLOY.parent / "docs" / "guides").glob("*.md")}
     assert guides == {path.stem for path in SAMPLES} - {"two-targets"} and len(guides) == 4

@@ -31,7 +31,7 @@ def run(*words, **more):
 
 # --- The image ---
 
-def test_the_linter_has_nothing_to_say_of_the_image(tmp_path):
+def test_the_linter_accepts_the_dockerfile(tmp_path):
     done = run(program("hadolint"), CONTAINERFILE)
     assert done.returncode == 0, done.stdout
     spoiled = tmp_path / "Containerfile"
@@ -77,7 +77,7 @@ def test_the_image_holds_what_the_program_needs(binary):
     assert "libc" in needed and needed <= DISTROLESS_CC, done.stdout
 
 
-def test_the_sources_that_the_image_gets_are_whole(tmp_path):
+def test_the_sources_of_the_image_are_complete(tmp_path):
     """The files that .dockerignore includes are a complete workspace with a current lock file."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
@@ -106,14 +106,14 @@ def schema_check(text, folder):
     return run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", path)
 
 
-def test_compose_has_the_specifications_shape(tmp_path):
+def test_compose_matches_the_schema(tmp_path):
     text = (DEPLOY / "compose.yaml").read_text()
     done = schema_check(text, tmp_path)
     assert done.returncode == 0, done.stdout
     assert schema_check(text.replace("depends_on:", "depends_upon:"), tmp_path).returncode != 0
 
 
-def test_compose_names_what_is_there():
+def test_compose_uses_existing_files():
     services = COMPOSE["services"]
     for name, service in services.items():
         assert re.search(r":[^:@/]+$", service["image"]) and not service["image"].endswith(":latest"), name
@@ -133,10 +133,10 @@ def test_compose_names_what_is_there():
     assert sources[0]["url"] == "http://prometheus:9090"
 
 
-def answers(url):
+def is_available(url):
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return answer.status == 200
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return response.status == 200
     except OSError:
         return False
 
@@ -164,7 +164,7 @@ def test_compose_runs(binary, tmp_path):
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         running.started.append(servers.Process(child, data, ports[7]))
         probe = weed["healthcheck"]["test"][-1].replace(":8333", f":{ports[7]}")
-        servers.wait_for(lambda: answers(probe), 60, "SeaweedFS")
+        servers.wait_for(lambda: is_available(probe), 60, "SeaweedFS")
         os.environ.update(front["environment"])
         try:
             proxy = running.proxy(binary, text)
@@ -194,7 +194,7 @@ def unit_with(folder, binary, text=None):
     return path
 
 
-def test_systemd_has_nothing_to_say_of_the_unit(binary, tmp_path):
+def test_systemd_accepts_the_unit(binary, tmp_path):
     done = run("systemd-analyze", "verify", unit_with(tmp_path, binary))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     spoiled = UNIT.read_text().replace("LockPersonality", "LokPersonality")
@@ -202,11 +202,11 @@ def test_systemd_has_nothing_to_say_of_the_unit(binary, tmp_path):
 
 
 def test_the_unit_exposes_little(binary, tmp_path):
-    def judged(text=None):
+    def verify_unit(text=None):
         return run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit_with(tmp_path, binary, text))
 
-    assert judged().returncode == 0, judged().stdout
-    assert judged(re.sub(r"(?m)^(System|Protect|Restrict)\w+=.*\n", "", UNIT.read_text())).returncode != 0
+    assert verify_unit().returncode == 0, verify_unit().stdout
+    assert verify_unit(re.sub(r"(?m)^(System|Protect|Restrict)\w+=.*\n", "", UNIT.read_text())).returncode != 0
 
 
 def test_the_unit_waits_for_running_requests():

@@ -18,13 +18,13 @@ DASHBOARD = json.loads((DEPLOY / "grafana" / "blobfish.json").read_text())
 ADDED = {"job", "instance"}
 
 
-def documented():
+def read_documented():
     """Names and labels in docs/metrics.md."""
     rows = re.findall(r"^\| `(blobfish_\w+)` \|([^|]*)\|", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE)
     return {name: {label.strip() for label in labels.split(",") if label.strip()} for name, labels in rows}
 
 
-def registered():
+def read_registered():
     """Names and labels in the program's source."""
     text = (ROOT / "proxy" / "src" / "telemetry" / "metrics.rs").read_text()
     own = re.search(r"HistogramVec::new\(opts, &\[(.*?)\]", text, re.DOTALL).group(1)
@@ -47,12 +47,12 @@ def scraped(binary):
         s3.create_bucket(Bucket="a-1250000000")
         s3.put_object(Bucket="a-1250000000", Key="k", Body=b"x")
         s3.copy_object(Bucket="a-1250000000", Key="l", CopySource="a-1250000000/k")
-        with urllib.request.urlopen(f"http://127.0.0.1:{front.admin}/metrics", timeout=10) as answer:
-            return answer.read().decode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{front.admin}/metrics", timeout=10) as response:
+            return response.read().decode()
 
 
 def test_documentation_has_every_metric():
-    page, source = documented(), registered()
+    page, source = read_documented(), read_registered()
     assert len(source) > 15 and page == source
 
 
@@ -61,17 +61,17 @@ def test_program_exports_every_documented_metric(scraped):
     types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", scraped, re.MULTILINE))
     assert helps == set(types), "each metric has HELP and TYPE"
     own = {name for name in types if name.startswith("blobfish_")}
-    assert own <= set(documented())
-    assert {name for name, labels in documented().items() if not labels} <= own
+    assert own <= set(read_documented())
+    assert {name for name, labels in read_documented().items() if not labels} <= own
     for name, labels in re.findall(r"^(blobfish_\w+?)(?:_bucket|_sum|_count)?\{(.*)\} ", scraped, re.MULTILINE):
-        assert set(re.findall(r'(\w+)="', labels)) - {"le"} == documented()[name], name
+        assert set(re.findall(r'(\w+)="', labels)) - {"le"} == read_documented()[name], name
     check = subprocess.run([program("promtool"), "check", "metrics"], input=scraped, capture_output=True, text=True)
     assert check.returncode == 0, check.stderr
 
 
-def known(scraped):
+def known_series(scraped):
     """The series that queries may use, with their labels."""
-    series = dict(documented())
+    series = dict(read_documented())
     for name in re.findall(r"^# TYPE (\w+) histogram$", scraped, re.MULTILINE):
         labels = series.pop(name)
         series |= {f"{name}_bucket": labels | {"le"}, f"{name}_sum": labels, f"{name}_count": labels}
@@ -118,22 +118,22 @@ def plain(query):
 
 def test_alerts_use_existing_metrics(scraped):
     for rule in yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]:
-        holds(rule["expr"], known(scraped))
+        holds(rule["expr"], known_series(scraped))
     with pytest.raises(AssertionError, match="not a metric"):
-        holds("rate(blobfish_request_total[5m]) > 0", known(scraped))
+        holds("rate(blobfish_request_total[5m]) > 0", known_series(scraped))
     with pytest.raises(AssertionError, match="colour"):
-        holds('sum(blobfish_requests_in_flight{colour="red"})', known(scraped))
+        holds('sum(blobfish_requests_in_flight{colour="red"})', known_series(scraped))
     with pytest.raises(AssertionError, match="grouped"):
-        holds("sum by (bucket) (blobfish_requests_in_flight)", known(scraped))
+        holds("sum by (bucket) (blobfish_requests_in_flight)", known_series(scraped))
 
 
 def test_dashboard_uses_existing_metrics(scraped):
-    series, asked = known(scraped), set()
+    series, queried = known_series(scraped), set()
     for _, target in queries(DASHBOARD["panels"]):
         holds(plain(target["expr"]), series)
-        asked |= {name for name, _ in selectors(plain(target["expr"]))[0]}
-    shown = {re.sub("_bucket$", "", name) for name in asked}
-    assert {name for name in documented()} <= shown, "every metric has a panel"
+        queried |= {name for name, _ in selectors(plain(target["expr"]))[0]}
+    drawn = {re.sub("_bucket$", "", name) for name in queried}
+    assert {name for name in read_documented()} <= drawn, "every metric has a panel"
     for variable in DASHBOARD["templating"]["list"]:
         for name in re.findall(r"label_values\((\w+)", str(variable["query"])):
             assert name in series
@@ -246,7 +246,7 @@ CASES = {
 }
 
 
-def labelled(series):
+def add_labels(series):
     """Adds the labels that scraping adds."""
     name, _, labels = series.partition("{")
     own = [] if 'instance="' in labels else ['instance="a"']
@@ -254,29 +254,29 @@ def labelled(series):
 
 
 def situation(minutes, series, firing):
-    values = {labelled(name): value for name, value in {**UP, **series}.items()}
+    values = {add_labels(name): value for name, value in {**UP, **series}.items()}
     expected = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in firing]
-    asked = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": f"{minutes}m",
+    query = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": f"{minutes}m",
              "exp_samples": expected}
     return {"interval": "1m", "input_series": [{"series": name, "values": value} for name, value in values.items()],
-            "promql_expr_test": [asked]}
+            "promql_expr_test": [query]}
 
 
-def judged(tmp_path, tests):
+def run_rule_tests(tmp_path, tests):
     path = tmp_path / "tests.yaml"
     path.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests}))
     return promtool("test", "rules", str(path))
 
 
-def test_each_alert_fires_when_it_should_and_only_then(tmp_path):
+def test_each_alert_fires_only_in_its_cases(tmp_path):
     names = [rule["alert"] for rule in yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]]
     assert names == list(CASES), "every alert has a case"
     tests = []
     for name, (minutes, fires, quiet) in CASES.items():
         tests += [situation(minutes, fires, [name]), situation(minutes, quiet, [])]
-    done = judged(tmp_path, tests)
+    done = run_rule_tests(tmp_path, tests)
     assert done.returncode == 0, done.stdout + done.stderr
-    done = judged(tmp_path, [situation(5, UP, ["BlobfishAbsent"])])
+    done = run_rule_tests(tmp_path, [situation(5, UP, ["BlobfishAbsent"])])
     assert done.returncode != 0, "a wrong expectation is noticed"
 
 

@@ -1,18 +1,18 @@
-"""Who may do what: ACLs by word, by grant headers and by document; callers without a credential; CORS."""
+"""Access: canned ACLs, grant headers and ACL documents; anonymous requests; CORS."""
 
 import re
 from xml.etree import ElementTree
 
 from . import documents
 from .documents import Malformed, element, only
-from .server import Answer, Fault
+from .server import Response, VendorError
 
 GRANT_HEADERS = {"grant-read": "READ", "grant-write": "WRITE", "grant-read-acp": "READ_ACP", "grant-write-acp": "WRITE_ACP",
                  "grant-full-control": "FULL_CONTROL"}
-#: What everybody gets by a word, beside the owner.
+#: The permissions of all users for each canned ACL.
 GROUP_GRANTS = {"public-read": [("AllUsers", "READ")], "authenticated-read": [("AuthenticatedUsers", "READ")],
                 "public-read-write": [("AllUsers", "READ"), ("AllUsers", "WRITE")]}
-#: Which permission a caller without a credential needs.
+#: The permission that an anonymous request needs.
 OPEN_OPERATIONS = {"get": "READ", "list": "READ", "put": "WRITE", "delete": "WRITE"}
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 POLICY = documents.shape(
@@ -21,14 +21,14 @@ POLICY = documents.shape(
 
 
 class Access:
-    acl_name = "acl"  # the header of an object's word
+    acl_name = "acl"  # The header with an object's canned ACL.
     groups = ""
-    acl_owner = ""  # as ACLs write the owner; else as elsewhere
-    anyone = ()  # further ids of everybody
+    acl_owner = ""  # The owner in ACL documents, if it differs from other documents.
+    anyone = ()  # Further IDs of the group of all users.
     identity_form = r"\S+"
     bad_acl = "MalformedACLError"
-    acl_words_only = False  # no grants
-    both_acls = ""  # code for a word or grants beside a document; without one the head wins
+    acl_words_only = False  # Grants are not supported.
+    both_acls = ""  # Error code for an ACL in head and body; if empty the head takes precedence.
     cors_credentials, cors_vary = True, False
 
     # -- ACLs
@@ -39,28 +39,28 @@ class Access:
 
     def op_put_bucket_acl(self, request):
         bucket = self.bucket(request)
-        word, grants = self.given_acl(request, "acl", self.bucket_acls)
+        word, grants = self.read_acl(request, "acl", self.bucket_acls)
         self.check_public_word(bucket, word, "bucket")
         bucket.acl, bucket.grants = word, grants
-        return Answer(200)
+        return Response(200)
 
     def op_object_acl(self, request):
         bucket = self.bucket(request)
-        stored = self.found(bucket, request.key, request.param("versionId"))
-        answer = self.object_policy(bucket, stored)
-        answer.headers.update(self.version_header(stored))
-        return answer
+        stored = self.find_object(bucket, request.key, request.param("versionId"))
+        response = self.object_policy(bucket, stored)
+        response.headers.update(self.version_header(stored))
+        return response
 
     def object_policy(self, bucket, stored):
         return self.policy(stored.acl, stored.grants)
 
     def op_put_object_acl(self, request):
         bucket = self.bucket(request)
-        stored = self.found(bucket, request.key, request.param("versionId"))
-        word, grants = self.given_acl(request, self.acl_name, self.acls)
+        stored = self.find_object(bucket, request.key, request.param("versionId"))
+        word, grants = self.read_acl(request, self.acl_name, self.acls)
         self.check_public_word(bucket, word, "object")
         stored.acl, stored.grants = word, grants
-        return Answer(200, self.version_header(stored))
+        return Response(200, self.version_header(stored))
 
     def policy(self, word, grants):
         return self.document("AccessControlPolicy", f"<Owner>{self.acl_who()}</Owner>"
@@ -85,18 +85,18 @@ class Access:
             listed += grant(kind, grantee, permission)
         return listed
 
-    def given_acl(self, request, name, words):
-        """The word and the grants that a request for `?acl` has."""
+    def read_acl(self, request, name, words):
+        """Returns the canned ACL and the grants in a request for `?acl`."""
         self.check_md5(request)
         word, grants = self.own(request, name), self.header_grants(request)
         if word and word not in words:
-            raise Fault(400, "InvalidArgument", f"{name}: {word}")
+            raise VendorError(400, "InvalidArgument", f"{name}: {word}")
         if request.body and (word or grants) and self.both_acls:
-            raise Fault(400, self.both_acls, "an ACL in the head and in the body")
+            raise VendorError(400, self.both_acls, "an ACL in the head and in the body")
         if word or grants:
             return word or "private", grants
         if not request.body or self.acl_words_only:
-            raise Fault(400, self.missing_acl, f"{self.prefix}{name}")
+            raise VendorError(400, self.missing_acl, f"{self.prefix}{name}")
         return "private", self.document_grants(request)
 
     missing_acl = "MissingSecurityHeader"
@@ -107,47 +107,47 @@ class Access:
             for item in filter(None, (text.strip() for text in self.own(request, name).split(","))):
                 match = re.fullmatch(r'(id|uri|uin)="([^"]+)"', item)
                 if not match:
-                    raise Fault(400, "InvalidArgument", f"Argument format not recognized: {item}")
+                    raise VendorError(400, "InvalidArgument", f"Argument format not recognized: {item}")
                 found.append((*self.grantee(match[1] == "uri", match[2]), permission))
         if found and self.own(request, "acl") and self.both_acls:
-            raise Fault(400, "InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
+            raise VendorError(400, "InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
         return found or None
 
     def grantee(self, group, who):
         if group and who not in (self.groups + "AllUsers", self.groups + "AuthenticatedUsers"):
-            raise Fault(400, "InvalidArgument", f"Invalid group uri: {who}")
+            raise VendorError(400, "InvalidArgument", f"Invalid group uri: {who}")
         if not group and not re.fullmatch(self.identity_form, who):
-            raise Fault(400, "InvalidArgument", f"Invalid id: {who}")
+            raise VendorError(400, "InvalidArgument", f"Invalid id: {who}")
         return "Group" if group else "CanonicalUser", who
 
     def document_grants(self, request):
         found = []
         try:
-            kept = documents.read(request.body, POLICY)
+            document = documents.read(request.body, POLICY)
             kinds = [node.get(f"{{{XSI}}}type") for node in ElementTree.fromstring(request.body).iter()
                      if documents.local(node) == "Grantee"]
         except Malformed as error:
-            raise Fault(400, self.bad_acl, str(error)) from None
-        for grant, kind in zip(kept["AccessControlList"][0].get("Grant", []), kinds):
+            raise VendorError(400, self.bad_acl, str(error)) from None
+        for grant, kind in zip(document["AccessControlList"][0].get("Grant", []), kinds):
             uri = only(grant, "Grantee", "URI")
             made = self.grantee(uri is not None, uri or only(grant, "Grantee", "ID"))
             if kind not in (None, made[0]):
-                raise Fault(400, self.bad_acl, f"a grantee of type {kind}")
+                raise VendorError(400, self.bad_acl, f"a grantee of type {kind}")
             found.append((*made, only(grant, "Permission")))
         return found
 
     def check_public_word(self, bucket, word, what):
-        """A bucket may refuse to become public."""
+        """Rejects a public ACL if the bucket's public access block forbids it."""
         if self.blocks_public(bucket) and word.startswith("public-"):
-            raise Fault(403, "AccessDenied", f"Put public {what} acl is not allowed")
+            raise VendorError(403, "AccessDenied", f"Put public {what} acl is not allowed")
 
     def blocks_public(self, bucket):
         return False
 
-    # -- callers without a credential
+    # -- anonymous requests
 
     def anonymous(self, request):
-        """The Python SDK of COS sends an empty Authorization then."""
+        """Whether a request is anonymous. The Python SDK of COS then sends an empty Authorization header."""
         in_query = any(name.lower() in self.query_credentials for name, _ in request.query)
         return not request.headers.get("authorization") and not in_query
 
@@ -161,25 +161,25 @@ class Access:
                                        for group, permission in GROUP_GRANTS.get(holder.acl, [])]
         everybody = (self.groups + "AllUsers", *self.anyone)
         if not any(who in everybody and permission in (wanted, "FULL_CONTROL") for _, who, permission in grants):
-            raise Fault(403, "AccessDenied", "no credential in the head")
+            raise VendorError(403, "AccessDenied", "no credential in the head")
 
     # -- CORS
 
     def cors_rule(self, request, method, headers):
-        """The first rule that holds, and the origin to tell."""
+        """Returns the first matching rule, and the origin for the response."""
         bucket, origin = self.store.buckets.get(request.bucket), request.headers.get("origin", "")
-        kept = bucket.settings.get(("cors", ""), {}) if bucket else {}
+        document = bucket.settings.get(("cors", ""), {}) if bucket else {}
 
         def fits(patterns, text):
             return any(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.IGNORECASE) for pattern in patterns)
 
-        for rule in kept.get("CORSRule", []):
+        for rule in document.get("CORSRule", []):
             allowed = rule.get("AllowedHeader", [])
             if fits(rule["AllowedOrigin"], origin) and method in rule["AllowedMethod"] and all(fits(allowed, h) for h in headers):
-                return kept, rule, "*" if "*" in rule["AllowedOrigin"] else origin
+                return document, rule, "*" if "*" in rule["AllowedOrigin"] else origin
         return None
 
-    def cors_headers(self, kept, rule, origin):
+    def cors_headers(self, document, rule, origin):
         headers = {"Access-Control-Allow-Origin": origin}
         if rule.get("ExposeHeader"):
             headers["Access-Control-Expose-Headers"] = ", ".join(rule["ExposeHeader"])
@@ -187,30 +187,30 @@ class Access:
             headers["Access-Control-Allow-Credentials"] = "true"
         if self.cors_vary:
             headers["Vary"] = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
-        elif only(kept, "ResponseVary") == "true":
+        elif only(document, "ResponseVary") == "true":
             headers["Vary"] = "Origin"
         return headers
 
     def op_options(self, request):
         method = request.headers.get("access-control-request-method")
         if not request.headers.get("origin") or not method:
-            raise Fault(400, "BadRequest", "Insufficient information. Origin request header needed.")
+            raise VendorError(400, "BadRequest", "Insufficient information. Origin request header needed.")
         text = request.headers.get("access-control-request-headers", "")
-        asked = [name.strip().lower() for name in text.split(",") if name.strip()]
-        found = self.cors_rule(request, method, asked)
+        requested_headers = [name.strip().lower() for name in text.split(",") if name.strip()]
+        found = self.cors_rule(request, method, requested_headers)
         if not found:
-            raise Fault(403, "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the "
-                        "evalution of Origin, request method / Access-Control-Request-Method or "
-                        "Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
+            raise VendorError(403, "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the "
+                              "evalution of Origin, request method / Access-Control-Request-Method or "
+                              "Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
         headers = self.cors_headers(*found)
         headers["Access-Control-Allow-Methods"] = ", ".join(found[1]["AllowedMethod"])
-        if asked:
-            headers["Access-Control-Allow-Headers"] = ", ".join(asked)
+        if requested_headers:
+            headers["Access-Control-Allow-Headers"] = ", ".join(requested_headers)
         if only(found[1], "MaxAgeSeconds") is not None:
             headers["Access-Control-Max-Age"] = only(found[1], "MaxAgeSeconds")
-        return Answer(200, headers)
+        return Response(200, headers)
 
     def simple_cors(self, request):
-        """What an ordinary request with an Origin gets; one that fits no rule gets nothing."""
+        """Returns the CORS headers for the response to an actual request; none if no rule matches."""
         found = self.cors_rule(request, request.method, []) if request.headers.get("origin") else None
         return self.cors_headers(*found) if found else {}

@@ -1,4 +1,4 @@
-"""A double of each vendor, and buckets in it."""
+"""Fixtures: a double of each vendor, and buckets in it."""
 
 import hashlib
 import sys
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-# The clients of the proxy's own tests speak to the doubles too.
+# test_doubles.py uses the clients of the proxy's suites.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "clients"))
 
-from .asking import Double, start, stop
+from .signed_requests import Double, start, stop
 
 
 @pytest.fixture(scope="module", params=["cos", "oss-V1", "oss-V4", "jdcloud"])
@@ -22,7 +22,7 @@ def double(request):
 
 @pytest.fixture
 def bucket(double, request):
-    double.tell("POST", "/reset", {})
+    double.send_control("POST", "/reset", {})
     name = f"b{hashlib.md5(request.node.name.encode()).hexdigest()[:10]}-1250000000"
     assert double.ask("PUT", name).status == 200
     return name

@@ -1,5 +1,4 @@
-"""A double of Tencent COS. Section numbers are those of the COS reference. Signatures are recomputed with the code
-of cos-python-sdk-v5."""
+"""A double of Tencent COS. Signatures are recomputed with the code of cos-python-sdk-v5."""
 
 import base64
 import hashlib
@@ -15,7 +14,7 @@ from qcloud_cos import CosConfig, cos_auth
 
 from . import documents
 from .documents import element, only
-from .server import Answer, Fault, main
+from .server import Response, VendorError, main
 from .settings import Setting
 from .text import iso
 from .vendor import OF_OBJECTS, Vendor
@@ -24,7 +23,7 @@ ACCESS = "AccessFrequency?(AccessCountLessThan=#, RecentDays?=#)"
 LATER = "STANDARD_IA|INTELLIGENT_TIERING|ARCHIVE|DEEP_ARCHIVE|MAZ_STANDARD_IA|MAZ_INTELLIGENT_TIERING"
 TAG = "Tag*(Key, Value)"
 
-#: 3.7
+#: The bucket settings of COS, with the shapes of their documents.
 SETTINGS = {
     "cors": Setting("BucketCors", "CORSConfiguration(CORSRule+(ID?, AllowedOrigin+, "
                     "AllowedMethod+=GET|PUT|HEAD|POST|DELETE, AllowedHeader*, ExposeHeader*, MaxAgeSeconds?=#), ResponseVary?=!)",
@@ -73,7 +72,7 @@ class Cos(Vendor):
     owner, groups = "1250000000", "http://cam.qcloud.com/groups/global/"
     acl_owner, anyone = "qcs::cam::uin/100000000001:uin/100000000001", ("qcs::cam::anyone:anyone",)
     identity_form = r"qcs::cam::(uin/\d+:uin/\d+|anyone:anyone)|\d+"
-    settings, put_tagging, tells_null, unversioned = SETTINGS, 204, False, ""
+    settings, put_tagging, returns_null, unversioned = SETTINGS, 204, False, ""
     of_objects = {**OF_OBJECTS, "append": {"POST": "append"}, "retention": {"GET": "retention", "PUT": "put_retention"}}
     missing_md5 = "MissingContentMD5"
     deleted_order = ("Key", "DeleteMarker", "DeleteMarkerVersionId", "VersionId")
@@ -125,7 +124,7 @@ class Cos(Vendor):
         return iso(at, "Z")
 
     def new_id(self):
-        """5.9"""
+        """COS, common response headers: x-cos-request-id."""
         return base64.b64encode(f"{int(time.time()):x}_{secrets.token_hex(4)}_{secrets.token_hex(2)}_1a".encode()).decode()
 
     def new_upload_id(self):
@@ -135,7 +134,7 @@ class Cos(Vendor):
         return {"x-cos-trace-id": base64.b64encode(secrets.token_hex(64).encode()).decode()}
 
     def error_document(self, error, request, identity):
-        """6.1"""
+        """COS, error codes: the error document."""
         children = element("Code", error.code) + element("Message", error.message)
         children += element("Resource", request.host + request.path) + element("RequestId", identity)
         children += element("TraceId", base64.b64encode(identity.encode()).decode())
@@ -144,132 +143,132 @@ class Cos(Vendor):
     def host_form(self):
         return rf"^(.+\.)?cos\.{re.escape(self.region)}\."
 
-    def refuse_path_style(self):
-        raise Fault(403, "PathStyleDomainForbidden")
+    def reject_path_style(self):
+        raise VendorError(403, "PathStyleDomainForbidden")
 
     def verify(self, request):
-        """2.3, 2.4, and everything with meaning has to be signed."""
+        """COS, request signature; in addition the double requires that all headers and parameters with an effect are signed."""
         fields = dict(pair.partition("=")[::2] for pair in request.headers["authorization"].split("&"))
         wanted = ("q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list", "q-signature")
         times = re.fullmatch(r"(\d+);(\d+)", fields.get("q-sign-time", ""))
         if set(fields) != set(wanted) or fields["q-sign-algorithm"] != "sha1" or not times:
-            raise Fault(403, "AccessDenied", "malformed Authorization")
+            raise VendorError(403, "AccessDenied", "malformed Authorization")
         if fields["q-ak"] != self.key_id:
-            raise Fault(403, "InvalidAccessKeyId")
+            raise VendorError(403, "InvalidAccessKeyId")
         start, end = int(times[1]), int(times[2])
         if start > time.time() + 900:
-            raise Fault(403, "RequestTimeTooSkewed")
+            raise VendorError(403, "RequestTimeTooSkewed")
         if time.time() > end or start >= end:
-            raise Fault(403, "AccessDenied", "Request has expired")
+            raise VendorError(403, "AccessDenied", "Request has expired")
         names = [name for name in unquote(fields["q-header-list"]).split(";") if name]
         params = [name for name in unquote(fields["q-url-param-list"]).split(";") if name]
         unsigned = [n for n in request.headers if (n == "host" or n.startswith("x-cos-") or n == "range") and n not in names]
         unsigned += [n for n, _ in request.query if n.lower() not in params]
         if unsigned:
-            raise Fault(403, "AccessDenied", f"Strict signature missing: {unsigned}")
+            raise VendorError(403, "AccessDenied", f"Strict signature missing: {unsigned}")
         headers = {name: request.headers.get(name, "") for name in names}
         query = {name: value for name, value in request.query if name.lower() in params}
-        # The vendor's SDK signs the host without its port.
+        # The vendor's SDK signs the host without the port.
         hosts = [headers.get("host"), headers.get("host", "").partition(":")[0]]
         tried = [{**headers, "host": host} if "host" in headers else headers for host in hosts]
         signed = [self.sdk_signature(request, one, query, start, end) for one in tried]
         if request.headers["authorization"] not in signed:
-            raise Fault(403, "SignatureDoesNotMatch")
+            raise VendorError(403, "SignatureDoesNotMatch")
 
     def sdk_signature(self, request, headers, query, start, end):
         config = CosConfig(Region=self.region, SecretId=self.key_id, SecretKey=self.secret, Scheme="http")
         auth = cos_auth.CosS3Auth(config, unquote(request.path), query, expire=end - start - 60)
         message = SimpleNamespace(method=request.method, headers=dict(headers), url=f"http://{request.host}{request.path}")
         with _signing:
-            clock, kept = cos_auth.time, cos_auth.filter_headers
+            clock, original = cos_auth.time, cos_auth.filter_headers
             cos_auth.time = SimpleNamespace(time=lambda: start + 60)
-            cos_auth.filter_headers = dict  # The list of signed headers is the request's own.
+            cos_auth.filter_headers = dict  # The request has the list of signed headers.
             try:
                 auth(message)
             finally:
-                cos_auth.time, cos_auth.filter_headers = clock, kept
+                cos_auth.time, cos_auth.filter_headers = clock, original
         return message.headers["Authorization"]
 
     def source(self, request):
-        """4.2: host form, and the bucket form."""
+        """COS, PUT Object - Copy, x-cos-copy-source: with the host, or with the bucket only."""
         path, version = self.split_version(self.own(request, "copy-source"))
         match = re.fullmatch(r"(?:([^/]+)\.cos\.([^./]+)\.[^/]+|/([^/]+))/(.+)", path, re.DOTALL)
         if not match:
-            raise Fault(400, "InvalidCopySource", path)
+            raise VendorError(400, "InvalidCopySource", path)
         host_bucket, region, path_bucket, key = match.groups()
         if region and region != self.region:
-            raise Fault(404, "NoSuchBucket", path)
+            raise VendorError(404, "NoSuchBucket", path)
         return host_bucket or path_bucket, unquote(key), version
 
     def bucket_page(self, rows, page):
-        """3.4"""
+        """COS, GET Service (List Buckets)."""
         return rows + "".join(element(name, page[name]) for name in ("Marker", "NextMarker", "IsTruncated"))
 
     def bucket_row(self, bucket):
-        """3.4"""
+        """COS, GET Service (List Buckets)."""
         fields = element("Name", bucket.name) + element("Location", self.region)
         return f"<Bucket>{fields}{element('CreationDate', iso(bucket.created, 'Z'))}{element('BucketType', 'cos')}</Bucket>"
 
     def op_list(self, request):
-        answer = super().op_list(request)
-        answer.headers["x-cos-bucket-region"] = self.region
-        return answer
+        response = super().op_list(request)
+        response.headers["x-cos-bucket-region"] = self.region
+        return response
 
     def check_listing(self, request):
         super().check_listing(request)
         if len(request.param("delimiter") or "") > 1:
-            raise Fault(400, "InvalidDelimiter", request.param("delimiter"))
+            raise VendorError(400, "InvalidDelimiter", request.param("delimiter"))
 
     def op_complete(self, request):
-        """3.6: here the version "null" is told."""
-        answer = super().op_complete(request)
+        """COS, PUT Object: x-cos-version-id is returned also for the version "null"."""
+        response = super().op_complete(request)
         if self.bucket(request).versioning == "Suspended":
-            answer.headers["x-cos-version-id"] = "null"
-        return answer
+            response.headers["x-cos-version-id"] = "null"
+        return response
 
     def form_signature(self, fields):
-        """2.10: of the policy before its Base64."""
+        """COS, POST Object: the signature of the policy before its Base64 encoding."""
         times = re.fullmatch(r"(\d+);(\d+)", fields["q-key-time"])
         if fields["q-sign-algorithm"] != "sha1" or not times:
-            raise Fault(403, "AccessDenied", "malformed signature fields")
+            raise VendorError(403, "AccessDenied", "malformed signature fields")
         if not int(times[1]) - 900 <= time.time() <= int(times[2]):
-            raise Fault(403, "AccessDenied", "Request has expired")
+            raise VendorError(403, "AccessDenied", "Request has expired")
         key = hmac.new(self.secret.encode(), fields["q-key-time"].encode(), hashlib.sha1).hexdigest()
         digest = hashlib.sha1(base64.b64decode(fields["policy"])).hexdigest()
         return fields["q-ak"], fields["q-signature"], hmac.new(key.encode(), digest.encode(), hashlib.sha1).hexdigest()
 
-    def described(self, request, stored, content=True):
-        stored = super().described(request, stored, content)
+    def describe_object(self, request, stored, content=True):
+        stored = super().describe_object(request, stored, content)
         redirect = self.own(request, "website-redirect-location")
         if redirect:
             stored.headers["x-cos-website-redirect-location"] = redirect
         return stored
 
     def put_setting(self, request, bucket, place, setting):
-        """3.2: the Go SDK deletes a referer list by an empty one."""
+        """The Go SDK deletes a referer list by putting an empty one."""
         empty = rb"(<\?[^>]*>)?\s*(<RefererConfiguration\s*/>|<RefererConfiguration>\s*</RefererConfiguration>)?"
         if place[0] == "referer" and re.fullmatch(empty, request.body.strip()):
             bucket.settings.pop(place, None)
-            return Answer(200)
+            return Response(200)
         return super().put_setting(request, bucket, place, setting)
 
-    def renamed(self, fields):
+    def rename_fields(self, fields):
         return {"q-sign-time": fields["q-key-time"]}
 
-    def demanded_conditions(self, fields):
+    def required_conditions(self, fields):
         return ("q-sign-algorithm", "q-ak", "q-sign-time")
 
     def append_headers(self, request):
-        """3.6: the MD5, whatever the name says."""
+        """COS, APPEND Object: x-cos-content-sha1 contains the MD5."""
         return {"x-cos-content-sha1": hashlib.md5(request.body).hexdigest()}
 
     def object_policy(self, bucket, stored):
-        """3.6: what is inherited is told as such, with what it comes to."""
+        """COS, GET Object acl: an inherited ACL is `default`, with the grants that apply."""
         if stored.acl != "default" or stored.grants:
             return super().object_policy(bucket, stored)
-        answer = self.policy(bucket.acl, bucket.grants)
-        answer.headers["x-cos-acl"] = "default"
-        return answer
+        response = self.policy(bucket.acl, bucket.grants)
+        response.headers["x-cos-acl"] = "default"
+        return response
 
     def default_encryption(self, bucket):
         found = only(bucket.settings.get(("encryption", ""), {}), "Rule", "ApplyServerSideEncryptionByDefault")
@@ -281,21 +280,21 @@ class Cos(Vendor):
         return headers | ({"x-cos-server-side-encryption-cos-kms-key-id": key} if word == "KMS" and key else {})
 
     def check_pairs(self, given):
-        """4.3"""
+        """COS, PUT Object - Copy: the pairs of conditions that are allowed."""
         positive = given["if-match"] or given["if-unmodified-since"]
         negative = given["if-none-match"] or given["if-modified-since"]
         if positive and negative:
-            raise Fault(400, "InvalidArgument", "conditions conflict")
+            raise VendorError(400, "InvalidArgument", "conditions conflict")
 
     def onto_itself(self, request, replace, replace_tags):
-        """4.4"""
+        """COS, PUT Object - Copy: a copy of an object onto itself must replace its metadata."""
         if not (replace or replace_tags):
-            raise Fault(400, "InvalidRequest", "copy onto itself")
+            raise VendorError(400, "InvalidRequest", "copy onto itself")
         return replace
 
     def copy_result(self, root, made, headers):
-        """4.7"""
-        children = element("ETag", self.quoted(made.etag)) + element("CRC64", made.crc64())
+        """COS, PUT Object - Copy, response."""
+        children = element("ETag", self.quote_etag(made.etag)) + element("CRC64", made.crc64())
         children += element("LastModified", self.copy_time(made.modified))
         children += element("VersionId", made.version) if made.version else ""
         return self.document(root, children, headers)

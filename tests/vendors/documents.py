@@ -1,7 +1,7 @@
-"""XML documents by their shape, so that a document with anything that a vendor does not have is refused.
+"""Validates XML documents against a shape, so that a document with an element that the vendor does not have is rejected.
 
-A shape is written `Root(One, Maybe?, Some+, Any*, This^, OrThat^)`: exactly one of the children with `^` is there. A text may
-be bound to words (`Status=Enabled|Disabled`), to a number (`Days=#`) or to a boolean (`Quiet=!`)."""
+The notation is `Root(One, Maybe?, Some+, Any*, This^, OrThat^)`: exactly one of the children with `^` is present. A text can
+be restricted to values (`Status=Enabled|Disabled`), to a number (`Days=#`) or to a boolean (`Quiet=!`)."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ _TOKEN = re.compile(r"\s*(?:([A-Za-z0-9-]+)([?*+^]?)(?:=(#|!|[^,()\s]+))?|([(),]
 
 
 class Malformed(Exception):
-    """A document that is not of its shape; the text says where."""
+    """A document does not match its shape; the message has the element."""
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Shape:
 
 
 def shape(text):
-    """Reads the notation above."""
+    """Parses the notation above."""
     parents, last, at = [Shape("")], None, 0
     while at < len(text.rstrip()):
         match = _TOKEN.match(text, at)
@@ -46,7 +46,7 @@ def local(node):
     return node.tag.rpartition("}")[2]
 
 
-def parsed(body):
+def parse(body):
     try:
         return ElementTree.fromstring(body)
     except ElementTree.ParseError as error:
@@ -54,8 +54,8 @@ def parsed(body):
 
 
 def read(body, wanted):
-    """The document as a tree: the text of a leaf, else {name: [trees]}."""
-    root = parsed(body)
+    """Returns the document as a tree: the text of a leaf, otherwise {name: [trees]}."""
+    root = parse(body)
     if local(root) != wanted.name:
         raise Malformed(f"{local(root)} is not {wanted.name}")
     return tree(root, wanted)
@@ -72,7 +72,7 @@ def tree(node, wanted):
     for child in node:
         name = local(child)
         if name not in wanted.children:
-            raise Malformed(f"{name} is not known in {wanted.name}")
+            raise Malformed(f"{name} is unknown in {wanted.name}")
         found.setdefault(name, []).append(tree(child, wanted.children[name]))
     for name, one in wanted.children.items():
         count = len(found.get(name, []))
@@ -101,15 +101,15 @@ def element(name, text):
     return f"<{name}>{escape(str(text), {chr(34): '&quot;'})}</{name}>"
 
 
-def written(found, wanted):
-    """The children of a tree, in the order of the shape."""
+def write_document(found, wanted):
+    """Formats the children of a tree in the order of the shape."""
     return "".join(
-        f"<{name}>{written(value, one)}</{name}>" if one.children else element(name, value)
+        f"<{name}>{write_document(value, one)}</{name}>" if one.children else element(name, value)
         for name, one in wanted.children.items() for value in found.get(name, []))
 
 
 def only(found, *path):
-    """The one thing at the end of a path; None when the path is not there."""
+    """Returns the only value at the end of a path, or None."""
     for name in path:
         found = (found.get(name) or [None])[0]
         if found is None:

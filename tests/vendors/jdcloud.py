@@ -1,5 +1,4 @@
-"""A double of JD Cloud: S3 without conditions on copies. Section 10 of the S3 reference. Signatures are recomputed
-with botocore's own code."""
+"""A double of JD Cloud: S3 without conditions on copies. Signatures are recomputed with botocore's own code."""
 
 import hashlib
 import re
@@ -15,7 +14,7 @@ from botocore.credentials import Credentials
 from . import documents
 from .documents import element, only
 from .extras import TagLimits
-from .server import Fault, main
+from .server import VendorError, main
 from .settings import Setting
 from .text import iso
 from .vendor import CONDITIONS, Vendor
@@ -23,7 +22,7 @@ from .vendor import CONDITIONS, Vendor
 LATER = "STANDARD_IA|GLACIER"
 TAG = "Tag*(Key, Value)"
 
-#: 3.10: JD Cloud documents no other ones.
+#: The bucket settings that JD Cloud documents, with the shapes of their documents.
 SETTINGS = {
     "cors": Setting("BucketCors", "CORSConfiguration(CORSRule+(ID?, AllowedHeader*, AllowedMethod+=GET|PUT|HEAD|POST|DELETE, "
                     "AllowedOrigin+, ExposeHeader*, MaxAgeSeconds?=#))", "NoSuchCORSConfiguration",
@@ -56,7 +55,7 @@ SETTINGS = {
 
 
 class Signer(S3SigV4Auth):
-    """Signs only the headers that the request itself says are signed."""
+    """Signs only the headers in the request's SignedHeaders."""
 
     def __init__(self, credentials, region, names):
         super().__init__(credentials, "s3", region)
@@ -84,7 +83,7 @@ class Jdcloud(Vendor):
     replies_etag, always_next = False, False
     groups = "http://acs.amazonaws.com/groups/global/"
     settings, cors_vary, both_acls = SETTINGS, True, "UnexpectedContent"
-    bad_versioning, bad_identity, told_next = "IllegalVersioningConfigurationException", "IdMismatch", "filled"
+    bad_versioning, bad_identity, next_markers = "IllegalVersioningConfigurationException", "IdMismatch", "filled"
     object_tags = TagLimits(10, 128, 256, "BadRequest")
     restore_shape = documents.shape("""RestoreRequest(Days=#, GlacierJobParameters?(Tier=Expedited|Standard|Bulk),
         Tier?=Expedited|Standard|Bulk)""")
@@ -124,36 +123,36 @@ class Jdcloud(Vendor):
         return rf"^(.+\.)?s3\.{re.escape(self.region)}\."
 
     def verify(self, request):
-        """2.2"""
+        """Amazon S3, Authenticating Requests (AWS Signature Version 4), Authorization header."""
         line = request.headers.get("authorization", "")
         if not line.startswith("AWS4-HMAC-SHA256 "):
-            raise Fault(403, "AccessDenied", "only version 4 of the signature")
+            raise VendorError(403, "AccessDenied", "only version 4 of the signature")
         items = dict(item.strip().partition("=")[::2] for item in line[len("AWS4-HMAC-SHA256 "):].split(","))
         scope = items.get("Credential", "").rsplit("/", 4)
         names = items.get("SignedHeaders", "").split(";")
         stamp = request.headers.get("x-amz-date", "")
         if len(scope) != 5 or set(items) != {"Credential", "SignedHeaders", "Signature"}:
-            raise Fault(400, "AuthorizationHeaderMalformed", "Credential, SignedHeaders and Signature")
+            raise VendorError(400, "AuthorizationHeaderMalformed", "Credential, SignedHeaders and Signature")
         if not re.fullmatch(r"\d{8}T\d{6}Z", stamp):
-            raise Fault(403, "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
+            raise VendorError(403, "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
         word = request.headers.get("x-amz-content-sha256", "")
         if word.startswith("STREAMING"):
-            raise Fault(501, "NotImplemented", word)
+            raise VendorError(501, "NotImplemented", word)
         if word != "UNSIGNED-PAYLOAD" and not re.fullmatch(r"[0-9a-f]{64}", word):
-            raise Fault(400, "InvalidRequest", "x-amz-content-sha256")
+            raise VendorError(400, "InvalidRequest", "x-amz-content-sha256")
         key_id, day, region, service, end = scope
         if key_id != self.key_id:
-            raise Fault(403, "InvalidAccessKeyId")
+            raise VendorError(403, "InvalidAccessKeyId")
         if (region, service, end) != (self.region, "s3", "aws4_request") or day != stamp[:8]:
-            raise Fault(400, "AuthorizationHeaderMalformed", line.split(",")[0])
+            raise VendorError(400, "AuthorizationHeaderMalformed", line.split(",")[0])
         at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc).timestamp()
         if abs(at - time.time()) > 900:
-            raise Fault(403, "RequestTimeTooSkewed")
+            raise VendorError(403, "RequestTimeTooSkewed")
         unsigned = [n for n in request.headers if (n == "host" or n.startswith("x-amz-")) and n not in names]
         if unsigned or names != sorted(names):
-            raise Fault(403, "AccessDenied", f"not signed: {unsigned}")
+            raise VendorError(403, "AccessDenied", f"not signed: {unsigned}")
         if self.sdk_signature(request, names, stamp) != items["Signature"]:
-            raise Fault(403, "SignatureDoesNotMatch")
+            raise VendorError(403, "SignatureDoesNotMatch")
         self.check_payload(request)
 
     def sdk_signature(self, request, names, stamp):
@@ -166,10 +165,10 @@ class Jdcloud(Vendor):
         return signer.signature(signer.string_to_sign(message, canonical), message)
 
     def form_signature(self, fields):
-        """2.8"""
+        """Amazon S3, Browser-Based Uploads Using POST, signature version 4."""
         key_id, day, region, service, end = self.scope_of(fields["x-amz-credential"])
         if fields["x-amz-algorithm"] != "AWS4-HMAC-SHA256" or (region, service, end) != (self.region, "s3", "aws4_request"):
-            raise Fault(400, "AuthorizationHeaderMalformed", fields["x-amz-credential"])
+            raise VendorError(400, "AuthorizationHeaderMalformed", fields["x-amz-credential"])
         message = AWSRequest("POST", "http://form/")
         message.context["timestamp"] = fields["x-amz-date"]
         signer = Signer(Credentials(self.key_id, self.secret), self.region, [])
@@ -178,28 +177,28 @@ class Jdcloud(Vendor):
     def scope_of(self, text):
         scope = text.rsplit("/", 4)
         if len(scope) != 5:
-            raise Fault(400, "AuthorizationHeaderMalformed", "Credential")
+            raise VendorError(400, "AuthorizationHeaderMalformed", "Credential")
         return scope
 
     def check_payload(self, request):
         word = request.headers["x-amz-content-sha256"]
         if word != "UNSIGNED-PAYLOAD" and word != hashlib.sha256(request.body).hexdigest():
-            raise Fault(400, "XAmzContentSHA256Mismatch")
+            raise VendorError(400, "XAmzContentSHA256Mismatch")
 
-    def refuse_foreign(self, request):
+    def reject_foreign(self, request):
         for name in CONDITIONS:
             if "x-amz-copy-source-" + name in request.headers:
-                raise Fault(400, "UnsupportedHeader", name)
+                raise VendorError(400, "UnsupportedHeader", name)
             if name in request.headers and request.method not in ("GET", "HEAD"):
-                raise Fault(400, "UnsupportedHeader", name)  # JD documents no conditions of writes.
-        super().refuse_foreign(request)
+                raise VendorError(400, "UnsupportedHeader", name)  # JD Cloud documents no conditional writes.
+        super().reject_foreign(request)
 
     def source(self, request):
         path, version = self.split_version(self.own(request, "copy-source"))
-        # The document has the slash; boto3 sends none.
+        # The documents have a leading slash; boto3 sends none.
         bucket, _, key = unquote(path).removeprefix("/").partition("/")
         if not key:
-            raise Fault(400, "InvalidArgument", "Invalid copy source object key")
+            raise VendorError(400, "InvalidArgument", "Invalid copy source object key")
         return bucket, key, version
 
     def new_id(self):
@@ -222,16 +221,16 @@ class Jdcloud(Vendor):
         return {"x-amz-server-side-encryption": only(found, "SSEAlgorithm")} if found else {}
 
     def copy_result(self, root, made, headers):
-        """Section 10: the time before the ETag."""
-        children = element("LastModified", self.copy_time(made.modified)) + element("ETag", self.quoted(made.etag))
+        """JD Cloud, Put Object - Copy, response: LastModified is before ETag."""
+        children = element("LastModified", self.copy_time(made.modified)) + element("ETag", self.quote_etag(made.etag))
         return self.document(root, children, headers)
 
     def onto_itself(self, request, replace, replace_tags):
-        """4.7"""
+        """Amazon S3, CopyObject: a copy of an object onto itself must change its metadata."""
         changes = ("storage-class", "server-side-encryption", "website-redirect-location")
         if not replace and not any(self.own(request, name) for name in changes):
-            raise Fault(400, "InvalidRequest", "This copy request is illegal because it is trying to copy an object to "
-                        "itself without changing the object's metadata")
+            raise VendorError(400, "InvalidRequest", "This copy request is illegal because it is trying to copy an object to "
+                              "itself without changing the object's metadata")
         return replace
 
 

@@ -1,5 +1,4 @@
-"""A double of Alibaba OSS. Section numbers are those of the OSS reference. Signatures are recomputed with oss2's
-own code."""
+"""A double of Alibaba OSS. Signatures are recomputed with oss2's own code."""
 
 import base64
 import hashlib
@@ -19,7 +18,7 @@ from oss2.credentials import StaticCredentialsProvider
 from . import documents
 from .documents import element, only
 from .extras import TagLimits
-from .server import Answer, Fault, main
+from .server import Response, VendorError, main
 from .settings import Setting
 from .store import crc64, md5
 from .text import http_date, iso, timestamp
@@ -30,7 +29,7 @@ TAG = "Tag*(Key, Value)"
 MOVED = """StorageClass=Standard|IA|Archive|ColdArchive|DeepColdArchive, IsAccessTime?=!, ReturnToStdWhenVisit?=!,
     AllowSmallFile?=!"""
 
-#: 3.7
+#: The bucket settings of OSS, with the shapes of their documents.
 SETTINGS = {
     "cors": Setting("BucketCors", "CORSConfiguration(CORSRule+(AllowedOrigin+, AllowedMethod+=GET|PUT|DELETE|POST|HEAD, "
                     "AllowedHeader*, ExposeHeader*, MaxAgeSeconds?=#), ResponseVary?=!)", "NoSuchCORSConfiguration",
@@ -96,7 +95,7 @@ class Oss(Worm, Vendor):
     name, prefix, server, request_id = "oss", "x-oss-", "AliyunOSS", "x-oss-request-id"
     foreign = ("x-amz-", "x-cos-")
     query_credentials = ("signature", "x-oss-signature", "ossaccesskeyid")
-    settings, unknown_status, page, echoes_delimiter, told_next = SETTINGS, 400, 100, True, "always"
+    settings, unknown_status, page, echoes_delimiter, next_markers = SETTINGS, 400, 100, True, "always"
     buckets_usual, buckets_most, buckets_by_prefix = 100, 1000, True
     of_buckets = {**OF_BUCKETS, "bucketInfo": {"GET": "info"}, "stat": {"GET": "stat"},
                   "policyStatus": {"GET": "policy_status"},
@@ -125,7 +124,7 @@ class Oss(Worm, Vendor):
     acl_field, post_order = "x-oss-object-acl", ("Bucket", "ETag", "Key", "Location")
     hold_shape = documents.shape("LegalHold(Status=ON|OFF)")
     unaddressed, bad_host = "SecondLevelDomainForbidden", "NonStandardHostForbidden"
-    versioned_directive, tells_span = True, True
+    versioned_directive, returns_range = True, True
     sse_words = ("AES256", "KMS", "SM4")
     messages = {
         "NoSuchKey": "The specified key does not exist.", "NoSuchBucket": "The specified bucket does not exist.",
@@ -171,51 +170,51 @@ class Oss(Worm, Vendor):
     def verify(self, request):
         line = request.headers.get("authorization", "")
         if line.startswith("OSS "):
-            self.verify_first(request, line)
+            self.verify_v1(request, line)
         elif line.startswith("OSS4-HMAC-SHA256"):
-            self.verify_fourth(request, line)
+            self.verify_v4(request, line)
         else:
-            raise Fault(400, "InvalidArgument", "Unsupported Authorization Type")
+            raise VendorError(400, "InvalidArgument", "Unsupported Authorization Type")
 
     def oss_request(self, request):
         return SimpleNamespace(
             method=request.method, headers=dict(request.headers), params=dict(request.query), region=self.region,
             product="oss", cloudbox_id=None, url="")
 
-    def verify_first(self, request, line):
-        """2.2"""
+    def verify_v1(self, request, line):
+        """OSS, Include signature V1 in a header."""
         key_id, _, signature = line[4:].partition(":")
         if key_id != self.key_id:
-            raise Fault(403, "InvalidAccessKeyId")
+            raise VendorError(403, "InvalidAccessKeyId")
         date = request.headers.get("x-oss-date") or request.headers.get("date", "")
         at = timestamp(date)
         if at is None:
-            raise Fault(403, "AccessDenied", "OSS authentication requires a valid Date.")
+            raise VendorError(403, "AccessDenied", "OSS authentication requires a valid Date.")
         if abs(at - time.time()) > 900:
-            raise Fault(403, "RequestTimeTooSkewed")
+            raise VendorError(403, "RequestTimeTooSkewed")
         auth = oss2.Auth(self.key_id, self.secret)
         make = auth._ProviderAuth__make_signature
         found = make(self.oss_request(request), request.bucket, request.key, auth.credentials_provider.get_credentials())
         if found != signature:
-            raise Fault(403, "SignatureDoesNotMatch")
+            raise VendorError(403, "SignatureDoesNotMatch")
 
-    def verify_fourth(self, request, line):
-        """2.5"""
+    def verify_v4(self, request, line):
+        """OSS, Include signature V4 in a header."""
         items = dict(item.strip().partition("=")[::2] for item in line[len("OSS4-HMAC-SHA256"):].split(","))
         scope = items.get("Credential", "").rsplit("/", 4)
         stamp = request.headers.get("x-oss-date", "")
         if len(scope) != 5 or not items.get("Signature") or not re.fullmatch(r"\d{8}T\d{6}Z", stamp):
-            raise Fault(400, "InvalidArgument", "Authorization header is invalid.")
+            raise VendorError(400, "InvalidArgument", "Authorization header is invalid.")
         key_id, day, region, product, end = scope
         if key_id != self.key_id:
-            raise Fault(403, "InvalidAccessKeyId")
+            raise VendorError(403, "InvalidAccessKeyId")
         if region != self.region:
-            raise Fault(400, "InvalidArgument", "Invalid signing region in Authorization header.")
+            raise VendorError(400, "InvalidArgument", "Invalid signing region in Authorization header.")
         if (product, end) != ("oss", "aliyun_v4_request") or day != stamp[:8]:
-            raise Fault(400, "InvalidArgument", "Invalid signing product or date in Authorization header.")
+            raise VendorError(400, "InvalidArgument", "Invalid signing product or date in Authorization header.")
         at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc).timestamp()
         if abs(at - time.time()) > 900:
-            raise Fault(403, "RequestTimeTooSkewed")
+            raise VendorError(403, "RequestTimeTooSkewed")
         additional = [name for name in items.get("AdditionalHeaders", "").split(";") if name]
         auth = oss2.ProviderAuthV4(StaticCredentialsProvider(self.key_id, self.secret))
         make = auth._ProviderAuthV4__make_signature
@@ -223,13 +222,13 @@ class Oss(Worm, Vendor):
         with _signing:
             found = make(self.oss_request(request), request.bucket, request.key, additional, credentials, stamp)
         if found != items["Signature"]:
-            raise Fault(403, "SignatureDoesNotMatch")
+            raise VendorError(403, "SignatureDoesNotMatch")
 
     def needed_fields(self, fields):
         return self.v4_fields if "x-oss-signature-version" in fields else self.v1_fields
 
     def form_signature(self, fields):
-        """2.7"""
+        """OSS, PostObject: the signature of the policy."""
         policy = fields["policy"].encode()
         if "x-oss-signature-version" not in fields:
             right = base64.b64encode(hmac.new(self.secret.encode(), policy, hashlib.sha1).digest()).decode()
@@ -238,20 +237,20 @@ class Oss(Worm, Vendor):
         stamp = fields["x-oss-date"]
         if fields["x-oss-signature-version"] != "OSS4-HMAC-SHA256" or scope != [
                 stamp[:8], self.region, "oss", "aliyun_v4_request"]:
-            raise Fault(400, "InvalidArgument", "x-oss-credential")
+            raise VendorError(400, "InvalidArgument", "x-oss-credential")
         auth = oss2.ProviderAuthV4(StaticCredentialsProvider(self.key_id, self.secret))
-        asked = SimpleNamespace(region=self.region, product="oss", cloudbox_id=None)
-        key = auth._ProviderAuthV4__get_signing_key(asked, auth.credentials_provider.get_credentials(), stamp)
+        signing_scope = SimpleNamespace(region=self.region, product="oss", cloudbox_id=None)
+        key = auth._ProviderAuthV4__get_signing_key(signing_scope, auth.credentials_provider.get_credentials(), stamp)
         return key_id, fields["x-oss-signature"], hmac.new(key, policy, hashlib.sha256).hexdigest()
 
     def form_headers(self, fields):
-        """2.7: the type of a field of its own, then that of the file's part."""
+        """OSS, PostObject: the field x-oss-content-type takes precedence over the type of the file's part."""
         headers = super().form_headers(fields)
         own = headers.pop("x-oss-content-type", "") or fields["file"]
         return {**headers, "content-type": own} if own else headers
 
     def error_document(self, error, request, identity):
-        """6.1"""
+        """OSS, error responses: the error document."""
         children = element("Code", error.code) + element("Message", error.message)
         children += element("RequestId", identity) + element("HostId", request.host)
         detail = {"NoSuchKey": ("Key", request.key), "NoSuchBucket": ("BucketName", request.bucket),
@@ -268,12 +267,12 @@ class Oss(Worm, Vendor):
     def new_upload_id(self):
         return secrets.token_hex(16).upper()
 
-    def common_headers(self, answer):
-        return {**super().common_headers(answer), "x-oss-server-time": "1"}
+    def common_headers(self, response):
+        return {**super().common_headers(response), "x-oss-server-time": "1"}
 
     def op_bucket_create(self, request):
         if request.bucket in self.store.buckets:
-            return Answer(200)  # (unverified)
+            return Response(200)  # (unverified)
         return super().op_bucket_create(request)
 
     def op_location(self, request):
@@ -281,12 +280,12 @@ class Oss(Worm, Vendor):
         return self.document("LocationConstraint", f"oss-{self.region}")
 
     def bucket_page(self, rows, page):
-        """3.2"""
+        """OSS, ListBuckets (GetService)."""
         truncated = page["IsTruncated"] == "true"
         return ("".join(element(name, value) for name, value in page.items()) if truncated else "") + rows
 
     def bucket_row(self, bucket):
-        """3.2"""
+        """OSS, ListBuckets (GetService)."""
         host = f"oss-{self.region}.aliyuncs.com"
         fields = element("CreationDate", iso(bucket.created)) + element("ExtranetEndpoint", host)
         fields += element("IntranetEndpoint", host) + element("Location", f"oss-{self.region}")
@@ -295,12 +294,12 @@ class Oss(Worm, Vendor):
     def number_of(self, request, name, default):
         number = super().number_of(request, name, default)
         if name.startswith("max-") and number > 1000:
-            raise Fault(400, "InvalidArgument", f"{name}: {number}")
+            raise VendorError(400, "InvalidArgument", f"{name}: {number}")
         return number
 
     def listed_part(self, part):
-        """3.5"""
-        fields = {"LastModified": iso(part.modified), "ETag": self.quoted(part.etag), "HashCrc64ecma": part.crc64(),
+        """OSS, ListParts."""
+        fields = {"LastModified": iso(part.modified), "ETag": self.quote_etag(part.etag), "HashCrc64ecma": part.crc64(),
                   "Size": len(part.data)}
         return "".join(element(name, value) for name, value in fields.items())
 
@@ -314,39 +313,39 @@ class Oss(Worm, Vendor):
     def restore_info(self, row):
         return element("RestoreInfo", self.restore_state(row)) if self.restore_state(row) else ""
 
-    def encoded(self, request, text):
+    def encode_name(self, request, text):
         return quote(text, safe="") if request.param("encoding-type") == "url" else text
 
-    def told_class(self, stored):
+    def class_header(self, stored):
         return {"x-oss-storage-class": stored.storage_class or "Standard",
                 "x-oss-object-type": self.kind(stored)}
 
     def appended_headers(self, stored):
         return self.position_header(len(stored.data))
 
-    def told(self, stored, new=False):
+    def object_headers(self, stored, new=False):
         digest = {} if self.kind(stored) != "Normal" or not stored.etag else {
             "Content-MD5": base64.b64encode(bytes.fromhex(stored.etag)).decode()}
-        return {**super().told(stored, new), **digest, **({} if new else self.told_locks(stored))}
+        return {**super().object_headers(stored, new), **digest, **({} if new else self.lock_headers(stored))}
 
     def grant_list(self, word, grants):
-        """3.4"""
+        """OSS, GetObjectACL."""
         return element("Grant", word)
 
     def delete_result(self, request, children, quiet):
-        """3.5: quiet is an empty body."""
-        return Answer(200) if quiet else super().delete_result(request, children, quiet)
+        """OSS, DeleteMultipleObjects: in quiet mode the body is empty."""
+        return Response(200) if quiet else super().delete_result(request, children, quiet)
 
     def delete_error(self, fields, error):
-        """3.5: what failed is left out."""
+        """OSS, DeleteMultipleObjects: keys that were not deleted are omitted."""
         return ""
 
     def delete_setting(self, request, bucket, place):
-        """3.7: some of the tags."""
+        """OSS, DeleteBucketTags: the parameter `tagging` selects tags."""
         if place[0] == "tagging" and request.param("tagging") and place in bucket.settings:
-            gone, kept = request.param("tagging").split(","), only(bucket.settings[place], "TagSet")
-            kept["Tag"] = [tag for tag in kept.get("Tag", []) if only(tag, "Key") not in gone]
-            return Answer(204)
+            gone, document = request.param("tagging").split(","), only(bucket.settings[place], "TagSet")
+            document["Tag"] = [tag for tag in document.get("Tag", []) if only(tag, "Key") not in gone]
+            return Response(204)
         return super().delete_setting(request, bucket, place)
 
     def blocks_public(self, bucket):
@@ -361,7 +360,7 @@ class Oss(Worm, Vendor):
         return headers | ({"x-oss-server-side-encryption-key-id": key} if key else {})
 
     def op_info(self, request):
-        """3.7"""
+        """OSS, GetBucketInfo."""
         bucket = self.bucket(request)
         host = f"oss-{self.region}.aliyuncs.com"
         encryption = only(bucket.settings.get(("encryption", ""), {}), "ApplyServerSideEncryptionByDefault") or {}
@@ -385,149 +384,149 @@ class Oss(Worm, Vendor):
         return self.document("BucketInfo", f"<Bucket>{children}</Bucket>")
 
     def op_stat(self, request):
-        """3.7"""
+        """OSS, GetBucketStat."""
         bucket = self.bucket(request)
         rows = [row for rows in bucket.objects.values() for row in rows]
-        told = {"Storage": sum(len(row.data) for row in rows), "ObjectCount": sum(not row.marker for row in rows),
-                "MultipartUploadCount": len(bucket.uploads), "LiveChannelCount": 0,
-                "LastModifiedTime": max([row.modified for row in rows], default=bucket.created)}
+        result = {"Storage": sum(len(row.data) for row in rows), "ObjectCount": sum(not row.marker for row in rows),
+                  "MultipartUploadCount": len(bucket.uploads), "LiveChannelCount": 0,
+                  "LastModifiedTime": max([row.modified for row in rows], default=bucket.created)}
         for name, word in (("Standard", "Standard"), ("InfrequentAccess", "IA"), ("Archive", "Archive"),
                            ("ColdArchive", "ColdArchive"), ("DeepColdArchive", "DeepColdArchive")):
             own = [len(row.data) for row in rows if row.storage_class == word and not row.marker]
-            told[name + "Storage"] = sum(own)
+            result[name + "Storage"] = sum(own)
             if word != "Standard":
-                told[name + "RealStorage"] = sum(own)
-            told[name + "ObjectCount"] = len(own)
-        told["MultipartPartCount"] = sum(len(upload.parts) for upload in bucket.uploads.values())
-        told["DeleteMarkerCount"] = sum(row.marker for row in rows)
-        return self.document("BucketStat", "".join(element(name, value) for name, value in told.items()))
+                result[name + "RealStorage"] = sum(own)
+            result[name + "ObjectCount"] = len(own)
+        result["MultipartPartCount"] = sum(len(upload.parts) for upload in bucket.uploads.values())
+        result["DeleteMarkerCount"] = sum(row.marker for row in rows)
+        return self.document("BucketStat", "".join(element(name, value) for name, value in result.items()))
 
     def op_policy_status(self, request):
-        """3.7: whether anybody may do something."""
+        """OSS, GetBucketPolicyStatus: whether the policy allows public access."""
         policy = self.bucket(request).settings.get(("policy", ""))
         if not policy:
-            raise Fault(404, "NoSuchBucketPolicy")
+            raise VendorError(404, "NoSuchBucketPolicy")
         public = any("*" in row.get("Principal", []) for row in json.loads(policy)["Statement"] if row["Effect"] == "Allow")
         return self.document("PolicyStatus", element("IsPublic", str(public).lower()))
 
     def op_meta(self, request):
-        """3.3: the short form of HEAD."""
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
-        headers = {"ETag": self.quoted(stored.etag), "Last-Modified": http_date(stored.modified),
+        """OSS, GetObjectMeta: HEAD with fewer headers."""
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
+        headers = {"ETag": self.quote_etag(stored.etag), "Last-Modified": http_date(stored.modified),
                    "x-oss-hash-crc64ecma": stored.crc64(), "Content-Length": str(len(stored.data))}
-        return Answer(200, headers | self.version_header(stored))
+        return Response(200, headers | self.version_header(stored))
 
     def restore_request(self, request, stored):
-        """3.4: a body is for the cold classes, and tiers are theirs only."""
+        """OSS, RestoreObject: only the cold archive classes have a body with a tier."""
         if not request.body:
             return {}
-        kept = super().restore_request(request, stored)
-        tier = only(kept, "JobParameters", "Tier")
+        document = super().restore_request(request, stored)
+        tier = only(document, "JobParameters", "Tier")
         if tier is not None and stored.storage_class == "Archive":
-            raise Fault(400, "MalformedXML", "JobParameters of an Archive object")
+            raise VendorError(400, "MalformedXML", "JobParameters of an Archive object")
         if tier is not None and tier not in ("Expedited", "Standard", "Bulk"):
-            raise Fault(400, "InvalidArgument", f"Tier: {tier}")
-        return kept
+            raise VendorError(400, "InvalidArgument", f"Tier: {tier}")
+        return document
 
-    def restore_headers(self, stored, kept):
-        tier = only(kept, "JobParameters", "Tier") or "Standard"
+    def restore_headers(self, stored, document):
+        tier = only(document, "JobParameters", "Tier") or "Standard"
         return {"x-oss-object-restore-priority": tier} if stored.storage_class != "Archive" else {}
 
     def locks_of(self, request, bucket):
-        """As alibabacloud-oss-v2 has it: a put may say its own."""
+        """The headers of alibabacloud-oss-v2 for the retention and the legal hold of a new object."""
         words = ("mode", "retain-until-date", "legal-hold")
         mode, until, hold = (self.own(request, "object-worm-" + word) for word in words)
         if (mode or until or hold) and not self.lock_enabled(bucket):
-            raise Fault(*self.no_lock)
+            raise VendorError(*self.no_lock)
         future = not until or (timestamp(until) or 0) > time.time()
         if (not mode) != (not until) or mode not in ("", "GOVERNANCE", "COMPLIANCE") or hold not in ("", "ON", "OFF") or not future:
-            raise Fault(400, "InvalidArgument", "x-oss-object-worm")
+            raise VendorError(400, "InvalidArgument", "x-oss-object-worm")
         own = {"Mode": mode, "RetainUntilDate": until} if mode else self.default_retention(bucket)
         return own, hold
 
-    def told_locks(self, stored):
-        told = {"mode": stored.retention.get("Mode"), "retain-until-date": stored.retention.get("RetainUntilDate"),
-                "legal-hold": stored.legal_hold}
-        return {"x-oss-object-worm-" + name: value for name, value in told.items() if value}
+    def lock_headers(self, stored):
+        result = {"mode": stored.retention.get("Mode"), "retain-until-date": stored.retention.get("RetainUntilDate"),
+                  "legal-hold": stored.legal_hold}
+        return {"x-oss-object-worm-" + name: value for name, value in result.items() if value}
 
     def op_legal_hold(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         return self.document("LegalHold", element("Status", stored.legal_hold or "OFF"))
 
     def op_put_legal_hold(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         stored.legal_hold = only(self.body_of(request, self.hold_shape), "Status")
-        return Answer(200, self.version_header(stored))
+        return Response(200, self.version_header(stored))
 
     def check_md5(self, request):
-        """5.7: a digest of the whole body of another kind."""
+        """OSS, PutObject: also verifies the CRC-64 in x-oss-hash-crc64ecma."""
         super().check_md5(request)
         sent = self.own(request, "hash-crc64ecma")
         if sent and sent != crc64(request.body):
-            raise Fault(400, "InvalidCRC64")
+            raise VendorError(400, "InvalidCRC64")
 
-    def refuse_plain_conditions(self, request):
-        """3.3: not on writes."""
+    def reject_plain_conditions(self, request):
+        """OSS, PutObject: writes have no conditions If-Match and If-None-Match."""
         for name in CONDITIONS:
             if name in request.headers:
-                raise Fault(400, "NotImplemented", f"A header you provided implies what is not implemented: {name}")
+                raise VendorError(400, "NotImplemented", f"A header you provided implies what is not implemented: {name}")
 
     def op_put(self, request):
-        self.refuse_plain_conditions(request)
+        self.reject_plain_conditions(request)
         return super().op_put(request)
 
     def op_initiate(self, request):
-        self.refuse_plain_conditions(request)
+        self.reject_plain_conditions(request)
         return super().op_initiate(request)
 
     def op_complete(self, request):
-        self.refuse_plain_conditions(request)
+        self.reject_plain_conditions(request)
         return super().op_complete(request)
 
     def listed_parts(self, request, upload):
-        """3.5"""
+        """OSS, CompleteMultipartUpload: x-oss-complete-all takes all parts."""
         if self.own(request, "complete-all") != "yes":
             return super().listed_parts(request, upload)
         if request.body:
-            raise Fault(400, "InvalidArgument", "Should not speficy both complete all header and http body.")
+            raise VendorError(400, "InvalidArgument", "Should not speficy both complete all header and http body.")
         return [(number, part.etag) for number, part in sorted(upload.parts.items())]
 
     def source_headers(self, bucket, stored, new):
-        """4.9"""
+        """OSS, CopyObject, response headers."""
         headers = super().source_headers(bucket, stored, new)
         headers.pop("Content-MD5", None)
         return headers
 
     def copy_result(self, root, made, headers):
-        etag, at = element("ETag", self.quoted(made.etag)), element("LastModified", self.copy_time(made.modified))
+        etag, at = element("ETag", self.quote_etag(made.etag)), element("LastModified", self.copy_time(made.modified))
         return self.document(root, etag + at if root == "CopyObjectResult" else at + etag, headers)
 
     def source(self, request):
-        """4.1: the leading slash is required; a raw plus is a space."""
+        """OSS, CopyObject, x-oss-copy-source: the leading slash is required, and an unescaped plus is a space."""
         value = self.own(request, "copy-source")
         if not value.startswith("/"):
-            raise Fault(400, "InvalidArgument", "Copy Source must mention the source bucket and key")
+            raise VendorError(400, "InvalidArgument", "Copy Source must mention the source bucket and key")
         path, version = self.split_version(value)
         bucket, _, key = path[1:].partition("/")
         if not key:
-            raise Fault(400, "InvalidArgument", "Copy Source must mention the source bucket and key")
+            raise VendorError(400, "InvalidArgument", "Copy Source must mention the source bucket and key")
         return bucket, unquote_plus(key), version
 
     def outweighs(self, held, name):
         return False
 
     def onto_itself(self, request, replace, replace_tags):
-        """4.4: always the request's."""
+        """OSS, CopyObject: a copy onto itself always takes the metadata of the request."""
         return True
 
     def limit_of(self, request, source):
-        """4.5"""
+        """OSS, CopyObject: the maximum size depends on the bucket and on encryption."""
         changed = self.own(request, "storage-class") not in ("", source.storage_class)
         changed = changed or bool(self.own(request, "server-side-encryption"))
         return min(self.copy_limit, 1024**3) if changed else self.copy_limit
 
     def source_range(self, request, size):
-        """4.9: what does not fit copies everything."""
+        """OSS, UploadPartCopy: with an invalid range the whole source is copied."""
         text = self.own(request, "copy-source-range")
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", text)
         if not match:
@@ -536,7 +535,7 @@ class Oss(Worm, Vendor):
         return (first, last) if first <= last < size else None
 
     def multipart_etag(self, parts):
-        """3.5: of the texts of the ETags."""
+        """OSS, CompleteMultipartUpload: the MD5 of the ETags' texts."""
         return f"{md5(''.join(part.etag.upper() for part in parts).encode())}-{len(parts)}"
 
 

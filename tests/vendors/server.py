@@ -1,4 +1,4 @@
-"""The HTTP side of a double: reads requests whole, asks the vendor, writes answers; and its control port."""
+"""The HTTP server of a double: it reads whole requests, calls the vendor, and writes responses. Also its control port."""
 
 import argparse
 import json
@@ -17,15 +17,15 @@ from urllib.parse import unquote, unquote_plus
 @dataclass
 class Request:
     method: str
-    path: str  # as sent
-    query: list  # decoded (name, value)
-    headers: dict  # lower-case names
+    path: str  # As sent.
+    query: list  # Decoded (name, value).
+    headers: dict  # Names in lower case.
     body: bytes
     host: str
-    repeated: set = field(default_factory=set)  # names of headers that came more than once
+    repeated: set = field(default_factory=set)  # Names of repeated headers.
     bucket: str = ""
     key: str = ""
-    verified: bool = False  # its signature, wherever that stands
+    verified: bool = False  # Whether the signature is valid, in the head or in a form.
 
     def param(self, name):
         return next((value for own, value in self.query if own == name), None)
@@ -35,14 +35,14 @@ class Request:
 
 
 @dataclass
-class Answer:
+class Response:
     status: int = 200
     headers: dict = field(default_factory=dict)
     body: bytes = b""
     code: str = ""
 
 
-class Fault(Exception):
+class VendorError(Exception):
     """An error of the vendor, with its code."""
 
     def __init__(self, status, code, message="", headers=None):
@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         pairs = [pair.partition("=") for pair in query.split("&") if pair]
         body = self.read_body()
-        if body is None:  # The caller broke off: nothing may be stored.
+        if body is None:  # The client disconnected: nothing is stored.
             self.close_connection = True
             vendor.remember(self, path, query, 0, "cut", False)
             return
@@ -101,23 +101,23 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_OPTIONS = do_PATCH = serve
 
     def reset(self):
-        """Ends the connection with a reset instead of an orderly close."""
+        """Resets the connection."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         for one in (self.rfile, self.wfile, self.connection):
             one.close()
 
-    def write(self, answer, head=False, cut=None):
-        """Writes an answer; with `cut`, only so many bytes of its body, and breaks off."""
-        self.send_response_only(answer.status)
-        for name, value in answer.headers.items():
+    def write(self, response, head=False, cut=None):
+        """Writes a response; with `cut` only so many bytes of its body, and then closes the connection."""
+        self.send_response_only(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value.encode("utf-8").decode("latin-1") if isinstance(value, str) else value)
-        bodiless = head or answer.status in (204, 304)
-        if not (head and "Content-Length" in answer.headers) and answer.status not in (204, 304):
-            self.send_header("Content-Length", str(len(answer.body)))
+        bodiless = head or response.status in (204, 304)
+        if not (head and "Content-Length" in response.headers) and response.status not in (204, 304):
+            self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
         if not bodiless:
-            self.wfile.write(answer.body if cut is None else answer.body[:cut])
+            self.wfile.write(response.body if cut is None else response.body[:cut])
         self.wfile.flush()
         if cut is not None:
             self.close_connection = True
@@ -128,7 +128,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request, address):
-        """A caller that goes, or that TLS refuses, is no fault of a double; what is, is shown."""
+        """Ignores disconnected clients and failed handshakes, and prints all other errors."""
         if not isinstance(sys.exc_info()[1], (OSError, ValueError)):
             super().handle_error(request, address)
 
@@ -139,7 +139,7 @@ class Control(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-    def answer(self, value):
+    def respond(self, value):
         body = json.dumps(value).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -148,15 +148,15 @@ class Control(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
-        self.answer(self.server.vendor.look(unquote(self.path)))
+        self.respond(self.server.vendor.read_state(unquote(self.path)))
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.answer(self.server.vendor.control(self.path, json.loads(body or b"{}")))
+        self.respond(self.server.vendor.control(self.path, json.loads(body or b"{}")))
 
 
 def main(make_vendor, region):
-    """Runs a double until SIGTERM; prints its ports as one JSON line."""
+    """Runs a double until SIGTERM. It prints its ports as one JSON line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--control-port", type=int, default=0)
@@ -167,7 +167,7 @@ def main(make_vendor, region):
     parser.add_argument("--restore-seconds", type=float, default=1)
     parser.add_argument("--cert")
     parser.add_argument("--key")
-    parser.add_argument("--client-ca", help="callers must show a certificate of this authority")
+    parser.add_argument("--client-ca", help="clients must have a certificate of this authority")
     args = parser.parse_args()
     vendor = make_vendor(args)
     data = Server(("127.0.0.1", args.port), Handler)

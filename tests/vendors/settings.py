@@ -1,17 +1,17 @@
-"""Settings of buckets: what is PUT is read by the vendor's own shape, kept, and given back in that shape."""
+"""Bucket settings: a PUT document is validated with the vendor's shape, stored, and returned in that shape."""
 
 import json
 from dataclasses import dataclass
 
 from . import documents
 from .documents import Malformed, element, only
-from .server import Answer, Fault
+from .server import Response, VendorError
 
-PAGE = 100  # of configurations with ids
+PAGE = 100  # Configurations with IDs per page.
 
 
 class Setting:
-    """One sub-resource of a bucket. Without a shape it is JSON."""
+    """One sub-resource of a bucket. Without a shape its document is JSON."""
 
     def __init__(self, official, shape="", missing="", put=200, methods="GET PUT DELETE", identity="", listed="", limit=None,
                  default="", unset=404):
@@ -22,7 +22,7 @@ class Setting:
 
 @dataclass
 class Step:
-    """What a request asks of a setting."""
+    """The operation of a request on a setting."""
 
     method: str
     name: str
@@ -38,7 +38,7 @@ class Settings:
         try:
             return documents.read(request.body, shape)
         except Malformed as error:
-            raise Fault(400, code, str(error)) from None
+            raise VendorError(400, code, str(error)) from None
 
     def op_setting(self, request, step):
         setting = self.settings[step.name]
@@ -47,41 +47,41 @@ class Settings:
         if setting.identity and not identity:
             if step.method == "GET":
                 return self.list_settings(request, bucket, step.name, setting)
-            raise Fault(400, "InvalidArgument", setting.identity)
+            raise VendorError(400, "InvalidArgument", setting.identity)
         place = step.name, identity
         if step.method == "PUT":
             return self.put_setting(request, bucket, place, setting)
         if step.method == "DELETE":
             return self.delete_setting(request, bucket, place)
-        kept = bucket.settings.get(place, setting.default)
-        if not kept and setting.missing:
-            raise Fault(setting.unset, setting.missing)
+        document = bucket.settings.get(place, setting.default)
+        if not document and setting.missing:
+            raise VendorError(setting.unset, setting.missing)
         if not setting.shape:
-            return Answer(200, {"Content-Type": "application/json"}, kept)
-        return self.document(setting.shape.name, documents.written(kept or {}, setting.shape))
+            return Response(200, {"Content-Type": "application/json"}, document)
+        return self.document(setting.shape.name, documents.write_document(document or {}, setting.shape))
 
     def put_setting(self, request, bucket, place, setting):
         name, identity = place
         if setting.shape:
-            kept = self.body_of(request, setting.shape)
+            document = self.body_of(request, setting.shape)
         else:
             self.check_md5(request)
-            kept = self.json_of(request.body)
-        if setting.limit and len(kept.get(setting.limit[0], [])) > setting.limit[1]:
-            raise Fault(400, setting.limit[2], f"more than {setting.limit[1]}")
-        if setting.identity and identity != only(kept, "Id"):
-            raise Fault(400, self.bad_identity, f"{identity} is not the Id of the document")
+            document = self.json_of(request.body)
+        if setting.limit and len(document.get(setting.limit[0], [])) > setting.limit[1]:
+            raise VendorError(400, setting.limit[2], f"more than {setting.limit[1]}")
+        if setting.identity and identity != only(document, "Id"):
+            raise VendorError(400, self.bad_identity, f"{identity} is not the Id of the document")
         check = getattr(self, "check_put_" + name, None)
         if check:
-            check(request, kept)
-        bucket.settings[place] = kept
-        return Answer(setting.put)
+            check(request, document)
+        bucket.settings[place] = document
+        return Response(setting.put)
 
     bad_identity = "InvalidArgument"
 
     def delete_setting(self, request, bucket, place):
         bucket.settings.pop(place, None)
-        return Answer(204)
+        return Response(204)
 
     def json_of(self, body):
         try:
@@ -89,33 +89,33 @@ class Settings:
                 return body
         except ValueError:
             pass
-        raise Fault(400, self.bad_json, "not a JSON object")
+        raise VendorError(400, self.bad_json, "not a JSON object")
 
     def list_settings(self, request, bucket, name, setting):
-        after = self.opened(request.param("continuation-token") or "")
-        rows = sorted((identity, kept) for (own, identity), kept in bucket.settings.items() if own == name and identity > after)
-        shown = rows[:PAGE]
-        children = "".join(f"<{setting.shape.name}>{documents.written(kept, setting.shape)}</{setting.shape.name}>"
-                           for _, kept in shown)
-        children += element("IsTruncated", str(len(shown) < len(rows)).lower())
-        children += element("NextContinuationToken", self.token(shown[-1][0])) if len(shown) < len(rows) else ""
+        after = self.read_token(request.param("continuation-token") or "")
+        rows = sorted((identity, document) for (own, identity), document in bucket.settings.items() if own == name and identity > after)
+        page = rows[:PAGE]
+        children = "".join(f"<{setting.shape.name}>{documents.write_document(document, setting.shape)}</{setting.shape.name}>"
+                           for _, document in page)
+        children += element("IsTruncated", str(len(page) < len(rows)).lower())
+        children += element("NextContinuationToken", self.token(page[-1][0])) if len(page) < len(rows) else ""
         return self.document(setting.listed, children)
 
-    # -- checks of single settings
+    # -- validation of single settings
 
-    def check_put_tagging(self, request, kept):
-        self.check_tags(self.pairs(kept), self.bucket_tags)
+    def check_put_tagging(self, request, document):
+        self.check_tags(self.pairs(document), self.bucket_tags)
 
-    def check_put_logging(self, request, kept):
-        target = only(kept, "LoggingEnabled", "TargetBucket")
+    def check_put_logging(self, request, document):
+        target = only(document, "LoggingEnabled", "TargetBucket")
         if target is not None and target not in self.store.buckets:
-            raise Fault(400, "InvalidTargetBucketForLogging", target)
+            raise VendorError(400, "InvalidTargetBucketForLogging", target)
 
-    def check_put_website(self, request, kept):
-        if not kept:
-            raise Fault(400, "MalformedXML", "an empty WebsiteConfiguration")
+    def check_put_website(self, request, document):
+        if not document:
+            raise VendorError(400, "MalformedXML", "an empty WebsiteConfiguration")
 
-    # -- versioning, which changes how the bucket keeps objects
+    # -- versioning
 
     versioning_shape = documents.shape("VersioningConfiguration(Status?=Enabled|Suspended)")
 
@@ -127,11 +127,11 @@ class Settings:
         bucket = self.bucket(request)
         word = only(self.body_of(request, self.versioning_shape), "Status")
         if not word:
-            raise Fault(400, self.bad_versioning, "The Versioning element must be specified.")
+            raise VendorError(400, self.bad_versioning, "The Versioning element must be specified.")
         bucket.set_versioning(word)
-        return Answer(200)
+        return Response(200)
 
-    # -- encryption, which new objects get
+    # -- default encryption
 
     def default_encryption(self, bucket):
         return {}

@@ -1,4 +1,4 @@
-"""What a double keeps: buckets, objects with versions, uploads with parts. In memory, behind one lock."""
+"""The data of a double: buckets, objects with versions, uploads with parts. In memory, with one lock."""
 
 import hashlib
 import itertools
@@ -13,8 +13,8 @@ _ids = itertools.count(1)
 
 
 class Claimed:
-    """Bytes that are only claimed, for sizes that nobody wants to store: a place in something larger. It can be cut into
-    pieces, and put together again only from pieces that follow each other."""
+    """A range without bytes, for sizes that are too large to store. It can be sliced, and only consecutive pieces can be
+    joined."""
 
     def __init__(self, first, size):
         self.first, self.size = first, size
@@ -26,39 +26,39 @@ class Claimed:
         first, last, _ = span.indices(self.size)
         return Claimed(self.first + first, max(0, last - first))
 
-    def named(self):
+    def name_text(self):
         return f"{self.first} {self.size}".encode()
 
 
-def joined(pieces):
+def join_pieces(pieces):
     if not any(isinstance(piece, Claimed) for piece in pieces):
         return b"".join(pieces)
     whole = Claimed(pieces[0].first, 0)
     for piece in pieces:
         if piece.first != whole.first + whole.size:
-            raise ValueError("these pieces do not follow each other")
+            raise ValueError("the pieces are not consecutive")
         whole.size += piece.size
     return whole
 
 
 def crc64(data):
-    """CRC-64/XZ, as COS and OSS print it: unsigned decimal."""
-    return str(_crc64(data.named() if isinstance(data, Claimed) else data))
+    """Returns the CRC-64/XZ as unsigned decimal, the format of COS and OSS."""
+    return str(_crc64(data.name_text() if isinstance(data, Claimed) else data))
 
 
 def md5(data):
-    return hashlib.md5(data.named() if isinstance(data, Claimed) else data).hexdigest()
+    return hashlib.md5(data.name_text() if isinstance(data, Claimed) else data).hexdigest()
 
 
 @dataclass(eq=False)
 class Object:
     data: bytes
-    etag: str  # lower-case hex, with or without a count of parts
-    headers: dict = field(default_factory=dict)  # content headers
+    etag: str  # Hexadecimal in lower case, with or without the number of parts.
+    headers: dict = field(default_factory=dict)  # Content headers.
     metadata: dict = field(default_factory=dict)
     storage_class: str = ""
     acl: str = ""
-    grants: list = None  # of an ACL by document: (kind, who, permission)
+    grants: list = None  # Of an ACL document: (kind, grantee, permission).
     tags: str = ""
     encryption: dict = field(default_factory=dict)
     customer_key: str = ""
@@ -66,10 +66,10 @@ class Object:
     marker: bool = False
     modified: int = field(default_factory=lambda: int(time.time()))
     appendable: bool = False
-    restored: tuple = None  # when the restored copy is there, and when it ends
-    retention: dict = field(default_factory=dict)  # Mode and RetainUntilDate
+    restored: tuple = None  # When the restored copy is available, and when it expires.
+    retention: dict = field(default_factory=dict)  # Mode and RetainUntilDate.
     legal_hold: str = ""
-    sum: tuple = (None, "")  # of which bytes, and their CRC
+    sum: tuple = (None, "")  # Cache: bytes and their CRC.
 
     def crc64(self):
         if self.sum[0] is not self.data:
@@ -81,25 +81,25 @@ class Object:
 class Upload:
     key: str
     template: Object
-    parts: dict = field(default_factory=dict)  # number -> Object
+    parts: dict = field(default_factory=dict)  # Number -> Object.
     initiated: int = field(default_factory=lambda: int(time.time()))
 
 
 class Bucket:
     def __init__(self, name):
         self.name = name
-        self.versioning = "Enabled" if name.startswith("ver") else ""  # or Suspended
+        self.versioning = "Enabled" if name.startswith("ver") else ""  # Or Suspended.
         self.created = int(time.time())
-        self.objects = {}  # key -> [Object, newest last]
+        self.objects = {}  # Key -> [Object, newest last].
         self.uploads = {}
         self.acl = "private"
         self.grants = None
-        self.worm = None  # a retention policy
-        self.settings = {}  # (sub-resource, id) -> what was put
+        self.worm = None  # The retention policy.
+        self.settings = {}  # (sub-resource, ID) -> document.
 
     @property
-    def versioned(self):
-        """Whether it ever was: a bucket never goes back to having none."""
+    def is_versioned(self):
+        """Whether versioning was ever enabled. It can be suspended, but not disabled."""
         return bool(self.versioning)
 
     def set_versioning(self, word):
@@ -109,7 +109,7 @@ class Bucket:
                 row.version = row.version or "null"
 
     def current(self, key, version=None):
-        """The object, or None; a delete marker is found only by its version."""
+        """Returns the object, or None. A delete marker is only returned for its version ID."""
         rows = self.objects.get(key, [])
         if version:
             return next((row for row in rows if (row.version or "null") == version), None)
@@ -120,13 +120,13 @@ class Bucket:
         if self.versioning == "Enabled":
             stored.version = f"v{next(_ids):06d}"
         else:
-            # Whatever has no version of its own gives way.
-            stored.version = "null" if self.versioned else ""
+            # An object with the version "null" is replaced.
+            stored.version = "null" if self.is_versioned else ""
             rows[:] = [row for row in rows if row.version not in ("", "null")]
         rows.append(stored)
 
     def delete(self, key, version=None):
-        """The version id told, and whether it is a marker."""
+        """Returns the version ID for the response, and whether it is a delete marker."""
         rows = self.objects.get(key, [])
         if version:
             found = self.current(key, version)
@@ -135,7 +135,7 @@ class Bucket:
                 if not rows:
                     del self.objects[key]
             return version, bool(found and found.marker)
-        if self.versioned:
+        if self.is_versioned:
             marker = Object(b"", "", marker=True)
             self.put(key, marker)
             return marker.version, True

@@ -1,4 +1,4 @@
-"""The wider API of each double: what is put comes back in the vendor's form, and what the vendor does not know is refused."""
+"""Further operations of each double: values are returned in the vendor's format, and unknown values are rejected."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from .asking import listed, only
+from .signed_requests import list_rows, only
 
 ARCHIVE = {"cos": "ARCHIVE", "oss": "ColdArchive", "jdcloud": "GLACIER"}
 
@@ -19,7 +19,7 @@ def digest(body):
 
 
 def send(double, method, bucket, body, key="", headers=None, **params):
-    """A document, with its digest."""
+    """Sends a document with its digest."""
     body = body.encode()
     return double.ask(method, bucket, key, params, {**digest(body), **(headers or {})}, body)
 
@@ -28,24 +28,24 @@ def by_vendor(double, **values):
     return values[double.vendor]
 
 
-def names(reply, *path):
-    """The names of the children of an element."""
-    node = ElementTree.fromstring(reply.body)
+def names(response, *path):
+    """Returns the names of the children of an element."""
+    node = ElementTree.fromstring(response.body)
     for name in path:
         node = next(child for child in node if child.tag.rpartition("}")[2] == name)
     return [child.tag.rpartition("}")[2] for child in node]
 
 
-def texts(reply, row, name):
-    """The texts of one child of every such row, in order."""
+def texts(response, row, name):
+    """Returns the text of one child of every row, in order."""
     return [next((c.text or "" for c in node if c.tag.rpartition("}")[2] == name), None)
-            for node in ElementTree.fromstring(reply.body) if node.tag.rpartition("}")[2] == row]
+            for node in ElementTree.fromstring(response.body) if node.tag.rpartition("}")[2] == row]
 
 
-# -- deletion of many
+# -- deletion of multiple objects
 
 
-def test_deletes_many(double, bucket):
+def test_deletion_of_multiple_objects(double, bucket):
     for key in ("a", "b &", "c"):
         double.ask("PUT", bucket, key, body=b"x")
     document = "<Delete><Object><Key>a</Key></Object><Object><Key>b &amp;</Key></Object><Object><Key>none</Key></Object></Delete>"
@@ -57,18 +57,18 @@ def test_deletes_many(double, bucket):
     for bad in ("<Delete/>", document.replace("Delete>", "Remove>"), document.replace("</Delete>", "<Other/></Delete>"),
                 "<Delete>" + "<Object><Key>k</Key></Object>" * 1001 + "</Delete>"):
         assert send(double, "POST", bucket, bad, delete="").is_error(400, "MalformedXML"), bad[:60]
-    assert set(double.tell("GET", f"/objects/{bucket}")) == {"a", "b &", "c"}
+    assert set(double.send_control("GET", f"/objects/{bucket}")) == {"a", "b &", "c"}
     done = send(double, "POST", bucket, document, delete="", **({"encoding-type": "url"} if double.vendor == "oss" else {}))
     assert done.status == 200
     assert texts(done, "Deleted", "Key") == ["a", "b%20%26" if double.vendor == "oss" else "b &", "none"]
-    assert set(double.tell("GET", f"/objects/{bucket}")) == {"c"}
+    assert set(double.send_control("GET", f"/objects/{bucket}")) == {"c"}
     quiet = send(double, "POST", bucket, "<Delete><Quiet>true</Quiet><Object><Key>c</Key></Object></Delete>", delete="")
     assert quiet.status == 200 and (quiet.body == b"" if double.vendor == "oss" else names(quiet) == [])
-    assert double.tell("GET", f"/objects/{bucket}") == {}
-    assert double.tell("GET", "/requests")[-1]["op"] == "DeleteObjects"
+    assert double.send_control("GET", f"/objects/{bucket}") == {}
+    assert double.send_control("GET", "/requests")[-1]["op"] == "DeleteObjects"
 
 
-def test_deletes_many_versions(double, versions):
+def test_deletion_of_multiple_versions(double, versions):
     first = double.ask("PUT", versions, "k", body=b"1").headers[double.prefix + "version-id"]
     double.ask("PUT", versions, "k", body=b"2")
     marked = send(double, "POST", versions, "<Delete><Object><Key>k</Key></Object></Delete>", delete="")
@@ -135,7 +135,7 @@ def without_credential(double, method, bucket, key="", params=None):
     return double.ask(method, bucket, key, params, after={"authorization": ""}).status
 
 
-def test_acl_words(double, bucket):
+def test_canned_acls(double, bucket):
     double.ask("PUT", bucket, "k", body=b"x")
     name = "~object-acl" if double.vendor == "oss" else "~acl"
     assert without_credential(double, "GET", bucket, "k") == 403
@@ -147,11 +147,11 @@ def test_acl_words(double, bucket):
     assert without_credential(double, "PUT", bucket, "k") == 403
     assert without_credential(double, "GET", bucket, "k", {"response-content-type": "a/b"}) == 400
     assert without_credential(double, "GET", bucket, "k", {"acl": ""}) == 403
-    told = double.ask("GET", bucket, "k", {"acl": ""})
+    result = double.ask("GET", bucket, "k", {"acl": ""})
     if double.vendor == "oss":
-        assert told.text("AccessControlList", "Grant") == "public-read"
+        assert result.text("AccessControlList", "Grant") == "public-read"
     else:
-        assert b"global/AllUsers</URI></Grantee><Permission>READ</Permission>" in told.body
+        assert b"global/AllUsers</URI></Grantee><Permission>READ</Permission>" in result.body
     assert double.ask("PUT", bucket, "k", {"acl": ""}, {name: "private"}).status == 200
     assert without_credential(double, "GET", bucket, "k") == 403
     assert double.ask("PUT", bucket, params={"acl": ""}, headers={"~acl": "public-read"}).status == 200
@@ -188,8 +188,8 @@ def test_acl_documents(double, bucket):
     header = {"~grant-read": 'id="100000000001"'}
     assert double.ask("PUT", bucket, params={"acl": ""}, headers=header).status == 200
     assert double.ask("PUT", bucket, params={"acl": ""}, headers={"~grant-read": "me"}).is_error(400, "InvalidArgument")
-    told = double.ask("GET", bucket, params={"acl": ""})
-    assert told.text("AccessControlList", "Grant", "Grantee", "ID") == "100000000001"
+    result = double.ask("GET", bucket, params={"acl": ""})
+    assert result.text("AccessControlList", "Grant", "Grantee", "ID") == "100000000001"
     if double.vendor == "jdcloud":
         both = send(double, "PUT", bucket, acl_document(own), "k", {"~acl": "private"}, acl="")
         assert both.is_error(400, "UnexpectedContent")
@@ -221,9 +221,9 @@ def test_versioning(double, bucket):
     assert double.ask("GET", bucket, "k", {"versionId": first}).body == b"1"
     deleted = double.ask("DELETE", bucket, "k")
     assert (deleted.headers[version], deleted.headers[double.prefix + "delete-marker"]) == ("null", "true")
-    shown = double.ask("GET", bucket, params={"versions": ""})
-    assert [tag for tag in names(shown) if tag in ("Version", "DeleteMarker")] == ["DeleteMarker", "Version"]
-    assert texts(shown, "DeleteMarker", "VersionId") == ["null"] and texts(shown, "Version", "VersionId") == [first]
+    listing = double.ask("GET", bucket, params={"versions": ""})
+    assert [tag for tag in names(listing) if tag in ("Version", "DeleteMarker")] == ["DeleteMarker", "Version"]
+    assert texts(listing, "DeleteMarker", "VersionId") == ["null"] and texts(listing, "Version", "VersionId") == [first]
 
 
 def test_version_listing(double, bucket):
@@ -236,19 +236,19 @@ def test_version_listing(double, bucket):
     double.ask("DELETE", bucket, "b")
     found, marks = [], {}
     while True:
-        reply = double.ask("GET", bucket, params={"versions": "", "max-keys": "1", "encoding-type": "url", **marks})
-        row = next(tag for tag in names(reply) if tag in ("Version", "DeleteMarker"))
-        found.append((unquote(reply.text(row, "Key")), row, reply.text(row, "IsLatest")))
-        if reply.text("IsTruncated") == "false":
+        response = double.ask("GET", bucket, params={"versions": "", "max-keys": "1", "encoding-type": "url", **marks})
+        row = next(tag for tag in names(response) if tag in ("Version", "DeleteMarker"))
+        found.append((unquote(response.text(row, "Key")), row, response.text(row, "IsLatest")))
+        if response.text("IsTruncated") == "false":
             break
-        marks = {"key-marker": unquote(reply.text("NextKeyMarker")), "version-id-marker": reply.text("NextVersionIdMarker")}
+        marks = {"key-marker": unquote(response.text("NextKeyMarker")), "version-id-marker": response.text("NextVersionIdMarker")}
     assert found == [("a/1", "Version", "true"), ("a/2", "Version", "true"), ("b", "DeleteMarker", "true"),
                      ("b", "Version", "false"), ("b", "Version", "false"), ("c +", "Version", "true"), ("k", "Version", "true")]
     grouped = double.ask("GET", bucket, params={"versions": "", "delimiter": "/", "max-keys": "1"})
     assert texts(grouped, "CommonPrefixes", "Prefix") == ["a/"]
     assert (grouped.text("NextKeyMarker"), grouped.text("NextVersionIdMarker")) == ("a/", "")
     alone = double.ask("GET", bucket, params={"versions": "", "delimiter": "/", "prefix": "a", "max-keys": "1"})
-    assert alone.text("IsTruncated") == "false", "the rest is in the same group"
+    assert alone.text("IsTruncated") == "false", "the other keys have the same common prefix"
     after = double.ask("GET", bucket, params={"versions": "", "key-marker": "b"})
     assert texts(after, "Version", "Key") == ["c +", "k"]
     unpaired = double.ask("GET", bucket, params={"versions": "", "version-id-marker": "v1"})
@@ -266,14 +266,14 @@ def test_upload_listing(double, bucket):
     second = double.ask("POST", bucket, "c", {"uploads": ""}).text("UploadId")
     found, marks = [], {}
     while True:
-        reply = double.ask("GET", bucket, params={"uploads": "", "max-uploads": "1", "encoding-type": "url", **marks})
-        found.append((unquote(reply.text("Upload", "Key")), reply.text("Upload", "UploadId")))
-        if reply.text("IsTruncated") == "false":
+        response = double.ask("GET", bucket, params={"uploads": "", "max-uploads": "1", "encoding-type": "url", **marks})
+        found.append((unquote(response.text("Upload", "Key")), response.text("Upload", "UploadId")))
+        if response.text("IsTruncated") == "false":
             break
-        marks = {"key-marker": unquote(reply.text("NextKeyMarker")), "upload-id-marker": reply.text("NextUploadIdMarker")}
+        marks = {"key-marker": unquote(response.text("NextKeyMarker")), "upload-id-marker": response.text("NextUploadIdMarker")}
     assert found == [("a/1", ids["a/1"]), ("a/2", ids["a/2"]), ("b +", ids["b +"]),
                      *(("c", one) for one in sorted([ids["c"], second]))]
-    assert (b"<Encoding-Type>url" in reply.body) == (double.vendor == "cos")
+    assert (b"<Encoding-Type>url" in response.body) == (double.vendor == "cos")
     grouped = double.ask("GET", bucket, params={"uploads": "", "delimiter": "/", "prefix": ""})
     assert texts(grouped, "CommonPrefixes", "Prefix") == ["a/"] and texts(grouped, "Upload", "Key") == ["b +", "c", "c"]
     assert ("NextKeyMarker" in names(grouped)) == (double.vendor != "cos")
@@ -288,7 +288,7 @@ def test_pages_by_default(double, bucket):
     for number in range(101):
         double.ask("PUT", bucket, f"{number:03}", body=b"")
     size = 100 if double.vendor == "oss" else 101
-    assert len(listed(double.ask("GET", bucket))) == size
+    assert len(list_rows(double.ask("GET", bucket))) == size
     assert len(texts(double.ask("GET", bucket, params={"versions": ""}), "Version", "Key")) == size
 
 
@@ -313,7 +313,7 @@ WEBSITE = ("<WebsiteConfiguration><IndexDocument><Suffix>i.html</Suffix></IndexD
 LOGGING = ("<BucketLoggingStatus><LoggingEnabled><TargetBucket>{}</TargetBucket><TargetPrefix>l/</TargetPrefix></LoggingEnabled>"
            "</BucketLoggingStatus>")
 
-#: Vendor, sub-resource, a document, what it must not be, status and code when there is none.
+#: Vendors, sub-resource, document, invalid document, status and error code while it is absent.
 SETTINGS = [
     *(("cos jdcloud oss", "cors", CORS, ("<MaxAgeSeconds>30<", "<MaxAgeSeconds>soon<"), (404, "NoSuchCORSConfiguration")),
       ("cos jdcloud oss", "cors", CORS, ("<AllowedMethod>GET<", "<AllowedMethod>PATCH<"), (404, "NoSuchCORSConfiguration")),
@@ -367,9 +367,9 @@ def test_settings(double, bucket, vendors, name, document, change, unset):
     only(double, *vendors.split())
 
     def is_unset():
-        reply = double.ask("GET", bucket, params={name: ""})
-        assert reply.is_error(*unset) if unset[1] else reply.status == unset[0]
-        return reply.body
+        response = double.ask("GET", bucket, params={name: ""})
+        assert response.is_error(*unset) if unset[1] else response.status == unset[0]
+        return response.body
 
     before = is_unset()
     old, new = change
@@ -616,16 +616,16 @@ def test_retention_policy_of_a_bucket(double, bucket):
     assert worm("POST", wormId=one).status == 200
     assert worm("DELETE", worm="").is_error(403, "WORMConfigurationLocked")
     assert worm("POST", "Extend", 2, wormId=one, wormExtend="").status == 200
-    told = worm("GET", worm="")
-    assert (told.text("State"), told.text("RetentionPeriodInDays"), told.text("WormId")) == ("Locked", "2", one)
+    result = worm("GET", worm="")
+    assert (result.text("State"), result.text("RetentionPeriodInDays"), result.text("WormId")) == ("Locked", "2", one)
     assert double.ask("PUT", bucket, "k", body=b"z").is_error(409, "FileImmutable")
 
 
-# -- sums
+# -- checksums
 
 
-def test_sums(double, bucket):
-    """The CRC of the whole, and digests of requests."""
+def test_checksums(double, bucket):
+    """The CRC of the object, and digests of requests."""
     header = double.prefix + "hash-crc64ecma"
     upload = double.ask("POST", bucket, "m", {"uploads": ""}).text("UploadId")
     etag = double.ask("PUT", bucket, "m", {"partNumber": "1", "uploadId": upload}, body=b"123456789").headers["etag"]
@@ -633,8 +633,8 @@ def test_sums(double, bucket):
     assert ("HashCrc64ecma" in names(parts, "Part")) == (double.vendor == "oss")
     rows = f"<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>"
     done = send(double, "POST", bucket, f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>", "m", uploadId=upload)
-    for reply in (done, double.ask("HEAD", bucket, "m")):
-        assert reply.headers.get(header) == (None if double.vendor == "jdcloud" else "11051210869376104954")
+    for response in (done, double.ask("HEAD", bucket, "m")):
+        assert response.headers.get(header) == (None if double.vendor == "jdcloud" else "11051210869376104954")
     assert double.ask("PUT", bucket, "k", headers={"content-md5": "short"}, body=b"x").is_error(400, "InvalidDigest")
     if double.vendor == "oss":
         assert double.ask("PUT", bucket, "k", headers={"~hash-crc64ecma": "1"}, body=b"x").is_error(400, "InvalidCRC64")
@@ -642,7 +642,7 @@ def test_sums(double, bucket):
         assert double.ask("PUT", bucket, "k", headers=right, body=b"123456789").status == 200
 
 
-def test_referers_are_emptied(double, bucket):
+def test_referers_are_deleted_by_an_empty_list(double, bucket):
     only(double, "cos")
     document = SETTINGS[[row[1] for row in SETTINGS].index("referer")][2]
     assert send(double, "PUT", bucket, document, referer="").status == 200

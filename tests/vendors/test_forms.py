@@ -1,4 +1,4 @@
-"""Uploads by a browser's form, with policies signed as each vendor has it."""
+"""Form uploads, with policies signed by each vendor's rules."""
 
 import base64
 import hashlib
@@ -14,11 +14,11 @@ from botocore.config import Config
 from vendors.cos import Cos
 from vendors.oss import Oss
 
-from .asking import KEY, SECRET, Reply, only
+from .signed_requests import KEY, SECRET, Response, only
 
 
-def signed(double, bucket, conditions, secret=SECRET, lasts=600):
-    """The fields of a form, beside those that the caller adds."""
+def sign_policy(double, bucket, conditions, secret=SECRET, lasts=600):
+    """Returns the fields of a form with a signed policy."""
     end = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + lasts))
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
 
@@ -59,18 +59,18 @@ def post(double, bucket, fields, data=b"hello", filename="dir/name.txt", files=1
     connection = http.client.HTTPConnection("127.0.0.1", double.port, timeout=10)
     head = {"Host": double.host(bucket), "Content-Type": kind or "multipart/form-data; boundary=edge"}
     connection.request("POST", "/", body, head)
-    answer = connection.getresponse()
-    return Reply(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
+    response = connection.getresponse()
+    return Response(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
 
 
 KEYED = [["starts-with", "$key", ""]]
 
 
 def test_uploads(double, bucket):
-    fields = signed(double, bucket, KEYED)
-    forged = signed(double, bucket, KEYED, secret="other")
+    fields = sign_policy(double, bucket, KEYED)
+    forged = sign_policy(double, bucket, KEYED, secret="other")
     assert post(double, bucket, {"key": "k", **forged}).is_error(403, "SignatureDoesNotMatch")
-    assert post(double, bucket, {"key": "k", **signed(double, bucket, KEYED, lasts=-5)}).is_error(403, "AccessDenied")
+    assert post(double, bucket, {"key": "k", **sign_policy(double, bucket, KEYED, lasts=-5)}).is_error(403, "AccessDenied")
     assert post(double, bucket, {"key": "k"}).is_error(403, "AccessDenied")
     files = "IncorrectNumberOfFilesInPOSTRequest" if double.vendor == "oss" else "IncorrectNumberOfFilesInPostRequest"
     assert post(double, bucket, {"key": "k", **fields}, files=2).is_error(400, files)
@@ -81,23 +81,23 @@ def test_uploads(double, bucket):
     assert post(double, bucket, fields).status == 400, "no key"
     half = {name: value for name, value in fields.items() if "ignature" not in name or name == "x-oss-signature-version"}
     assert post(double, bucket, {"key": "k", **half}).status in (400, 403)
-    assert double.tell("GET", f"/objects/{bucket}") == {}
+    assert double.send_control("GET", f"/objects/{bucket}") == {}
     done = post(double, bucket, {"key": "d/${filename}", **fields})
     assert (done.status, done.body) == (204, b"") and done.headers["location"].endswith("/d/name.txt")
     assert done.headers["etag"].strip('"').lower() == hashlib.md5(b"hello").hexdigest()
     assert double.ask("GET", bucket, "d/name.txt").body == b"hello"
-    seen = double.tell("GET", "/requests")
+    seen = double.send_control("GET", "/requests")
     assert [row["op"] for row in seen].count("PostObject") > 1 and [seen[-2]["verified"], seen[1]["verified"]] == [True, False]
 
 
 def test_conditions(double, bucket):
     conditions = [["starts-with", "$key", "user/"], ["content-length-range", 2, 5], {"success_action_status": "201"}]
-    fields = {"success_action_status": "201", **signed(double, bucket, conditions)}
+    fields = {"success_action_status": "201", **sign_policy(double, bucket, conditions)}
     assert post(double, bucket, {"key": "other/k", **fields}).is_error(403, "AccessDenied")
     assert post(double, bucket, {"key": "user/k", **fields, "success_action_status": "200"}).is_error(403, "AccessDenied")
     assert post(double, bucket, {"key": "user/k", **fields}, b"1").is_error(400, "EntityTooSmall")
     assert post(double, bucket, {"key": "user/k", **fields}, b"123456").is_error(400, "EntityTooLarge")
-    elsewhere = {"success_action_status": "201", **signed(double, "elsewhere", conditions)}
+    elsewhere = {"success_action_status": "201", **sign_policy(double, "elsewhere", conditions)}
     assert post(double, bucket, {"key": "user/k", **elsewhere}).is_error(403, "AccessDenied")
     done = post(double, bucket, {"key": "user/k", **fields}, b"12345")
     assert (done.status, done.text("Key"), done.text("Bucket")) == (201, "user/k", bucket) and b"xmlns" not in done.body
@@ -112,15 +112,15 @@ def test_fields_of_the_object(double, bucket):
     acl = "x-oss-object-acl" if double.vendor == "oss" else "acl"
     given = {acl: "public-read", double.prefix + "meta-a": "1", "Content-Type": "a/b",
              "success_action_redirect": "http://a.example/?x=1"}
-    fields = signed(double, bucket, [*KEYED, *({name: value} for name, value in given.items())])
+    fields = sign_policy(double, bucket, [*KEYED, *({name: value} for name, value in given.items())])
     done = post(double, bucket, {"key": "k", **given, **fields})
     assert done.status == 303 and done.headers["location"].startswith(f"http://a.example/?x=1&bucket={bucket}&key=k&etag=%22")
-    kept = double.tell("GET", f"/objects/{bucket}")["k"]
-    # OSS prefers the type of the file's own part to the field.
+    stored = double.send_control("GET", f"/objects/{bucket}")["k"]
+    # For OSS the type of the file's part takes precedence over the field.
     kind = "text/plain" if double.vendor == "oss" else "a/b"
-    assert (kept["acl"], kept["metadata"], kept["headers"]["Content-Type"]) == ("public-read", {"a": "1"}, kind)
+    assert (stored["acl"], stored["metadata"], stored["headers"]["Content-Type"]) == ("public-read", {"a": "1"}, kind)
     foreign = "x-cos-meta-a" if double.vendor != "cos" else "x-oss-meta-a"
-    fields = signed(double, bucket, [*KEYED, {foreign: "1"}])
+    fields = sign_policy(double, bucket, [*KEYED, {foreign: "1"}])
     assert post(double, bucket, {"key": "k", foreign: "1", **fields}).is_error(400, "ForeignHeader")
 
 
@@ -135,7 +135,7 @@ def vendor(make, key, secret):
 
 
 def test_vectors(double, monkeypatch):
-    """2.12 of the COS reference (V8) and 2.9.6 of the OSS one."""
+    """Test vectors of policy signatures, computed with the vendors' SDKs."""
     only(double, "cos", "oss")
     if double.vendor == "cos":
         monkeypatch.setattr(time, "time", lambda: 1700000001)

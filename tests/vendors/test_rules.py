@@ -1,4 +1,4 @@
-"""The vendors' own rules, asked of the doubles with requests that the vendors' own SDKs sign."""
+"""Tests each vendor's rules with requests that the vendors' own SDKs sign."""
 
 import base64
 import email.utils
@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 import requests
 
-from .asking import KEY, PLACES, SECRET, listed, only, start, stop
+from .signed_requests import KEY, PLACES, SECRET, list_rows, only, start, stop
 
 HOSTILE = ["a b", "100%", "what?", "中文/键", "a//b", "./a/../b", "a+b&c=d", "quote\"'<>", "~!*()", "%2F"]
 
@@ -22,7 +22,7 @@ HOSTILE = ["a b", "100%", "what?", "中文/键", "a//b", "./a/../b", "a+b&c=d", 
 # -- credentials and headers
 
 
-def test_refuses_wrong_credentials_and_changes(double, bucket):
+def test_rejects_wrong_credentials_and_changes(double, bucket):
     put = ("PUT", bucket, "k")
     assert double.ask(*put, body=b"x").status == 200
     assert double.ask(*put, body=b"x", secret="other").is_error(403, "SignatureDoesNotMatch")
@@ -31,29 +31,29 @@ def test_refuses_wrong_credentials_and_changes(double, bucket):
     signed = double.ask(*put, body=b"x", headers={"~meta-a": "1"}, after={double.prefix + "meta-a": "2"})
     assert signed.is_error(403, "SignatureDoesNotMatch")
     assert double.ask(*put, body=b"x", after={"authorization": ""}).status in (400, 403)
-    seen = double.tell("GET", "/requests")
+    seen = double.send_control("GET", "/requests")
     assert [row["verified"] for row in seen] == [True, True, False, False, False, False] and seen[1]["op"] == "PutObject"
 
 
-def test_refuses_an_unknown_key(double, bucket):
+def test_rejects_an_unknown_key(double, bucket):
     assert double.ask("GET", bucket, "k").is_error(404, "NoSuchKey")
-    line = double.tell("GET", "/requests")[-1]["headers"]["authorization"].replace(KEY, "AKIDNOBODY0001")
+    line = double.send_control("GET", "/requests")[-1]["headers"]["authorization"].replace(KEY, "AKIDNOBODY0001")
     assert double.ask("GET", bucket, "k", after={"authorization": line}).is_error(403, "InvalidAccessKeyId")
 
 
-def test_refuses_two_credentials(double, bucket):
+def test_rejects_two_credentials(double, bucket):
     name = {"cos": "q-signature", "oss": "Signature", "jdcloud": "X-Amz-Signature"}[double.vendor]
     assert double.ask("GET", bucket, "k", params={name: "1"}).is_error(400, "InvalidArgument")
 
 
-def test_refuses_an_old_request(double, bucket):
-    """The age is looked at before the signature, so it need not be signed again."""
+def test_rejects_an_old_request(double, bucket):
+    """The date is checked before the signature, so the request is not signed again."""
     hour = timedelta(hours=1)
     now = datetime.now(timezone.utc)
-    then = now - hour if now.hour else now + hour  # of the same day
+    then = now - hour if now.hour else now + hour  # On the same day.
     double.ask("GET", bucket, "k")
     if double.vendor == "cos":
-        line = double.tell("GET", "/requests")[-1]["headers"]["authorization"]
+        line = double.send_control("GET", "/requests")[-1]["headers"]["authorization"]
         start, end = (int(text) for text in re.search(r"q-sign-time=(\d+);(\d+)", line).groups())
         old = line.replace(f"{start};{end}", f"{start - 90000};{end - 90000}")
         assert double.ask("GET", bucket, "k", after={"authorization": old}).is_error(403, "AccessDenied")
@@ -67,21 +67,21 @@ def test_refuses_an_old_request(double, bucket):
     assert double.ask("GET", bucket, "k", after={name: value}).is_error(403, "RequestTimeTooSkewed")
 
 
-def test_refuses_foreign_and_unknown_headers(double, bucket):
+def test_rejects_foreign_and_unknown_headers(double, bucket):
     foreign = [p + "meta-a" for _, p in PLACES.values() if p != double.prefix] + ["x-blobfish-a"]
     for name in foreign:
-        reply = double.ask("PUT", bucket, "k", headers={name: "1"}, body=b"x")
-        assert reply.is_error(400, "ForeignHeader") and name in reply.text("Message")
+        response = double.ask("PUT", bucket, "k", headers={name: "1"}, body=b"x")
+        assert response.is_error(400, "ForeignHeader") and name in response.text("Message")
     assert double.ask("PUT", bucket, "k", headers={"~no-such-thing": "1"}, body=b"x").is_error(400, "UnknownHeader")
     chunked = {"content-encoding": "aws-chunked"}
     assert double.ask("PUT", bucket, "k", headers=chunked, body=b"x").is_error(400, "ForeignHeader")
-    assert "k" not in double.tell("GET", f"/objects/{bucket}")
+    assert "k" not in double.send_control("GET", f"/objects/{bucket}")
 
 
-def test_jdcloud_payload_words(double, bucket):
+def test_jdcloud_payload_hashes(double, bucket):
     only(double, "jdcloud")
     put = ("PUT", bucket, "k")
-    # botocore signs the body's own hash; another body is noticed after the signature.
+    # botocore signs the hash of the body, so a changed body is detected after the signature.
     wrong = "0" * 64
     assert double.ask(*put, body=b"x", after={"x-amz-content-sha256": wrong}).is_error(403, "SignatureDoesNotMatch")
     for word in ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"):
@@ -94,11 +94,11 @@ def test_oss_region_must_match(double, bucket):
     if double.scheme != "V4":
         pytest.skip("V1 has no region")
     double.ask("GET", bucket, "k")
-    line = double.tell("GET", "/requests")[-1]["headers"]["authorization"].replace("/cn-hangzhou/", "/cn-beijing/")
+    line = double.send_control("GET", "/requests")[-1]["headers"]["authorization"].replace("/cn-hangzhou/", "/cn-beijing/")
     assert double.ask("GET", bucket, "k", after={"authorization": line}).is_error(400, "InvalidArgument")
 
 
-def test_cos_wants_everything_signed(double, bucket):
+def test_cos_requires_signed_headers(double, bucket):
     only(double, "cos")
     assert double.ask("GET", bucket, "k", path="/k?versionId=1").is_error(403, "AccessDenied")
 
@@ -120,8 +120,8 @@ def test_addressing(double, bucket):
 
 
 def test_everything_else_is_not_implemented(double, bucket):
-    for asked in ("GET replication", "PUT notification", "GET metrics", "POST process", "PUT style"):
-        method, name = asked.split()
+    for line in ("GET replication", "PUT notification", "GET metrics", "POST process", "PUT style"):
+        method, name = line.split()
         assert double.ask(method, bucket, params={name: ""}).text("Code") == "NotImplemented"
     assert double.ask("POST", bucket, params={"cors": ""}).is_error(405, "MethodNotAllowed")
     assert double.ask("GET", bucket, "k", params={"symlink": ""}).text("Code") == "NotImplemented"
@@ -154,22 +154,22 @@ def test_listing(double, bucket):
     keys = ["a/1", "a/2", "b", "c/1 +", "c%d", "键"]
     for key in keys:
         double.ask("PUT", bucket, key, body=b"x")
-    assert listed(double.ask("GET", bucket)) == sorted(keys, key=str.encode)
+    assert list_rows(double.ask("GET", bucket)) == sorted(keys, key=str.encode)
     found, marker = [], ""
     while True:
         page = {"delimiter": "/", "max-keys": "1", "marker": marker, "encoding-type": "url"}
-        reply = double.ask("GET", bucket, params=page)
-        found += [unquote(text) for text in listed(reply)]
-        if reply.text("IsTruncated") == "false":
+        response = double.ask("GET", bucket, params=page)
+        found += [unquote(text) for text in list_rows(response)]
+        if response.text("IsTruncated") == "false":
             break
-        marker = unquote(reply.text("NextMarker"))
+        marker = unquote(response.text("NextMarker"))
     assert found == ["a/", "b", "c%d", "c/", "键"]
-    assert listed(double.ask("GET", bucket, params={"max-keys": "0"})) == []
+    assert list_rows(double.ask("GET", bucket, params={"max-keys": "0"})) == []
     assert double.ask("GET", bucket, params={"max-keys": "-1"}).status == 400
     assert double.ask("GET", bucket, params={"max-keys": "1001"}).status == (400 if double.vendor == "oss" else 200)
     long_delimiter = double.ask("GET", bucket, params={"delimiter": "/1"})
     assert long_delimiter.is_error(400, "InvalidDelimiter") if double.vendor == "cos" else long_delimiter.status == 200
-    assert (b"xmlns" in reply.body) == (double.vendor == "jdcloud")
+    assert (b"xmlns" in response.body) == (double.vendor == "jdcloud")
 
 
 def test_second_listing(double, bucket):
@@ -181,14 +181,14 @@ def test_second_listing(double, bucket):
         double.ask("PUT", bucket, key, body=b"x")
     found, more = [], {}
     while True:
-        reply = double.ask("GET", bucket, params={"list-type": "2", "max-keys": "1", **more})
-        found += listed(reply)
-        assert reply.text("KeyCount") == "1" and b"<Owner>" not in reply.body
-        if reply.text("IsTruncated") == "false":
+        response = double.ask("GET", bucket, params={"list-type": "2", "max-keys": "1", **more})
+        found += list_rows(response)
+        assert response.text("KeyCount") == "1" and b"<Owner>" not in response.body
+        if response.text("IsTruncated") == "false":
             break
-        more = {"continuation-token": reply.text("NextContinuationToken")}
+        more = {"continuation-token": response.text("NextContinuationToken")}
     assert found == sorted(keys)
-    assert listed(double.ask("GET", bucket, params={"list-type": "2", "start-after": "a"})) == ["b", "键"]
+    assert list_rows(double.ask("GET", bucket, params={"list-type": "2", "start-after": "a"})) == ["b", "键"]
     assert double.ask("GET", bucket, params={"list-type": "2", "continuation-token": "!"}).is_error(400, "InvalidArgument")
 
 
@@ -202,20 +202,20 @@ def test_hostile_keys(double, bucket):
         assert double.ask("GET", bucket, key).body == body
         assert double.copy(bucket, key, key + ".copy").status == 200, key
         assert double.ask("GET", bucket, key + ".copy").body == body
-    assert set(double.tell("GET", f"/objects/{bucket}")) == {key + end for key in HOSTILE for end in ("", ".copy")}
+    assert set(double.send_control("GET", f"/objects/{bucket}")) == {key + end for key in HOSTILE for end in ("", ".copy")}
 
 
-def test_what_an_object_says(double, bucket):
+def test_object_headers(double, bucket):
     body = b"123456789"
     put = double.ask("PUT", bucket, "k", body=body, headers={
         "content-type": "text/plain", "~meta-a": "1", "content-md5": base64.b64encode(hashlib.md5(body).digest()).decode()})
     digest = hashlib.md5(body).hexdigest()
     assert put.headers["etag"].strip('"') == (digest.upper() if double.vendor == "oss" else digest)
     got, head = double.ask("GET", bucket, "k"), double.ask("HEAD", bucket, "k")
-    for reply in (put, got, head):
-        sums = reply.headers.get(double.prefix + "hash-crc64ecma")
+    for response in (put, got, head):
+        sums = response.headers.get(double.prefix + "hash-crc64ecma")
         assert sums == (None if double.vendor == "jdcloud" else "11051210869376104954")
-        assert reply.headers[double.prefix + "request-id"]
+        assert response.headers[double.prefix + "request-id"]
     assert head.headers["content-length"] == "9" and head.body == b""
     assert got.headers[double.prefix + "meta-a"] == "1" and got.headers["content-type"] == "text/plain"
     assert head.headers["server"] == {"cos": "tencent-cos", "oss": "AliyunOSS", "jdcloud": "JDCloudOSS"}[double.vendor]
@@ -242,30 +242,30 @@ def test_ranges(double, bucket, text, strict, lenient):
     if double.vendor == "oss":
         tried.append(({"~range-behavior": "standard"}, strict))
     for more, (status, body) in tried:
-        reply = double.ask("GET", bucket, "k", headers={"range": text, **more})
-        assert reply.status == status and (body is None or reply.body == body), (more, reply)
-        assert body is not None or reply.is_error(416, "InvalidRange")
-        assert ("content-range" in reply.headers) == (status == 206)
+        response = double.ask("GET", bucket, "k", headers={"range": text, **more})
+        assert response.status == status and (body is None or response.body == body), (more, response)
+        assert body is not None or response.is_error(416, "InvalidRange")
+        assert ("content-range" in response.headers) == (status == 206)
 
 
-def dated(seconds):
+def http_date_in(seconds):
     return email.utils.formatdate(time.time() + seconds, usegmt=True)
 
 
 def test_conditional_reads(double, bucket):
     etag = double.ask("PUT", bucket, "k", body=b"x").headers["etag"]
     rows = [({"if-match": etag}, 200), ({"if-match": '"0"'}, 412), ({"if-none-match": etag}, 304),
-            ({"if-none-match": '"0"'}, 200), ({"if-modified-since": dated(-600)}, 200),
-            ({"if-modified-since": dated(0)}, 304), ({"if-unmodified-since": dated(-600)}, 412)]
+            ({"if-none-match": '"0"'}, 200), ({"if-modified-since": http_date_in(-600)}, 200),
+            ({"if-modified-since": http_date_in(0)}, 304), ({"if-unmodified-since": http_date_in(-600)}, 412)]
     for headers, status in rows:
-        reply = double.ask("GET", bucket, "k", headers=headers)
-        assert reply.status == status, headers
-        assert status != 304 or (reply.body == b"" and reply.headers["etag"] == etag)
+        response = double.ask("GET", bucket, "k", headers=headers)
+        assert response.status == status, headers
+        assert status != 304 or (response.body == b"" and response.headers["etag"] == etag)
 
 
 def test_forbidden_overwriting(double, bucket):
     if double.vendor == "jdcloud":
-        # Its documents have no conditions of writes.
+        # Its documents have no conditional writes.
         assert double.ask("PUT", bucket, "k", body=b"x", headers={"if-none-match": "*"}).status == 400
         assert double.ask("GET", bucket, "k").status == 404
         return
@@ -303,22 +303,22 @@ def test_customer_keys(double, bucket):
 
 def test_copy_conditions(double, bucket):
     etag = double.ask("PUT", bucket, "k", body=b"x").headers["etag"]
-    refused = {"cos": (412, 412), "oss": (412, 304)}.get(double.vendor)
-    if not refused:
-        rows = {"match": etag, "none_match": "0", "modified_since": dated(0), "unmodified_since": dated(0)}
+    rejected = {"cos": (412, 412), "oss": (412, 304)}.get(double.vendor)
+    if not rejected:
+        rows = {"match": etag, "none_match": "0", "modified_since": http_date_in(0), "unmodified_since": http_date_in(0)}
         for name, value in rows.items():
             assert double.copy(bucket, "k", "to", **{"copy_source_if_" + name: value}).is_error(400, "UnsupportedHeader")
         return
-    rows = [("match", etag, 200), ("match", "0", refused[0]), ("none_match", "0", 200), ("none_match", etag, refused[1]),
-            ("modified_since", dated(-600), 200), ("modified_since", dated(5), refused[1]),
-            ("unmodified_since", dated(5), 200), ("unmodified_since", dated(-600), refused[0])]
+    rows = [("match", etag, 200), ("match", "0", rejected[0]), ("none_match", "0", 200), ("none_match", etag, rejected[1]),
+            ("modified_since", http_date_in(-600), 200), ("modified_since", http_date_in(5), rejected[1]),
+            ("unmodified_since", http_date_in(5), 200), ("unmodified_since", http_date_in(-600), rejected[0])]
     for name, value, status in rows:
-        reply = double.copy(bucket, "k", "to", **{"copy_source_if_" + name: value})
-        assert reply.status == status, name
-        assert status == 200 or (reply.body == b"" if status == 304 else reply.is_error(412, "PreconditionFailed"))
+        response = double.copy(bucket, "k", "to", **{"copy_source_if_" + name: value})
+        assert response.status == status, name
+        assert status == 200 or (response.body == b"" if status == 304 else response.is_error(412, "PreconditionFailed"))
     pair = double.copy(bucket, "k", "to", copy_source_if_match=etag, copy_source_if_none_match="0")
     assert pair.is_error(400, "InvalidArgument") if double.vendor == "cos" else pair.status == 200
-    both = double.copy(bucket, "k", "to", copy_source_if_match=etag, copy_source_if_unmodified_since=dated(-600))
+    both = double.copy(bucket, "k", "to", copy_source_if_match=etag, copy_source_if_unmodified_since=http_date_in(-600))
     assert both.status == (200 if double.vendor == "cos" else 412)
 
 
@@ -327,16 +327,16 @@ def test_directives(double, bucket):
     words = {"cos": ("Copy", "Replaced", "Copy", "Replaced"), "oss": ("COPY", "REPLACE", "Copy", "Replace"),
              "jdcloud": ("COPY", "REPLACE", "COPY", "REPLACE")}[double.vendor]
 
-    def kept(target, **headers):
-        reply = double.copy(bucket, "k", target, **headers)
-        assert reply.status == 200, reply.body
-        row = double.tell("GET", f"/objects/{bucket}")[target]
+    def copy_and_read(target, **headers):
+        response = double.copy(bucket, "k", target, **headers)
+        assert response.status == 200, response.body
+        row = double.send_control("GET", f"/objects/{bucket}")[target]
         return row["metadata"], row["headers"].get("Content-Type"), row["tags"]
 
-    assert kept("1") == kept("2", metadata_directive=words[0], meta_b="2") == ({"a": "1"}, "a/b", "t=1")
+    assert copy_and_read("1") == copy_and_read("2", metadata_directive=words[0], meta_b="2") == ({"a": "1"}, "a/b", "t=1")
     default = {"cos": None, "oss": "application/octet-stream", "jdcloud": "binary/octet-stream"}[double.vendor]
-    assert kept("3", metadata_directive=words[1], meta_b="2") == ({"b": "2"}, default, "t=1")
-    assert kept("4", tagging_directive=words[3], tagging="u=2") == ({"a": "1"}, "a/b", "u=2")
+    assert copy_and_read("3", metadata_directive=words[1], meta_b="2") == ({"b": "2"}, default, "t=1")
+    assert copy_and_read("4", tagging_directive=words[3], tagging="u=2") == ({"a": "1"}, "a/b", "u=2")
     for wrong in {"Copy", "COPY", "Replaced", "REPLACE", "Replace", "none"} - set(words[:2]):
         assert double.copy(bucket, "k", "5", metadata_directive=wrong).status == 400, wrong
     for wrong in {"Copy", "COPY", "Replaced", "REPLACE", "Replace", "none"} - set(words[2:]):
@@ -348,12 +348,12 @@ def test_copy_onto_itself(double, bucket):
     plain = double.copy(bucket, "k", "k", meta_b="2")
     if double.vendor == "oss":
         assert plain.status == 200
-        assert double.tell("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
+        assert double.send_control("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
         return
     assert plain.is_error(400, "InvalidRequest")
     word = "Replaced" if double.vendor == "cos" else "REPLACE"
     assert double.copy(bucket, "k", "k", metadata_directive=word, meta_b="2").status == 200
-    assert double.tell("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
+    assert double.send_control("GET", f"/objects/{bucket}")["k"]["metadata"] == {"b": "2"}
     ia = double.copy(bucket, "k", "k", storage_class="STANDARD_IA")
     assert ia.status == (400 if double.vendor == "cos" else 200)
 
@@ -376,13 +376,13 @@ def test_copy_sources(double, bucket):
 
 def test_copy_result(double, bucket):
     double.ask("PUT", bucket, "k", body=b"x")
-    reply = double.copy(bucket, "k", "to")
+    response = double.copy(bucket, "k", "to")
     formats = {"cos": "%Y-%m-%dT%H:%M:%SZ", "oss": "%Y-%m-%dT%H:%M:%S.000Z", "jdcloud": "%Y-%m-%dT%H:%M:%S"}
-    time.strptime(reply.text("LastModified"), formats[double.vendor])
-    assert reply.text("ETag").strip('"').lower() == hashlib.md5(b"x").hexdigest()
-    assert (b"xmlns" in reply.body) == (double.vendor == "jdcloud")
-    assert ("etag" in reply.headers) == (double.vendor == "oss")
-    names = [node.tag.rpartition("}")[2] for node in ElementTree.fromstring(reply.body)]
+    time.strptime(response.text("LastModified"), formats[double.vendor])
+    assert response.text("ETag").strip('"').lower() == hashlib.md5(b"x").hexdigest()
+    assert (b"xmlns" in response.body) == (double.vendor == "jdcloud")
+    assert ("etag" in response.headers) == (double.vendor == "oss")
+    names = [node.tag.rpartition("}")[2] for node in ElementTree.fromstring(response.body)]
     assert names == {"cos": ["ETag", "CRC64", "LastModified"], "oss": ["ETag", "LastModified"],
                      "jdcloud": ["LastModified", "ETag"]}[double.vendor]
 
@@ -427,7 +427,7 @@ def parts_document(rows):
 def test_uploads(double, bucket):
     size = {"cos": 1 << 20, "oss": 100 << 10, "jdcloud": 5 << 20}[double.vendor]
     upload = double.ask("POST", bucket, "m", params={"uploads": ""}, headers={"~meta-a": "1"}).text("UploadId")
-    assert double.tell("GET", f"/uploads/{bucket}") == {upload: "m"}
+    assert double.send_control("GET", f"/uploads/{bucket}") == {upload: "m"}
     double.ask("PUT", bucket, "s", body=b"0123456789")
     first = double.ask("PUT", bucket, "m", params={"partNumber": "1", "uploadId": upload}, body=bytes(size)).headers["etag"]
 
@@ -439,16 +439,16 @@ def test_uploads(double, bucket):
     second = part_copy(2, "bytes=2-4")
     assert second.text("ETag").strip('"').lower() == hashlib.md5(b"234").hexdigest()
     for text in ("bytes=5-10", "bytes=20-30", "bytes=4-2", "nonsense"):
-        reply = part_copy(3, text)
+        response = part_copy(3, text)
         if double.vendor == "oss":
-            assert reply.text("ETag").strip('"').lower() == hashlib.md5(b"0123456789").hexdigest()
-            assert "content-range" not in reply.headers
+            assert response.text("ETag").strip('"').lower() == hashlib.md5(b"0123456789").hexdigest()
+            assert "content-range" not in response.headers
         else:
-            assert reply.status in (400, 416)
+            assert response.status in (400, 416)
     third = part_copy(3).text("ETag")
-    shown = double.ask("GET", bucket, "m", params={"uploadId": upload, "max-parts": "1", "part-number-marker": "1"})
-    assert (shown.text("Part", "PartNumber"), shown.text("NextPartNumberMarker")) == ("2", "2")
-    assert shown.text("IsTruncated") == "true"
+    listing = double.ask("GET", bucket, "m", params={"uploadId": upload, "max-parts": "1", "part-number-marker": "1"})
+    assert (listing.text("Part", "PartNumber"), listing.text("NextPartNumberMarker")) == ("2", "2")
+    assert listing.text("IsTruncated") == "true"
     ids = {"uploadId": upload}
     post = ("POST", bucket, "m", ids)
     assert double.ask(*post, body=b"<broken").is_error(400, "MalformedXML")
@@ -467,7 +467,7 @@ def test_uploads(double, bucket):
     assert double.ask(*post, body=parts_document([(1, first)])).is_error(404, "NoSuchUpload")
     other = double.ask("POST", bucket, "m", params={"uploads": ""}).text("UploadId")
     assert double.ask("DELETE", bucket, "m", params={"uploadId": other}).status == 204
-    assert double.tell("GET", f"/uploads/{bucket}") == {}
+    assert double.send_control("GET", f"/uploads/{bucket}") == {}
 
 
 def test_oss_completes_all(double, bucket):
@@ -487,7 +487,7 @@ def test_faults(double, bucket):
 
     def fault(kind, op="CopyObject", **more):
         match = {"method": "PUT" if op == "CopyObject" else "GET", "op": op}
-        double.tell("POST", "/fault", {"match": match, "kind": kind, **more})
+        double.send_control("POST", "/fault", {"match": match, "kind": kind, **more})
         return double.copy(bucket, "k", "to") if op == "CopyObject" else double.ask("GET", bucket, "k")
 
     assert fault("error_in_200", code="SlowDown").is_error(200, "SlowDown")
@@ -503,19 +503,19 @@ def test_faults(double, bucket):
         fault("short_body", op="GetObject")
     with pytest.raises((ConnectionError, http.client.HTTPException)):
         fault("stall", seconds=0.2)
-    assert "to" not in double.tell("GET", f"/objects/{bucket}")
+    assert "to" not in double.send_control("GET", f"/objects/{bucket}")
     assert double.copy(bucket, "k", "to").status == 200, "times"
 
 
-# -- the wire
+# -- HTTP
 
 
-def test_wire(double, bucket):
+def test_http(double, bucket):
     """Chunked bodies, 100-continue, and many requests on one connection."""
     path = "/k"
     head = {"host": double.host(bucket), "transfer-encoding": "chunked"}
     if double.vendor == "jdcloud":
-        head["content-length"] = "5"  # botocore would sign the body
+        head["content-length"] = "5"  # botocore would sign the body.
         head.pop("transfer-encoding")
     signed = double.sign("PUT", bucket, "k", {}, head, b"hello", SECRET, path)
     connection = http.client.HTTPConnection("127.0.0.1", double.port, timeout=10)
@@ -525,9 +525,9 @@ def test_wire(double, bucket):
             connection.putheader(name, value)
         connection.endheaders()
         connection.send(b"5\r\nhello\r\n0\r\n\r\n" if "transfer-encoding" in signed else b"hello")
-        answer = connection.getresponse()
-        assert answer.status == 200, answer.read()
-        answer.read()
+        response = connection.getresponse()
+        assert response.status == 200, response.read()
+        response.read()
     assert double.ask("GET", bucket, "k").body == b"hello"
     head = {"host": double.host(bucket), "content-length": "5", "expect": "100-continue"}
     signed = double.sign("PUT", bucket, "k", {}, head, b"hello", SECRET, path)
@@ -554,7 +554,7 @@ def test_tls(tmp_path):
                     "-out", cert], check=True, capture_output=True)
     child, ports = start("cos", "--cert", str(cert), "--key", str(key))
     try:
-        reply = requests.get(f"https://127.0.0.1:{ports['port']}/", verify=str(cert), timeout=10)
-        assert reply.status_code == 403 and "x-cos-request-id" in reply.headers
+        response = requests.get(f"https://127.0.0.1:{ports['port']}/", verify=str(cert), timeout=10)
+        assert response.status_code == 403 and "x-cos-request-id" in response.headers
     finally:
         stop(child)

@@ -1,4 +1,4 @@
-"""The wider API through each vendor's own SDK, straight: what it sends is taken, what it is told it can read."""
+"""Further operations with each vendor's own SDK, without the proxy: requests are accepted, responses can be parsed."""
 
 import uuid
 
@@ -11,14 +11,14 @@ from oss2 import models
 from qcloud_cos import CosConfig, CosS3Client
 from qcloud_cos.cos_exception import CosServiceError
 
-from .asking import KEY, SECRET, start, stop
+from .signed_requests import KEY, SECRET, start, stop
 
 
 @pytest.fixture(scope="module")
 def ports():
-    """A port for each vendor."""
+    """Starts a double of each vendor, and returns the ports."""
     children = {vendor: start(vendor) for vendor in ("cos", "oss", "jdcloud")}
-    yield {vendor: told["port"] for vendor, (_, told) in children.items()}
+    yield {vendor: result["port"] for vendor, (_, result) in children.items()}
     for child, _ in children.values():
         stop(child)
 
@@ -40,7 +40,7 @@ def cos(ports, name):
     return client
 
 
-def refused_by_cos(status, code, call, **arguments):
+def expect_cos_error(status, code, call, **arguments):
     with pytest.raises(CosServiceError) as error:
         call(**arguments)
     assert (error.value.get_status_code(), error.value.get_error_code()) == (status, code)
@@ -52,7 +52,7 @@ def test_cos_objects(cos, name):
     cos.put_object_tagging(Bucket=name, Key="b", Tagging={"TagSet": {"Tag": [{"Key": "k", "Value": "v"}]}})
     assert cos.get_object_tagging(Bucket=name, Key="b")["TagSet"]["Tag"] == [{"Key": "k", "Value": "v"}]
     cos.delete_object_tagging(Bucket=name, Key="b")
-    refused_by_cos(400, "InvalidArgument", cos.put_object_acl, Bucket=name, Key="b", ACL="public-read-write")
+    expect_cos_error(400, "InvalidArgument", cos.put_object_acl, Bucket=name, Key="b", ACL="public-read-write")
     cos.put_object_acl(Bucket=name, Key="b", ACL="public-read")
     assert cos.get_object_acl(Bucket=name, Key="b")["CannedACL"] == "public-read"
     policy = {"Owner": {"ID": "qcs::cam::uin/1:uin/1"}, "AccessControlList": {"Grant": [{
@@ -63,13 +63,13 @@ def test_cos_objects(cos, name):
     assert [row["Key"] for row in done["Deleted"]] == ["a/1", "none"]
     cos.delete_objects(Bucket=name, Delete={"Quiet": "true", "Object": [{"Key": "a/2"}]})
     assert [row["Key"] for row in cos.list_objects(Bucket=name)["Contents"]] == ["b"]
-    refused_by_cos(405, "RestoreNonArchiveObject", cos.restore_object, Bucket=name, Key="b", RestoreRequest={"Days": 1})
+    expect_cos_error(405, "RestoreNonArchiveObject", cos.restore_object, Bucket=name, Key="b", RestoreRequest={"Days": 1})
     cos.put_object(Bucket=name, Key="c", Body=b"x", StorageClass="ARCHIVE")
     cos.restore_object(Bucket=name, Key="c", RestoreRequest={"Days": 1, "CASJobParameters": {"Tier": "Expedited"}})
     assert cos.head_object(Bucket=name, Key="c")["x-cos-restore"] == 'ongoing-request="true"'
-    told = cos.append_object(Bucket=name, Key="log", Position=0, Data=b"12345")
-    assert told["x-cos-next-append-position"] == "5"
-    refused_by_cos(409, "AppendPositionErr", cos.append_object, Bucket=name, Key="log", Position=0, Data=b"1")
+    result = cos.append_object(Bucket=name, Key="log", Position=0, Data=b"12345")
+    assert result["x-cos-next-append-position"] == "5"
+    expect_cos_error(409, "AppendPositionErr", cos.append_object, Bucket=name, Key="log", Position=0, Data=b"1")
 
 
 def test_cos_listings(cos, name):
@@ -82,23 +82,23 @@ def test_cos_listings(cos, name):
     rest = cos.list_objects_versions(Bucket=name, KeyMarker="k +", VersionIdMarker=page["NextVersionIdMarker"])
     assert rest["Version"][0]["VersionId"] == first
     upload = cos.create_multipart_upload(Bucket=name, Key="d/m")["UploadId"]
-    shown = cos.list_multipart_uploads(Bucket=name)
-    assert [(row["Key"], row["UploadId"]) for row in shown["Upload"]] == [("d/m", upload)]
+    listing = cos.list_multipart_uploads(Bucket=name)
+    assert [(row["Key"], row["UploadId"]) for row in listing["Upload"]] == [("d/m", upload)]
     assert cos.list_multipart_uploads(Bucket=name, Delimiter="/")["CommonPrefixes"][0]["Prefix"] == "d/"
 
 
 def test_cos_settings(cos, name):
-    refused_by_cos(404, "NoSuchCORSConfiguration", cos.get_bucket_cors, Bucket=name)
+    expect_cos_error(404, "NoSuchCORSConfiguration", cos.get_bucket_cors, Bucket=name)
     rule = {"AllowedOrigin": ["*"], "AllowedMethod": ["GET"], "MaxAgeSeconds": "9"}
     cos.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRule": [rule]})
     assert cos.get_bucket_cors(Bucket=name)["CORSRule"][0]["MaxAgeSeconds"] == "9"
     cos.delete_bucket_cors(Bucket=name)
-    refused_by_cos(404, "NoSuchLifecycleConfiguration", cos.get_bucket_lifecycle, Bucket=name)
+    expect_cos_error(404, "NoSuchLifecycleConfiguration", cos.get_bucket_lifecycle, Bucket=name)
     rule = {"ID": "r", "Filter": {"Prefix": "a/"}, "Status": "Enabled", "Expiration": {"Days": 9}}
     cos.put_bucket_lifecycle(Bucket=name, LifecycleConfiguration={"Rule": [rule]})
     assert cos.get_bucket_lifecycle(Bucket=name)["Rule"][0]["Expiration"]["Days"] == "9"
-    refused_by_cos(400, "MalformedXML", cos.put_bucket_lifecycle, Bucket=name,
-                   LifecycleConfiguration={"Rule": [{**rule, "AbortMultipartUpload": {"Days": 1}}]})
+    expect_cos_error(400, "MalformedXML", cos.put_bucket_lifecycle, Bucket=name,
+                     LifecycleConfiguration={"Rule": [{**rule, "AbortMultipartUpload": {"Days": 1}}]})
     cos.put_bucket_tagging(Bucket=name, Tagging={"TagSet": {"Tag": [{"Key": "k", "Value": "v"}]}})
     assert cos.get_bucket_tagging(Bucket=name)["TagSet"]["Tag"][0]["Value"] == "v"
     cos.put_bucket_website(Bucket=name, WebsiteConfiguration={"IndexDocument": {"Suffix": "i.html"}})
@@ -133,7 +133,7 @@ def oss(ports, name, request):
     return bucket
 
 
-def refused_by_oss(status, code, call, *arguments):
+def expect_oss_error(status, code, call, *arguments):
     with pytest.raises(oss2.exceptions.OssError) as error:
         call(*arguments)
     assert (error.value.status, error.value.code) == (status, code)
@@ -152,14 +152,14 @@ def test_oss_objects(oss):
     oss.put_object_tagging("b", tag_set(k="v"))
     assert oss.get_object_tagging("b").tag_set.tagging_rule == {"k": "v"}
     oss.delete_object_tagging("b")
-    refused_by_oss(400, "InvalidArgument", oss.put_object_acl, "b", "authenticated-read")
+    expect_oss_error(400, "InvalidArgument", oss.put_object_acl, "b", "authenticated-read")
     oss.put_object_acl("b", "public-read")
     assert oss.get_object_acl("b").acl == "public-read"
     oss.put_bucket_acl("public-read")
     assert oss.get_bucket_acl().acl == "public-read"
     assert oss.get_object_meta("b").content_length == 1
     assert oss.batch_delete_objects(["a 1", "中", "none"]).deleted_keys == ["a 1", "中", "none"]
-    refused_by_oss(400, "OperationNotSupported", oss.restore_object, "b")
+    expect_oss_error(400, "OperationNotSupported", oss.restore_object, "b")
     oss.put_object("c", b"x", headers={"x-oss-storage-class": "ColdArchive"})
     oss.restore_object("c", input=models.RestoreConfiguration(1, models.RestoreJobParameters("Bulk")))
     assert oss.head_object("c").headers["x-oss-restore"] == 'ongoing-request="true"'
@@ -179,8 +179,8 @@ def test_oss_listings(oss):
     assert page.is_truncated and [row.key for row in page.delete_marker] == ["k +"]
     rest = oss.list_object_versions(key_marker=page.next_key_marker, versionid_marker=page.next_versionid_marker)
     assert [row.versionid for row in rest.versions] == [first]
-    kept = models.BatchDeleteObjectVersionList([models.BatchDeleteObjectVersion("k +", first)])
-    assert oss.delete_object_versions(kept).delete_versions[0].versionid == first
+    versions = models.BatchDeleteObjectVersionList([models.BatchDeleteObjectVersion("k +", first)])
+    assert oss.delete_object_versions(versions).delete_versions[0].versionid == first
     upload = oss.init_multipart_upload("d/m").upload_id
     assert [(row.key, row.upload_id) for row in oss.list_multipart_uploads().upload_list] == [("d/m", upload)]
     assert oss.list_multipart_uploads(delimiter="/").prefix_list == ["d/"]
@@ -189,10 +189,10 @@ def test_oss_listings(oss):
 
 
 def test_oss_settings(oss, name):
-    refused_by_oss(404, "NoSuchCORSConfiguration", oss.get_bucket_cors)
+    expect_oss_error(404, "NoSuchCORSConfiguration", oss.get_bucket_cors)
     oss.put_bucket_cors(models.BucketCors([models.CorsRule(["*"], ["GET"], ["*"], ["ETag"], 9)]))
     assert oss.get_bucket_cors().rules[0].max_age_seconds == 9
-    refused_by_oss(404, "NoSuchLifecycle", oss.get_bucket_lifecycle)
+    expect_oss_error(404, "NoSuchLifecycle", oss.get_bucket_lifecycle)
     rule = models.LifecycleRule("r", "a/", status="Enabled", expiration=models.LifecycleExpiration(days=9))
     oss.put_bucket_lifecycle(models.BucketLifecycle([rule]))
     assert oss.get_bucket_lifecycle().rules[0].expiration.days == 9
@@ -217,7 +217,7 @@ def test_oss_settings(oss, name):
     assert oss.get_bucket_inventory_configuration("i").is_enabled
     oss.put_bucket_public_access_block(True)
     assert oss.get_bucket_public_access_block().block_public_access
-    refused_by_oss(403, "AccessDenied", oss.put_bucket_acl, "public-read")
+    expect_oss_error(403, "AccessDenied", oss.put_bucket_acl, "public-read")
     info = oss.get_bucket_info()
     assert info.name == name and info.bucket_encryption_rule.sse_algorithm == "AES256"
     oss.put_object("k", b"123")
@@ -225,7 +225,7 @@ def test_oss_settings(oss, name):
 
 
 def test_oss_second_sdk(ports, name):
-    """alibabacloud-oss-v2, which reads by other ways."""
+    """alibabacloud-oss-v2, which has other parsers."""
     config = oss_v2.config.load_default()
     config.credentials_provider = oss_v2.credentials.StaticCredentialsProvider(KEY, SECRET)
     config.region, config.endpoint, config.use_path_style = "cn-hangzhou", f"http://127.0.0.1:{ports['oss']}", True
@@ -247,8 +247,8 @@ def test_oss_second_sdk(ports, name):
     rule = oss_v2.CORSRule(allowed_origins=["*"], allowed_methods=["GET"])
     client.put_bucket_cors(oss_v2.PutBucketCorsRequest(
         bucket=name, cors_configuration=oss_v2.CORSConfiguration(cors_rules=[rule], response_vary=True)))
-    told = client.get_bucket_cors(oss_v2.GetBucketCorsRequest(bucket=name)).cors_configuration
-    assert told.response_vary and told.cors_rules[0].allowed_methods == ["GET"]
+    result = client.get_bucket_cors(oss_v2.GetBucketCorsRequest(bucket=name)).cors_configuration
+    assert result.response_vary and result.cors_rules[0].allowed_methods == ["GET"]
     assert client.get_bucket_info(oss_v2.GetBucketInfoRequest(bucket=name)).bucket_info.name == name
 
 
@@ -262,11 +262,11 @@ def jdcloud(ports, name):
     return client
 
 
-def refused_by_jdcloud(status, code, call, **arguments):
+def expect_jdcloud_error(status, code, call, **arguments):
     with pytest.raises(ClientError) as error:
         call(**arguments)
-    told = error.value.response
-    assert (told["ResponseMetadata"]["HTTPStatusCode"], told["Error"]["Code"]) == (status, code)
+    result = error.value.response
+    assert (result["ResponseMetadata"]["HTTPStatusCode"], result["Error"]["Code"]) == (status, code)
 
 
 def test_jdcloud_objects(jdcloud, name):
@@ -275,7 +275,7 @@ def test_jdcloud_objects(jdcloud, name):
     jdcloud.put_object_tagging(Bucket=name, Key="b", Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
     assert jdcloud.get_object_tagging(Bucket=name, Key="b")["TagSet"] == [{"Key": "k", "Value": "v"}]
     many = [{"Key": f"k{n}", "Value": "v"} for n in range(11)]
-    refused_by_jdcloud(400, "BadRequest", jdcloud.put_object_tagging, Bucket=name, Key="b", Tagging={"TagSet": many})
+    expect_jdcloud_error(400, "BadRequest", jdcloud.put_object_tagging, Bucket=name, Key="b", Tagging={"TagSet": many})
     jdcloud.put_object_acl(Bucket=name, Key="b", ACL="public-read")
     policy = jdcloud.get_object_acl(Bucket=name, Key="b")
     assert [grant["Permission"] for grant in policy["Grants"]] == ["FULL_CONTROL", "READ"]
@@ -284,7 +284,7 @@ def test_jdcloud_objects(jdcloud, name):
     assert jdcloud.get_bucket_acl(Bucket=name)["Grants"] == policy["Grants"]
     done = jdcloud.delete_objects(Bucket=name, Delete={"Objects": [{"Key": "a 1"}, {"Key": "none"}]})
     assert [row["Key"] for row in done["Deleted"]] == ["a 1", "none"]
-    refused_by_jdcloud(403, "InvalidObjectState", jdcloud.restore_object, Bucket=name, Key="b", RestoreRequest={"Days": 1})
+    expect_jdcloud_error(403, "InvalidObjectState", jdcloud.restore_object, Bucket=name, Key="b", RestoreRequest={"Days": 1})
     jdcloud.put_object(Bucket=name, Key="c", Body=b"x", StorageClass="GLACIER")
     jdcloud.restore_object(Bucket=name, Key="c", RestoreRequest={"Days": 1, "GlacierJobParameters": {"Tier": "Bulk"}})
     assert jdcloud.head_object(Bucket=name, Key="c")["Restore"] == 'ongoing-request="true"'
@@ -307,7 +307,7 @@ def test_jdcloud_listings(jdcloud, name):
 
 
 def test_jdcloud_settings(jdcloud, name):
-    refused_by_jdcloud(404, "NoSuchCORSConfiguration", jdcloud.get_bucket_cors, Bucket=name)
+    expect_jdcloud_error(404, "NoSuchCORSConfiguration", jdcloud.get_bucket_cors, Bucket=name)
     rule = {"AllowedOrigins": ["*"], "AllowedMethods": ["GET"], "MaxAgeSeconds": 9}
     jdcloud.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [rule]})
     assert jdcloud.get_bucket_cors(Bucket=name)["CORSRules"] == [rule]
@@ -317,7 +317,7 @@ def test_jdcloud_settings(jdcloud, name):
     jdcloud.put_bucket_tagging(Bucket=name, Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
     assert jdcloud.get_bucket_tagging(Bucket=name)["TagSet"] == [{"Key": "k", "Value": "v"}]
     jdcloud.delete_bucket_tagging(Bucket=name)
-    refused_by_jdcloud(404, "NoSuchTagSet", jdcloud.get_bucket_tagging, Bucket=name)
+    expect_jdcloud_error(404, "NoSuchTagSet", jdcloud.get_bucket_tagging, Bucket=name)
     jdcloud.put_bucket_website(Bucket=name, WebsiteConfiguration={"IndexDocument": {"Suffix": "i.html"}})
     assert jdcloud.get_bucket_website(Bucket=name)["IndexDocument"]["Suffix"] == "i.html"
     target = {"LoggingEnabled": {"TargetBucket": name, "TargetPrefix": "l/"}}

@@ -1,4 +1,4 @@
-"""Times as the vendors write them."""
+"""The vendors' formats of times."""
 
 import email.utils
 import time
@@ -14,7 +14,7 @@ def iso(at, end=".000Z"):
 
 
 def timestamp(text):
-    """Of an HTTP date or an ISO one; None for anything else."""
+    """Parses an HTTP date or an ISO 8601 date; returns None for other texts."""
     try:
         return email.utils.parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError):

@@ -1,5 +1,5 @@
-"""What the three vendors have in common: routing, objects, copies, uploads. What differs is in their own modules: names,
-words, statuses, documents."""
+"""The common parts of the three vendors: routing, objects, copies, uploads. The vendors' modules have their own names,
+values, statuses and documents."""
 
 import base64
 import copy
@@ -18,15 +18,15 @@ from .documents import element
 from .extras import Extras
 from .forms import Forms
 from .listings import Listings
-from .server import Answer, Fault
+from .server import Response, VendorError
 from .settings import Settings, Step
-from .store import Bucket, Claimed, Object, Store, joined, md5
+from .store import Bucket, Claimed, Object, Store, join_pieces, md5
 from .text import http_date, iso, timestamp
 
 CONTENT = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires")
 CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
-#: Parameters that name something else than the object or the bucket itself, whether a double has it or not.
+#: Sub-resource parameters, including those that a double does not implement.
 SUBRESOURCES = (
     "uploads", "versions", "delete", "cors", "policy", "policyStatus", "tagging", "lifecycle", "acl", "restore", "append",
     "symlink", "versioning", "website", "logging", "referer", "encryption", "replication", "notification", "inventory",
@@ -38,7 +38,7 @@ SUBRESOURCES = (
     "bucketArchiveDirectRead", "metaQuery",
 )
 
-#: Sub-resources that every vendor has, with the operation of each method.
+#: Sub-resources of all vendors, with the operation of each method.
 OF_BUCKETS = {
     "location": {"GET": "location"}, "acl": {"GET": "bucket_acl", "PUT": "put_bucket_acl"},
     "versioning": {"GET": "versioning", "PUT": "put_versioning"}, "versions": {"GET": "versions"},
@@ -67,36 +67,36 @@ OFFICIAL = {
 
 
 class Vendor(Access, Settings, Listings, Extras, Forms):
-    """One vendor. Subclasses set the tables and the few functions below them."""
+    """One vendor. Subclasses set the tables, and override a few functions."""
 
     name = prefix = server = request_id = ""
     namespace = ""
-    upper = False  # ETags
-    buckets_usual = buckets_most = None  # Buckets of a page; S3 and JD Cloud give all
+    upper = False  # ETags in upper case.
+    buckets_usual = buckets_most = None  # Buckets per page: default and maximum; S3 and JD Cloud list all.
     buckets_by_prefix = False
     has_crc = True
     head_bucket = True
     classes = ()
-    standard = ""  # what a new object gets
+    standard = ""  # The default storage class.
     acls = ()
     default_acl = ""
     bucket_acls = ("private", "public-read", "public-read-write", "authenticated-read")
     metadata_words = {}
     tagging_words = {}
-    not_modified = 412  # status of the two "not" conditions of a copy
+    not_modified = 412  # Status for a failed If-None-Match or If-Modified-Since of a copy.
     lenient_range = False
-    default_type = None  # content type of a replacing copy and of a plain put
+    default_type = None  # Default Content-Type of a replacing copy and of a PUT.
     foreign = ()
-    known = ()  # headers of its own that its documents have
-    query_credentials = ()  # parameters of a presigned URL, lower case
+    known = ()  # The vendor's documented headers.
+    query_credentials = ()  # Parameters of a presigned URL, in lower case.
     messages = {}
-    unaddressed = "AccessDenied"  # code for a path at the service's own host
-    replies_etag = True  # a copy's ETag is in its head too
-    versioned_directive = False  # a copy onto itself obeys the directive where there are versions
+    unaddressed = "AccessDenied"  # Error code for a path at the service's host.
+    replies_etag = True  # The response head of a copy has the ETag too.
+    versioned_directive = False  # With versioning, a copy onto itself applies the directive.
     copy_time = staticmethod(iso)
     of_buckets, of_objects = OF_BUCKETS, OF_OBJECTS
     unknown_status = 501
-    tells_null = True  # the version "null" after a write
+    returns_null = True  # The response to a write has the version "null".
 
     def __init__(self, args):
         self.key_id, self.secret, self.region = args.access_key, args.secret_key, args.region
@@ -105,18 +105,18 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         self.requests, self.faults = [], []
         self.lock = threading.Lock()
 
-    # -- requests in, answers out
+    # -- requests and responses
 
     def serve(self, handler, request, query):
         operation = ""
         try:
             self.place(request)
-            signed = not self.unsigned(request)
+            signed = not self.is_unsigned(request)
             if signed:
                 self.one_credential(request)
                 self.verify(request)
                 request.verified = True
-            self.refuse_foreign(request)
+            self.reject_foreign(request)
             operation = self.operation(request)
             fault = self.fault(request, operation)
             if fault and fault["kind"] in ("reset", "stall"):
@@ -127,26 +127,26 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             with self.store.lock:
                 if not signed and operation not in ("options", "form"):
                     self.check_open(request, operation)
-                answer = self.forced(fault) or self.handler(operation)(request)
-                answer.headers = {**self.simple_cors(request), **answer.headers}
-            cut = max(0, len(answer.body) // 2) if fault and fault["kind"] == "short_body" else None
-        except Fault as error:
-            answer, cut = self.failure(error, request), None
-        except Exception:  # A double that is wrong must not look like a broken line.
+                response = self.forced_response(fault) or self.handler(operation)(request)
+                response.headers = {**self.simple_cors(request), **response.headers}
+            cut = max(0, len(response.body) // 2) if fault and fault["kind"] == "short_body" else None
+        except VendorError as error:
+            response, cut = self.failure(error, request), None
+        except Exception:  # An error in the double must not look like a connection error.
             traceback.print_exc()
-            answer, cut = self.failure(Fault(500, "InternalError", "the double itself failed"), request), None
-        answer.headers = {**self.common_headers(answer), **answer.headers}
-        self.remember(handler, request.path, query, answer.status, answer.code, request.verified, operation)
-        handler.write(answer, request.method == "HEAD", cut)
+            response, cut = self.failure(VendorError(500, "InternalError", "the double failed"), request), None
+        response.headers = {**self.common_headers(response), **response.headers}
+        self.remember(handler, request.path, query, response.status, response.code, request.verified, operation)
+        handler.write(response, request.method == "HEAD", cut)
 
-    def unsigned(self, request):
-        """A pre-flight and a form have no credential in the head, and neither has a caller of what is public."""
+    def is_unsigned(self, request):
+        """Whether a request has no credential in the head: preflights, form uploads and anonymous requests."""
         return request.method == "OPTIONS" or self.is_form(request) or self.anonymous(request)
 
-    def common_headers(self, answer):
-        identity = answer.headers.get(self.request_id) or self.new_id()
+    def common_headers(self, response):
+        identity = response.headers.get(self.request_id) or self.new_id()
         headers = {"Server": self.server, "Date": http_date(time.time()), self.request_id: identity}
-        if answer.body and "Content-Type" not in answer.headers:
+        if response.body and "Content-Type" not in response.headers:
             headers["Content-Type"] = "application/xml"
         return headers
 
@@ -155,7 +155,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
 
     def failure(self, error, request):
         if error.status == 304:
-            return Answer(304, dict(error.headers), b"", "NotModified")
+            return Response(304, dict(error.headers), b"", "NotModified")
         identity = self.new_id()
         error.message = error.message or self.messages.get(error.code, error.code)
         body = self.error_document(error, request, identity)
@@ -163,7 +163,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         if request.method == "HEAD":
             headers.update(self.head_error(body))
             body = b""
-        return Answer(error.status, headers, body, error.code)
+        return Response(error.status, headers, body, error.code)
 
     def error_document(self, error, request, identity):
         children = element("Code", error.code) + element("Message", error.message or error.code)
@@ -177,23 +177,23 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         return {}
 
     def one_credential(self, request):
-        """One, and in the head: what the proxy sends has no other."""
+        """Requires one credential, in the head, because the proxy sends no others."""
         names = [name for name, _ in request.query]
         if len(names) != len(set(names)):
-            raise Fault(400, "InvalidArgument", "a parameter twice")
+            raise VendorError(400, "InvalidArgument", "a parameter twice")
         in_query = any(name.lower() in self.query_credentials for name in names)
         if "authorization" in request.repeated or (in_query and "authorization" in request.headers):
-            raise Fault(400, "InvalidArgument", "more than one credential")
+            raise VendorError(400, "InvalidArgument", "more than one credential")
         if "authorization" not in request.headers:
-            raise Fault(403, "AccessDenied", "no credential in the head")
+            raise VendorError(403, "AccessDenied", "no credential in the head")
 
     def document(self, root, children, headers=None):
         space = f' xmlns="{self.namespace}"' if self.namespace else ""
         body = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}{space}>{children}</{root}>'
-        return Answer(200, headers or {}, body.encode())
+        return Response(200, headers or {}, body.encode())
 
     def handler(self, operation):
-        """The method that serves an operation; `cors:PUT` is one of a setting."""
+        """Returns the method for an operation; `cors:PUT` is an operation on a setting."""
         name, _, method = operation.partition(":")
         if method:
             return functools.partial(self.op_setting, step=Step(method, name))
@@ -216,7 +216,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
                 "op": self.official(operation, handler.command),
             })
 
-    def look(self, path):
+    def read_state(self, path):
         if path == "/requests":
             with self.lock:
                 return list(self.requests)
@@ -228,8 +228,8 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             if kind == "uploads":
                 return {upload_id: upload.key for upload_id, upload in bucket.uploads.items()}
             if kind == "settings":
-                return {"?".join(filter(None, place)): kept if isinstance(kept, dict) else kept.decode()
-                        for place, kept in bucket.settings.items()}
+                return {"?".join(filter(None, place)): document if isinstance(document, dict) else document.decode()
+                        for place, document in bucket.settings.items()}
             rows = {key: bucket.current(key) for key in bucket.keys()}
             return {
                 key: {"size": len(row.data), "md5": md5(row.data), "metadata": row.metadata, "headers": row.headers,
@@ -262,19 +262,19 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
                     return fault
         return None
 
-    def forced(self, fault):
-        """The answer that a fault puts in place of the real one."""
+    def forced_response(self, fault):
+        """Returns the response of an injected fault."""
         if not fault:
             return None
         code = fault.get("code", "InternalError")
         error = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
         return {
-            "error_in_200": Answer(200, {}, b"  \n" + error),
-            "status": Answer(fault.get("status", 500), {}, error, code),
-            "empty_200": Answer(200),
-            "html_200": Answer(200, {"Content-Type": "text/html"}, b"<html><body>fine</body></html>"),
-            "cut_xml": Answer(200, {}, b"<?xml version='1.0'?><CopyObjectResult><ETag>"),
-            "redirect": Answer(307, {"Location": "http://127.0.0.1:9/elsewhere"}),
+            "error_in_200": Response(200, {}, b"  \n" + error),
+            "status": Response(fault.get("status", 500), {}, error, code),
+            "empty_200": Response(200),
+            "html_200": Response(200, {"Content-Type": "text/html"}, b"<html><body>fine</body></html>"),
+            "cut_xml": Response(200, {}, b"<?xml version='1.0'?><CopyObjectResult><ETag>"),
+            "redirect": Response(307, {"Location": "http://127.0.0.1:9/elsewhere"}),
         }.get(fault["kind"])
 
     def break_off(self, handler, fault, request, query, operation):
@@ -286,34 +286,34 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     # -- reading requests
 
     def place(self, request):
-        """Bucket and key: labels before the vendor's service label, or the path on an IP."""
+        """Returns bucket and key: from the labels before the vendor's service label, or from the path for an IP address."""
         path = unquote(request.path)
         host = re.sub(r":\d+$", "", request.host.lower())
         match = re.match(self.host_form(), host)
         if match:
             request.bucket, request.key = (match.group(1) or "").rstrip("."), path[1:]
             if request.key and not request.bucket:
-                raise Fault(403, self.unaddressed, "the bucket belongs into the host")
+                raise VendorError(403, self.unaddressed, "the bucket must be in the host")
         elif re.fullmatch(r"[0-9.]+|\[[0-9a-f:]+\]", host):
-            self.refuse_path_style()
+            self.reject_path_style()
             request.bucket, _, request.key = path[1:].partition("/")
         else:
-            raise Fault(403, self.bad_host, "not a host of this vendor")
+            raise VendorError(403, self.bad_host, "not a host of this vendor")
 
     bad_host = "AccessDenied"
 
-    def refuse_path_style(self):
+    def reject_path_style(self):
         pass
 
-    def refuse_foreign(self, request):
+    def reject_foreign(self, request):
         for name in request.headers:
             if name.startswith(self.foreign) or name.startswith("x-blobfish-"):
-                raise Fault(400, "ForeignHeader", name)
+                raise VendorError(400, "ForeignHeader", name)
             own = name.startswith(self.prefix) and not name.startswith(self.prefix + "meta-")
             if own and name[len(self.prefix):] not in self.known:
-                raise Fault(400, "UnknownHeader", name)
+                raise VendorError(400, "UnknownHeader", name)
         if "aws-chunked" in request.headers.get("content-encoding", ""):
-            raise Fault(400, "ForeignHeader", "aws-chunked")
+            raise VendorError(400, "ForeignHeader", "aws-chunked")
 
     def operation(self, request):
         source = self.prefix + "copy-source" in request.headers
@@ -321,37 +321,37 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         if method == "OPTIONS":
             return "options"
         if not request.bucket:
-            return "list_buckets" if method == "GET" else self.unknown(request)
+            return "list_buckets" if method == "GET" else self.find_unknown(request)
         if self.is_form(request):
             return "form"
         named = [name for name, _ in request.query if name in SUBRESOURCES]
         if len(named) > 1:
-            raise Fault(400, "InvalidArgument", f"both of {', '.join(named)}")
+            raise VendorError(400, "InvalidArgument", f"both of {', '.join(named)}")
         if named:
             return self.of_subresource(request, named[0])
         if not request.key:
             if method == "HEAD" and not self.head_bucket:
-                return self.unknown(request)
+                return self.find_unknown(request)
             name = {"GET": "list", "HEAD": "bucket_head", "PUT": "bucket_create", "DELETE": "bucket_delete"}
-            return name.get(method) or self.unknown(request)
+            return name.get(method) or self.find_unknown(request)
         if has("uploadId"):
             part = "part_copy" if source else "part"
             name = {"PUT": part, "POST": "complete", "DELETE": "abort", "GET": "list_parts"}
-            return name.get(method) or self.unknown(request)
+            return name.get(method) or self.find_unknown(request)
         if method == "PUT":
             return "copy" if source else "put"
-        return {"GET": "get", "HEAD": "get", "DELETE": "delete"}.get(method) or self.unknown(request)
+        return {"GET": "get", "HEAD": "get", "DELETE": "delete"}.get(method) or self.find_unknown(request)
 
     def of_subresource(self, request, name):
         operations = dict((self.of_objects if request.key else self.of_buckets).get(name, {}))
         if not request.key and name in self.settings:
             operations |= {method: f"{name}:{method}" for method in self.settings[name].methods}
         if operations and request.method not in operations:
-            raise Fault(405, "MethodNotAllowed", f"{request.method} ?{name}")
-        return operations.get(request.method) or self.unknown(request)
+            raise VendorError(405, "MethodNotAllowed", f"{request.method} ?{name}")
+        return operations.get(request.method) or self.find_unknown(request)
 
-    def unknown(self, request):
-        raise Fault(self.unknown_status, "NotImplemented", f"{request.method} {request.path}")
+    def find_unknown(self, request):
+        raise VendorError(self.unknown_status, "NotImplemented", f"{request.method} {request.path}")
 
     def bucket(self, request):
         return self.bucket_of(request.bucket)
@@ -359,13 +359,13 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     def bucket_of(self, name):
         bucket = self.store.buckets.get(name)
         if not bucket:
-            raise Fault(404, "NoSuchBucket", name)
+            raise VendorError(404, "NoSuchBucket", name)
         return bucket
 
     def own(self, request, name):
         return request.headers.get(self.prefix + name, "")
 
-    def quoted(self, etag):
+    def quote_etag(self, etag):
         return f'"{etag.upper() if self.upper else etag.lower()}"'
 
     # -- buckets
@@ -380,7 +380,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             page = {"Prefix": prefix, "Marker": after, "MaxKeys": size, "IsTruncated": str(len(fits) > len(names)).lower(),
                     "NextMarker": names[-1] if len(fits) > len(names) else ""}
         rows = "".join(self.bucket_row(self.store.buckets[name]) for name in names)
-        return self.document("ListAllMyBucketsResult", self.bucket_page(f"{self.owned()}<Buckets>{rows}</Buckets>", page))
+        return self.document("ListAllMyBucketsResult", self.bucket_page(f"{self.owner_element()}<Buckets>{rows}</Buckets>", page))
 
     def bucket_page(self, rows, page):
         return rows
@@ -390,24 +390,24 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
 
     def op_bucket_create(self, request):
         if request.bucket in self.store.buckets:
-            raise Fault(409, "BucketAlreadyOwnedByYou")
+            raise VendorError(409, "BucketAlreadyOwnedByYou")
         acl = self.own(request, "acl") or "private"
         if acl not in self.bucket_acls:
-            raise Fault(400, "InvalidArgument", f"acl: {acl}")
+            raise VendorError(400, "InvalidArgument", f"acl: {acl}")
         self.store.buckets[request.bucket] = bucket = Bucket(request.bucket)
         bucket.acl, bucket.grants = acl, self.header_grants(request)
-        return Answer(200)
+        return Response(200)
 
     def op_bucket_head(self, request):
         self.bucket(request)
-        return Answer(200, {self.prefix + "bucket-region": self.region})
+        return Response(200, {self.prefix + "bucket-region": self.region})
 
     def op_bucket_delete(self, request):
         bucket = self.bucket(request)
         if bucket.objects or bucket.uploads:
-            raise Fault(409, "BucketNotEmpty")
+            raise VendorError(409, "BucketNotEmpty")
         del self.store.buckets[request.bucket]
-        return Answer(204)
+        return Response(204)
 
     def op_location(self, request):
         self.bucket(request)
@@ -418,13 +418,13 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         if not text:
             return default
         if not text.isascii() or not text.isdigit():
-            raise Fault(400, "InvalidArgument", f"{name}: {text}")
+            raise VendorError(400, "InvalidArgument", f"{name}: {text}")
         return int(text)
 
     # -- objects
 
-    def described(self, request, stored, content=True):
-        """Takes what the head says of a new object."""
+    def describe_object(self, request, stored, content=True):
+        """Sets the fields of a new object from the request head."""
         if content:
             stored.headers = {name: request.headers[name.lower()] for name in CONTENT if request.headers.get(name.lower())}
             if self.default_type:
@@ -433,11 +433,11 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             stored.metadata = {n[len(meta):]: v for n, v in request.headers.items() if n.startswith(meta)}
         word = self.own(request, "storage-class")
         if word and word not in self.classes:
-            raise Fault(400, self.bad_class, word)
+            raise VendorError(400, self.bad_class, word)
         stored.storage_class = word or self.standard
         stored.acl = self.own(request, self.acl_name) or self.default_acl
         if stored.acl not in self.acls:
-            raise Fault(400, "InvalidArgument", "acl")
+            raise VendorError(400, "InvalidArgument", "acl")
         bucket = self.bucket(request)
         self.check_public_word(bucket, stored.acl, "object")
         stored.grants = self.header_grants(request)
@@ -446,7 +446,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
                              if name.startswith(self.prefix + "server-side-encryption") and "customer" not in name}
         word = self.own(request, "server-side-encryption")
         if word and word not in self.sse_words:
-            raise Fault(400, "InvalidEncryptionAlgorithmError", word)
+            raise VendorError(400, "InvalidEncryptionAlgorithmError", word)
         stored.customer_key = self.customer_key(request)
         if not stored.encryption and not stored.customer_key:
             stored.encryption = self.default_encryption(bucket)
@@ -458,26 +458,26 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
 
     def check_md5(self, request):
         if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
-            raise Fault(411, "MissingContentLength")
+            raise VendorError(411, "MissingContentLength")
         wanted = request.headers.get("content-md5")
         if wanted and not re.fullmatch(r"[A-Za-z0-9+/]{22}==", wanted):
-            raise Fault(400, "InvalidDigest", "The Content-MD5 you specified was invalid.")
+            raise VendorError(400, "InvalidDigest", "The Content-MD5 you specified was invalid.")
         if wanted and wanted != base64.b64encode(hashlib.md5(request.body).digest()).decode():
-            raise Fault(400, self.bad_digest)
+            raise VendorError(400, self.bad_digest)
 
     bad_digest = "BadDigest"
 
     def check_overwrite(self, request, bucket):
         self.check_locked(request, bucket, request.key)
-        if self.own(request, "forbid-overwrite") == "true" and not bucket.versioned and bucket.current(request.key):
-            raise Fault(409, "FileAlreadyExists")
+        if self.own(request, "forbid-overwrite") == "true" and not bucket.is_versioned and bucket.current(request.key):
+            raise VendorError(409, "FileAlreadyExists")
 
-    def told(self, stored, new=False):
-        """Headers about an object."""
-        headers = {"ETag": self.quoted(stored.etag)}
+    def object_headers(self, stored, new=False):
+        """Returns the response headers of an object."""
+        headers = {"ETag": self.quote_etag(stored.etag)}
         if self.has_crc:
             headers[self.prefix + "hash-crc64ecma"] = stored.crc64()
-        if stored.version and (self.tells_null or not new or stored.version != "null"):
+        if stored.version and (self.returns_null or not new or stored.version != "null"):
             headers[self.prefix + "version-id"] = stored.version
         headers.update(stored.encryption)
         if stored.customer_key:
@@ -488,7 +488,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             headers.update({self.prefix + "meta-" + name: value for name, value in stored.metadata.items()})
             headers["Last-Modified"] = http_date(stored.modified)
             headers["Accept-Ranges"] = "bytes"
-            headers.update(self.told_class(stored))
+            headers.update(self.class_header(stored))
             if stored.tags:
                 headers[self.prefix + "tagging-count"] = str(len(parse_qsl(stored.tags, keep_blank_values=True)))
             if self.restore_state(stored):
@@ -500,7 +500,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     def appended_headers(self, stored):
         return {self.prefix + "object-type": "appendable"}
 
-    def told_class(self, stored):
+    def class_header(self, stored):
         if stored.storage_class in ("", self.standard):
             return {}
         return {self.prefix + "storage-class": stored.storage_class}
@@ -509,26 +509,26 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         bucket = self.bucket(request)
         self.check_md5(request)
         self.check_overwrite(request, bucket)
-        stored = self.described(request, Object(request.body, md5(request.body)))
+        stored = self.describe_object(request, Object(request.body, md5(request.body)))
         stored.tags = self.header_tags(request)
         bucket.put(request.key, stored)
-        return Answer(200, self.told(stored, new=True))
+        return Response(200, self.object_headers(stored, new=True))
 
-    def found(self, bucket, key, version):
+    def find_object(self, bucket, key, version):
         stored = bucket.current(key, version)
         if stored and stored.marker:
-            raise Fault(405, "MethodNotAllowed", headers={"Allow": "DELETE", self.prefix + "delete-marker": "true"})
+            raise VendorError(405, "MethodNotAllowed", headers={"Allow": "DELETE", self.prefix + "delete-marker": "true"})
         if not stored:
             rows = bucket.objects.get(key)
             marked = {self.prefix + "delete-marker": "true", self.prefix + "version-id": rows[-1].version} if rows else {}
-            raise Fault(404, "NoSuchVersion" if version else "NoSuchKey", headers={} if version else marked)
+            raise VendorError(404, "NoSuchVersion" if version else "NoSuchKey", headers={} if version else marked)
         return stored
 
-    #: A customer's key that is missing, and a wrong one.
+    #: Error codes for a missing customer key, and for a wrong one.
     bad_customer_key = (400, "InvalidRequest"), (403, "AccessDenied")
 
     def customer_key(self, request, where=""):
-        """The MD5 of a customer's key; the three headers have to fit each other."""
+        """Returns the MD5 of a customer key, after validation of the three headers."""
         name = where + "server-side-encryption-customer-"
         algorithm, key, digest = (self.own(request, name + last) for last in ("algorithm", "key", "key-md5"))
         if not (algorithm or key or digest):
@@ -538,27 +538,27 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         except ValueError:
             raw = b""
         if algorithm != "AES256" or len(raw) != 32 or base64.b64encode(hashlib.md5(raw).digest()).decode() != digest:
-            raise Fault(400, "InvalidArgument", "the customer's key")
+            raise VendorError(400, "InvalidArgument", "the customer's key")
         return digest
 
     def check_customer_key(self, request, stored, where=""):
         sent = self.customer_key(request, where)
         if stored.customer_key and stored.customer_key != sent:
-            raise Fault(*self.bad_customer_key[bool(sent)], "the customer's key")
+            raise VendorError(*self.bad_customer_key[bool(sent)], "the customer's key")
         if sent and not stored.customer_key:
-            raise Fault(400, "InvalidRequest", "The encryption parameters are not applicable to this object.")
+            raise VendorError(400, "InvalidRequest", "The encryption parameters are not applicable to this object.")
 
     def op_get(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        stored = self.find_object(self.bucket(request), request.key, request.param("versionId"))
         self.check_customer_key(request, stored)
         self.check_read(request, stored)
         if request.method == "GET":
             self.check_restored(stored)
-        headers = self.told(stored)
+        headers = self.object_headers(stored)
         for name in CONTENT:
             override = request.param("response-" + name.lower())
             if override and not request.verified:
-                raise Fault(400, "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
+                raise VendorError(400, "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
             if override:
                 headers[name] = override
         data, status = stored.data, 200
@@ -569,21 +569,21 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         if request.method == "HEAD":
             headers["Content-Length"] = str(len(data))
         headers.setdefault("Content-Type", "application/octet-stream")
-        return Answer(status, headers, data)
+        return Response(status, headers, data)
 
     def check_read(self, request, stored):
-        held = self.held({name: request.headers.get(name) for name in CONDITIONS}, stored)
+        held = self.evaluate_conditions({name: request.headers.get(name) for name in CONDITIONS}, stored)
         if held["if-match"] is False or (held["if-unmodified-since"] is False and held["if-match"] is None):
-            raise Fault(412, "PreconditionFailed")
+            raise VendorError(412, "PreconditionFailed")
         if held["if-none-match"] is False or (held["if-modified-since"] is False and held["if-none-match"] is None):
-            raise self.unchanged(stored)
+            raise self.is_unchanged(stored)
 
-    def unchanged(self, stored):
-        headers = {"ETag": self.quoted(stored.etag), "Last-Modified": http_date(stored.modified)}
-        return Fault(304, "NotModified", headers=headers)
+    def is_unchanged(self, stored):
+        headers = {"ETag": self.quote_etag(stored.etag), "Last-Modified": http_date(stored.modified)}
+        return VendorError(304, "NotModified", headers=headers)
 
-    def held(self, given, stored):
-        """What each condition comes to; None where it is not given."""
+    def evaluate_conditions(self, given, stored):
+        """Evaluates each condition; None if it is absent."""
         def same(text):
             return any(tag.strip().strip('"').lower() in (stored.etag.lower(), "*") for tag in text.split(","))
 
@@ -607,7 +607,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             if lenient and count and not size:
                 return None
             if count == 0 or size == 0:
-                raise Fault(416, "InvalidRange")
+                raise VendorError(416, "InvalidRange")
             return max(0, size - count), size - 1
         first, last = int(first), int(last) if last else size - 1
         if lenient and (first > last or last >= size):
@@ -615,7 +615,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         if first > last and first < size:
             return None
         if first >= size:
-            raise Fault(416, "InvalidRange")
+            raise VendorError(416, "InvalidRange")
         return first, min(last, size - 1)
 
     def op_delete(self, request):
@@ -625,12 +625,12 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         headers = {self.prefix + "version-id": version} if version else {}
         if marker:
             headers[self.prefix + "delete-marker"] = "true"
-        return Answer(204, headers)
+        return Response(204, headers)
 
     # -- copies
 
     def source(self, request):
-        """Bucket, key and version of the source, by the vendor's grammar."""
+        """Returns bucket, key and version of the source, in the vendor's format."""
         raise NotImplementedError
 
     def split_version(self, value):
@@ -639,7 +639,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             return path, None
         name, _, version = tail.partition("=")
         if name.lower() != "versionid" or not version:
-            raise Fault(400, self.bad_source, "version")
+            raise VendorError(400, self.bad_source, "version")
         return path, unquote(version)
 
     bad_source = "InvalidArgument"
@@ -648,13 +648,13 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     def check_source(self, request, stored):
         given = {name: self.own(request, "copy-source-" + name) or None for name in CONDITIONS}
         self.check_pairs(given)
-        held = self.held(given, stored)
+        held = self.evaluate_conditions(given, stored)
         if held["if-match"] is False or held["if-unmodified-since"] is False and not self.outweighs(held, "if-match"):
-            raise Fault(412, "PreconditionFailed")
+            raise VendorError(412, "PreconditionFailed")
         failed = held["if-none-match"] is False or (
             held["if-modified-since"] is False and not self.outweighs(held, "if-none-match"))
         if failed:
-            raise Fault(412, "PreconditionFailed") if self.not_modified == 412 else self.unchanged(stored)
+            raise VendorError(412, "PreconditionFailed") if self.not_modified == 412 else self.is_unchanged(stored)
 
     def outweighs(self, held, name):
         return held[name] is True
@@ -665,44 +665,44 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     def directive(self, request, name, words):
         word = self.own(request, name)
         if word and word not in words:
-            raise Fault(400, "InvalidArgument", f"{name}: {word}")
+            raise VendorError(400, "InvalidArgument", f"{name}: {word}")
         return words.get(word, "copy")
 
-    def copied_source(self, request):
+    def read_source(self, request):
         name, key, version = self.source(request)
         bucket = self.bucket_of(name)
         stored = bucket.current(key, version)
         if stored and stored.marker:
-            raise Fault(*self.marker_source, "a delete marker cannot be copied")
-        stored = self.found(bucket, key, version)
+            raise VendorError(*self.marker_source, "a delete marker cannot be copied")
+        stored = self.find_object(bucket, key, version)
         self.check_customer_key(request, stored, "copy-source-")
         self.check_restored(stored)
         self.check_source(request, stored)
         return bucket, stored, (name, key, version)
 
     def source_headers(self, bucket, stored, new):
-        headers = self.told(new, new=True)
+        headers = self.object_headers(new, new=True)
         if not self.replies_etag:
             del headers["ETag"]
-        if bucket.versioned:
+        if bucket.is_versioned:
             headers[self.prefix + "copy-source-version-id"] = stored.version
         return headers
 
     def op_copy(self, request):
         bucket = self.bucket(request)
-        source_bucket, source, (name, key, version) = self.copied_source(request)
+        source_bucket, source, (name, key, version) = self.read_source(request)
         replace = self.directive(request, "metadata-directive", self.metadata_words) == "replace"
         replace_tags = self.directive(request, "tagging-directive", self.tagging_words) == "replace"
         current = source is source_bucket.current(key)
-        if (name, key) == (request.bucket, request.key) and current and not (self.versioned_directive and bucket.versioned):
+        if (name, key) == (request.bucket, request.key) and current and not (self.versioned_directive and bucket.is_versioned):
             replace = self.onto_itself(request, replace, replace_tags)
         limit = self.limit_of(request, source)
         if len(source.data) > limit:
-            raise Fault(400, self.too_large, "Source object Length exceeds the maximum allowed size.")
+            raise VendorError(400, self.too_large, "Source object Length exceeds the maximum allowed size.")
         self.check_overwrite(request, bucket)
         made = Object(source.data, md5(source.data) if "-" in source.etag else source.etag)
         made.headers, made.metadata = copy.copy(source.headers), copy.copy(source.metadata)
-        self.described(request, made, content=replace)
+        self.describe_object(request, made, content=replace)
         made.tags = self.header_tags(request) if replace_tags else source.tags
         bucket.put(request.key, made)
         return self.copy_result("CopyObjectResult", made, self.source_headers(source_bucket, source, made))
@@ -716,7 +716,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         return replace
 
     def copy_result(self, root, made, headers):
-        children = element("ETag", self.quoted(made.etag)) + element("LastModified", self.copy_time(made.modified))
+        children = element("ETag", self.quote_etag(made.etag)) + element("LastModified", self.copy_time(made.modified))
         return self.document(root, children, headers)
 
     # -- uploads
@@ -727,24 +727,24 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     def upload(self, request):
         upload = self.bucket(request).uploads.get(request.param("uploadId"))
         if not upload or upload.key != request.key:
-            raise Fault(404, "NoSuchUpload")
+            raise VendorError(404, "NoSuchUpload")
         return upload
 
     def number(self, request):
         number = self.number_of(request, "partNumber", 0)
         if not 1 <= number <= 10_000:
-            raise Fault(400, "InvalidArgument", "partNumber")
+            raise VendorError(400, "InvalidArgument", "partNumber")
         return number
 
     def op_initiate(self, request):
         bucket = self.bucket(request)
         self.check_overwrite(request, bucket)
-        template = self.described(request, Object(b"", ""))
+        template = self.describe_object(request, Object(b"", ""))
         template.tags = self.header_tags(request)
         upload_id = self.store.new_upload(bucket, request.key, template, self.new_upload_id())
-        children = element("Bucket", bucket.name) + element("Key", self.encoded(request, request.key))
+        children = element("Bucket", bucket.name) + element("Key", self.encode_name(request, request.key))
         children += element("UploadId", upload_id) + self.encoding(request)
-        headers = self.told(template, new=True)
+        headers = self.object_headers(template, new=True)
         return self.document("InitiateMultipartUploadResult", children,
                              {name: value for name, value in headers.items() if "server-side-encryption" in name})
 
@@ -753,28 +753,28 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         self.check_md5(request)
         part = self.part(request, upload, request.body)
         upload.parts[self.number(request)] = part
-        return Answer(200, self.told(part, new=True))
+        return Response(200, self.object_headers(part, new=True))
 
     def op_part_copy(self, request):
         upload = self.upload(request)
-        source_bucket, source, _ = self.copied_source(request)
+        source_bucket, source, _ = self.read_source(request)
         span = self.source_range(request, len(source.data))
         data = source.data if not span else source.data[span[0]:span[1] + 1]
         if len(data) > 5 * 1024**3:
-            raise Fault(400, self.too_large, "Source object Length exceeds the maximum allowed size.")
+            raise VendorError(400, self.too_large, "Source object Length exceeds the maximum allowed size.")
         part = self.part(request, upload, data)
         upload.parts[self.number(request)] = part
         headers = self.source_headers(source_bucket, source, part)
-        if span and self.tells_span:
+        if span and self.returns_range:
             headers["Content-Range"] = f"bytes {span[0]}-{span[1]}/{len(source.data)}"
         return self.copy_result("CopyPartResult", part, headers)
 
-    tells_span = False
+    returns_range = False
 
     def part(self, request, upload, data):
         sent = self.customer_key(request)
         if sent != upload.template.customer_key:
-            raise Fault(400, "InvalidRequest", "the customer's key is not that of the upload")
+            raise VendorError(400, "InvalidRequest", "the customer's key is not that of the upload")
         return Object(data, md5(data), encryption=upload.template.encryption, customer_key=sent)
 
     def source_range(self, request, size):
@@ -783,10 +783,10 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             return None
         match = re.fullmatch(r"bytes=(\d+)-(\d+)", text)
         if not match:
-            raise Fault(400, "InvalidArgument", "range")
+            raise VendorError(400, "InvalidArgument", "range")
         first, last = int(match[1]), int(match[2])
         if first > last or last >= size:
-            raise Fault(*self.bad_source_range)
+            raise VendorError(*self.bad_source_range)
         return first, last
 
     bad_source_range = (400, "InvalidArgument", "Range specified is not valid for source object")
@@ -797,9 +797,9 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             parts = [{child.tag.rpartition("}")[2]: child.text or "" for child in part} for part in root]
             listed = [(int(part["PartNumber"]), part["ETag"].strip('"').lower()) for part in parts]
         except (ElementTree.ParseError, KeyError, ValueError):
-            raise Fault(400, "MalformedXML") from None
+            raise VendorError(400, "MalformedXML") from None
         if not listed or root.tag.rpartition("}")[2] != "CompleteMultipartUpload":
-            raise Fault(400, "MalformedXML")
+            raise VendorError(400, "MalformedXML")
         return listed
 
     def op_complete(self, request):
@@ -807,26 +807,26 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         listed = self.listed_parts(request, upload)
         numbers = [number for number, _ in listed]
         if numbers != sorted(set(numbers)):
-            raise Fault(400, "InvalidPartOrder")
+            raise VendorError(400, "InvalidPartOrder")
         parts = []
         for number, etag in listed:
             part = upload.parts.get(number)
             if not part or part.etag != etag:
-                raise Fault(400, "InvalidPart", str(number))
+                raise VendorError(400, "InvalidPart", str(number))
             parts.append(part)
         if any(len(part.data) < self.part_minimum for part in parts[:-1]):
-            raise Fault(400, "EntityTooSmall")
+            raise VendorError(400, "EntityTooSmall")
         self.check_overwrite(request, bucket)
         stored = copy.copy(upload.template)
         stored.acl = self.own(request, self.acl_name) or stored.acl
-        stored.data = joined([part.data for part in parts])
+        stored.data = join_pieces([part.data for part in parts])
         stored.etag, stored.modified = self.multipart_etag(parts), int(time.time())
         bucket.put(request.key, stored)
         del bucket.uploads[request.param("uploadId")]
         children = element("Location", f"http://{request.host}/{quote(request.key)}") + element("Bucket", bucket.name)
-        children += element("Key", self.encoded(request, request.key)) + element("ETag", self.quoted(stored.etag))
+        children += element("Key", self.encode_name(request, request.key)) + element("ETag", self.quote_etag(stored.etag))
         children += self.encoding(request)
-        return self.document("CompleteMultipartUploadResult", children, self.told(stored, new=True))
+        return self.document("CompleteMultipartUploadResult", children, self.object_headers(stored, new=True))
 
     part_minimum = 1024 * 1024
 
@@ -836,23 +836,23 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     def op_abort(self, request):
         self.upload(request)
         del self.bucket(request).uploads[request.param("uploadId")]
-        return Answer(204)
+        return Response(204)
 
     def listed_part(self, part):
-        fields = {"LastModified": iso(part.modified), "ETag": self.quoted(part.etag), "Size": len(part.data)}
+        fields = {"LastModified": iso(part.modified), "ETag": self.quote_etag(part.etag), "Size": len(part.data)}
         return "".join(element(name, value) for name, value in fields.items())
 
     def op_list_parts(self, request):
         upload = self.upload(request)
         marker, size = self.number_of(request, "part-number-marker", 0), self.number_of(request, "max-parts", 1000)
         after = [(number, part) for number, part in sorted(upload.parts.items()) if number > marker]
-        shown, owner = after[:min(size, 1000)], element("ID", self.owner) + element("DisplayName", self.owner)
-        children = element("Bucket", request.bucket) + element("Key", self.encoded(request, request.key))
+        rows, owner = after[:min(size, 1000)], element("ID", self.owner) + element("DisplayName", self.owner)
+        children = element("Bucket", request.bucket) + element("Key", self.encode_name(request, request.key))
         children += self.encoding(request) + element("UploadId", request.param("uploadId"))
         children += f"<Initiator>{owner}</Initiator><Owner>{owner}</Owner>" if self.name != "oss" else ""
         children += element("StorageClass", upload.template.storage_class) + element("PartNumberMarker", marker)
-        children += element("NextPartNumberMarker", shown[-1][0] if shown else 0) + element("MaxParts", size)
-        children += element("IsTruncated", str(len(shown) < len(after)).lower())
-        for number, part in shown:
+        children += element("NextPartNumberMarker", rows[-1][0] if rows else 0) + element("MaxParts", size)
+        children += element("IsTruncated", str(len(rows) < len(after)).lower())
+        for number, part in rows:
             children += f"<Part>{element('PartNumber', number)}{self.listed_part(part)}</Part>"
         return self.document("ListPartsResult", children)

@@ -76,8 +76,9 @@ pub fn authenticate_request(
     credentials: &dyn CredentialStore,
     now: Timestamp,
 ) -> Result<AuthenticatedRequest, RejectedRequest> {
-    let (dialect, claim) = identify_dialect(head, listener)?;
-    let address = listener.parse_address(head, dialect)?;
+    let host = listener.parse_host(head.host());
+    let (dialect, claim) = identify_dialect(head, host.as_ref(), listener)?;
+    let address = locate_resource(head, host.as_ref(), dialect)?;
     verify_request(head, dialect, &address, claim, credentials, now)
         .map_err(|rejection| RejectedRequest { dialect, rejection })
 }
@@ -86,27 +87,28 @@ pub fn authenticate_request(
 /// listener's default. The bucket depends on the host alone.
 fn identify_dialect(
     head: &RawHead,
+    host: Option<&ParsedHost>,
     listener: &ListenerDialects,
 ) -> Result<(&'static Dialect, Option<Claim>), RejectedRequest> {
     let mut claimed: Option<(&'static Dialect, Claim)> = None;
     for dialect in iter_families(listener) {
         match dialect.auth.parse_claim(head) {
             Err(rejection) => {
-                return Err(RejectedRequest { dialect: select_profile(head, listener, dialect), rejection });
+                return Err(RejectedRequest { dialect: select_profile(host, listener, dialect), rejection });
             }
             Ok(None) => {}
             Ok(Some(claim)) if claimed.is_none() => claimed = Some((dialect, claim)),
             // Only one of them could be verified, and the request does not show which one the client meant.
             Ok(Some(_)) => {
                 let first = claimed.map_or(dialect, |first| first.0);
-                let dialect = find_dialect_by_host(head.host(), listener).unwrap_or(first);
+                let dialect = host.and_then(get_vendor_dialect).unwrap_or(first);
                 return Err(RejectedRequest { dialect, rejection: ErrorKind::SeveralCredentials.into() });
             }
         }
     }
     match claimed {
-        Some((dialect, claim)) => Ok((select_profile(head, listener, dialect), Some(claim))),
-        None => Ok((detect_unsigned_dialect(head, listener), None)),
+        Some((dialect, claim)) => Ok((select_profile(host, listener, dialect), Some(claim))),
+        None => Ok((select_unsigned_dialect(head, host, listener), None)),
     }
 }
 
@@ -121,11 +123,11 @@ fn iter_families(listener: &ListenerDialects) -> impl Iterator<Item = &'static D
 
 /// The dialect within a family: that of the vendor's own host, else the listener's default if it is in the family.
 fn select_profile(
-    head: &RawHead,
+    host: Option<&ParsedHost>,
     listener: &ListenerDialects,
     candidate: &'static Dialect,
 ) -> &'static Dialect {
-    match listener.read_host(head.host()) {
+    match host {
         Some(ParsedHost::Vendor { dialect, via_base_name: false, .. })
             if dialect.family == candidate.family =>
         {
@@ -139,24 +141,49 @@ fn select_profile(
 /// The dialect of a request without a credential: that of its host, else that of its headers, else the listener's
 /// default.
 pub fn detect_unsigned_dialect(head: &RawHead, listener: &ListenerDialects) -> &'static Dialect {
+    select_unsigned_dialect(head, listener.parse_host(head.host()).as_ref(), listener)
+}
+
+fn select_unsigned_dialect(
+    head: &RawHead,
+    host: Option<&ParsedHost>,
+    listener: &ListenerDialects,
+) -> &'static Dialect {
     let find_by_header = || {
         let prefixed =
             |dialect: &&Dialect| head.headers.iter().any(|row| row.0.starts_with(dialect.header_prefix));
         listener.dialects.iter().copied().find(|dialect| prefixed(dialect))
     };
-    find_dialect_by_host(head.host(), listener).or_else(find_by_header).unwrap_or(listener.default_dialect)
+    host.and_then(get_vendor_dialect).or_else(find_by_header).unwrap_or(listener.default_dialect)
 }
 
 /// The dialect of a vendor's host. For a request with an invalid head, nothing else is known.
 pub fn find_dialect_by_host(host: &str, listener: &ListenerDialects) -> Option<&'static Dialect> {
-    match listener.read_host(host)? {
+    get_vendor_dialect(&listener.parse_host(host)?)
+}
+
+fn get_vendor_dialect(host: &ParsedHost) -> Option<&'static Dialect> {
+    match host {
         ParsedHost::Vendor { dialect, .. } => Some(dialect),
         ParsedHost::Address | ParsedHost::Base { .. } => None,
     }
 }
 
+fn locate_resource(
+    head: &RawHead,
+    host: Option<&ParsedHost>,
+    dialect: &'static Dialect,
+) -> Result<ResourceAddress, RejectedRequest> {
+    addressing::locate_resource_at_host(head, host, dialect).map_err(|rejection| {
+        let is_vendor_rule =
+            matches!(rejection.kind, ErrorKind::PathStyleForbidden | ErrorKind::UnsupportedSignature);
+        let host_dialect = host.and_then(get_vendor_dialect).filter(|_| is_vendor_rule);
+        RejectedRequest { dialect: host_dialect.unwrap_or(dialect), rejection }
+    })
+}
+
 impl ListenerDialects {
-    fn read_host(&self, host: &str) -> Option<ParsedHost> {
+    fn parse_host(&self, host: &str) -> Option<ParsedHost> {
         addressing::parse_host(addressing::strip_port(host), self.dialects, &self.base_domains)
     }
 
@@ -169,12 +196,7 @@ impl ListenerDialects {
         head: &RawHead,
         dialect: &'static Dialect,
     ) -> Result<ResourceAddress, RejectedRequest> {
-        addressing::locate_resource(head, dialect, self.dialects, &self.base_domains).map_err(|rejection| {
-            let is_vendor_rule =
-                matches!(rejection.kind, ErrorKind::PathStyleForbidden | ErrorKind::UnsupportedSignature);
-            let vendor_dialect = find_dialect_by_host(head.host(), self).filter(|_| is_vendor_rule);
-            RejectedRequest { dialect: vendor_dialect.unwrap_or(dialect), rejection }
-        })
+        locate_resource(head, self.parse_host(head.host()).as_ref(), dialect)
     }
 }
 

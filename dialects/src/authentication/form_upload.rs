@@ -8,7 +8,9 @@ use crate::dialect::signature::{BodyDecoder, Payload, ResourceAddress, VerifiedS
 use crate::dialect::{Dialect, FieldName};
 use crate::encoding::{percent, xml};
 use crate::engine::read_request;
-use crate::model::{ErrorKind, Field, RawHead, Rejection, Request, Response, ResponseField, Timestamp};
+use crate::model::{
+    ErrorKind, Field, RawHead, RawQuery, Rejection, Request, Response, ResponseField, Timestamp,
+};
 
 /// The largest size of the fields before the file, bytes.
 const FIELDS_BYTES_MAX: usize = 64 * 1024;
@@ -379,7 +381,7 @@ fn build_upload_request(
     let head = RawHead {
         method: "PUT".to_owned(),
         path: format!("/{}", percent::encode_path(&key)),
-        query: None,
+        query: RawQuery::default(),
         headers,
         over_tls: false,
     };

@@ -256,7 +256,8 @@ impl CosCredential {
         let lines = collect_authorization_lines(head);
         let header = lines.iter().find(|value| value.trim_start().starts_with("q-sign-algorithm="));
         let sign_parameter = find_sign_parameter(head)?;
-        let in_query = head.raw_query().any(|(name, _)| name == "q-sign-algorithm" || name == "q-signature");
+        let in_query =
+            head.query.raw_parameters().any(|(name, _)| name == "q-sign-algorithm" || name == "q-signature");
         check_single_credential(&[header.is_some(), sign_parameter.is_some(), in_query], &lines)?;
         match (header, sign_parameter, in_query) {
             (Some(header), ..) => {
@@ -266,7 +267,7 @@ impl CosCredential {
                 Self::from_fields(sign_parameter.split('&').map(str::to_owned), true).map(Some)
             }
             (_, _, true) => {
-                let fields = head.raw_query().filter(|(name, _)| CREDENTIAL_FIELDS.contains(name));
+                let fields = head.query.raw_parameters().filter(|(name, _)| CREDENTIAL_FIELDS.contains(name));
                 let decoded_fields = fields.map(|(name, value)| {
                     let value = percent::decode(value.unwrap_or_default()).unwrap_or_default();
                     format!("{name}={value}")
@@ -433,7 +434,7 @@ fn parse_names(list: &str) -> Result<Vec<String>, Rejection> {
 
 fn find_sign_parameter(head: &RawHead) -> Result<Option<String>, Rejection> {
     let mut found = None;
-    for (name, value) in head.raw_query() {
+    for (name, value) in head.query.raw_parameters() {
         if name == "sign" {
             // A value that does not decode is ignored, because a client may use the parameter name for other purposes.
             let Ok(value) = percent::decode(value.unwrap_or_default()) else { continue };
@@ -449,8 +450,9 @@ fn find_sign_parameter(head: &RawHead) -> Result<Option<String>, Rejection> {
 fn find_session_token(head: &RawHead) -> Option<String> {
     // cos-nodejs-sdk-v5 does not encode a `+` in the parameter, so it must not be decoded as a space.
     let header = head.header_text("x-cos-security-token").filter(|token| !token.is_empty());
-    let parameter =
-        || head.raw_query().find(|(name, _)| *name == "x-cos-security-token").and_then(|row| row.1);
+    let parameter = || {
+        head.query.raw_parameters().find(|(name, _)| *name == "x-cos-security-token").and_then(|row| row.1)
+    };
     header.map(str::to_owned).or_else(|| parameter().and_then(|token| percent::decode(token).ok()))
 }
 
@@ -465,13 +467,13 @@ impl<'a> CosParsedHead<'a> {
     fn from_head(head: &'a RawHead) -> Result<Self, Rejection> {
         let build_rejection = |_| Rejection::from(ErrorKind::InvalidUri);
         let mut parameters = Vec::new();
-        for (name, value) in head.raw_query() {
-            let name = percent::decode_form(name).map_err(build_rejection)?;
+        let decoded = head.query.parameters().map_err(build_rejection)?;
+        for ((name, value), (_, raw_value)) in decoded.iter().zip(head.query.raw_parameters()) {
             let value = match name.as_str() {
                 "x-cos-security-token" => {
-                    percent::decode(value.unwrap_or_default()).map_err(build_rejection)?
+                    percent::decode(raw_value.unwrap_or_default()).map_err(build_rejection)?
                 }
-                _ => percent::decode_form(value.unwrap_or_default()).map_err(build_rejection)?,
+                _ => value.clone().unwrap_or_default(),
             };
             parameters.push((name.to_ascii_lowercase(), value));
         }

@@ -112,27 +112,39 @@ pub fn locate_resource(
     dialects: &[&'static Dialect],
     base_names: &[String],
 ) -> Result<ResourceAddress, Rejection> {
+    let host = parse_host(strip_port(head.host()), dialects, base_names);
+    locate_resource_at_host(head, host.as_ref(), dialect)
+}
+
+/// As [`locate_resource`], with the host parsed; `None`: the host is not known.
+///
+/// # Errors
+/// As [`locate_resource`].
+pub fn locate_resource_at_host(
+    head: &RawHead,
+    parsed_host: Option<&ParsedHost>,
+    dialect: &Dialect,
+) -> Result<ResourceAddress, Rejection> {
     let path = head.path.strip_prefix('/').ok_or(ErrorKind::InvalidUri)?;
     let host = strip_port(head.host());
-    let parsed = parse_host(host, dialects, base_names).ok_or_else(|| unknown_host_error(host))?;
-    let (bucket, path_style) = match parsed {
+    let (bucket, path_style) = match parsed_host.ok_or_else(|| unknown_host_error(host))? {
         // Without path style a bucket cannot be named at an IP address, and `/` could mean the account or a bucket.
         ParsedHost::Address if !dialect.path_style => return Err(unknown_host_error(host)),
         ParsedHost::Address => (None, true),
-        ParsedHost::Base { bucket } => (bucket, dialect.path_style),
+        ParsedHost::Base { bucket } => (bucket.as_deref(), dialect.path_style),
         ParsedHost::Vendor { dialect: vendor, bucket, .. } => {
             if !vendor.serves_clients_of(dialect) {
                 return Err(ErrorKind::UnsupportedSignature.into());
             }
-            (bucket, vendor.family == dialect.family && dialect.path_style)
+            (bucket.as_deref(), vendor.family == dialect.family && dialect.path_style)
         }
     };
     let decode = |text: &str| percent::decode(text).map_err(|_| Rejection::new(ErrorKind::InvalidUri));
     match bucket {
-        Some(bucket) if !dialect.allows_bucket_in_host(&bucket) => Err(unknown_host_error(host)),
+        Some(bucket) if !dialect.allows_bucket_in_host(bucket) => Err(unknown_host_error(host)),
         Some(bucket) => {
             let key = (!path.is_empty()).then(|| decode(path)).transpose()?;
-            Ok(ResourceAddress { scope: build_scope(bucket, key), virtual_host: true })
+            Ok(ResourceAddress { scope: build_scope(bucket.to_owned(), key), virtual_host: true })
         }
         None if path.is_empty() => Ok(ResourceAddress { scope: RequestScope::Service, virtual_host: false }),
         None if !path_style => Err(ErrorKind::PathStyleForbidden.into()),

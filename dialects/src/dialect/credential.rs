@@ -1,6 +1,6 @@
 //! Helpers for reading and writing credentials, shared by the `auth.rs` of the dialects.
 
-use crate::model::{ErrorKind, OutgoingRequest, RawHead, Rejection};
+use crate::model::{ErrorKind, OutgoingRequest, QueryParameter, RawHead, Rejection};
 
 /// The `Authorization` header lines that are UTF-8.
 pub fn collect_authorization_lines(head: &RawHead) -> Vec<&str> {
@@ -89,7 +89,22 @@ pub fn format_header_lines<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])
     rows.iter().flat_map(|(name, value)| [name.as_bytes(), b":", value, b"\n"].concat()).collect()
 }
 
-/// The query of an outgoing request as pairs. A name without `=` has an empty value.
-pub fn collect_query_pairs(request: &OutgoingRequest) -> Vec<(String, String)> {
-    request.query.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or_default())).collect()
+/// Decoded query parameters as signatures cover them: a name without `=` has an empty value.
+pub type ParameterPair<'a> = (&'a str, &'a str);
+
+/// The parameters of an outgoing request.
+pub fn collect_query_pairs(request: &OutgoingRequest) -> Vec<ParameterPair<'_>> {
+    to_parameter_pairs(&request.query)
+}
+
+/// The decoded parameters of a request head.
+///
+/// # Errors
+/// `InvalidUri`: a name or a value does not decode.
+pub fn collect_head_pairs(head: &RawHead) -> Result<Vec<ParameterPair<'_>>, Rejection> {
+    Ok(to_parameter_pairs(head.query.parameters().map_err(|_| ErrorKind::InvalidUri)?))
+}
+
+fn to_parameter_pairs(parameters: &[QueryParameter]) -> Vec<ParameterPair<'_>> {
+    parameters.iter().map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or_default())).collect()
 }

@@ -8,6 +8,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::dialect::credential::ParameterPair;
 use crate::encoding::hash::{constant_time_eq, derive_key, encode_hex, hmac_sha256, sha256_hex};
 use crate::encoding::{date, percent};
 use crate::model::Timestamp;
@@ -125,7 +126,7 @@ pub struct V4CanonicalRequest<'a> {
     /// CanonicalURI: percent-encoded once, and not normalised, because keys may contain `//` and `..`.
     pub uri: &'a str,
     /// Query parameters, decoded.
-    pub query: &'a [(String, String)],
+    pub query: &'a [ParameterPair<'a>],
     /// Whether a parameter with an empty value is written with `=`.
     pub keeps_equals_sign: bool,
     /// CanonicalHeaders: one line for each header, with its line end.

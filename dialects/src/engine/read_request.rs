@@ -77,22 +77,20 @@ impl<'a> ParsedHead<'a> {
             header_parameters: Vec::new(),
             parameters: Vec::new(),
         };
-        for (name, value) in head.raw_query() {
-            let name = percent::decode_form(name).map_err(|_| ErrorKind::InvalidUri)?;
+        for (name, value) in head.query.parameters().map_err(|_| ErrorKind::InvalidUri)? {
             // The parameters of a presigned URL's signature have been verified and are not part of the operation.
-            if credential_parameters.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
+            if credential_parameters.iter().any(|own| own.eq_ignore_ascii_case(name)) {
                 continue;
             }
-            let value = value.map(percent::decode_form).transpose().map_err(|_| ErrorKind::InvalidUri)?;
             // XML cannot express NUL, so a listing could not return the value.
             if value.as_ref().is_some_and(|value| value.contains('\0')) {
-                return Err(build_value_rejection(&name, "(NUL)"));
+                return Err(build_value_rejection(name, "(NUL)"));
             }
             let lower = name.to_ascii_lowercase();
             if (dialect.is_header_parameter)(&lower) {
-                parsed_head.header_parameters.push((lower, value.unwrap_or_default()));
+                parsed_head.header_parameters.push((lower, value.clone().unwrap_or_default()));
             } else {
-                parsed_head.parameters.push((name, value));
+                parsed_head.parameters.push((name.clone(), value.clone()));
             }
         }
         parsed_head.join_header_lines(dialect)?;

@@ -1,10 +1,10 @@
 //! Request heads, as received from a client and as sent to a target.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use secrecy::SecretString;
 
-use crate::encoding::percent;
+use crate::encoding::percent::{self, BadEscape};
 use crate::model::request::RequestScope;
 
 /// A request head as received, without any decoding.
@@ -17,8 +17,8 @@ pub struct RawHead {
     /// Path as received (percent-encoded), with its leading `/` and without the query. Scheme and authority of a
     /// request target in absolute form are removed; the proxy has verified that they match `Host`.
     pub path: String,
-    /// The query as received: the text after the first `?`.
-    pub query: Option<String>,
+    /// The query: the text after the first `?`.
+    pub query: RawQuery,
     /// Lower-case names and values without surrounding white space, in the order received.
     pub headers: Vec<(String, Vec<u8>)>,
     /// Whether the request was received over TLS.
@@ -50,15 +50,56 @@ impl RawHead {
         }
         head
     }
+}
 
-    /// The query parameters in the order received: names and values without decoding, `None` for a name without `=`.
-    pub fn raw_query(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.query.as_deref().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+/// The query of a request as received, and its decoded parameters.
+// Signatures, credentials, addressing and the canonical request all read the parameters, so they are decoded once and kept.
+#[derive(Debug, Clone, Default)]
+pub struct RawQuery {
+    text: Option<String>,
+    decoded: OnceLock<Result<Vec<QueryParameter>, BadEscape>>,
+}
+
+/// A decoded query parameter: its name, and its value unless it has no `=`.
+pub type QueryParameter = (String, Option<String>);
+
+impl From<Option<String>> for RawQuery {
+    fn from(text: Option<String>) -> Self {
+        Self { text, decoded: OnceLock::new() }
+    }
+}
+
+impl RawQuery {
+    /// The query as received; `None` if the request target has no `?`.
+    pub fn as_deref(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// The parameters in the order received: names and values without decoding, `None` for a name without `=`.
+    pub fn raw_parameters(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.text.as_deref().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             match pair.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
                 None => (pair, None),
             }
         })
+    }
+
+    /// The decoded parameters in the order received. A `+` is a space.
+    ///
+    /// # Errors
+    /// `BadEscape`: a name or a value is not valid percent-encoded UTF-8.
+    pub fn parameters(&self) -> Result<&[QueryParameter], BadEscape> {
+        let decode_all = || {
+            let decode = |(name, value): (&str, Option<&str>)| {
+                Ok((percent::decode_form(name)?, value.map(percent::decode_form).transpose()?))
+            };
+            self.raw_parameters().map(decode).collect()
+        };
+        match self.decoded.get_or_init(decode_all) {
+            Ok(parameters) => Ok(parameters),
+            Err(error) => Err(*error),
+        }
     }
 }
 

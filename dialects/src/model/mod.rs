@@ -18,7 +18,9 @@ pub use error::{ErrorKind, Rejection};
 pub use field::{
     ByteRange, CannedAcl, Directive, Encryption, Field, Fields, SecretText, StorageClass, Value, ValueKind,
 };
-pub use head::{Credentials, OutgoingRequest, PayloadHash, RawHead, SharedCredentials};
+pub use head::{
+    Credentials, OutgoingRequest, PayloadHash, QueryParameter, RawHead, RawQuery, SharedCredentials,
+};
 pub use operation::{Operation, RequiredAccess};
 pub use request::{
     Checksum, ChecksumAlgorithm, Checksums, CopySource, ObjectToDelete, Part, PartCrc64, Request,

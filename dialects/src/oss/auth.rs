@@ -5,8 +5,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::dialect::addressing;
 use crate::dialect::credential::{
-    CredentialItems, check_single_credential, collect_authorization_lines, collect_query_pairs,
-    format_header_lines, parse_id_and_signature, parse_seconds,
+    CredentialItems, ParameterPair, check_single_credential, collect_authorization_lines, collect_head_pairs,
+    collect_query_pairs, format_header_lines, parse_id_and_signature, parse_seconds,
 };
 use crate::dialect::post_form::PostForm;
 use crate::dialect::signature::{
@@ -361,7 +361,7 @@ impl OssCredential {
             .find(|line| line.starts_with("OSS ") || line.starts_with("OSS4-") || line.starts_with("OSS2 "));
         let find_parameter = |name: &str| -> Result<Option<String>, Rejection> {
             // A repeated parameter is ambiguous, so that another value could be verified than is used afterwards.
-            let mut matches = head.raw_query().filter(|row| row.0 == name);
+            let mut matches = head.query.raw_parameters().filter(|row| row.0 == name);
             let first = matches.next().and_then(|row| row.1);
             match matches.next() {
                 Some(_) => Err(ErrorKind::SeveralCredentials.into()),
@@ -480,7 +480,8 @@ fn find_session_token(head: &RawHead) -> Result<Option<String>, Rejection> {
     let header =
         head.header_text("x-oss-security-token").or(head.header_text("security-token")).map(str::to_owned);
     let mut parameters = head
-        .raw_query()
+        .query
+        .raw_parameters()
         .filter(|row| matches!(row.0, "security-token" | "x-oss-security-token"))
         .filter_map(|row| row.1);
     match (header, parameters.next()) {
@@ -493,13 +494,6 @@ fn find_session_token(head: &RawHead) -> Result<Option<String>, Rejection> {
     }
 }
 
-fn decode_query(head: &RawHead) -> Result<Vec<(String, String)>, Rejection> {
-    let pairs = head.raw_query().map(|(name, value)| {
-        Ok((percent::decode_form(name)?, percent::decode_form(value.unwrap_or_default())?))
-    });
-    pairs.collect::<Result<_, percent::BadEscape>>().map_err(|_| ErrorKind::InvalidUri.into())
-}
-
 impl OssSignatureV1 {
     /// OSS, Include signatures in the Authorization header (V1); Include signatures in a URL (V1).
     fn verify(
@@ -510,15 +504,14 @@ impl OssSignatureV1 {
         now: Timestamp,
     ) -> Result<(), Rejection> {
         let date = self.find_date(head, now)?;
-        let query = decode_query(head)?;
+        let query = collect_head_pairs(head)?;
         // A parameter that selects an operation must be signed, because anyone can append it to a presigned URL.
         let unsigned_parameter = query
             .iter()
-            .find(|(name, _)| super::route::SUB_RESOURCES.contains(&name.as_str()) && !is_signed_by_v1(name));
+            .find(|(name, _)| super::route::SUB_RESOURCES.contains(name) && !is_signed_by_v1(name));
         if let Some((name, _)) = unsigned_parameter {
-            return Err(
-                Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", name.clone())
-            );
+            return Err(Rejection::new(ErrorKind::HeadersNotSigned)
+                .with_detail("HeadersNotSigned", (*name).to_owned()));
         }
         // Most SDKs sign a parameter with an empty value as `name`, but the Java SDK signs `name=`.
         let strings = ["", "="].map(|empty| {
@@ -575,11 +568,11 @@ fn is_signed_by_v1(name: &str) -> bool {
 }
 
 /// CanonicalizedResource, with the decoded key.
-fn build_v1_resource(scope: &RequestScope, query: &[(String, String)], empty_value_suffix: &str) -> String {
-    let mut signed_parameters: Vec<&(String, String)> =
-        query.iter().filter(|row| is_signed_by_v1(&row.0)).collect();
+fn build_v1_resource(scope: &RequestScope, query: &[ParameterPair<'_>], empty_value_suffix: &str) -> String {
+    let mut signed_parameters: Vec<&ParameterPair<'_>> =
+        query.iter().filter(|row| is_signed_by_v1(row.0)).collect();
     signed_parameters.sort();
-    let pairs = signed_parameters.into_iter().map(|(name, value)| match value.as_str() {
+    let pairs = signed_parameters.into_iter().map(|(name, value)| match *value {
         "" => format!("{name}{empty_value_suffix}"),
         value => format!("{name}={value}"),
     });
@@ -662,16 +655,15 @@ impl OssSignatureV4 {
         now: Timestamp,
     ) -> Result<(), Rejection> {
         let stamp = self.find_timestamp(head, now)?;
-        let mut query = decode_query(head)?;
+        let mut query = collect_head_pairs(head)?;
         query.retain(|row| row.0 != "x-oss-signature");
         let headers = &head.headers;
         // A listed header that is missing is rejected, because it would otherwise count as signed with an empty value.
         if let Some(name) =
             self.additional_headers.iter().find(|name| !headers.iter().any(|row| row.0 == **name))
         {
-            return Err(
-                Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", name.clone())
-            );
+            return Err(Rejection::new(ErrorKind::HeadersNotSigned)
+                .with_detail("HeadersNotSigned", (*name).to_owned()));
         }
         let payload =
             headers.iter().find(|row| row.0 == "x-oss-content-sha256").filter(|_| self.expires.is_none());
@@ -704,7 +696,7 @@ impl OssSignatureV4 {
     /// The time stamp of the string to sign.
     fn find_timestamp(&self, head: &RawHead, now: Timestamp) -> Result<String, Rejection> {
         if let Some(expires) = &self.expires {
-            let stamp = head.raw_query().find(|row| row.0 == "x-oss-date").and_then(|row| row.1);
+            let stamp = head.query.raw_parameters().find(|row| row.0 == "x-oss-date").and_then(|row| row.1);
             let stamp = stamp.ok_or(ErrorKind::AuthorizationQueryMalformed)?;
             let at = date::parse_basic(stamp).ok_or(ErrorKind::AuthorizationQueryMalformed)?;
             let life = parse_seconds(expires).filter(|life| (1..=PRESIGNED_SECONDS_MAX).contains(life));
@@ -772,6 +764,6 @@ fn build_mismatch_rejection(
         .with_detail("SignatureProvided", signature);
     // The string to sign would contain the token, and error documents are often logged.
     let has_secrets = head.headers.iter().any(|row| row.0.contains("security-token"))
-        || head.raw_query().any(|row| row.0.contains("security-token"));
+        || head.query.raw_parameters().any(|row| row.0.contains("security-token"));
     if has_secrets { rejection } else { rejection.with_detail("StringToSign", string_to_sign) }
 }

@@ -4,8 +4,8 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::dialect::credential::{
-    CredentialItems, check_single_credential, collect_authorization_lines, collect_query_pairs,
-    format_header_lines, parse_id_and_signature, parse_seconds,
+    CredentialItems, ParameterPair, check_single_credential, collect_authorization_lines, collect_head_pairs,
+    collect_query_pairs, format_header_lines, parse_id_and_signature, parse_seconds,
 };
 use crate::dialect::post_form::PostForm;
 use crate::dialect::signature::{
@@ -276,18 +276,21 @@ impl S3Credential {
     fn from_head(head: &RawHead) -> Result<Option<Self>, Rejection> {
         let lines = collect_authorization_lines(head);
         let header = lines.iter().find(|line| line.starts_with("AWS4-") || line.starts_with("AWS "));
-        // A name that does not decode is ignored, because the request may be of another dialect, which reports it.
-        let names: Vec<String> =
-            head.raw_query().filter_map(|(name, _)| percent::decode_form(name).ok()).collect();
-        let is_v4 = names.iter().any(|name| {
+        // A query that does not decode has no name here, because the request may be of another dialect, which reports it.
+        let names = || head.query.parameters().unwrap_or_default().iter().map(|row| row.0.as_str());
+        let is_v4 = names().any(|name| {
             name.eq_ignore_ascii_case("X-Amz-Algorithm") || name.eq_ignore_ascii_case("X-Amz-Signature")
         });
-        let is_v2 = names.iter().any(|name| name == "AWSAccessKeyId");
+        let is_v2 = names().any(|name| name == "AWSAccessKeyId");
         check_single_credential(&[header.is_some(), is_v4, is_v2], &lines)?;
         match (header, is_v4, is_v2) {
             (Some(header), ..) => Self::from_header(header).map(Some),
-            (_, true, _) => S3SignatureV4::from_query(&decode_query(head)?).map(|own| Some(Self::V4(own))),
-            (_, _, true) => S3SignatureV2::from_query(&decode_query(head)?).map(|own| Some(Self::V2(own))),
+            (_, true, _) => {
+                S3SignatureV4::from_query(&collect_unambiguous_pairs(head)?).map(|own| Some(Self::V4(own)))
+            }
+            (_, _, true) => {
+                S3SignatureV2::from_query(&collect_unambiguous_pairs(head)?).map(|own| Some(Self::V2(own)))
+            }
             _ => Ok(None),
         }
     }
@@ -317,19 +320,14 @@ fn classify_algorithm_error(algorithm: &str) -> ErrorKind {
 }
 
 /// The decoded query. A parameter of the credential must not be repeated.
-fn decode_query(head: &RawHead) -> Result<Vec<(String, String)>, Rejection> {
-    let mut query: Vec<(String, String)> = Vec::new();
-    for (name, value) in head.raw_query() {
-        let name = percent::decode_form(name).map_err(|_| ErrorKind::InvalidUri)?;
-        let value = percent::decode_form(value.unwrap_or_default()).map_err(|_| ErrorKind::InvalidUri)?;
-        let is_own = CREDENTIAL_PARAMETERS.iter().any(|own| own.eq_ignore_ascii_case(&name));
-        // A repeated parameter is ambiguous: the signature would be verified with one value, and another one be used.
-        if is_own && query.iter().any(|row| row.0.eq_ignore_ascii_case(&name)) {
-            return Err(ErrorKind::SeveralCredentials.into());
-        }
-        query.push((name, value));
+fn collect_unambiguous_pairs(head: &RawHead) -> Result<Vec<ParameterPair<'_>>, Rejection> {
+    let query = collect_head_pairs(head)?;
+    let is_repeated = |own: &&str| query.iter().filter(|row| row.0.eq_ignore_ascii_case(own)).count() > 1;
+    // A repeated parameter is ambiguous: the signature would be verified with one value, and another one be used.
+    match CREDENTIAL_PARAMETERS.iter().any(is_repeated) {
+        true => Err(ErrorKind::SeveralCredentials.into()),
+        false => Ok(query),
     }
-    Ok(query)
 }
 
 /// Parses SignedHeaders: lower-case names, sorted and unique.
@@ -343,11 +341,11 @@ fn parse_signed_headers(list: &str) -> Result<Vec<String>, Rejection> {
 
 fn find_session_token(head: &RawHead) -> Result<Option<String>, Rejection> {
     let header = head.header_text("x-amz-security-token").map(str::to_owned);
-    let query = decode_query(head)?;
-    let parameter = query.into_iter().find(|row| row.0.eq_ignore_ascii_case("x-amz-security-token"));
+    let query = collect_unambiguous_pairs(head)?;
+    let parameter = query.iter().find(|row| row.0.eq_ignore_ascii_case("x-amz-security-token"));
     match (header, parameter) {
         (Some(_), Some(_)) => Err(ErrorKind::SeveralCredentials.into()),
-        (header, parameter) => Ok(header.or(parameter.map(|row| row.1))),
+        (header, parameter) => Ok(header.or(parameter.map(|row| row.1.to_owned()))),
     }
 }
 
@@ -396,9 +394,10 @@ fn fold_spaces(value: &[u8]) -> Vec<u8> {
 
 impl S3SignatureV4 {
     /// Amazon S3, Authenticating requests: using query parameters.
-    fn from_query(query: &[(String, String)]) -> Result<Self, Rejection> {
-        let find_parameter =
-            |name: &str| query.iter().find(|row| row.0.eq_ignore_ascii_case(name)).map(|row| row.1.clone());
+    fn from_query(query: &[ParameterPair<'_>]) -> Result<Self, Rejection> {
+        let find_parameter = |name: &str| {
+            query.iter().find(|row| row.0.eq_ignore_ascii_case(name)).map(|row| row.1.to_owned())
+        };
         let error_kind = ErrorKind::AuthorizationQueryMalformed;
         let all = [
             find_parameter("X-Amz-Algorithm"),
@@ -433,7 +432,7 @@ impl S3SignatureV4 {
         self.check_signed_headers(head)?;
         let payload = self.find_payload_hash(head)?;
         let path = percent::decode(&head.path).map_err(|_| ErrorKind::InvalidUri)?;
-        let mut query = decode_query(head)?;
+        let mut query = collect_unambiguous_pairs(head)?;
         query.retain(|row| !row.0.eq_ignore_ascii_case("X-Amz-Signature"));
         let uri = percent::encode_path(&path);
         let header_lines = write_signed_headers(&head.headers, &self.signed_headers);
@@ -533,13 +532,10 @@ impl S3SignatureV4 {
         if self.presigned.is_none() {
             return header.map(str::to_owned).ok_or_else(|| ErrorKind::MissingPayloadHash.into());
         }
-        let query = decode_query(head)?;
-        let parameter = query.into_iter().find(|row| row.0.eq_ignore_ascii_case("X-Amz-Content-Sha256"));
+        let query = collect_unambiguous_pairs(head)?;
+        let parameter = query.iter().find(|row| row.0.eq_ignore_ascii_case("X-Amz-Content-Sha256"));
         // The header of a presigned request is trusted, because `check_signed_headers` rejects one that is not signed.
-        Ok(parameter
-            .map(|row| row.1)
-            .or(header.map(str::to_owned))
-            .unwrap_or_else(|| UNSIGNED_PAYLOAD.to_owned()))
+        Ok(parameter.map(|row| row.1).or(header).unwrap_or(UNSIGNED_PAYLOAD).to_owned())
     }
 
     /// Amazon S3, Authenticating requests: using the Authorization header, x-amz-content-sha256: the values that are
@@ -610,7 +606,8 @@ fn has_secrets(head: &RawHead) -> bool {
         let name = name.to_ascii_lowercase();
         name.contains("security-token") || name.ends_with("customer-key")
     };
-    head.headers.iter().any(|row| is_secret(&row.0)) || head.raw_query().any(|row| is_secret(row.0))
+    head.headers.iter().any(|row| is_secret(&row.0))
+        || head.query.raw_parameters().any(|row| is_secret(row.0))
 }
 
 /// Rejects chunked framing in operations other than uploads of objects and parts.
@@ -656,8 +653,8 @@ fn check_skew(at: Timestamp, now: Timestamp) -> Result<(), Rejection> {
 
 impl S3SignatureV2 {
     /// Amazon S3, Signing and authenticating REST requests, Query string request authentication alternative.
-    fn from_query(query: &[(String, String)]) -> Result<Self, Rejection> {
-        let find_parameter = |name: &str| query.iter().find(|row| row.0 == name).map(|row| row.1.clone());
+    fn from_query(query: &[ParameterPair<'_>]) -> Result<Self, Rejection> {
+        let find_parameter = |name: &str| query.iter().find(|row| row.0 == name).map(|row| row.1.to_owned());
         match (find_parameter("AWSAccessKeyId"), find_parameter("Signature"), find_parameter("Expires")) {
             (Some(access_key), Some(signature), Some(expires)) => {
                 Ok(Self { access_key, signature, expires: Some(expires) })
@@ -678,17 +675,15 @@ impl S3SignatureV2 {
         now: Timestamp,
     ) -> Result<Payload, Rejection> {
         self.check_times(head, now)?;
-        let query = decode_query(head)?;
+        let query = collect_unambiguous_pairs(head)?;
         // The signature does not cover sub-resources that are missing in the list, so anyone could append one to a
         // presigned URL and turn its request into another operation.
         let unsigned_parameter = query.iter().find(|(name, _)| {
-            super::route::SUB_RESOURCES.contains(&name.as_str())
-                && !SIGNED_PARAMETERS_V2.contains(&name.as_str())
+            super::route::SUB_RESOURCES.contains(name) && !SIGNED_PARAMETERS_V2.contains(name)
         });
         if let Some((name, _)) = unsigned_parameter {
-            return Err(
-                Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", name.clone())
-            );
+            return Err(Rejection::new(ErrorKind::HeadersNotSigned)
+                .with_detail("HeadersNotSigned", (*name).to_owned()));
         }
         let string = self.build_string_to_sign(head, place, &query, "");
         // botocore signs the path of a bucket in path style with a final slash, although it sends it without one.
@@ -743,7 +738,7 @@ impl S3SignatureV2 {
         &self,
         head: &RawHead,
         place: &ResourceAddress,
-        query: &[(String, String)],
+        query: &[ParameterPair<'_>],
         suffix: &str,
     ) -> Vec<u8> {
         let find_parameter = |name: &str| {
@@ -766,7 +761,7 @@ impl S3SignatureV2 {
 }
 
 /// CanonicalizedAmzHeaders, including query parameters that replace headers.
-fn write_canonical_headers(head: &RawHead, query: &[(String, String)]) -> Vec<u8> {
+fn write_canonical_headers(head: &RawHead, query: &[ParameterPair<'_>]) -> Vec<u8> {
     let headers = head.headers.iter().map(|(name, value)| (name.clone(), value.as_slice()));
     let header_parameters =
         query.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().trim_ascii()));
@@ -778,7 +773,7 @@ fn write_canonical_headers(head: &RawHead, query: &[(String, String)]) -> Vec<u8
 fn build_v2_resource(
     head: &RawHead,
     place: &ResourceAddress,
-    query: &[(String, String)],
+    query: &[ParameterPair<'_>],
     suffix: &str,
 ) -> String {
     // In path style the path already contains the bucket.
@@ -786,11 +781,11 @@ fn build_v2_resource(
         Some(name) if place.virtual_host => format!("/{name}"),
         _ => String::new(),
     };
-    let mut signed_parameters: Vec<&(String, String)> =
-        query.iter().filter(|row| SIGNED_PARAMETERS_V2.contains(&row.0.as_str())).collect();
+    let mut signed_parameters: Vec<&ParameterPair<'_>> =
+        query.iter().filter(|row| SIGNED_PARAMETERS_V2.contains(&row.0)).collect();
     signed_parameters.sort();
-    let pairs = signed_parameters.into_iter().map(|(name, value)| match value.as_str() {
-        "" => name.clone(),
+    let pairs = signed_parameters.into_iter().map(|(name, value)| match *value {
+        "" => (*name).to_owned(),
         value => format!("{name}={value}"),
     });
     let pairs = pairs.collect::<Vec<_>>().join("&");

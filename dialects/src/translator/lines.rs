@@ -150,7 +150,7 @@ fn list_caller_lines(
 ) -> Vec<(LinePart, String, LineSubject)> {
     let mut lines =
         vec![(LinePart::RequestLine, format!("{} {}", head.method, head.path), LineSubject::Operation)];
-    for (name, value) in head.raw_query() {
+    for (name, value) in head.query.raw_parameters() {
         let decoded = percent::decode_form(name).unwrap_or_default();
         let subject = find_parameter_subject(caller, operation, &decoded);
         // The pasted request may have been written for another dialect, so all dialects' names are checked.

@@ -46,7 +46,13 @@ pub fn parse_request_head(text: &str) -> Option<RawHead> {
 
 fn build_head(method: String, target: &str, headers: Vec<(String, Vec<u8>)>) -> RawHead {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    RawHead { method, path: path.to_owned(), query: query.map(str::to_owned), headers, over_tls: false }
+    RawHead {
+        method,
+        path: path.to_owned(),
+        query: query.map(str::to_owned).into(),
+        headers,
+        over_tls: false,
+    }
 }
 
 /// Returns the text after the first empty line, up to the length in the head.

@@ -347,7 +347,7 @@ mod tests {
         let head = RawHead {
             method: "GET".to_owned(),
             path: "/".to_owned(),
-            query: None,
+            query: None.into(),
             headers: lines.iter().map(row).collect(),
             over_tls: false,
         };
@@ -391,7 +391,7 @@ mod tests {
             let head = RawHead {
                 method: "GET".to_owned(),
                 path: "/".to_owned(),
-                query: None,
+                query: None.into(),
                 headers: all.map(|(name, value)| (name.to_owned(), value.into())).collect(),
                 over_tls: false,
             };

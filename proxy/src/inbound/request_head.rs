@@ -190,7 +190,7 @@ fn validate_head(
     }
     // RFC 9110, section 10.1.1: the expectation of an HTTP/1.0 client, or of a request without a body, is ignored.
     let expects_continue = parse_expect_continue(&headers)? && minor > 0 && body != BodyLength::Absent;
-    let head = RawHead { method, path, query, headers: headers.0, over_tls: is_secure };
+    let head = RawHead { method, path, query: query.into(), headers: headers.0, over_tls: is_secure };
     Ok(ParsedRequest { head, body, keep_alive, expects_continue, accepts_chunked: minor > 0 })
 }
 

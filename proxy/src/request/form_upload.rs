@@ -19,7 +19,7 @@ const OPERATION: &str = "PostObject";
 
 /// Returns the content type if a request is a form upload: a form POST without a signature in its head.
 pub fn form_content_type(head: &RawHead) -> Option<&str> {
-    let is_unsigned = head.header("authorization").is_none() && head.raw_query().next().is_none();
+    let is_unsigned = head.header("authorization").is_none() && head.query.raw_parameters().next().is_none();
     let content_type = head.header_text("content-type").filter(|_| head.method == "POST" && is_unsigned)?;
     let is_form =
         content_type.get(..19).is_some_and(|start| start.eq_ignore_ascii_case("multipart/form-data"));

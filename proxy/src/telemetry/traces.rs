@@ -282,7 +282,7 @@ mod tests {
         let head = RawHead {
             method: "GET".to_owned(),
             path: "/".to_owned(),
-            query: None,
+            query: None.into(),
             headers: headers.collect(),
             over_tls: false,
         };

@@ -1,4 +1,4 @@
-// One SDK in a process of its own: a JSON line in, a JSON line out. See ../node_client.py.
+// One SDK in its own process: it reads a JSON line per call and writes a JSON line per result. See ../node_client.py.
 'use strict';
 
 const readline = require('readline');
@@ -7,7 +7,7 @@ const [mode, port, key, secret] = process.argv.slice(2);
 
 const PART = 5 * 1024 * 1024;
 
-class Refused extends Error {
+class ServiceError extends Error {
   constructor(status, code, message) {
     super(message || code);
     Object.assign(this, { status, code });
@@ -19,7 +19,7 @@ const META = (prefix, metadata) =>
 
 const given = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== null));
 
-function told(prefix, headers, standard) {
+function describeObject(prefix, headers, standard) {
   const metadata = {};
   for (const [name, value] of Object.entries(headers)) {
     if (name.startsWith(`${prefix}meta-`)) metadata[name.slice(prefix.length + 5)] = value;
@@ -48,7 +48,7 @@ function cos() {
     sdk[name](given({ Region, ...args }), (error, data) => {
       if (!error) return resolve(data);
       const inner = error.error || {};
-      return reject(new Refused(error.statusCode, error.code || inner.Code || '', error.message || JSON.stringify(inner)));
+      return reject(new ServiceError(error.statusCode, error.code || inner.Code || '', error.message || JSON.stringify(inner)));
     });
   });
   return {
@@ -62,11 +62,11 @@ function cos() {
       const made = await call('putObject', { Bucket: a.bucket, Key: a.key, Body: Buffer.from(a.body, 'base64'), ContentType: a.content_type, StorageClass: a.storage_class, Headers: given({ ...META('x-cos-meta-', a.metadata), 'x-cos-tagging': a.tags }) });
       return { etag: made.ETag };
     },
-    head: async (a) => told('x-cos-', (await call('headObject', { Bucket: a.bucket, Key: a.key })).headers, 'STANDARD'),
+    head: async (a) => describeObject('x-cos-', (await call('headObject', { Bucket: a.bucket, Key: a.key })).headers, 'STANDARD'),
     get: async (a) => {
-      const answer = await call('getObject', { Bucket: a.bucket, Key: a.key, Range: a.range, IfMatch: a.if_match, IfNoneMatch: a.if_none_match, ResponseContentType: a.content_type });
-      if (answer.statusCode === 304) throw new Refused(304, 'NotModified');
-      return { ...told('x-cos-', answer.headers, 'STANDARD'), body: answer.Body.toString('base64') };
+      const response = await call('getObject', { Bucket: a.bucket, Key: a.key, Range: a.range, IfMatch: a.if_match, IfNoneMatch: a.if_none_match, ResponseContentType: a.content_type });
+      if (response.statusCode === 304) throw new ServiceError(304, 'NotModified');
+      return { ...describeObject('x-cos-', response.headers, 'STANDARD'), body: response.Body.toString('base64') };
     },
     read_as: async (a) => {
       const words = Object.entries(a.words).map(([name, word]) => [`Response${name.replace(/(^|-)(.)/g, (_, dash, letter) => letter.toUpperCase())}`, word]);
@@ -87,16 +87,16 @@ function cos() {
       }
     },
     listing: async (a) => {
-      const told = [[], []];
+      const found = [[], []];
       for (let Marker = ''; ;) {
         const page = await call('getBucket', { Bucket: a.bucket, Prefix: a.prefix, Delimiter: a.delimiter, Marker });
-        told[0].push(...page.Contents.map((row) => row.Key));
-        told[1].push(...page.CommonPrefixes.map((row) => row.Prefix));
-        if (page.IsTruncated !== 'true') return told;
+        found[0].push(...page.Contents.map((row) => row.Key));
+        found[1].push(...page.CommonPrefixes.map((row) => row.Prefix));
+        if (page.IsTruncated !== 'true') return found;
         Marker = page.NextMarker;
       }
     },
-    described: async (a) => Object.fromEntries((await call('getBucket', { Bucket: a.bucket })).Contents.map((row) => [row.Key, [Number(row.Size), row.ETag]])),
+    list_sizes_and_etags: async (a) => Object.fromEntries((await call('getBucket', { Bucket: a.bucket })).Contents.map((row) => [row.Key, [Number(row.Size), row.ETag]])),
     upload_file: (a) => call('uploadFile', { Bucket: a.bucket, Key: a.key, FilePath: a.path, SliceSize: PART, ChunkSize: PART }),
     upload_slices: (a) => call('sliceUploadFile', { Bucket: a.bucket, Key: a.key, FilePath: a.path, ChunkSize: PART }),
     download_file: async (a) => {
@@ -151,13 +151,13 @@ function oss(fourth) {
       const made = await at(a.bucket).put(a.key, Buffer.from(a.body, 'base64'), given({ meta: a.metadata, mime: a.content_type, headers: given({ ...headers({ storage_class: a.storage_class }), 'x-oss-tagging': a.tags }) }));
       return { etag: made.res.headers.etag };
     },
-    head: async (a) => told('x-oss-', (await at(a.bucket).head(a.key)).res.headers, 'Standard'),
+    head: async (a) => describeObject('x-oss-', (await at(a.bucket).head(a.key)).res.headers, 'Standard'),
     get: async (a) => {
       const options = { headers: given({ Range: a.range, 'If-Match': a.if_match, 'If-None-Match': a.if_none_match }) };
       if (a.content_type) options.subres = { 'response-content-type': a.content_type };
-      const answer = await at(a.bucket).get(a.key, options);
-      if (answer.res.status === 304) throw new Refused(304, 'NotModified');
-      return { ...told('x-oss-', answer.res.headers, 'Standard'), body: answer.content.toString('base64') };
+      const response = await at(a.bucket).get(a.key, options);
+      if (response.res.status === 304) throw new ServiceError(304, 'NotModified');
+      return { ...describeObject('x-oss-', response.res.headers, 'Standard'), body: response.content.toString('base64') };
     },
     read_as: async (a) => {
       const subres = Object.fromEntries(Object.entries(a.words).map(([name, word]) => [`response-${name}`, word]));
@@ -177,16 +177,16 @@ function oss(fourth) {
       }
     },
     listing: async (a) => {
-      const told = [[], []];
+      const found = [[], []];
       for (let marker; ;) {
         const page = await at(a.bucket).list(given({ prefix: a.prefix || undefined, delimiter: a.delimiter || undefined, marker, 'max-keys': 1000 }));
-        told[0].push(...(page.objects || []).map((row) => row.name));
-        told[1].push(...(page.prefixes || []));
-        if (!page.isTruncated) return told;
+        found[0].push(...(page.objects || []).map((row) => row.name));
+        found[1].push(...(page.prefixes || []));
+        if (!page.isTruncated) return found;
         marker = page.nextMarker;
       }
     },
-    described: async (a) => Object.fromEntries(((await at(a.bucket).list({ 'max-keys': 1000 })).objects || []).map((row) => [row.name, [Number(row.size), row.etag]])),
+    list_sizes_and_etags: async (a) => Object.fromEntries(((await at(a.bucket).list({ 'max-keys': 1000 })).objects || []).map((row) => [row.name, [Number(row.size), row.etag]])),
     delete_many: async (a) => (await at(a.bucket).deleteMulti(a.keys)).deleted.map((row) => row.Key),
     put_tags: (a) => at(a.bucket).putObjectTagging(a.key, a.tags),
     get_tags: async (a) => (await at(a.bucket).getObjectTagging(a.key)).tag,
@@ -199,8 +199,8 @@ function oss(fourth) {
       if (a.metadata) options.meta = a.metadata;
       if (a.tags) Object.assign(options.headers, { 'x-oss-tagging': a.tags, 'x-oss-tagging-directive': 'Replace' });
       const made = await at(a.bucket).copy(a.key, a.source_key, a.source, options);
-      // The SDK takes a copy that was not made because nothing changed for a success without data.
-      if (made.res.status === 304) throw new Refused(304, 'NotModified');
+      // The SDK treats a 304 for a copy as a success without data.
+      if (made.res.status === 304) throw new ServiceError(304, 'NotModified');
       return { etag: made.data.etag };
     },
     create_multipart: async (a) => (await at(a.bucket).initMultipartUpload(a.key, given({ meta: a.metadata, mime: a.content_type }))).uploadId,
@@ -228,42 +228,42 @@ function s3() {
     endpoint: `http://127.0.0.1:${port}`, region: 'us-east-1', forcePathStyle: true, maxAttempts: 1,
     credentials: { accessKeyId: key, secretAccessKey: secret }, ...more,
   });
-  // Else a URL of an upload would have the checksum of an empty body signed into it.
+  // Otherwise the URL of an upload would include the checksum of an empty body.
   const [client, signer] = [make({}), make({ requestChecksumCalculation: 'WHEN_REQUIRED' })];
-  const refusal = (error) => new Refused((error.$metadata || {}).httpStatusCode || 0, error.Code || error.name, error.message);
+  const toServiceError = (error) => new ServiceError((error.$metadata || {}).httpStatusCode || 0, error.Code || error.name, error.message);
   const call = async (name, args) => {
     try {
       return await client.send(new sdk[`${name}Command`](given(args)));
     } catch (error) {
-      throw refusal(error);
+      throw toServiceError(error);
     }
   };
   const place = (a) => ({ Bucket: a.bucket, Key: a.key });
-  const answer = (made) => ({
+  const describe = (made) => ({
     etag: made.ETag, length: made.ContentLength, content_type: made.ContentType, metadata: made.Metadata || {},
     storage_class: made.StorageClass || 'STANDARD', last_modified: made.LastModified.getTime() / 1000, tags: made.TagCount || 0,
   });
   const rows = async (a) => {
-    const told = [[], []];
+    const found = [[], []];
     try {
       for await (const page of sdk.paginateListObjectsV2({ client }, given({ Bucket: a.bucket, Prefix: a.prefix, Delimiter: a.delimiter || undefined }))) {
-        told[0].push(...(page.Contents || []));
-        told[1].push(...(page.CommonPrefixes || []));
+        found[0].push(...(page.Contents || []));
+        found[1].push(...(page.CommonPrefixes || []));
       }
     } catch (error) {
-      throw refusal(error);
+      throw toServiceError(error);
     }
-    return told;
+    return found;
   };
   return {
     create_bucket: (a) => call('CreateBucket', { Bucket: a.bucket }),
     head_bucket: (a) => call('HeadBucket', { Bucket: a.bucket }),
     delete_bucket: (a) => call('DeleteBucket', { Bucket: a.bucket }),
     put: async (a) => ({ etag: (await call('PutObject', { ...place(a), Body: Buffer.from(a.body, 'base64'), ContentType: a.content_type, Metadata: a.metadata, StorageClass: a.storage_class, Tagging: a.tags })).ETag }),
-    head: async (a) => answer(await call('HeadObject', place(a))),
+    head: async (a) => describe(await call('HeadObject', place(a))),
     get: async (a) => {
       const made = await call('GetObject', { ...place(a), Range: a.range, IfMatch: a.if_match, IfNoneMatch: a.if_none_match, ResponseContentType: a.content_type });
-      return { ...answer(made), body: Buffer.from(await made.Body.transformToByteArray()).toString('base64') };
+      return { ...describe(made), body: Buffer.from(await made.Body.transformToByteArray()).toString('base64') };
     },
     presigned: (a) => getSignedUrl(signer, new sdk[`${{ GET: 'GetObject', PUT: 'PutObject' }[a.method]}Command`](place(a)), { expiresIn: 60 }),
     delete: (a) => call('DeleteObject', place(a)),
@@ -272,7 +272,7 @@ function s3() {
       const [keys, groups] = await rows(a);
       return [keys.map((row) => row.Key), groups.map((row) => row.Prefix)];
     },
-    described: async (a) => Object.fromEntries((await rows(a))[0].map((row) => [row.Key, [row.Size, row.ETag]])),
+    list_sizes_and_etags: async (a) => Object.fromEntries((await rows(a))[0].map((row) => [row.Key, [row.Size, row.ETag]])),
     upload_file: async (a) => {
       const body = require('fs').createReadStream(a.path);
       await new Upload({ client, params: { ...place(a), Body: body }, partSize: PART, queueSize: 3 }).done();
@@ -294,7 +294,7 @@ function s3() {
     list_uploads: async (a) => ((await call('ListMultipartUploads', { Bucket: a.bucket, Prefix: a.prefix })).Uploads || []).map((row) => [row.Key, row.UploadId]),
     delete_many: async (a) => {
       const made = await call('DeleteObjects', { Bucket: a.bucket, Delete: { Objects: a.keys.map((Key) => ({ Key })) } });
-      if (made.Errors && made.Errors.length) throw new Refused(200, made.Errors[0].Code, JSON.stringify(made.Errors));
+      if (made.Errors && made.Errors.length) throw new ServiceError(200, made.Errors[0].Code, JSON.stringify(made.Errors));
       return (made.Deleted || []).map((row) => row.Key);
     },
     put_tags: (a) => call('PutObjectTagging', { ...place(a), Tagging: { TagSet: Object.entries(a.tags).map(([Key, Value]) => ({ Key, Value })) } }),
@@ -310,14 +310,14 @@ const ops = mode === 'cos' ? cos() : mode === 's3' ? s3() : oss(mode === 'oss-v4
 (async () => {
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const { op, args } = JSON.parse(line);
-    let answer;
+    let response;
     try {
       const ok = await ops[op](args);
-      answer = { ok: ok === undefined || typeof ok === 'function' ? null : ok };
+      response = { ok: ok === undefined || typeof ok === 'function' ? null : ok };
     } catch (error) {
-      answer = { error: { status: error.status || error.statusCode || 0, code: error.code || '', message: String(error.message || error).slice(0, 500) } };
+      response = { error: { status: error.status || error.statusCode || 0, code: error.code || '', message: String(error.message || error).slice(0, 500) } };
     }
-    const text = JSON.stringify(answer, (name, value) => (['res', 'headers', 'client'].includes(name) ? undefined : value));
+    const text = JSON.stringify(response, (name, value) => (['res', 'headers', 'client'].includes(name) ? undefined : value));
     process.stdout.write(`${text}\n`);
   }
 })();

@@ -19,7 +19,7 @@ import org.jets3t.service.model.S3Object;
 import org.jets3t.service.model.StorageObject;
 import org.jets3t.service.security.AWSCredentials;
 
-/** Debian's jets3t: a line in, a line out. See ../programs.py, which says what each line means. */
+/** Debian's jets3t: one line per call, one line per result. ../programs.py documents the lines. */
 public class Jets3t {
     static final long PART = 5 * 1024 * 1024;
     static RestS3Service s3;
@@ -31,7 +31,7 @@ public class Jets3t {
     }
 
     static List<String> run(String op, List<String> a) throws Exception {
-        List<String> told = new ArrayList<>();
+        List<String> result = new ArrayList<>();
         switch (op) {
             case "create_bucket": s3.createBucket(a.get(0)); break;
             case "delete_bucket": s3.deleteBucket(a.get(0)); break;
@@ -44,11 +44,11 @@ public class Jets3t {
             }
             case "head": {
                 StorageObject object = s3.getObjectDetails(a.get(0), a.get(1));
-                told.addAll(Arrays.asList("" + object.getContentLength(), object.getContentType(), object.getETag()));
-                // It tells headers and metadata in one map, the latter without their prefix.
+                result.addAll(Arrays.asList("" + object.getContentLength(), object.getContentType(), object.getETag()));
+                // Headers and metadata are in one map, the latter without their prefix.
                 for (Object name : object.getMetadataMap().keySet()) {
-                    told.add(("" + name).toLowerCase());
-                    told.add("" + object.getMetadata("" + name));
+                    result.add(("" + name).toLowerCase());
+                    result.add("" + object.getMetadata("" + name));
                 }
                 break;
             }
@@ -66,8 +66,8 @@ public class Jets3t {
                 do {
                     StorageObjectsChunk page = s3.listObjectsChunked(a.get(0), a.get(1), a.get(2).isEmpty() ? null : a.get(2),
                         Long.parseLong(a.get(3)), marker, false);
-                    for (StorageObject row : page.getObjects()) told.addAll(Arrays.asList("key", row.getKey()));
-                    for (String group : page.getCommonPrefixes()) told.addAll(Arrays.asList("group", group));
+                    for (StorageObject row : page.getObjects()) result.addAll(Arrays.asList("key", row.getKey()));
+                    for (String group : page.getCommonPrefixes()) result.addAll(Arrays.asList("group", group));
                     marker = page.getPriorLastKey();
                 } while (marker != null);
                 break;
@@ -77,7 +77,7 @@ public class Jets3t {
             case "delete": s3.deleteObject(a.get(0), a.get(1)); break;
             default: throw new Exception("no call is named " + op);
         }
-        return told;
+        return result;
     }
 
     static int status(Throwable error) {
@@ -90,7 +90,7 @@ public class Jets3t {
     }
 
     public static void main(String[] words) throws Exception {
-        PrintStream answers = new PrintStream(System.out, true, "UTF-8");
+        PrintStream results = new PrintStream(System.out, true, "UTF-8");
         System.setOut(System.err);
         Jets3tProperties properties = new Jets3tProperties();
         properties.setProperty("s3service.s3-endpoint", "127.0.0.1");
@@ -103,16 +103,16 @@ public class Jets3t {
         for (String line; (line = lines.readLine()) != null; ) {
             List<String> a = new ArrayList<>();
             for (String word : line.split("\t", -1)) a.add(URLDecoder.decode(word, "UTF-8"));
-            List<String> answer = new ArrayList<>();
+            List<String> response = new ArrayList<>();
             try {
-                answer.add("ok");
-                answer.addAll(run(a.get(0), a.subList(1, a.size())));
+                response.add("ok");
+                response.addAll(run(a.get(0), a.subList(1, a.size())));
             } catch (Exception error) {
-                answer = Arrays.asList("error", "" + status(error), "" + error);
+                response = Arrays.asList("error", "" + status(error), "" + error);
             }
             StringBuilder text = new StringBuilder();
-            for (String word : answer) text.append(text.length() > 0 ? "\t" : "").append(URLEncoder.encode("" + word, "UTF-8"));
-            answers.println(text);
+            for (String word : response) text.append(text.length() > 0 ? "\t" : "").append(URLEncoder.encode("" + word, "UTF-8"));
+            results.println(text);
         }
     }
 }

@@ -1,4 +1,4 @@
-# Perl's Amazon::S3: a line in, a line out. See ../programs.py, which says what each line means.
+# Perl's Amazon::S3: one line per call, one line per result. ../programs.py documents the lines.
 use strict;
 use warnings;
 use Amazon::S3;
@@ -14,30 +14,30 @@ my $s3 = Amazon::S3->new({
 
 sub at { return $s3->bucket($_[0]) }
 
-# What went wrong last, as this module keeps it.
-sub refuse {
+# Raises the last error, which this module stores.
+sub raise_error {
     my ($bucket) = @_;
-    my $answer = $bucket ? $bucket->last_response : $s3->last_response;
-    my $status = $answer ? $answer->code : 0;
-    die { status => $status, text => ($s3->err // '') . ' ' . ($s3->errstr // '') . ($answer ? ' ' . $answer->status_line : '') };
+    my $response = $bucket ? $bucket->last_response : $s3->last_response;
+    my $status = $response ? $response->code : 0;
+    die { status => $status, text => ($s3->err // '') . ' ' . ($s3->errstr // '') . ($response ? ' ' . $response->status_line : '') };
 }
 
 my %calls = (
-    create_bucket => sub { $s3->add_bucket({ bucket => $_[0] }) || refuse(); () },
-    delete_bucket => sub { $s3->delete_bucket({ bucket => $_[0] }) || refuse(); () },
+    create_bucket => sub { $s3->add_bucket({ bucket => $_[0] }) || raise_error(); () },
+    delete_bucket => sub { $s3->delete_bucket({ bucket => $_[0] }) || raise_error(); () },
     put => sub {
         my ($bucket, $name, $path, $type, %metadata) = @_;
         my %more = (content_type => $type, map { ("x-amz-meta-$_" => $metadata{$_}) } keys %metadata);
-        # What is empty goes as it is: from a file, this module would read it for ever.
-        if (-s $path) { at($bucket)->add_key_filename($name, $path, \%more) || refuse(at($bucket)) }
-        else { at($bucket)->add_key($name, '', \%more) || refuse(at($bucket)) }
+        # An empty object is sent without a file, because this module would read an empty file forever.
+        if (-s $path) { at($bucket)->add_key_filename($name, $path, \%more) || raise_error(at($bucket)) }
+        else { at($bucket)->add_key($name, '', \%more) || raise_error(at($bucket)) }
         ();
     },
     head => sub {
         my ($bucket, $name) = @_;
-        my $told = at($bucket)->head_key($name) || die { status => 404, text => 'not there' };
-        my @metadata = map { my $word = $_; $word =~ s/^x-amz-meta-//i ? (lc $word, $told->{$_}) : () } keys %{$told};
-        ($told->{content_length}, $told->{content_type}, $told->{etag}, @metadata);
+        my $found = at($bucket)->head_key($name) || die { status => 404, text => 'not there' };
+        my @metadata = map { my $word = $_; $word =~ s/^x-amz-meta-//i ? (lc $word, $found->{$_}) : () } keys %{$found};
+        ($found->{content_length}, $found->{content_type}, $found->{etag}, @metadata);
     },
     get => sub {
         my ($bucket, $name, $path) = @_;
@@ -46,13 +46,13 @@ my %calls = (
     },
     list => sub {
         my ($bucket, $prefix, $delimiter, $page) = @_;
-        my (@told, $marker);
+        my (@names, $marker);
         while (1) {
             my $rows = at($bucket)->list_v2({ prefix => $prefix, 'max-keys' => $page, (length $delimiter ? (delimiter => $delimiter) : ()),
-                (defined $marker ? (marker => $marker) : ()) }) || refuse(at($bucket));
-            push @told, map { ('key', $_->{key}) } @{ $rows->{keys} };
-            push @told, map { ('group', $_) } @{ $rows->{common_prefixes} || [] };
-            return @told if !$rows->{is_truncated};
+                (defined $marker ? (marker => $marker) : ()) }) || raise_error(at($bucket));
+            push @names, map { ('key', $_->{key}) } @{ $rows->{keys} };
+            push @names, map { ('group', $_) } @{ $rows->{common_prefixes} || [] };
+            return @names if !$rows->{is_truncated};
             $marker = $rows->{next_marker};
         }
     },
@@ -65,10 +65,10 @@ my %calls = (
     },
     copy => sub {
         my ($source, $from, $bucket, $name) = @_;
-        at($bucket)->copy_object(source => $from, key => $name, bucket => $source) || refuse(at($bucket));
+        at($bucket)->copy_object(source => $from, key => $name, bucket => $source) || raise_error(at($bucket));
         ();
     },
-    delete => sub { at($_[0])->delete_key($_[1]) || refuse(at($_[0])); () },
+    delete => sub { at($_[0])->delete_key($_[1]) || raise_error(at($_[0])); () },
 );
 
 binmode STDIN;
@@ -77,9 +77,9 @@ $| = 1;
 while (my $line = <STDIN>) {
     chomp $line;
     my ($op, @words) = map { decode_utf8(uri_unescape($_)) } split /\t/, $line, -1;
-    my @answer = eval { ('ok', $calls{$op}->(@words)) };
+    my @result = eval { ('ok', $calls{$op}->(@words)) };
     if (my $error = $@) {
-        @answer = ref $error ? ('error', $error->{status}, $error->{text}) : ('error', 0, $error);
+        @result = ref $error ? ('error', $error->{status}, $error->{text}) : ('error', 0, $error);
     }
-    print join("\t", map { my $text = $_ // ''; utf8::is_utf8($text) ? uri_escape_utf8($text) : uri_escape_utf8(decode_utf8($text)) } @answer), "\n";
+    print join("\t", map { my $text = $_ // ''; utf8::is_utf8($text) ? uri_escape_utf8($text) : uri_escape_utf8(decode_utf8($text)) } @result), "\n";
 }

@@ -1,4 +1,4 @@
-// minio-js: a line in, a line out. See ../programs.py, which says what each line means.
+// minio-js: one line per call, one line per result. ../programs.py documents the lines.
 'use strict';
 
 const fs = require('fs');
@@ -35,10 +35,10 @@ const ops = {
     return fs.promises.writeFile(path, Buffer.concat(parts));
   },
   list: async (bucket, prefix, delimiter, page) => {
-    // Its paging is its own, 1,000 at a time.
+    // It pages by itself, 1,000 keys at a time.
     void page;
-    const told = await rows(sdk.listObjectsV2(bucket, prefix, !delimiter));
-    return told.flatMap((row) => (row.prefix ? ['group', row.prefix] : ['key', row.name]));
+    const found = await rows(sdk.listObjectsV2(bucket, prefix, !delimiter));
+    return found.flatMap((row) => (row.prefix ? ['group', row.prefix] : ['key', row.name]));
   },
   upload: (bucket, key, path) => sdk.fPutObject(bucket, key, path, {}),
   copy: (source, sourceKey, bucket, key) => sdk.copyObject(bucket, key, `/${source}/${sourceKey}`),
@@ -54,13 +54,13 @@ const STATUS = { NoSuchKey: 404, NotFound: 404, NoSuchBucket: 404, AccessDenied:
 (async () => {
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const [op, ...words] = line.split('\t').map(decodeURIComponent);
-    let answer;
+    let response;
     try {
-      const told = await ops[op](...words);
-      answer = ['ok', ...(['head', 'list'].includes(op) ? told : [])];
+      const result = await ops[op](...words);
+      response = ['ok', ...(['head', 'list'].includes(op) ? result : [])];
     } catch (error) {
-      answer = ['error', STATUS[error.code] || 0, `${error.code || ''} ${error.message}`];
+      response = ['error', STATUS[error.code] || 0, `${error.code || ''} ${error.message}`];
     }
-    process.stdout.write(`${answer.map((word) => encodeURIComponent(word)).join('\t')}\n`);
+    process.stdout.write(`${response.map((word) => encodeURIComponent(word)).join('\t')}\n`);
   }
 })();

@@ -1,4 +1,4 @@
-# Debian's Ruby SDKs, one a process: a line in, a line out. See ../programs.py, which says what each line means.
+# Debian's Ruby SDKs, one per process: one line per call, one line per result. ../programs.py documents the lines.
 require 'cgi'
 require 'net/http'
 require 'openssl'
@@ -43,7 +43,7 @@ class Aws3
     if first
       @sdk.get_object(bucket: bucket, key: key, response_target: path, range: "bytes=#{first}-#{last}")
     else
-      # Above its chunk's size it asks for part 1, and reads the object part by part where it tells of several.
+      # Above its chunk size it reads part 1 first, and then every part if the response has several.
       object(bucket, key).download_file(path, chunk_size: PART)
     end
   end
@@ -72,9 +72,9 @@ class Aws3
   end
 end
 
-# What else it can do: each checks by itself what came of it.
+# Further scenarios. Each verifies its result.
 class Aws3
-  MORE = ['signed URLs', 'form', 'stream', 'copy in parts', 'sealed by the client', 'waiters, clear'].freeze
+  MORE = ['signed URLs', 'form', 'stream', 'copy in parts', 'client-side encryption', 'waiters, clear'].freeze
 
   def more(name, bucket, path)
     key = 'more/a b+c'
@@ -88,8 +88,8 @@ class Aws3
                                         key: key, content_type: 'text/plain', metadata: { 'by' => 'me' }, success_action_status: '201')
       request = Net::HTTP::Post.new(URI(post.url))
       request.set_form([*post.fields.to_a, ['file', 'by a form']], 'multipart/form-data')
-      answer = Net::HTTP.start('127.0.0.1', PORT) { |http| http.request(request) }
-      same(answer.code, '201')
+      response = Net::HTTP.start('127.0.0.1', PORT) { |http| http.request(request) }
+      same(response.code, '201')
       same(one.get.body.read, 'by a form')
       same(one.metadata, { 'by' => 'me' })
     when 'stream'
@@ -99,7 +99,7 @@ class Aws3
       object(bucket, 'more/source').upload_file(path, multipart_threshold: PART)
       one.copy_from(object(bucket, 'more/source'), multipart_copy: true, content_length: File.size(path), min_part_size: PART)
       same(one.get.body.read.b == File.binread(path), true)
-    when 'sealed by the client'
+    when 'client-side encryption'
       sealed = Aws::S3::EncryptionV2::Client.new(client: @sdk, encryption_key: 'k' * 32, key_wrap_schema: :aes_gcm,
                                                  content_encryption_schema: :aes_gcm_no_padding, security_profile: :v2)
       sealed.put_object(bucket: bucket, key: key, body: 'secret words')
@@ -143,8 +143,8 @@ class FogAws
   end
 
   def put(bucket, key, path, type, metadata)
-    told = metadata.to_h { |name, value| ["x-amz-meta-#{name}", value] }
-    File.open(path, 'rb') { |file| folder(bucket).files.create(key: key, body: file, content_type: type, metadata: told) }
+    headers = metadata.to_h { |name, value| ["x-amz-meta-#{name}", value] }
+    File.open(path, 'rb') { |file| folder(bucket).files.create(key: key, body: file, content_type: type, metadata: headers) }
   end
 
   def head(bucket, key)
@@ -173,7 +173,7 @@ class FogAws
       groups += out['CommonPrefixes']
       return [keys, groups] unless out['IsTruncated']
 
-      # Its reader leaves the next marker out.
+      # Its parser omits the next marker.
       marker = (names + out['CommonPrefixes']).max
     end
   end
@@ -196,7 +196,7 @@ class FogAws
   end
 end
 
-# What else it can do.
+# Further scenarios.
 class FogAws
   MORE = ['signed URLs', 'tags', 'listings', 'copy in parts'].freeze
 
@@ -226,7 +226,7 @@ class FogAws
   end
 end
 
-# fog-aliyun. It knows official names only, so this proxy is its proxy, too; it escapes no keys.
+# fog-aliyun. It has official host names only, so Blobfish is its HTTP proxy too. It does not escape keys.
 class FogAliyun
   def initialize
     require 'fog/aliyun'
@@ -258,19 +258,19 @@ class FogAliyun
   end
 
   def head(bucket, key)
-    told = at(bucket).head_object(key)
-    raise Fog::Storage::Aliyun::NotFound if told.status == 404
+    result = at(bucket).head_object(key)
+    raise Fog::Storage::Aliyun::NotFound if result.status == 404
 
-    out = told.headers
+    out = result.headers
     [out['Content-Length'], out['Content-Type'], out['ETag'], {}]
   end
 
   def get(bucket, key, path, first, last)
-    # What is not there has the error's document as its body.
-    told = at(bucket).get_object(key, first && "#{first}-#{last}")
-    raise Fog::Storage::Aliyun::NotFound if told[:status] == 404
+    # For a missing object it returns the error document as the body.
+    result = at(bucket).get_object(key, first && "#{first}-#{last}")
+    raise Fog::Storage::Aliyun::NotFound if result[:status] == 404
 
-    File.binwrite(path, told[:body])
+    File.binwrite(path, result[:body])
   end
 
   def list(bucket, prefix, delimiter, page)
@@ -305,8 +305,8 @@ end
 
 def visit(method, url, body = nil)
   at = URI(url)
-  answer = Net::HTTP.start(at.host, at.port) { |http| http.request(Net::HTTP.const_get(method).new(at).tap { |one| one.body = body if body }) }
-  answer.is_a?(Net::HTTPSuccess) ? answer : raise("#{method}: #{answer.code} #{answer.body}")
+  response = Net::HTTP.start(at.host, at.port) { |http| http.request(Net::HTTP.const_get(method).new(at).tap { |one| one.body = body if body }) }
+  response.is_a?(Net::HTTPSuccess) ? response : raise("#{method}: #{response.code} #{response.body}")
 end
 
 SDK = { 'ruby-aws-sdk-s3' => Aws3, 'fog-aws' => FogAws, 'fog-aliyun' => FogAliyun }.fetch(MODE).new
@@ -330,17 +330,17 @@ def run(op, words)
 end
 
 $stdout.sync = true
-# The libraries' own words go elsewhere than the answers.
-ANSWERS = $stdout.dup
-ANSWERS.sync = true
+# The output of the libraries is separated from the results.
+RESULTS = $stdout.dup
+RESULTS.sync = true
 $stdout.reopen($stderr)
 
 while (line = $stdin.gets)
   op, *words = line.chomp.split("\t", -1).map { |word| CGI.unescape(word) }
-  answer = begin
+  response = begin
     ['ok', *run(op, words)]
   rescue StandardError => e
     ['error', SDK.status(e), "#{e.class}: #{e.message}"]
   end
-  ANSWERS.puts(answer.map { |word| CGI.escape(word.to_s) }.join("\t"))
+  RESULTS.puts(response.map { |word| CGI.escape(word.to_s) }.join("\t"))
 end

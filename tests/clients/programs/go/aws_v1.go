@@ -59,12 +59,12 @@ func (s *v1) put(bucket, key, path, kind string, metadata map[string]string) err
 	return err
 }
 
-func (s *v1) head(bucket, key string) (told, error) {
+func (s *v1) head(bucket, key string) (objectInfo, error) {
 	out, err := s.HeadObject(&s3.HeadObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
-		return told{}, err
+		return objectInfo{}, err
 	}
-	return told{*out.ContentLength, aws.StringValue(out.ContentType), *out.ETag, aws.StringValueMap(out.Metadata)}, nil
+	return objectInfo{*out.ContentLength, aws.StringValue(out.ContentType), *out.ETag, aws.StringValueMap(out.Metadata)}, nil
 }
 
 func (s *v1) get(bucket, key, path string, first, last int64) error {
@@ -170,11 +170,11 @@ func (s *v1) more() map[string]func(bucket, path string) error {
 			if err != nil {
 				return err
 			}
-			told := map[string]string{}
+			found := map[string]string{}
 			for _, tag := range out.TagSet {
-				told[*tag.Key] = *tag.Value
+				found[*tag.Key] = *tag.Value
 			}
-			return same("tags", told, map[string]string{"a": "1", "b c": "2+3"})
+			return same("tags", found, map[string]string{"a": "1", "b c": "2+3"})
 		},
 		"copy in parts": func(bucket, path string) error {
 			file, err := os.ReadFile(path)

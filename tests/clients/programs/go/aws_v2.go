@@ -58,22 +58,22 @@ func (s *v2) put(bucket, key, path, kind string, metadata map[string]string) err
 	return err
 }
 
-func (s *v2) head(bucket, key string) (told, error) {
+func (s *v2) head(bucket, key string) (objectInfo, error) {
 	out, err := s.HeadObject(now, &s3.HeadObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
 	if err != nil {
-		return told{}, err
+		return objectInfo{}, err
 	}
 	// Two attributes on two lines: a list header (GetObjectAttributes).
 	attributes, err := s.GetObjectAttributes(now, &s3.GetObjectAttributesInput{Bucket: &bucket, Key: &key,
 		ObjectAttributes: []types.ObjectAttributes{types.ObjectAttributesEtag, types.ObjectAttributesObjectSize}})
 	if err != nil {
-		return told{}, err
+		return objectInfo{}, err
 	}
 	if attributes.ObjectSize != out.ContentLength || aws.ToString(attributes.ETag) != strings.Trim(aws.ToString(out.ETag), `"`) {
-		return told{}, fmt.Errorf("attributes %d %s, head %d %s", attributes.ObjectSize, aws.ToString(attributes.ETag),
+		return objectInfo{}, fmt.Errorf("attributes %d %s, head %d %s", attributes.ObjectSize, aws.ToString(attributes.ETag),
 			out.ContentLength, aws.ToString(out.ETag))
 	}
-	return told{out.ContentLength, aws.ToString(out.ContentType), *out.ETag, out.Metadata}, nil
+	return objectInfo{out.ContentLength, aws.ToString(out.ContentType), *out.ETag, out.Metadata}, nil
 }
 
 func (s *v2) get(bucket, key, path string, first, last int64) error {

@@ -1,4 +1,4 @@
-// Debian's Go SDKs, one a process: a line in, a line out. See ../../programs.py, which says what each line means.
+// Debian's Go SDKs, one per process: one line per call, one line per result. ../../programs.py documents the lines.
 package main
 
 import (
@@ -15,13 +15,13 @@ import (
 	"strings"
 )
 
-// The parts of what is uploaded in parts: the smallest that S3 takes.
+// The part size of multipart uploads: the minimum of S3.
 const part = 5 << 20
 
 const region = "us-east-1"
 
-// What is told of an object.
-type told struct {
+// The description of an object.
+type objectInfo struct {
 	length   int64
 	kind     string
 	etag     string
@@ -33,22 +33,22 @@ type sdk interface {
 	createBucket(bucket string) error
 	deleteBucket(bucket string) error
 	put(bucket, key, path, kind string, metadata map[string]string) error
-	head(bucket, key string) (told, error)
+	head(bucket, key string) (objectInfo, error)
 	get(bucket, key, path string, first, last int64) error
 	list(bucket, prefix, delimiter string, page int) (keys, groups []string, err error)
 	upload(bucket, key, path string) error
 	copy(source, sourceKey, bucket, key string) error
 	delete(bucket, key string) error
 	deleteMany(bucket string, keys []string) error
-	// What else it can do: each checks by itself what came of it. The second word is a file of more than two parts.
+	// Further scenarios. Each verifies its result. `path` is a file of more than two parts.
 	more() map[string]func(bucket, path string) error
 }
 
-func do(s sdk, words []string) (answer []string, err error) {
-	// That of Alibaba takes the answer of a call that failed for one.
+func do(s sdk, words []string) (response []string, err error) {
+	// Alibaba's SDK panics after some failed calls.
 	defer func() {
 		if what := recover(); what != nil {
-			err = fmt.Errorf("the SDK gave up: %v", what)
+			err = fmt.Errorf("the SDK panicked: %v", what)
 		}
 	}()
 	op, a := words[0], words[1:]
@@ -64,11 +64,11 @@ func do(s sdk, words []string) (answer []string, err error) {
 		}
 		err = s.put(a[0], a[1], a[2], a[3], metadata)
 	case "head":
-		var t told
+		var t objectInfo
 		if t, err = s.head(a[0], a[1]); err == nil {
-			answer = []string{strconv.FormatInt(t.length, 10), t.kind, t.etag}
+			response = []string{strconv.FormatInt(t.length, 10), t.kind, t.etag}
 			for name, value := range t.metadata {
-				answer = append(answer, strings.ToLower(name), value)
+				response = append(response, strings.ToLower(name), value)
 			}
 		}
 	case "get":
@@ -83,10 +83,10 @@ func do(s sdk, words []string) (answer []string, err error) {
 		var keys, groups []string
 		keys, groups, err = s.list(a[0], a[1], a[2], page)
 		for _, key := range keys {
-			answer = append(answer, "key", key)
+			response = append(response, "key", key)
 		}
 		for _, group := range groups {
-			answer = append(answer, "group", group)
+			response = append(response, "group", group)
 		}
 	case "upload":
 		err = s.upload(a[0], a[1], a[2])
@@ -98,9 +98,9 @@ func do(s sdk, words []string) (answer []string, err error) {
 		err = s.deleteMany(a[0], a[1:])
 	case "more":
 		for name := range s.more() {
-			answer = append(answer, name)
+			response = append(response, name)
 		}
-		sort.Strings(answer)
+		sort.Strings(response)
 	case "do":
 		err = s.more()[a[0]](a[1], a[2])
 	default:
@@ -122,32 +122,32 @@ func main() {
 		for at, word := range words {
 			words[at], _ = url.QueryUnescape(word)
 		}
-		answer, err := do(s, words)
+		response, err := do(s, words)
 		if err != nil {
-			answer = []string{"error", strconv.Itoa(status(err)), err.Error()}
+			response = []string{"error", strconv.Itoa(status(err)), err.Error()}
 		} else {
-			answer = append([]string{"ok"}, answer...)
+			response = append([]string{"ok"}, response...)
 		}
-		for at, word := range answer {
-			answer[at] = url.QueryEscape(word)
+		for at, word := range response {
+			response[at] = url.QueryEscape(word)
 		}
-		fmt.Println(strings.Join(answer, "\t"))
+		fmt.Println(strings.Join(response, "\t"))
 	}
 }
 
-// A key as it stands in the header that names a copy's source.
+// Escapes a key for the copy source header.
 func escape(key string) string {
 	return strings.ReplaceAll(url.QueryEscape(key), "+", "%20")
 }
 
-// The HTTP status that an SDK's error carries, or 0.
+// Returns the HTTP status of an SDK's error, or 0.
 func status(err error) int {
 	for _, find := range []func(error) int{statusAwsV1, statusAwsV2, statusMinio, statusOss} {
 		if found := find(err); found != 0 {
 			return found
 		}
 	}
-	// That of Alibaba tells what has no body in words only.
+	// Alibaba's SDK has the status of a response without a body only in the error message.
 	if found := words.FindStringSubmatch(err.Error()); found != nil {
 		code, _ := strconv.Atoi(found[1])
 		return code
@@ -157,31 +157,31 @@ func status(err error) int {
 
 var words = regexp.MustCompile(`without a response body \((\d\d\d)`)
 
-// Asks a signed URL as a stranger would, and gives back what it answers.
+// Sends a request to a presigned URL without an SDK, and returns the response body.
 func visit(method, address, body string, headers http.Header) (string, error) {
 	request, err := http.NewRequest(method, address, strings.NewReader(body))
 	if err != nil {
 		return "", err
 	}
 	for name, values := range headers {
-		// The length and the host are said by the request itself.
+		// The HTTP client sends these headers itself.
 		if name != "Host" && name != "Content-Length" {
 			request.Header[name] = values
 		}
 	}
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return "", err
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode/100 != 2 {
-		err = fmt.Errorf("%s: %s %s", method, answer.Status, text)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode/100 != 2 {
+		err = fmt.Errorf("%s: %s %s", method, response.Status, text)
 	}
 	return string(text), err
 }
 
-// Fails unless both are the same.
+// Returns an error unless both values are equal.
 func same(what string, got, wanted interface{}) error {
 	if fmt.Sprint(got) != fmt.Sprint(wanted) {
 		return fmt.Errorf("%s: %.200v, not %.200v", what, got, wanted)
@@ -189,7 +189,7 @@ func same(what string, got, wanted interface{}) error {
 	return nil
 }
 
-// The first that failed.
+// Returns the first error.
 func first(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -199,7 +199,7 @@ func first(errs ...error) error {
 	return nil
 }
 
-// Bytes of an object that comes without its length.
+// A body of unknown length.
 type stream struct{ io.Reader }
 
 func equal(path string, got []byte) error {

@@ -52,12 +52,12 @@ func (s *mc) put(bucket, key, path, kind string, metadata map[string]string) err
 	return err
 }
 
-func (s *mc) head(bucket, key string) (told, error) {
+func (s *mc) head(bucket, key string) (objectInfo, error) {
 	out, err := s.StatObject(now, bucket, key, minio.StatObjectOptions{})
 	if err != nil {
-		return told{}, err
+		return objectInfo{}, err
 	}
-	return told{out.Size, out.ContentType, out.ETag, out.UserMetadata}, nil
+	return objectInfo{out.Size, out.ContentType, out.ETag, out.UserMetadata}, nil
 }
 
 func (s *mc) get(bucket, key, path string, first, last int64) error {

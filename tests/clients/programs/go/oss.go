@@ -53,10 +53,10 @@ func (s *aliyun) put(bucket, key, path, kind string, metadata map[string]string)
 	return s.at(bucket).PutObjectFromFile(key, path, options...)
 }
 
-func (s *aliyun) head(bucket, key string) (told, error) {
+func (s *aliyun) head(bucket, key string) (objectInfo, error) {
 	out, err := s.at(bucket).GetObjectDetailedMeta(key)
 	if err != nil {
-		return told{}, err
+		return objectInfo{}, err
 	}
 	metadata := map[string]string{}
 	for name := range out {
@@ -65,7 +65,7 @@ func (s *aliyun) head(bucket, key string) (told, error) {
 		}
 	}
 	length, err := strconv.ParseInt(out.Get("Content-Length"), 10, 64)
-	return told{length, out.Get("Content-Type"), out.Get("ETag"), metadata}, err
+	return objectInfo{length, out.Get("Content-Type"), out.Get("ETag"), metadata}, err
 }
 
 func (s *aliyun) get(bucket, key, path string, first, last int64) error {
@@ -180,7 +180,7 @@ func (s *aliyun) more() map[string]func(bucket, path string) error {
 			if err = b.SetObjectMeta(key, oss.Meta("by", "you"), oss.CacheControl("no-cache")); err != nil {
 				return err
 			}
-			told, err := b.GetObjectDetailedMeta(key)
+			found, err := b.GetObjectDetailedMeta(key)
 			if err != nil {
 				return err
 			}
@@ -192,7 +192,7 @@ func (s *aliyun) more() map[string]func(bucket, path string) error {
 			if err != nil {
 				return err
 			}
-			return first(same("acl", acl.ACL, "private"), same("metadata", told.Get("X-Oss-Meta-By"), "you"), same("cache", told.Get("Cache-Control"), "no-cache"),
+			return first(same("acl", acl.ACL, "private"), same("metadata", found.Get("X-Oss-Meta-By"), "you"), same("cache", found.Get("Cache-Control"), "no-cache"),
 				same("exists", there, false), same("name", info.BucketInfo.Name, bucket))
 		},
 	}

@@ -1,4 +1,4 @@
-"""Requests that the vendors' own SDKs sign, sent to a double; for the tests."""
+"""Sends requests that the vendors' own SDKs sign to a double, for the tests."""
 
 import http.client
 import json
@@ -29,7 +29,7 @@ class Double:
     vendor: str
     port: int
     control: int
-    scheme: str = ""  # V1 or V4, of OSS
+    scheme: str = ""  # V1 or V4 of OSS.
 
     @property
     def prefix(self):
@@ -39,7 +39,7 @@ class Double:
         return f"{bucket + '.' if bucket else ''}{PLACES[self.vendor][0]}.localhost:{self.port}"
 
     def sign(self, method, bucket, key, params, headers, body, secret, path):
-        """The headers with those that sign them."""
+        """Returns the headers with the signature."""
         url = f"http://{headers['host']}{path}"
         if self.vendor == "cos":
             message = SimpleNamespace(method=method, url=url, headers=dict(headers))
@@ -61,7 +61,7 @@ class Double:
 
     def ask(self, method, bucket="", key="", params=None, headers=None, body=b"", secret=SECRET, after=None, host=None,
             path=None):
-        """Sends a signed request; `after` changes headers once they are signed."""
+        """Sends a signed request; `after` changes the headers after signing."""
         params = params or {}
         path = path or "/" + quote(key, safe="/~")
         head = {"host": host or self.host(bucket), "content-length": str(len(body))}
@@ -73,10 +73,10 @@ class Double:
         for name, value in head.items():
             connection.putheader(name, value)
         connection.endheaders(body)
-        answer = connection.getresponse()
-        return Reply(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
+        response = connection.getresponse()
+        return Response(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
 
-    def tell(self, method, path, body=None):
+    def send_control(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.control, timeout=10)
         connection.request(method, path, json.dumps(body) if body is not None else None)
         return json.loads(connection.getresponse().read())
@@ -91,13 +91,13 @@ class Double:
 
 
 @dataclass
-class Reply:
+class Response:
     status: int
     headers: dict
     body: bytes
 
     def text(self, *path):
-        """The text of an element, whatever its namespace."""
+        """Returns the text of an element in any namespace."""
         node = ElementTree.fromstring(self.body.strip())
         for name in path:
             node = next(child for child in node if child.tag.rpartition("}")[2] == name)
@@ -120,8 +120,8 @@ def stop(child):
     child.stdout.close()
 
 
-def listed(reply):
-    root = ElementTree.fromstring(reply.body)
+def list_rows(response):
+    root = ElementTree.fromstring(response.body)
     rows = [(node.tag.rpartition("}")[2], node) for node in root]
     inner = {"Contents": "Key", "CommonPrefixes": "Prefix"}
     return [next(c.text for c in node if c.tag.rpartition("}")[2] == inner[tag]) for tag, node in rows if tag in inner]
