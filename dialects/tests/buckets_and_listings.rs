@@ -45,7 +45,7 @@ fn find_header<'a>(sent: &'a OutgoingRequest, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn a_new_buckets_access_is_written_as_the_target_spells_it() {
+fn the_acl_of_a_new_bucket_is_sent_under_the_targets_name() {
     let (sent, _) = run_exchange(&S3, &OSS, "PUT /", "x-amz-acl: public-read\n", b"", "").unwrap();
     assert_eq!(find_header(&sent, "x-oss-acl"), Some("public-read"));
     assert_eq!(find_header(&sent, "x-oss-object-acl"), None);

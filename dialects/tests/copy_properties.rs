@@ -121,7 +121,7 @@ proptest! {
 
     /// Each field of the request is either in the head to the target or among the losses.
     #[test]
-    fn nothing_is_dropped_silently(request in generate_copies(), caller in 0..DIALECTS.len(), target in 0..DIALECTS.len()) {
+    fn every_field_is_sent_or_reported_as_lost(request in generate_copies(), caller in 0..DIALECTS.len(), target in 0..DIALECTS.len()) {
         let (caller, dialect) = (DIALECTS[caller], DIALECTS[target]);
         let target = build_sample_target(dialect);
         let route = build_sample_route(caller, &target, &request);

@@ -333,7 +333,7 @@ fn decode_form(wire: &[u8], pieces: &[usize], ahead: usize) -> Result<(PostForm,
 
 proptest! {
     #[test]
-    fn a_form_is_the_same_in_any_pieces(
+    fn a_form_is_read_alike_in_every_split(
         body in prop::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), Just(b'e'), any::<u8>()], 0..400),
         pieces in prop::collection::vec(1_usize..120, 1..8),
         ahead in 0_usize..600,
@@ -347,7 +347,7 @@ proptest! {
     }
 
     #[test]
-    fn foreign_bytes_are_read_or_rejected(body in prop::collection::vec(any::<u8>(), 0..300), pieces in prop::collection::vec(1_usize..50, 1..4)) {
+    fn arbitrary_bytes_are_read_or_rejected(body in prop::collection::vec(any::<u8>(), 0..300), pieces in prop::collection::vec(1_usize..50, 1..4)) {
         let _ = decode_form(&body, &pieces, 100);
         let mut wire = b"--edge\r\n".to_vec();
         wire.extend(body);

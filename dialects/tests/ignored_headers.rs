@@ -33,13 +33,13 @@ fn a_header_that_affects_the_result_is_a_field() {
         let request = explain_s3(line, &format!("{header}\n"), &S3).unwrap().request;
         assert!(request.fields.has(field), "{header}");
         assert_ne!(request, plain, "{header}");
-        // Without an effect on the result, for comparison.
+        // For comparison: a header without an effect on the result.
         assert_eq!(explain_s3(line, "x-amz-api-version: 2006-03-01\n", &S3).unwrap().request, plain);
     }
 }
 
 #[test]
-fn what_a_target_does_not_have_is_reported_by_name() {
+fn a_field_without_support_at_the_target_is_reported_by_name() {
     for target in [&COS, &OSS, &JDCLOUD] {
         for (line, header) in [
             (LIST, "x-amz-optional-object-attributes: RestoreStatus"),
@@ -52,7 +52,7 @@ fn what_a_target_does_not_have_is_reported_by_name() {
             assert!(rejection.message.unwrap().contains(name), "{} {name}", target.name);
         }
     }
-    // S3 is sent what it has.
+    // S3 supports these fields, so they are sent.
     let outgoing =
         explain_s3(LIST, "x-amz-optional-object-attributes: RestoreStatus\n", &S3).unwrap().outgoing;
     let sent = outgoing

@@ -41,7 +41,7 @@ proptest! {
     }
 
     #[test]
-    fn the_sum_of_the_parts_is_that_of_the_whole(body in prop::collection::vec(any::<u8>(), 1..2000), cuts in prop::collection::vec(1_usize..500, 1..6)) {
+    fn the_combined_crc64_is_that_of_the_object(body in prop::collection::vec(any::<u8>(), 1..2000), cuts in prop::collection::vec(1_usize..500, 1..6)) {
         let (mut rest, mut sums, mut cuts) = (body.as_slice(), Vec::new(), cuts.iter().cycle());
         while !rest.is_empty() {
             let (piece, after) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));

@@ -111,7 +111,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn what_we_sign_verifies(parts in generate_parts(), scheme in 0..SCHEMES.len()) {
+    fn the_proxys_signatures_verify(parts in generate_parts(), scheme in 0..SCHEMES.len()) {
         let (auth, prefix) = SCHEMES[scheme];
         let outgoing = sign_request(auth, prefix, &parts);
         let verified = verify_signature(auth, &to_raw_head(&outgoing), "bucket", &parts.key);

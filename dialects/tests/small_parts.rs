@@ -153,7 +153,7 @@ fn a_small_part_before_one_that_cannot_be_read_is_rejected() {
 
 proptest! {
     #[test]
-    fn any_staged_parts_can_be_completed(
+    fn any_stored_parts_can_be_completed(
         sizes in prop::collection::vec(prop_oneof![0..MIB, MIB..12 * MIB, Just(PART_BYTES_MIN), Just(5 * 1024 * MIB)], 1..60),
         gaps in 1_u64..9,
         at_once in 1_u64..9,
@@ -166,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_there_and_safe_can_be_completed(
+    fn stored_and_uploaded_parts_can_be_completed(
         sizes in prop::collection::vec(prop_oneof![0..MIB, MIB..12 * MIB, Just(PART_BYTES_MIN)], 1..60),
         direct in prop::collection::vec(any::<bool>(), 60),
     ) {

@@ -284,7 +284,7 @@ def usage(binary, running, _):
     code, out, _ = run("GET / HTTP/1.1\nHost: oss-cn-hangzhou.aliyuncs.com\n", *pair)
     assert code == 0 and "plan: Local" in out, out
     code, out, _ = run(f"PUT /k?partNumber=1&uploadId=u HTTP/1.1\nHost: {OSS_HOST}\n\nhello", *pair)
-    assert code == 0 and "plan: Stream: a part of less than 5120 KiB is kept" in out, out
+    assert code == 0 and "plan: Stream: a part of less than 5120 KiB is stored" in out, out
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def translator(binary, running, _):
         choose(page, "from", "cos")
         settled(page)
         page.complaints()
-        for text, expected in ((MALFORMED, "not the head of an HTTP request"), ("", "not the head"),
+        for text, expected in ((MALFORMED, "neither an HTTP request"), ("", "neither an HTTP request"),
                                (COPY.replace("{query}", "rename"), "rename"), ("x" * 70_000, "larger than")):
             type_request(page, text)
             settled(page)

@@ -1,5 +1,5 @@
-//! Cross-origin requests of browsers (CORS): evaluates the rules of a bucket, and translates the header names in them. The
-//! rules are described by S3, User Guide, "Using cross-origin resource sharing (CORS)"; COS, OPTIONS Object; OSS,
+//! Cross-origin requests of browsers (CORS): evaluates the rules of a bucket, and translates the header names in them.
+//! The rules are described by S3, User Guide, "Using cross-origin resource sharing (CORS)"; COS, OPTIONS Object; OSS,
 //! OptionObject.
 
 use crate::dialect::{Dialect, FieldName};
