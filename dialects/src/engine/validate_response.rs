@@ -182,8 +182,8 @@ pub fn can_fail_with(request: &Request, error_kind: ErrorKind) -> bool {
     }
 }
 
-/// The digests of a whole object in its head, as a request with which [`BodyVerifier`] checks the bytes; `None` if
-/// the head has no digest.
+/// The digests of a whole object in its head, as a request with which
+/// [`BodyVerifier`](crate::engine::body_verifier::BodyVerifier) checks the bytes; `None` if the head has no digest.
 pub fn build_expected_body(
     target: &Dialect,
     request: &Request,
