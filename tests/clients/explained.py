@@ -169,39 +169,39 @@ class Compared:
 
     def compare(self, title, dialect, method, target, headers, body):
         headers = self.sign(dialect, method, target, headers, body)
-        code, told = self.explain(dialect, method, target, headers, body)
+        code, explained = self.explain(dialect, method, target, headers, body)
         status, text = self.ask(method, target, headers, body)
         seen = [recorder.take() for recorder in self.recorders]
         received = [one for rows in seen for one in rows]
         if code == 1:
-            assert not received, (title, told["rejected"], received)
-            assert status >= 400, (title, status, told["rejected"])
+            assert not received, (title, explained["rejected"], received)
+            assert status >= 400, (title, status, explained["rejected"])
             message = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
             if message and method != "HEAD":
-                said = re.sub(r"&(quot|apos|amp|lt|gt);", lambda found: {"quot": '"', "apos": "'", "amp": "&", "lt": "<",
+                message = re.sub(r"&(quot|apos|amp|lt|gt);", lambda found: {"quot": '"', "apos": "'", "amp": "&", "lt": "<",
                                                                        "gt": ">"}[found.group(1)], message.group(1))
-                assert said in told["rejected"], (title, said, told["rejected"])
+                assert message in explained["rejected"], (title, message, explained["rejected"])
             return None
-        assert told["rejected"] is None, (title, told)
-        written = told["request"]
+        assert explained["rejected"] is None, (title, explained)
+        written = explained["request"]
         fits = [one for one in received if (one[0], one[1], one[2]["host"]) ==
                 (written["method"], written["target"], written["host"])]
-        assert fits, (title, told["plan"], written, [one[:2] + (one[2]["host"],) for one in received], status, text[:300])
+        assert fits, (title, explained["plan"], written, [one[:2] + (one[2]["host"],) for one in received], status, text[:300])
         expected = {row["name"]: row["value"] for row in written["headers"]}
         compared = {name: value for name, value in fits[0][2].items() if name not in UNCOMPARED}
         shown = {name: value for name, value in expected.items() if name not in UNCOMPARED}
         shown = {name: compared.get(name) if value == "(hidden)" else value for name, value in shown.items()}
         # A lookup adds what it finds to the request that follows.
-        if "HEAD" in told["plan"] or told["kind"] == "Relay":
+        if "HEAD" in explained["plan"] or explained["kind"] == "Relay":
             compared = {name: value for name, value in compared.items() if name in shown}
-        assert compared == shown, (title, told["plan"], compared, shown)
-        assert (written["body"] or "").encode() == (fits[0][3] if told["kind"] == "Exchange" else b""), (title, fits[0][3])
-        for lookup in told["lookups"]:
+        assert compared == shown, (title, explained["plan"], compared, shown)
+        assert (written["body"] or "").encode() == (fits[0][3] if explained["kind"] == "Exchange" else b""), (title, fits[0][3])
+        for lookup in explained["lookups"]:
             assert any((one[0], one[1], one[2]["host"]) == (lookup["method"], lookup["target"], lookup["host"])
                        for one in received), (title, lookup, received)
-        if told["kind"] == "Stream" and method == "PUT":
+        if explained["kind"] == "Stream" and method == "PUT":
             assert fits[0][3] == body, (title, fits[0][3])
-        return told
+        return explained
 
 
 def compare_all(binary, running, policy):
@@ -213,9 +213,9 @@ def compare_all(binary, running, policy):
         target = servers.one_target(kind, recorder.port, "store")
         compared = Compared(binary, running, [target], buckets, [recorder])
         for request in requests():
-            told = compared.compare(*request)
-            rejected += told is None
-            plans |= {told["kind"]} if told else set()
+            explained = compared.compare(*request)
+            rejected += explained is None
+            plans |= {explained["kind"]} if explained else set()
     # Relay: parts that are copied and smaller than the target takes.
     assert plans == {"Stream", "Exchange", "Relay"} and rejected > 10, (plans, rejected)
 
@@ -231,7 +231,7 @@ def reporting(binary, running, _):
 
 
 def relayed(binary, running, _):
-    """Copies whose source is at another target, and buckets with another name there."""
+    """Copies with a source at another target, and buckets with another name at the target."""
     first, second = Recorder(), Recorder()
     targets = [servers.one_target("oss", first.port, "store"), servers.one_target("cos", second.port, "archive")]
     names = ("destinationbucket-1250000000", "examplebucket-1250000000", "oss-example")
@@ -240,10 +240,10 @@ def relayed(binary, running, _):
     compared = Compared(binary, running, targets, buckets, [first, second])
     relays = 0
     for request in requests():
-        told = compared.compare(*request)
-        if told and told["kind"] == "Relay":
+        explained = compared.compare(*request)
+        if explained and explained["kind"] == "Relay":
             relays += 1
-            assert "at target archive" in told["route"] and told["request"]["host"].startswith("renamed-"), told
+            assert "at target archive" in explained["route"] and explained["request"]["host"].startswith("renamed-"), explained
     assert relays >= 3, relays
 
 

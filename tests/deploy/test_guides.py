@@ -96,27 +96,27 @@ def handlings(binary, caller, target):
     """The output of `blobfish losses` for a pair of dialects: headers by their handling, and words without a counterpart."""
     pairs = json.loads(subprocess.run([binary, "losses", "--json"], capture_output=True, text=True, check=True).stdout)
     (pair,) = [one for one in pairs if (one["caller"], one["target"]) == (caller, target)]
-    said = {handling: {row["caller_name"] for row in pair["fields"] if row["handling"] == handling}
+    names = {handling: {row["caller_name"] for row in pair["fields"] if row["handling"] == handling}
             for handling in ("rejected", "lost")}
-    return said, {row["word"] for row in pair["words_without_counterpart"]}
+    return names, {row["word"] for row in pair["words_without_counterpart"]}
 
 
 @pytest.mark.parametrize("page", [page for page in GUIDES if page.stem != "jd-to-aws"], ids=lambda page: page.stem)
 def test_what_is_rejected_is_so(binary, page):
     """Each header and word that a guide names as rejected or lost is so in the tables of the program."""
     caller, target = page.stem.split("-to-")
-    said, words = handlings(binary, caller, target)
+    names, words = handlings(binary, caller, target)
     rows = dict(re.findall(r"^\| (rejected[^|]*) \| ([^|]*) \|$", page.read_text(), re.MULTILINE))
     always, maybe = rows["rejected always"], rows['rejected, or lost with `unsupported = "report"` on the bucket']
     named = re.findall(r"`([^`]+)`", always)
     assert named
     for name in named:
-        fits = {one for one in said["rejected"] if one == name or name.endswith("*") and one.startswith(name[:-1])}
+        fits = {one for one in names["rejected"] if one == name or name.endswith("*") and one.startswith(name[:-1])}
         assert fits or name in words, f"{name} is not rejected"
     for name in re.findall(r"`([^`]+)`", maybe):
-        assert name in said["lost"] | words, f"{name} is not lost"
+        assert name in names["lost"] | words, f"{name} is not lost"
 
 
 def test_nothing_is_lost_from_jd_cloud_to_s3(binary):
-    said, words = handlings(binary, "jdcloud", "s3")
-    assert said == {"rejected": set(), "lost": set()} and not words
+    names, words = handlings(binary, "jdcloud", "s3")
+    assert names == {"rejected": set(), "lost": set()} and not words

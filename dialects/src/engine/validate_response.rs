@@ -184,8 +184,8 @@ pub fn is_error_possible(request: &Request, error_kind: ErrorKind) -> bool {
     }
 }
 
-/// The digests of a whole object in its head, as a request with which [`BodyVerifier`] checks the bytes; `None` if
-/// the head has no digest.
+/// The digests of a whole object in its head, as a request with which
+/// [`BodyVerifier`](crate::engine::body_verifier::BodyVerifier) checks the bytes; `None` if the head has no digest.
 pub fn build_body_expectation(
     target: &Dialect,
     request: &Request,
