@@ -21,7 +21,7 @@ pub struct Config {
     /// Socket that requests an upgrade; an absolute path of at most 90 bytes.
     pub control: Option<PathBuf>,
     /// Base domains in lower case, without port: `<bucket>.<base>` addresses a bucket.
-    pub hosts_base: Vec<String>,
+    pub base_domains: Vec<String>,
     /// Limits for clients and callers.
     pub limits: Limits,
     /// How requests and events are logged.
@@ -35,7 +35,7 @@ pub struct Config {
     /// The callers in the order of the file. Names and access key IDs are distinct.
     pub callers: Vec<Caller>,
     /// Line of the first secret that is written in the file itself, from 1. Everybody with access to the file can read it.
-    pub secret_line: Option<usize>,
+    pub literal_secret_line: Option<usize>,
 }
 
 /// Where clients connect. There is at least one address; no two overlap.
@@ -82,9 +82,9 @@ pub struct Limits {
     /// Maximum number of headers of a request, 8 to 10,000.
     pub headers_max: usize,
     /// Idle timeout within a request body, 1 second to 1 hour.
-    pub body_idle: Duration,
+    pub body_idle_timeout: Duration,
     /// Idle timeout between two requests of a connection, 1 second to 1 hour.
-    pub keepalive_idle: Duration,
+    pub keepalive_timeout: Duration,
     /// Maximum number of client connections, 1 to 1,000,000.
     pub connections_max: usize,
     /// Maximum number of connections of one client address, 1 to 1,000,000. It does not apply to trusted proxies.
@@ -94,7 +94,7 @@ pub struct Limits {
     /// The same limit for one caller, 8 MiB to 1 TiB.
     pub buffer_bytes_per_caller_max: usize,
     /// How long connections are accepted after the shutdown signal while the readiness check fails, 0 to 3600 seconds.
-    pub stop_delay: Duration,
+    pub shutdown_delay: Duration,
     /// How long running requests may take after that, 1 second to 1 hour.
     pub drain: Duration,
     /// How long running requests may take in the old process after an upgrade, 1 second to 1 day.
@@ -129,18 +129,18 @@ pub struct CopyLimits {
     /// Part size in bytes, 5 MiB to 1 GiB. It is increased for objects that would need too many parts.
     pub part_bytes: u64,
     /// Number of parts of one copy that are transferred concurrently, 1 to 64.
-    pub parts_at_once: usize,
+    pub copy_concurrency: usize,
     /// Bandwidth limit of all copies through the proxy.
     pub bytes_per_second: Option<u64>,
     /// Bandwidth limit of the copies of one caller.
     pub bytes_per_second_per_caller: Option<u64>,
     /// What happens to a copy when its client disconnects.
-    pub abandoned_copies: AbandonedCopies,
+    pub copies_on_disconnect: CopiesOnDisconnect,
 }
 
 /// What happens to a copy when its client disconnects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AbandonedCopies {
+pub enum CopiesOnDisconnect {
     /// The copy continues until it is complete.
     Finish,
     /// The copy is aborted and cleaned up.
@@ -154,10 +154,10 @@ impl Default for CopyLimits {
             copies_per_caller_max: 16,
             single_bytes_max: 64 * 1024 * 1024,
             part_bytes: 16 * 1024 * 1024,
-            parts_at_once: 4,
+            copy_concurrency: 4,
             bytes_per_second: None,
             bytes_per_second_per_caller: None,
-            abandoned_copies: AbandonedCopies::Finish,
+            copies_on_disconnect: CopiesOnDisconnect::Finish,
         }
     }
 }
@@ -256,7 +256,7 @@ pub struct Target {
     /// Idle timeout within a body, 1 second to 1 hour.
     pub body_timeout: Duration,
     /// How long a resolved address stays in the DNS cache, 1 second to 1 hour.
-    pub dns_cache_time: Duration,
+    pub dns_ttl: Duration,
     /// What happens to parts that are below the target's minimum but valid for the caller.
     pub small_parts: SmallParts,
     /// Bucket of the target for small parts; `None`: the bucket of the upload.
@@ -265,13 +265,13 @@ pub struct Target {
     pub small_parts_prefix: String,
     /// Interval of the cleanup of small parts without an upload, and their minimum age, 1 second to 7 days; zero
     /// disables the cleanup.
-    pub staging_sweep: Duration,
+    pub small_parts_cleanup: Duration,
     /// Maximum number of connections, 2 to 1,000,000; 0 for no limit.
     pub connections_max: u32,
     /// Failures in a row after which the circuit breaker opens, 1 to 1,000,000; 0 disables it.
     pub circuit_breaker_failures: u32,
     /// How long the circuit breaker stays open, 1 second to 1 hour.
-    pub failures_pause: Duration,
+    pub circuit_breaker_open: Duration,
 }
 
 /// What happens to parts that are below the target's minimum.

@@ -19,7 +19,7 @@ pub struct KnownDialect {
     /// The signature versions for requests to targets, the default first. Empty for a dialect with one version.
     pub signing_versions: Vec<&'static str>,
     /// The key of a caller that rejects signatures which do not cover every meaningful part of the request.
-    pub strict_signing_key: Option<&'static str>,
+    pub strict_signing_config_key: Option<&'static str>,
 }
 
 impl KnownDialects {

@@ -23,9 +23,9 @@ mod schema;
 mod secrets;
 
 pub use config::{
-    AbandonedCopies, Access, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions,
-    Config, CopyLimits, Grant, GrantAccess, HttpsListener, Limits, Listeners, Log, LogFormat, LogLevel,
-    SmallParts, SpoolLimits, Target, Traces, UnsupportedFields,
+    Access, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions, Config,
+    CopiesOnDisconnect, CopyLimits, Grant, GrantAccess, HttpsListener, Limits, Listeners, Log, LogFormat,
+    LogLevel, SmallParts, SpoolLimits, Target, Traces, UnsupportedFields,
 };
 pub use endpoint::Endpoint;
 pub use known_dialects::{KnownDialect, KnownDialects};

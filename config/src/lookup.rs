@@ -48,7 +48,7 @@ impl Config {
     /// The name that clients use for a bucket of a target; the first in the file if there are several. `None` if no
     /// name is routed to it. The returned name is always routed to exactly this bucket.
     #[must_use]
-    pub fn find_caller_bucket(&self, target_index: usize, target_bucket: &str) -> Option<String> {
+    pub fn find_client_bucket_name(&self, target_index: usize, target_bucket: &str) -> Option<String> {
         let is_routed_here = |name: &str| {
             self.route(name).is_some_and(|route| {
                 route.target_index == target_index && route.target_bucket == target_bucket

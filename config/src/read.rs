@@ -43,11 +43,11 @@ impl<'t> Diagnostics<'t> {
 
     /// The configuration if there is no mistake, else all mistakes in the order of the lines.
     pub(crate) fn into_result(self, config: Option<Config>) -> Result<Config, Vec<Mistake>> {
-        let secret_line = self.secret_at.get().map(|at| self.line_at(at));
+        let literal_secret_line = self.secret_at.get().map(|at| self.line_at(at));
         let mut mistakes = self.mistakes.into_inner();
         mistakes.sort_by_key(|mistake| mistake.span.start);
         match config {
-            Some(config) if mistakes.is_empty() => Ok(Config { secret_line, ..config }),
+            Some(config) if mistakes.is_empty() => Ok(Config { literal_secret_line, ..config }),
             _ => Err(mistakes),
         }
     }

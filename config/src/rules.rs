@@ -9,9 +9,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::config::{
-    AbandonedCopies, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions, Config,
-    CopyLimits, Grant, GrantAccess, HttpsListener, Limits, Listeners, Log, LogFormat, LogLevel, SmallParts,
-    SpoolLimits, Target, Traces, UnsupportedFields,
+    Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions, Config,
+    CopiesOnDisconnect, CopyLimits, Grant, GrantAccess, HttpsListener, Limits, Listeners, Log, LogFormat,
+    LogLevel, SmallParts, SpoolLimits, Target, Traces, UnsupportedFields,
 };
 use crate::endpoint::{Endpoint, parse_host_name};
 use crate::known_dialects::KnownDialects;
@@ -30,8 +30,8 @@ const UNSUPPORTED: &[(&str, UnsupportedFields)] =
 const SMALL_PARTS: &[(&str, SmallParts)] =
     &[("combine", SmallParts::Combine), ("reject", SmallParts::Reject)];
 const CONDITIONS: &[(&str, Conditions)] = &[("native", Conditions::Native), ("check", Conditions::Check)];
-const ABANDONED: &[(&str, AbandonedCopies)] =
-    &[("finish", AbandonedCopies::Finish), ("abort", AbandonedCopies::Abort)];
+const ABANDONED: &[(&str, CopiesOnDisconnect)] =
+    &[("finish", CopiesOnDisconnect::Finish), ("abort", CopiesOnDisconnect::Abort)];
 const FORMATS: &[(&str, LogFormat)] = &[("json", LogFormat::Json), ("logfmt", LogFormat::Logfmt)];
 const LEVELS: &[(&str, LogLevel)] = &[
     ("error", LogLevel::Error),
@@ -54,7 +54,7 @@ const ACCESS: &[(&str, GrantAccess)] = &[
 const MIB: u64 = 1024 * 1024;
 
 /// The default key prefix of small parts.
-const STAGING_PREFIX_DEFAULT: &str = ".blobfish-parts/";
+const SMALL_PARTS_PREFIX_DEFAULT: &str = ".blobfish-parts/";
 
 /// More than any caller can reach.
 // A limit above this is no limit, and the arithmetic of the rate limit stays within 64 bits.
@@ -71,7 +71,7 @@ pub(crate) fn read_config(
 ) -> Option<Config> {
     let (listen, listen_places) = read_listen(root.get("listen"), known, sources);
     let (admin, control) = read_admin(root.get("admin"), &listen_places);
-    let hosts_base = read_hosts(root.get("hosts"));
+    let base_domains = read_hosts(root.get("hosts"));
     let limits = read_limits(root.get("limits"));
     let log = read_log(root.get("log"));
     let traces = read_optional(root.get("traces"), |item| read_traces(&item, sources));
@@ -98,14 +98,14 @@ pub(crate) fn read_config(
         listen: listen?,
         admin: admin?,
         control: control?,
-        hosts_base,
+        base_domains,
         limits: limits?,
         log: log?,
         traces: traces?,
         targets: targets.into_iter().collect::<Option<_>>()?,
         buckets: buckets.into_iter().collect::<Option<_>>()?,
         callers: callers.into_iter().collect::<Option<_>>()?,
-        secret_line: None,
+        literal_secret_line: None,
     })
 }
 
@@ -350,13 +350,13 @@ fn read_limits(item: Option<Item<'_>>) -> Option<Limits> {
     let defaults = Limits {
         head_bytes_max: 16 * 1024,
         headers_max: 100,
-        body_idle: Duration::from_secs(30),
-        keepalive_idle: Duration::from_secs(60),
+        body_idle_timeout: Duration::from_secs(30),
+        keepalive_timeout: Duration::from_secs(60),
         connections_max: 10_000,
         connections_per_address_max: 1_000,
         buffer_bytes_max: 256 * MIB,
         buffer_bytes_per_caller_max: 64 * MIB,
-        stop_delay: Duration::ZERO,
+        shutdown_delay: Duration::ZERO,
         drain: Duration::from_secs(30),
         upgrade_drain: Duration::from_secs(3600),
         copies: CopyLimits::default(),
@@ -366,16 +366,18 @@ fn read_limits(item: Option<Item<'_>>) -> Option<Limits> {
     let mut fields = item.as_table()?;
     let head_bytes_max = fields.read_count("head_bytes_max", 1024..=1024 * 1024, defaults.head_bytes_max);
     let headers_max = fields.read_count("headers_max", 8..=10_000, defaults.headers_max);
-    let body_idle = read_seconds(&mut fields, "body_idle_timeout_seconds", defaults.body_idle);
-    let keepalive_idle = read_seconds(&mut fields, "keepalive_timeout_seconds", defaults.keepalive_idle);
+    let body_idle_timeout =
+        read_seconds(&mut fields, "body_idle_timeout_seconds", defaults.body_idle_timeout);
+    let keepalive_timeout =
+        read_seconds(&mut fields, "keepalive_timeout_seconds", defaults.keepalive_timeout);
     let connections_max = fields.read_count("connections_max", 1..=1_000_000, defaults.connections_max);
     let connections_per_address_max =
         fields.read_count("connections_per_address_max", 1..=1_000_000, defaults.connections_per_address_max);
     let buffer_bytes_max = fields.read_count("buffer_bytes_max", 1 << 24..=TIB, defaults.buffer_bytes_max);
     let own = defaults.buffer_bytes_per_caller_max;
     let buffer_bytes_per_caller_max = fields.read_count("buffer_bytes_per_caller_max", 1 << 23..=TIB, own);
-    let stop_delay =
-        fields.read_count("shutdown_delay_seconds", 0..=SECONDS_MAX, defaults.stop_delay.as_secs());
+    let shutdown_delay =
+        fields.read_count("shutdown_delay_seconds", 0..=SECONDS_MAX, defaults.shutdown_delay.as_secs());
     let drain = read_seconds(&mut fields, "drain_timeout_seconds", defaults.drain);
     let upgrade_drain = fields.read_count(
         "upgrade_drain_timeout_seconds",
@@ -388,13 +390,13 @@ fn read_limits(item: Option<Item<'_>>) -> Option<Limits> {
     Some(Limits {
         head_bytes_max: head_bytes_max?,
         headers_max: headers_max?,
-        body_idle: body_idle?,
-        keepalive_idle: keepalive_idle?,
+        body_idle_timeout: body_idle_timeout?,
+        keepalive_timeout: keepalive_timeout?,
         connections_max: connections_max?,
         connections_per_address_max: connections_per_address_max?,
         buffer_bytes_max: buffer_bytes_max?,
         buffer_bytes_per_caller_max: buffer_bytes_per_caller_max?,
-        stop_delay: Duration::from_secs(stop_delay?),
+        shutdown_delay: Duration::from_secs(shutdown_delay?),
         drain: drain?,
         upgrade_drain: Duration::from_secs(upgrade_drain?),
         copies: copies?,
@@ -423,21 +425,21 @@ fn read_copy_limits(fields: &mut TableReader<'_>, defaults: CopyLimits) -> Optio
     let single_bytes_max =
         fields.read_count("copy_multipart_threshold_bytes", 0..=5 * 1024 * MIB, defaults.single_bytes_max);
     let part_bytes = fields.read_count("copy_part_bytes", 5 * MIB..=1024 * MIB, defaults.part_bytes);
-    let parts_at_once = fields.read_count("copy_concurrency", 1..=64, defaults.parts_at_once);
+    let copy_concurrency = fields.read_count("copy_concurrency", 1..=64, defaults.copy_concurrency);
     // TOML integers are signed 64-bit numbers, so the schema must not promise more.
     let speeds = 0..=u64::MAX >> 1;
     let bytes_per_second = fields.read_count("copy_bytes_per_second", speeds.clone(), 0_u64);
     let bytes_per_second_per_caller = fields.read_count("copy_bytes_per_second_per_caller", speeds, 0_u64);
-    let abandoned = fields.read_word("copies_on_disconnect", ABANDONED, AbandonedCopies::Finish);
+    let abandoned = fields.read_word("copies_on_disconnect", ABANDONED, CopiesOnDisconnect::Finish);
     Some(CopyLimits {
         copies_max: copies_max?,
         copies_per_caller_max: copies_per_caller_max?,
         single_bytes_max: single_bytes_max?,
         part_bytes: part_bytes?,
-        parts_at_once: parts_at_once?,
+        copy_concurrency: copy_concurrency?,
         bytes_per_second: Some(bytes_per_second?).filter(|speed| *speed > 0),
         bytes_per_second_per_caller: Some(bytes_per_second_per_caller?).filter(|speed| *speed > 0),
-        abandoned_copies: abandoned?,
+        copies_on_disconnect: abandoned?,
     })
 }
 
@@ -602,11 +604,12 @@ fn read_target<'a>(
         read_optional(fields.get("small_parts_bucket"), |item| item.parse(parse_bucket_name));
     let small_parts_prefix =
         read_optional(fields.get("small_parts_prefix"), |item| item.parse(parse_staging_prefix));
-    let staging_sweep =
+    let small_parts_cleanup =
         fields.read_count("small_parts_cleanup_seconds", 0..=7 * 24 * SECONDS_MAX, SECONDS_MAX);
     let connections_max = read_target_connections(&mut fields);
     let circuit_breaker_failures = fields.read_count("circuit_breaker_failures", 0..=1_000_000, 10_u32);
-    let failures_pause = read_seconds(&mut fields, "circuit_breaker_open_seconds", Duration::from_secs(5));
+    let circuit_breaker_open =
+        read_seconds(&mut fields, "circuit_breaker_open_seconds", Duration::from_secs(5));
     fields.finish();
 
     if let Some(endpoint) = &endpoint {
@@ -633,14 +636,14 @@ fn read_target<'a>(
             connect_timeout: connect_timeout?,
             response_timeout: response_timeout?,
             body_timeout: body_timeout?,
-            dns_cache_time: resolve?,
+            dns_ttl: resolve?,
             small_parts: small_parts?,
             small_parts_bucket: small_parts_bucket?,
-            small_parts_prefix: small_parts_prefix?.unwrap_or_else(|| STAGING_PREFIX_DEFAULT.to_owned()),
-            staging_sweep: Duration::from_secs(staging_sweep?),
+            small_parts_prefix: small_parts_prefix?.unwrap_or_else(|| SMALL_PARTS_PREFIX_DEFAULT.to_owned()),
+            small_parts_cleanup: Duration::from_secs(small_parts_cleanup?),
             connections_max: connections_max?,
             circuit_breaker_failures: circuit_breaker_failures?,
-            failures_pause: failures_pause?,
+            circuit_breaker_open: circuit_breaker_open?,
         })
     };
     let target = build();
@@ -1001,7 +1004,7 @@ fn read_grant(mut fields: TableReader<'_>) -> Option<Grant> {
 fn read_strict_dialects(fields: &mut TableReader<'_>, known: &KnownDialects) -> Option<Vec<&'static str>> {
     let mut strict = Some(Vec::new());
     for dialect in &known.dialects {
-        let Some(key) = dialect.strict_signing_key else { continue };
+        let Some(key) = dialect.strict_signing_config_key else { continue };
         match (fields.read_word(key, STRICT_SIGNING, false), &mut strict) {
             (Some(true), Some(strict)) => strict.push(dialect.name),
             (Some(false), _) | (_, None) => {}

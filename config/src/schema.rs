@@ -27,7 +27,7 @@ pub fn build_schema(known: &KnownDialects) -> Value {
     let mut shapes = KeyShapes::default();
     let moved = [FULL_EXAMPLE, LIST_EXAMPLE]
         .into_iter()
-        .flat_map(|text| ["env", "file"].map(|word| move_secrets(word, text)));
+        .flat_map(|text| ["env", "file"].map(|word| replace_secrets(word, text)));
     // Mistakes in the second text are expected, because it omits required keys. Only the recorded shapes matter.
     for text in [FULL_EXAMPLE, LIST_EXAMPLE].map(str::to_owned).into_iter().chain(moved) {
         let diagnostics = read::Diagnostics::new(&text);
@@ -43,7 +43,7 @@ pub fn build_schema(known: &KnownDialects) -> Value {
 }
 
 /// Replaces the secrets of a text, which begin with "dummy-", by `{ env = ... }` or `{ file = ... }`.
-fn move_secrets(source: &str, text: &str) -> String {
+fn replace_secrets(source: &str, text: &str) -> String {
     let mut pieces = text.split("\"dummy-");
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces

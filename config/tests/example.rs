@@ -36,7 +36,7 @@ fn loads_the_full_example() {
     assert_eq!(config.control.as_deref(), Some(Path::new("/run/blobfish/control.sock")));
     assert_eq!(blobfish_config::find_control_socket(FULL), config.control);
     assert_eq!(config.limits.upgrade_drain, Duration::from_secs(3600));
-    assert_eq!(config.hosts_base, ["storage.example.internal"]);
+    assert_eq!(config.base_domains, ["storage.example.internal"]);
     assert_eq!((config.limits.head_bytes_max, config.limits.connections_max), (16_384, 10_000));
 
     let target = &config.targets[0];
@@ -50,7 +50,7 @@ fn loads_the_full_example() {
         (SmallParts::Combine, Some("parts"))
     );
     assert_eq!(
-        (target.small_parts_prefix.as_str(), target.staging_sweep.as_secs()),
+        (target.small_parts_prefix.as_str(), target.small_parts_cleanup.as_secs()),
         (".blobfish-parts/", 3600)
     );
     assert_eq!(config.limits.spool.dir.as_deref(), Some(Path::new("/var/tmp")));
@@ -81,8 +81,8 @@ fn the_defaults_are_those_in_the_example() {
     let (defaults, others): (Vec<_>, Vec<_>) = FULL.lines().partition(|line| sets_default_value(line));
     assert!(defaults.len() > 45, "{defaults:?}");
     let (mut full, short) = (load(FULL).unwrap(), load(&others.join("\n")).unwrap());
-    assert!(full.secret_line > short.secret_line, "lines before it were omitted");
-    full.secret_line = short.secret_line;
+    assert!(full.literal_secret_line > short.literal_secret_line, "lines before it were omitted");
+    full.literal_secret_line = short.literal_secret_line;
     assert_eq!(format!("{full:?}"), format!("{short:?}"));
 }
 

@@ -64,7 +64,7 @@ fn the_most_specific_rule_matches() {
 #[test]
 fn finds_the_name_that_clients_use_for_a_bucket() {
     let config = load_config();
-    let find_name = |target, bucket| config.find_caller_bucket(target, bucket);
+    let find_name = |target, bucket| config.find_client_bucket_name(target, bucket);
     assert_eq!(find_name(0, "pictures").as_deref(), Some("photos-1"), "the first of two names, before `*`");
     assert_eq!(find_name(1, "photos-2").as_deref(), Some("photos-2"));
     assert_eq!(find_name(0, "photos-2"), None, "this name is routed to the other target");

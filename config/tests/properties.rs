@@ -103,7 +103,7 @@ proptest! {
         // A name is routed to a bucket, and the name found for that bucket is routed to the same one.
         for name in buckets.iter().map(|name| name.replace('*', "x")).chain([other]) {
             if let Some(route) = config.route(&name) {
-                let back = config.find_caller_bucket(route.target_index, &route.target_bucket).expect("a name leads there");
+                let back = config.find_client_bucket_name(route.target_index, &route.target_bucket).expect("a name leads there");
                 let again = config.route(&back).expect("it is routed");
                 prop_assert_eq!(again.target_index, route.target_index);
                 prop_assert_eq!(again.target_bucket, route.target_bucket);

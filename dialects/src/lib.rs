@@ -78,7 +78,7 @@ pub struct ConfigurableDialect {
     /// Signature versions for requests to a target, the default first. Empty where the dialect has only one.
     pub signing_versions: Vec<&'static str>,
     /// The configuration key that requires a caller to sign everything that has a meaning.
-    pub strict_signing_key: Option<&'static str>,
+    pub strict_signing_config_key: Option<&'static str>,
 }
 
 /// The dialects that a configuration may name: the first of each family, in the order of [`DIALECTS`].
@@ -90,7 +90,7 @@ pub fn list_configurable_dialects() -> Vec<ConfigurableDialect> {
         profiles: list_profile_names(dialect),
         signatures: dialect.signatures,
         signing_versions: dialect.signing_versions.iter().map(|row| row.0).collect(),
-        strict_signing_key: dialect.strict_signing_key,
+        strict_signing_config_key: dialect.strict_signing_config_key,
     };
     DIALECTS.iter().filter(is_first).map(describe).collect()
 }

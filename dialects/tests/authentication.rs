@@ -47,7 +47,7 @@ impl CredentialStore for TestKeys {
         })
     }
 
-    fn is_public_read(&self, bucket: &str) -> bool {
+    fn is_anonymous_read(&self, bucket: &str) -> bool {
         bucket == "open"
     }
 }

@@ -35,7 +35,7 @@ impl CredentialStore for TestKeys {
         (access_key == self.1).then_some(key)
     }
 
-    fn is_public_read(&self, _bucket: &str) -> bool {
+    fn is_anonymous_read(&self, _bucket: &str) -> bool {
         true
     }
 }

@@ -13,7 +13,9 @@ use blobfish_dialects::engine::read_response::read_response;
 use blobfish_dialects::engine::relay::{SourcePartDigests, SourceParts};
 use blobfish_dialects::engine::streaming::build_client_response;
 use blobfish_dialects::engine::target_response::TargetResponse;
-use blobfish_dialects::engine::validate_response::{build_expected_body, can_fail_with, check_response_head};
+use blobfish_dialects::engine::validate_response::{
+    build_body_expectation, check_response_head, is_error_possible,
+};
 use blobfish_dialects::model::{ByteRange, ErrorKind, Field, Operation, Request, Value};
 use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::{DIALECTS, find_dialect};
@@ -157,26 +159,26 @@ fn a_condition_can_fail_only_if_the_request_has_one() {
     let bare = build_request(Operation::GetObject, &[]);
     let etags = || Value::Etags(vec!["x".to_owned()]);
     for error_kind in [ErrorKind::PreconditionFailed, ErrorKind::NotModified, ErrorKind::InvalidRange] {
-        assert!(!can_fail_with(&bare, error_kind), "{error_kind:?}");
+        assert!(!is_error_possible(&bare, error_kind), "{error_kind:?}");
     }
-    assert!(can_fail_with(&bare, ErrorKind::NoSuchKey));
-    assert!(can_fail_with(
+    assert!(is_error_possible(&bare, ErrorKind::NoSuchKey));
+    assert!(is_error_possible(
         &build_request(Operation::GetObject, &[(Field::IfMatch, etags())]),
         ErrorKind::PreconditionFailed
     ));
-    assert!(can_fail_with(
+    assert!(is_error_possible(
         &build_request(Operation::GetObject, &[(Field::IfNoneMatch, etags())]),
         ErrorKind::NotModified
     ));
     let overwrite = build_request(Operation::PutObject, &[(Field::ForbidOverwrite, Value::Flag)]);
-    assert!(can_fail_with(&overwrite, ErrorKind::PreconditionFailed));
+    assert!(is_error_possible(&overwrite, ErrorKind::PreconditionFailed));
 }
 
 #[test]
 fn digests_in_a_head_are_used_only_for_whole_bodies() {
     let get = build_request(Operation::GetObject, &[]);
     let get_attested_digests = |name: &str, status: u16, headers: &[(&str, &str)]| {
-        build_expected_body(get_dialect(name), &get, &build_response(status, headers))
+        build_body_expectation(get_dialect(name), &get, &build_response(status, headers))
             .map(|request| (request.fields.has(Field::ContentMd5), request.checksums.len()))
     };
     assert_eq!(get_attested_digests("s3", 200, &[ETAG]), Some((true, 0)));
@@ -252,7 +254,7 @@ fn an_unexpected_body_of_a_success_is_rejected() {
 fn digests_of_source_parts_do_not_depend_on_how_the_body_is_split() {
     let body: Vec<u8> = (0..1000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
     let own = SourceParts { bytes: 300, count: 4 };
-    assert_eq!(own.compute_copy_part_bytes(5 * 1024 * 1024), 300 * 17_477);
+    assert_eq!(own.compute_copy_part_size(5 * 1024 * 1024), 300 * 17_477);
     let digests = |step: usize, body: &[u8]| {
         let mut digests = SourcePartDigests::new(own);
         body.chunks(step).for_each(|piece| digests.update(piece));

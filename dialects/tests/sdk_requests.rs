@@ -247,7 +247,7 @@ fn a_head_in_a_missing_bucket_returns_no_such_bucket() {
         let client_request =
             streaming::build_bucket_head_request(&route, &head, &missing, NOW).unwrap().unwrap();
         assert_eq!((client_request.method, client_request.scope.key()), ("HEAD", None));
-        let code = |bucket: u16| match streaming::build_missing_response(
+        let code = |bucket: u16| match streaming::build_not_found_response(
             &route,
             &head,
             &missing,

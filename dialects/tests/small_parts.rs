@@ -11,7 +11,7 @@
 use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::engine::small_parts::{
-    self, NamedPart, PartSlice, PartsFolder, PlannedPart, StagedPart,
+    self, NamedPart, PartSlice, PartsFolder, PlannedPart, StoredSmallPart,
 };
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, ListedObject, ObjectListing, Operation, Part, PartListing, Request, Response,
@@ -24,8 +24,8 @@ use proptest::prelude::*;
 const MIB: u64 = 1024 * 1024;
 const PART_BYTES_MIN: u64 = 5 * MIB;
 
-fn build_staged_part(number: u64, bytes: u64) -> StagedPart {
-    StagedPart { part: Part::new(number, format!("e{number}")), bytes, modified: None }
+fn build_staged_part(number: u64, bytes: u64) -> StoredSmallPart {
+    StoredSmallPart { part: Part::new(number, format!("e{number}")), bytes, modified: None }
 }
 
 fn build_target_part(number: u64) -> NamedPart {
@@ -221,7 +221,7 @@ fn small_parts_concern_callers_with_a_smaller_minimum() {
         });
     }
     for dialect in DIALECTS.iter().chain(PROFILES.iter()) {
-        let is_needed = small_parts::is_staging_needed(&build_sample_target(dialect));
+        let is_needed = small_parts::needs_small_parts(&build_sample_target(dialect));
         assert_eq!(is_needed, minimum(dialect) > 100 * 1024, "{}", dialect.name);
     }
 }

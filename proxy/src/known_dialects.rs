@@ -10,7 +10,7 @@ pub fn list_known_dialects() -> KnownDialects {
         profiles: dialect.profiles,
         signatures: dialect.signatures.to_vec(),
         signing_versions: dialect.signing_versions,
-        strict_signing_key: dialect.strict_signing_key,
+        strict_signing_config_key: dialect.strict_signing_config_key,
     };
     KnownDialects {
         dialects: blobfish_dialects::list_configurable_dialects().into_iter().map(describe).collect(),

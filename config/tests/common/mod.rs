@@ -19,7 +19,7 @@ pub static KNOWN: LazyLock<KnownDialects> = LazyLock::new(|| KnownDialects {
         KnownDialect {
             name: "cos",
             signatures: vec!["cos"],
-            strict_signing_key: Some("cos_signing"),
+            strict_signing_config_key: Some("cos_signing"),
             ..KnownDialect::default()
         },
         KnownDialect {

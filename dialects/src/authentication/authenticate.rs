@@ -39,7 +39,7 @@ pub trait CredentialStore {
     fn find_credentials(&self, access_key_id: &str) -> Option<CallerCredentials<'_>>;
 
     /// Whether anonymous requests may read the objects of a bucket.
-    fn is_public_read(&self, bucket: &str) -> bool;
+    fn is_anonymous_read(&self, bucket: &str) -> bool;
 }
 
 /// A request with a verified signature, or an allowed anonymous one.
@@ -91,7 +91,7 @@ fn identify_dialect(
     listener: &ListenerDialects,
 ) -> Result<(&'static Dialect, Option<Claim>), RejectedRequest> {
     let mut claimed: Option<(&'static Dialect, Claim)> = None;
-    for dialect in iter_families(listener) {
+    for dialect in list_family_representatives(listener) {
         match dialect.auth.parse_claim(head) {
             Err(rejection) => {
                 return Err(RejectedRequest { dialect: select_profile(host, listener, dialect), rejection });
@@ -113,7 +113,7 @@ fn identify_dialect(
 }
 
 /// The first dialect of each family.
-fn iter_families(listener: &ListenerDialects) -> impl Iterator<Item = &'static Dialect> {
+fn list_family_representatives(listener: &ListenerDialects) -> impl Iterator<Item = &'static Dialect> {
     let all = listener.dialects;
     all.iter().enumerate().filter_map(move |(at, dialect)| {
         let first = all.iter().position(|other| other.family == dialect.family) == Some(at);
@@ -218,7 +218,7 @@ fn verify_request(
         now,
         requires_all_signed: caller.as_ref().is_some_and(|key| key.strict_dialects.contains(&dialect.family)),
     };
-    let verification = verify_any_host(head, dialect, address, &claim, secret, &options);
+    let verification = verify_with_equivalent_hosts(head, dialect, address, &claim, secret, &options);
     let Some(caller) = caller else { return Err(ErrorKind::InvalidAccessKeyId.into()) };
     let verified = verification?;
     if !caller.schemes.is_empty() && !caller.schemes.iter().any(|scheme| scheme == claim.scheme.name) {
@@ -238,7 +238,7 @@ fn verify_request(
 
 /// Verifies a signature with the host as received. If it does not match, tries the host with or without the default
 /// port, because reverse proxies add or remove the port after the client signed the host.
-fn verify_any_host(
+fn verify_with_equivalent_hosts(
     head: &RawHead,
     dialect: &'static Dialect,
     address: &ResourceAddress,
@@ -270,7 +270,7 @@ fn authenticate_anonymous(
             Rejection::new(ErrorKind::UnknownAuthorization).with_detail("ArgumentName", "Authorization")
         );
     }
-    if !address.scope.bucket().is_some_and(|bucket| credentials.is_public_read(bucket)) {
+    if !address.scope.bucket().is_some_and(|bucket| credentials.is_anonymous_read(bucket)) {
         return Err(ErrorKind::AnonymousDenied.into());
     }
     let verified = VerifiedSignature {

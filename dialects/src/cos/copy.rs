@@ -19,7 +19,7 @@ pub const RULES: CopyRules = CopyRules {
     ignores_future_dates: false,
     self_copy: SelfCopyRule::Replaced,
     strict_range: true,
-    accepts_late_error: true,
+    accepts_error_after_200: true,
     bytes_max: 5 * 1024 * 1024 * 1024,
     needs_metadata_check: false,
 };

@@ -15,7 +15,7 @@ pub mod xml;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use crate::dialect::{BucketSettings, CommonHeaders, Dialect, Manual, StatedDigest};
+use crate::dialect::{BucketSettings, CommonHeaders, Dialect, DigestHeader, Manual};
 use crate::model::{ChecksumAlgorithm, ErrorKind, Operation, Timestamp};
 
 /// The entry of this folder in the list of dialects.
@@ -33,7 +33,7 @@ pub static COS: Dialect = Dialect {
     signatures: &[auth::SCHEME],
     signing_versions: &[],
     // Clients choose which headers and parameters they sign, and may sign none, so the configuration can require all.
-    strict_signing_key: Some("cos_signing"),
+    strict_signing_config_key: Some("cos_signing"),
     hosts: route::HOSTS,
     // COS serves S3 clients on the same hosts.
     serves_families: &["s3"],
@@ -55,7 +55,7 @@ pub static COS: Dialect = Dialect {
     is_header_parameter: |name| name == "x-cos-traffic-limit",
     checksum_headers: &[("x-cos-hash-crc64ecma", ChecksumAlgorithm::Crc64Ecma)],
     // Older SDKs send this SHA-1, and COS rejects a body that does not match it (InvalidSHA1Digest).
-    digest_headers: &[StatedDigest {
+    digest_headers: &[DigestHeader {
         header: "x-cos-content-sha1",
         algorithm: ChecksumAlgorithm::Sha1,
         absent_value: None,
@@ -70,7 +70,7 @@ pub static COS: Dialect = Dialect {
     unsupported_fields: headers::UNSUPPORTED_FIELDS,
     unsupported_operations: &[],
     unsupported_settings: &[],
-    distinguishes_settings: true,
+    honours_subresources: true,
     needs_lock_digest: false,
     absent_fields_by_operation: headers::ABSENT_FIELDS_BY_OPERATION,
     unsupported_fields_by_operation: &[],
@@ -102,10 +102,10 @@ pub static COS: Dialect = Dialect {
         head_error_header: None,
     },
     complete_response: headers::complete_response,
-    part_size_setting: "PartSize (Python, MiB), ChunkSize or SliceSize (Node.js, browsers), MinimumUploadPartSize (Java), part_size (coscmd)",
-    bucket_probe_parameter: None,
+    sdk_part_size_name: "PartSize (Python, MiB), ChunkSize or SliceSize (Node.js, browsers), MinimumUploadPartSize (Java), part_size (coscmd)",
+    bucket_head_parameter: None,
     // COS, DELETE Bucket: unfinished multipart uploads also prevent the deletion.
-    uploads_fill_bucket: true,
+    open_uploads_block_deletion: true,
     part_bytes_min_header: None,
     supports_chunked_uploads: true,
     form_policy_covers_all: false,

@@ -34,7 +34,7 @@ pub struct Dialect {
     /// The configuration key that requires a caller to sign everything that has a meaning, in a dialect where clients
     /// choose what they sign.
     // COS: a signature lists the headers and parameters that it covers, and may cover none.
-    pub strict_signing_key: Option<&'static str>,
+    pub strict_signing_config_key: Option<&'static str>,
     /// The forms of its hosts. The first row that matches is used.
     pub hosts: &'static [HostForm],
     /// Other families that the vendor serves on the same hosts, with the bucket in the host.
@@ -76,7 +76,7 @@ pub struct Dialect {
     /// Headers with a checksum of the body.
     pub checksum_headers: &'static [(&'static str, crate::model::ChecksumAlgorithm)],
     /// Headers with a digest of the body in hex.
-    pub digest_headers: &'static [StatedDigest],
+    pub digest_headers: &'static [DigestHeader],
     /// The header that announces the checksum in the trailer.
     pub trailer_header: Option<&'static str>,
     /// The header with the algorithm of the checksum, which must match the checksum that is sent.
@@ -97,7 +97,7 @@ pub struct Dialect {
     pub unsupported_settings: &'static [Setting],
     /// Whether every target of this dialect distinguishes settings by their query parameters.
     // Some S3-compatible servers ignore unknown parameters, and then create or delete the bucket itself.
-    pub distinguishes_settings: bool,
+    pub honours_subresources: bool,
     /// Whether an upload that locks its object requires a digest of the body.
     // Amazon S3, PutObject, "Content-MD5": required for a request with a retention period.
     pub needs_lock_digest: bool,
@@ -146,11 +146,11 @@ pub struct Dialect {
     // document.
     pub complete_response: fn(Operation, &mut crate::model::Response),
     /// The query parameter of a GET that shows whether a bucket exists, where the dialect has no HEAD for buckets.
-    pub bucket_probe_parameter: Option<&'static str>,
+    pub bucket_head_parameter: Option<&'static str>,
     /// The name of the part size in its SDKs, for error messages.
-    pub part_size_setting: &'static str,
+    pub sdk_part_size_name: &'static str,
     /// Whether a bucket with incomplete multipart uploads counts as not empty.
-    pub uploads_fill_bucket: bool,
+    pub open_uploads_block_deletion: bool,
     /// The header of CompleteMultipartUpload in which the embedded store receives the smallest part size of the
     /// caller dialect.
     pub part_bytes_min_header: Option<&'static str>,
@@ -392,7 +392,7 @@ impl IgnoredHeader {
 
 /// A header with a digest of the request body in hex.
 #[derive(Debug, Clone, Copy)]
-pub struct StatedDigest {
+pub struct DigestHeader {
     /// In lower case.
     pub header: &'static str,
     /// The digest algorithm.
@@ -518,11 +518,11 @@ pub struct AclStyle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SelfCopyRule {
     /// If metadata, storage class, encryption or redirect change.
-    AnyChange,
+    NeedsChange,
     /// If metadata or tags are replaced.
     Replaced,
     /// Always. The metadata is that of the request, whatever the directive is.
-    TakesRequest,
+    AlwaysAllowed,
 }
 
 /// A copy source at a target.
@@ -565,7 +565,7 @@ pub struct CopyRules {
     pub strict_range: bool,
     /// Whether its clients expect that a response with status 200 can have an error document as its body.
     // S3 and COS send the head of the response before a long copy ends, so that the connection is not idle.
-    pub accepts_late_error: bool,
+    pub accepts_error_after_200: bool,
     /// The largest source that one request copies, bytes.
     pub bytes_max: u64,
     /// Whether a target may ignore the metadata directive without an error, so that the copy must be checked.

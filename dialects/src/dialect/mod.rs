@@ -21,8 +21,8 @@ pub mod target;
 
 pub use definition::{
     AclStyle, BucketInfoDocument, BucketSettingLocation, BucketSettings, CommonHeaders, ConditionCombination,
-    CopyRules, Defaults, Dialect, DocumentRoots, ErrorRow, ErrorSentence, FieldName, HostForm, IgnoreReason,
-    IgnoredHeader, Limits, Manual, RedundancySetting, SelfCopyRule, StatedDigest, TargetCopySource,
+    CopyRules, Defaults, Dialect, DigestHeader, DocumentRoots, ErrorRow, ErrorSentence, FieldName, HostForm,
+    IgnoreReason, IgnoredHeader, Limits, Manual, RedundancySetting, SelfCopyRule, TargetCopySource,
     WordTables, Words, XmlStyle,
 };
 pub use operation_route::{OperationRoute, ResourceLevel};

@@ -27,7 +27,7 @@ pub struct Target {
     pub clock: TargetClock,
     /// The secret that authenticates this proxy's own tokens. It is the same in every replica and after every
     /// restart.
-    pub seal_secret: SecretString,
+    pub token_signing_secret: SecretString,
     /// Key IDs of its key management service that callers may use.
     pub kms_keys: Vec<String>,
     /// What to do with parts below its minimum size.

@@ -11,7 +11,7 @@ use crate::encoding::hash;
 use crate::model::{Document, ErrorKind, Field, Fields, ObjectListing, Operation, Rejection, Request, Value};
 
 /// The prefix of the proxy's own continuation tokens. They contain a marker and a code that binds it to its bucket.
-const OUR_TOKEN: &str = "bf2.";
+const CONTINUATION_TOKEN_PREFIX: &str = "bf2.";
 
 /// The largest page, which is the same at every vendor.
 const PAGE_MAX: u64 = 1000;
@@ -86,19 +86,19 @@ fn downgrade_to_v1(route: &Route<'_>, target_request: &mut Request) -> Result<()
 
 fn write_continuation_token(route: &Route<'_>, marker: &str) -> Result<String, Rejection> {
     let seal = compute_seal(route, marker)?;
-    Ok(format!("{OUR_TOKEN}{}.{}", TOKEN.encode(marker), TOKEN.encode(seal)))
+    Ok(format!("{CONTINUATION_TOKEN_PREFIX}{}.{}", TOKEN.encode(marker), TOKEN.encode(seal)))
 }
 
 /// The code that authenticates a marker and binds it to its bucket.
 fn compute_seal(route: &Route<'_>, marker: &str) -> Result<Zeroizing<Vec<u8>>, Rejection> {
     // From the configuration only, so that a token of one replica is valid at the others, and after a restart.
-    let secret = route.target.seal_secret.expose_secret();
+    let secret = route.target.token_signing_secret.expose_secret();
     let key = hash::derive_key(secret.as_bytes(), &["continuation token", route.require_bucket()?]);
     Ok(hash::hmac_sha256(&key, marker.as_bytes()))
 }
 
 fn parse_continuation_token(route: &Route<'_>, token: &str) -> Result<String, Rejection> {
-    let parts = token.strip_prefix(OUR_TOKEN).and_then(|parts| parts.split_once('.'));
+    let parts = token.strip_prefix(CONTINUATION_TOKEN_PREFIX).and_then(|parts| parts.split_once('.'));
     let marker = parts.and_then(|(marker, sealed)| {
         let marker = String::from_utf8(TOKEN.decode(marker).ok()?).ok()?;
         let seal = compute_seal(route, &marker).ok()?;

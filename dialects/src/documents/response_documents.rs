@@ -225,7 +225,7 @@ fn write_object_listing(dialect: &Dialect, listing: &ObjectListing, out: &mut Xm
         };
         match text {
             // Clients send markers and tokens back, so no character of them may be replaced.
-            Some(text) if name.starts_with("Next") => out.write_exact(name, &text),
+            Some(text) if name.starts_with("Next") => out.write_unreplaced(name, &text),
             Some(text) => out.write_text(name, &text),
             None => {}
         }
@@ -262,7 +262,7 @@ fn write_listed_object(
     for name in dialect.xml.listed_object {
         match *name {
             "Key" if listing.encoded => out.write_text(name, &(dialect.xml.encode_key)(&object.key)),
-            "Key" if must_be_exact => out.write_exact(name, &object.key),
+            "Key" if must_be_exact => out.write_unreplaced(name, &object.key),
             "Key" => out.write_text(name, &object.key),
             "LastModified" => {
                 out.write_text(name, &object.modified.map(date::format_iso).unwrap_or_default())
@@ -488,13 +488,11 @@ pub fn read_document(
             Ok(Some(Document::Deleted { results: lines, quiet: false, encoded: false }))
         }
         // A dialect without HEAD for buckets uses a GET of one of the bucket's documents.
-        Operation::HeadBucket if target.bucket_probe_parameter.is_some() => match xml::parse(body) {
+        Operation::HeadBucket if target.bucket_head_parameter.is_some() => match xml::parse(body) {
             Ok(node) if node.name == target.xml.roots.error => {
                 Err(DocumentError::ErrorDocument(read_error(target, &node)))
             }
-            Ok(node)
-                if target.bucket_probe_parameter.is_some_and(|probe| is_probe_document(&node, probe)) =>
-            {
+            Ok(node) if target.bucket_head_parameter.is_some_and(|probe| is_probe_document(&node, probe)) => {
                 Ok(None)
             }
             _ => Err(DocumentError::Invalid),

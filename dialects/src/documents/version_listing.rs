@@ -32,7 +32,7 @@ pub fn write_versions(dialect: &Dialect, page: &VersionListing, out: &mut XmlWri
         };
         match text {
             // Clients send markers back, so no character of them may be replaced.
-            Some(text) if page.truncated && name.starts_with("Next") => out.write_exact(name, &text),
+            Some(text) if page.truncated && name.starts_with("Next") => out.write_unreplaced(name, &text),
             Some(text) => out.write_text(name, &text),
             None => {}
         }
@@ -117,7 +117,7 @@ pub fn write_uploads(dialect: &Dialect, page: &UploadListing, out: &mut XmlWrite
             _ => None,
         };
         match text {
-            Some(text) if page.truncated && name.starts_with("Next") => out.write_exact(name, &text),
+            Some(text) if page.truncated && name.starts_with("Next") => out.write_unreplaced(name, &text),
             Some(text) => out.write_text(name, &text),
             None => {}
         }

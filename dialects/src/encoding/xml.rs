@@ -235,7 +235,7 @@ impl XmlWriter {
     }
 
     /// Writes an element with its exact text, such as a marker.
-    pub fn write_exact(&mut self, name: &str, text: &str) {
+    pub fn write_unreplaced(&mut self, name: &str, text: &str) {
         // Clients send this text back. With a replaced character it would be another marker, and listings would
         // skip keys.
         self.open(name);
@@ -380,7 +380,7 @@ mod tests {
             }
         }
         let mut writer = XmlWriter::new_lossy();
-        writer.write_exact("NextMarker", "a\u{1}b");
+        writer.write_unreplaced("NextMarker", "a\u{1}b");
         assert!(String::from_utf8(writer.finish()).unwrap().ends_with("<NextMarker>a&#1;b</NextMarker>"));
     }
 

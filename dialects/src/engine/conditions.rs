@@ -56,7 +56,12 @@ pub fn has_same_rules(caller: &Dialect, target: &Dialect, fields: &Fields) -> bo
 }
 
 /// Whether caller and target treat a modified-since date in the future alike: some vendors ignore such a condition.
-pub fn has_same_future_rule(caller: &Dialect, target: &Dialect, fields: &Fields, now: Timestamp) -> bool {
+pub fn has_same_future_date_rule(
+    caller: &Dialect,
+    target: &Dialect,
+    fields: &Fields,
+    now: Timestamp,
+) -> bool {
     let is_future = fields.time(Field::SourceIfModifiedSince).is_some_and(|since| since > now);
     !is_future || caller.copy.ignores_future_dates == target.copy.ignores_future_dates
 }

@@ -60,7 +60,11 @@ pub fn build_copy_range_rejection(range: ByteRange, length: u64) -> Rejection {
 }
 
 /// Adds the entries of the source's metadata that a copy keeps although it replaces the rest.
-pub fn keep_metadata(caller: &Dialect, metadata: &mut Vec<(String, Vec<u8>)>, source: &[(String, Vec<u8>)]) {
+pub fn merge_kept_metadata(
+    caller: &Dialect,
+    metadata: &mut Vec<(String, Vec<u8>)>,
+    source: &[(String, Vec<u8>)],
+) {
     let is_kept = |name: &str| caller.metadata_kept_prefixes.iter().any(|start| name.starts_with(start));
     // An entry of the request takes precedence over that of the source.
     for (name, value) in source.iter().filter(|row| is_kept(&row.0)) {

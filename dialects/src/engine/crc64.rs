@@ -28,7 +28,12 @@ pub fn needs_crc64(route: &Route<'_>) -> bool {
 }
 
 /// Appends the CRC-64 of an uploaded part to its ETag.
-pub fn seal_part_etag(route: &Route<'_>, request: &Request, response: &mut Response, digests: &Digests) {
+pub fn append_crc64_to_etag(
+    route: &Route<'_>,
+    request: &Request,
+    response: &mut Response,
+    digests: &Digests,
+) {
     if request.operation != Operation::UploadPart || !needs_crc64(route) {
         return;
     }
@@ -76,7 +81,7 @@ fn format_seal_suffix(
     tag: &str,
     sum: PartCrc64,
 ) -> Option<String> {
-    let secret = route.target.seal_secret.expose_secret().as_bytes();
+    let secret = route.target.token_signing_secret.expose_secret().as_bytes();
     let key = hash::derive_key(secret, &["part", route.bucket()?]);
     let upload_id = request.fields.text(Field::UploadId).unwrap_or_default();
     let name = request.scope.key()?;

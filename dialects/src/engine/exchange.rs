@@ -6,7 +6,7 @@ use crate::dialect::{SelfCopyRule, etag};
 use crate::documents::{listing, settings_documents};
 use crate::encoding::{date, xml};
 use crate::engine::conditions::{self, SourceState};
-use crate::engine::copy_source::{build_copy_range_rejection, keep_metadata};
+use crate::engine::copy_source::{build_copy_range_rejection, merge_kept_metadata};
 use crate::engine::emulation::MissingDetail;
 use crate::engine::loss::Loss;
 use crate::engine::read_response::{self, TargetError};
@@ -37,7 +37,7 @@ pub struct Exchange<'a> {
     /// The request as it is sent to the target.
     target_request: Request,
     losses: Vec<Loss>,
-    checks: SourceChecks,
+    checks: NeededSourceFacts,
     /// The state of the source with which the conditions were evaluated.
     source_state: Option<SourceState>,
     /// Whether a HEAD after the copy has shown that the source is unchanged.
@@ -51,7 +51,7 @@ pub struct Exchange<'a> {
 
 /// What has to be known about a copy's source before the copy.
 #[derive(Debug, Clone, Copy, Default)]
-struct SourceChecks {
+struct NeededSourceFacts {
     /// Its ETag and date, to evaluate the conditions by the rules of the caller's dialect.
     conditions: bool,
     /// Its metadata, because the target uses that of the request instead of copying it.
@@ -116,7 +116,7 @@ impl<'a> Exchange<'a> {
         let parts_size = request.operation == Operation::CompleteMultipartUpload
             && request.fields.has(Field::ObjectSize)
             && route.target.dialect.target_field_name(Field::ObjectSize, request.operation).is_none();
-        let mut checks = SourceChecks { parts_size, ..SourceChecks::default() };
+        let mut checks = NeededSourceFacts { parts_size, ..NeededSourceFacts::default() };
         if request.operation.is_copy() {
             conditions::check_combination(route.caller, &request.fields)?;
             check_self_copy(&route, &request)?;
@@ -166,7 +166,7 @@ impl<'a> Exchange<'a> {
     /// As [`Exchange::new`].
     pub fn start(&mut self, now: Timestamp) -> Result<Step, Rejection> {
         if self.client_request.operation.is_copy()
-            && !conditions::has_same_future_rule(
+            && !conditions::has_same_future_date_rule(
                 self.route.caller,
                 self.route.target.dialect,
                 &self.client_request.fields,
@@ -177,7 +177,7 @@ impl<'a> Exchange<'a> {
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(self.target_request.fields.remove(*field)));
         }
         // A server that ignores the parameter would delete the bucket instead of its setting.
-        if let Some(setting) = self.find_ambiguous_setting().filter(|_| self.changes_setting()) {
+        if let Some(setting) = self.find_setting_to_verify().filter(|_| self.changes_setting()) {
             return self.send_bucket_request(
                 Operation::Get(setting),
                 ExchangeState::ProbingSetting(setting),
@@ -264,7 +264,9 @@ impl<'a> Exchange<'a> {
             ExchangeState::MeasuringSource(target_error) => {
                 Err(self.build_range_rejection(&target_error, target_response))
             }
-            ExchangeState::CheckingMetadata(response) => self.check_directive(response, target_response),
+            ExchangeState::CheckingMetadata(response) => {
+                self.verify_replaced_metadata(response, target_response)
+            }
             ExchangeState::CollectingDetail(response, detail) => {
                 self.handle_detail(*response, detail, target_response, now)
             }
@@ -323,7 +325,7 @@ impl<'a> Exchange<'a> {
         now: Timestamp,
     ) -> Result<Step, Rejection> {
         let mut request = Request { operation: Operation::ListParts, ..self.client_request.clone() };
-        request.fields = relay::keep_applicable_fields(request.fields, Operation::ListParts);
+        request.fields = relay::retain_applicable_fields(request.fields, Operation::ListParts);
         if marker > 0 {
             request.fields.set(Field::PartNumberMarker, Value::Number(marker));
         }
@@ -432,7 +434,7 @@ impl<'a> Exchange<'a> {
             let source_head =
                 read_response::read_response_head(&self.route, Operation::HeadObject, target_response);
             let count_before = self.target_request.metadata.len();
-            keep_metadata(self.route.caller, &mut self.target_request.metadata, &source_head.metadata);
+            merge_kept_metadata(self.route.caller, &mut self.target_request.metadata, &source_head.metadata);
             // The metadata added here belongs to this state of the source only.
             let needs_pin = self.target_request.metadata.len() > count_before
                 && conditions::count_conditions(&self.client_request.fields) == 0;
@@ -515,7 +517,7 @@ impl<'a> Exchange<'a> {
                 }
                 self.handle_success(response, now)
             }
-            Err(target_error) if self.is_misunderstood(&target_error, target_response) => {
+            Err(target_error) if self.is_setting_parameter_ignored(&target_error, target_response) => {
                 Err(build_setting_not_stored_rejection())
             }
             Err(target_error) => self.handle_failure(target_error, now),
@@ -531,7 +533,7 @@ impl<'a> Exchange<'a> {
             return self.send_source_head(ExchangeState::RereadingSource(Box::new(response)), now);
         }
         if let (Operation::Put(_), Some(setting)) =
-            (self.client_request.operation, self.find_ambiguous_setting())
+            (self.client_request.operation, self.find_setting_to_verify())
         {
             let next_state = ExchangeState::VerifyingSetting(setting, Box::new(response));
             return self.send_bucket_request(Operation::Get(setting), next_state, now);
@@ -632,10 +634,10 @@ impl<'a> Exchange<'a> {
 
     /// The bucket setting of the request, if the target may ignore the parameter that selects it and list, create or
     /// delete the bucket instead.
-    fn find_ambiguous_setting(&self) -> Option<Setting> {
+    fn find_setting_to_verify(&self) -> Option<Setting> {
         match self.client_request.operation {
             Operation::Get(setting) | Operation::Put(setting) | Operation::Delete(setting)
-                if !setting.is_on_object() && !self.route.target.dialect.distinguishes_settings =>
+                if !setting.is_on_object() && !self.route.target.dialect.honours_subresources =>
             {
                 Some(setting)
             }
@@ -648,14 +650,18 @@ impl<'a> Exchange<'a> {
     }
 
     /// Whether the target treated a request for a setting as one for the bucket itself.
-    fn is_misunderstood(&self, target_error: &TargetError, target_response: &TargetResponse) -> bool {
+    fn is_setting_parameter_ignored(
+        &self,
+        target_error: &TargetError,
+        target_response: &TargetResponse,
+    ) -> bool {
         let bucket_errors =
             [ErrorKind::BucketAlreadyExists, ErrorKind::BucketAlreadyOwnedByYou, ErrorKind::BucketNotEmpty];
         // A listing in response to a request for a setting shows that the server ignored the parameter.
         let is_other_document = target_response.status / 100 == 2
             && target_error.kind == ErrorKind::InternalError
             && xml::parse(&target_response.body).is_ok();
-        self.find_ambiguous_setting().is_some()
+        self.find_setting_to_verify().is_some()
             && (is_other_document || bucket_errors.contains(&target_error.kind))
     }
 
@@ -663,7 +669,9 @@ impl<'a> Exchange<'a> {
     fn needs_upload_check(&self) -> bool {
         let target = self.route.target.dialect;
         let can_list_uploads = target.find_route(Operation::ListMultipartUploads).is_some();
-        self.route.caller.uploads_fill_bucket && !target.uploads_fill_bucket && can_list_uploads
+        self.route.caller.open_uploads_block_deletion
+            && !target.open_uploads_block_deletion
+            && can_list_uploads
     }
 
     fn handle_upload_list(
@@ -714,7 +722,7 @@ impl<'a> Exchange<'a> {
             match read_response::read_response(&self.route, Operation::Get(setting), target_response) {
                 Ok(_) => false,
                 Err(target_error) if settings_documents::is_not_set_error(target_error.kind) => true,
-                Err(target_error) if self.is_misunderstood(&target_error, target_response) => {
+                Err(target_error) if self.is_setting_parameter_ignored(&target_error, target_response) => {
                     return Err(build_setting_not_stored_rejection());
                 }
                 Err(target_error) => return Err(target_error.rejection),
@@ -758,7 +766,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn handle_failure(&mut self, target_error: TargetError, now: Timestamp) -> Result<Step, Rejection> {
-        if !validate_response::can_fail_with(&self.client_request, target_error.kind) {
+        if !validate_response::is_error_possible(&self.client_request, target_error.kind) {
             return Err(target_response::reject_incomplete_response());
         }
         // Some dialects return an empty document, not an error, for a setting that does not exist.
@@ -835,7 +843,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Checks that the destination has the metadata of the request.
-    fn check_directive(
+    fn verify_replaced_metadata(
         &self,
         response: Box<Response>,
         target_response: &TargetResponse,
@@ -922,12 +930,12 @@ fn check_self_copy(route: &Route<'_>, request: &Request) -> Result<(), Rejection
         Field::WebsiteRedirect,
     ];
     let is_allowed = match route.caller.copy.self_copy {
-        SelfCopyRule::TakesRequest => true,
+        SelfCopyRule::AlwaysAllowed => true,
         SelfCopyRule::Replaced => {
             has_replace_directive(request, Field::MetadataDirective)
                 || has_replace_directive(request, Field::TaggingDirective)
         }
-        SelfCopyRule::AnyChange => {
+        SelfCopyRule::NeedsChange => {
             has_replace_directive(request, Field::MetadataDirective)
                 || change_fields.iter().any(|field| request.fields.has(*field))
         }
@@ -958,7 +966,7 @@ pub fn find_source_lookup(route: &Route<'_>, request: &Request) -> SourceLookup 
     }
 }
 
-fn find_source_checks(route: &Route<'_>, request: &Request) -> SourceChecks {
+fn find_source_checks(route: &Route<'_>, request: &Request) -> NeededSourceFacts {
     let target = route.target.dialect;
     let has_conditions = conditions::count_conditions(&request.fields) > 0;
     let can_express_conditions = Field::SOURCE_CONDITIONS
@@ -974,8 +982,8 @@ fn find_source_checks(route: &Route<'_>, request: &Request) -> SourceChecks {
         && is_self_copy(request)
         && !has_replace_directive(request, Field::MetadataDirective)
         && match target.copy.self_copy {
-            SelfCopyRule::TakesRequest | SelfCopyRule::Replaced => true,
-            SelfCopyRule::AnyChange => route.caller.copy.self_copy != SelfCopyRule::AnyChange,
+            SelfCopyRule::AlwaysAllowed | SelfCopyRule::Replaced => true,
+            SelfCopyRule::NeedsChange => route.caller.copy.self_copy != SelfCopyRule::NeedsChange,
         };
     // Only strict dialects reject a range that does not fit, so the length matters if exactly one of the two is
     // strict.
@@ -988,7 +996,7 @@ fn find_source_checks(route: &Route<'_>, request: &Request) -> SourceChecks {
             .metadata_kept_prefixes
             .iter()
             .any(|start| !target.metadata_kept_prefixes.contains(start));
-    SourceChecks {
+    NeededSourceFacts {
         conditions: needs_conditions,
         metadata: needs_metadata,
         kept_metadata: needs_kept_metadata,

@@ -51,7 +51,7 @@ pub fn read_request(
     // After the fields, because an error about the value of a known field is more specific.
     reject_unknown_headers(dialect, &parsed_head, operation)?;
     reject_unknown_conditions(dialect, &parsed_head, operation)?;
-    reject_unexpected_identifiers(dialect, &parsed_head, operation)?;
+    check_unsupported_identifiers(dialect, &parsed_head, operation)?;
     (dialect.check_request)(&request)?;
     apply_copy_directives(dialect, &mut request);
     Ok(request)
@@ -381,7 +381,7 @@ fn check_number_bounds(
 
 /// A parameter that selects a version, an upload or a part must not be ignored: the request would address another
 /// object.
-fn reject_unexpected_identifiers(
+fn check_unsupported_identifiers(
     dialect: &Dialect,
     parsed_head: &ParsedHead<'_>,
     operation: Operation,
@@ -467,7 +467,7 @@ fn parse_value(
             ErrorKind::NotImplemented,
             format!("This value of {} is not supported.", name.as_str()),
         )
-        .with_detail("Header", spell_header_name(name.as_str()))),
+        .with_detail("Header", to_header_case(name.as_str()))),
         ValueKind::Flag => Err(build_rejection()),
         ValueKind::Number => or_reject(parse_number(text).map(Value::Number)),
         ValueKind::ByteRange if field == Field::Range => Ok(parse_range(text).map(Value::ByteRange)),
@@ -723,7 +723,7 @@ const CONDITIONS: [(&str, &str, Field); 4] = [
 ];
 
 /// The usual spelling of a header's name.
-fn spell_header_name(name: &str) -> &str {
+fn to_header_case(name: &str) -> &str {
     CONDITIONS.iter().find(|row| row.0 == name).map_or(name, |row| row.1)
 }
 
@@ -764,7 +764,7 @@ fn apply_copy_directives(dialect: &Dialect, request: &mut Request) {
             && Some(source.bucket.as_str()) == request.scope.bucket()
             && Some(source.key.as_str()) == request.scope.key()
     });
-    if is_self_copy && dialect.copy.self_copy == crate::dialect::SelfCopyRule::TakesRequest {
+    if is_self_copy && dialect.copy.self_copy == crate::dialect::SelfCopyRule::AlwaysAllowed {
         fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
     }
     if fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {

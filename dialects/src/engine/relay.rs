@@ -12,7 +12,7 @@ use crate::engine::body_verifier::Digests;
 use crate::engine::conditions::{self, SourceState};
 use crate::engine::copy_source::{
     CUSTOMER_KEY_FIELDS, build_copy_range_rejection, build_source_head_request, build_source_request,
-    keep_metadata,
+    merge_kept_metadata,
 };
 use crate::engine::loss::Loss;
 use crate::engine::target_response::TargetResponse;
@@ -73,7 +73,7 @@ pub fn write_copy_draft(
     let bare = Request { source: None, operation, ..client_request.clone() };
     let mut bare = remove_copy_fields(bare);
     // Without a source, the rest of the request is a plain write, with its own losses.
-    bare.fields = keep_applicable_fields(bare.fields, operation);
+    bare.fields = retain_applicable_fields(bare.fields, operation);
     let (outgoing, mut losses) = write_request::write_request(destination_route, &bare)?;
     losses.extend(write_request::write_request(source_route, &build_source_head_request(client_request)?)?.1);
     Ok((outgoing, losses))
@@ -208,7 +208,7 @@ pub fn remove_copy_fields(mut request: Request) -> Request {
 }
 
 /// Returns the fields that the operation may have.
-pub fn keep_applicable_fields(fields: Fields, operation: Operation) -> Fields {
+pub fn retain_applicable_fields(fields: Fields, operation: Operation) -> Fields {
     let mut applicable = Fields::default();
     for (field, value) in fields.iter().filter(|row| row.0.applies_to(operation)) {
         applicable.set(field, value.clone());
@@ -245,7 +245,7 @@ pub fn build_destination_request(
             }
         }
     }
-    keep_metadata(caller, &mut request.metadata, &source.head.metadata);
+    merge_kept_metadata(caller, &mut request.metadata, &source.head.metadata);
     let pairs = tags.map(parse_tag_set).unwrap_or_default();
     if !pairs.is_empty() {
         request.fields.set(Field::Tagging, Value::Tags(pairs));
@@ -259,7 +259,7 @@ pub fn build_destination_request(
         request.fields.remove(Field::TrafficLimit);
         return request;
     }
-    expect_source_digests(&mut request, source);
+    set_source_digests(&mut request, source);
     request
 }
 
@@ -268,7 +268,7 @@ pub fn build_create_upload_request(client_request: &Request) -> Request {
     let operation = Operation::CreateMultipartUpload;
     let mut request = Request {
         operation,
-        fields: keep_applicable_fields(client_request.fields.clone(), operation),
+        fields: retain_applicable_fields(client_request.fields.clone(), operation),
         checksums: Vec::new(),
         body_length: None,
         ..client_request.clone()
@@ -291,7 +291,7 @@ pub fn parse_tag_set(tree: &Node) -> Vec<(String, String)> {
 const OVERWRITE_FIELDS: [Field; 2] = [Field::ForbidOverwrite, Field::OverwriteIfMatch];
 
 /// Adds the digests of the whole source that are known, so that the target compares them with the bytes.
-fn expect_source_digests(request: &mut Request, source: &RelaySource) {
+fn set_source_digests(request: &mut Request, source: &RelaySource) {
     request.body_length = Some(source.size);
     if let Some(crc64) = &source.crc64 {
         request
@@ -424,7 +424,7 @@ pub fn split_into_parts(size: u64, bytes: u64) -> Vec<(u64, (u64, u64))> {
 /// `InvalidCopyRange`, if the caller's dialect is strict.
 pub fn resolve_source_range(
     client_request: &Request,
-    caller_is_strict: bool,
+    is_range_strict: bool,
     size: u64,
 ) -> Result<(u64, u64), Rejection> {
     let last = size.saturating_sub(1);
@@ -434,7 +434,7 @@ pub fn resolve_source_range(
         }
         Some(Value::ByteRange(ByteRange::From(first))) if *first < size => Ok((*first, last)),
         None => Ok((0, last)),
-        Some(Value::ByteRange(range)) if caller_is_strict => Err(build_copy_range_rejection(*range, size)),
+        Some(Value::ByteRange(range)) if is_range_strict => Err(build_copy_range_rejection(*range, size)),
         // A lenient dialect copies the whole source if the range does not fit.
         Some(_) => Ok((0, last)),
     }
@@ -459,12 +459,12 @@ pub fn build_source_changed_rejection() -> Rejection {
 
 /// The MD5 of a source that has no other digest. Its parts have to be read in order to compute it.
 #[derive(Clone)]
-pub struct OrderedMd5 {
+pub struct SequentialMd5 {
     md5: Md5,
     next_part: u64,
 }
 
-impl OrderedMd5 {
+impl SequentialMd5 {
     /// Starts before the first byte.
     pub fn new() -> Self {
         Self { md5: Md5::new(), next_part: 1 }
@@ -500,7 +500,7 @@ impl OrderedMd5 {
     }
 }
 
-impl Default for OrderedMd5 {
+impl Default for SequentialMd5 {
     fn default() -> Self {
         Self::new()
     }
@@ -566,7 +566,7 @@ impl SourceParts {
     }
 
     /// The part size of the copy: a multiple of the source's part size, and at least what every vendor accepts.
-    pub fn compute_copy_part_bytes(self, part_bytes: u64) -> u64 {
+    pub fn compute_copy_part_size(self, part_bytes: u64) -> u64 {
         let least = part_bytes.max(PART_BYTES_MIN);
         least.div_ceil(self.bytes).max(1).saturating_mul(self.bytes)
     }

@@ -30,7 +30,7 @@ const KEY_METADATA: &str = "blobfish-key";
 const BUCKET_METADATA: &str = "blobfish-bucket";
 
 /// Whether the dialect of any caller allows smaller parts than this target.
-pub fn is_staging_needed(target: &Target) -> bool {
+pub fn needs_small_parts(target: &Target) -> bool {
     target.staging.caller_part_bytes_min < target.dialect.limits.part_bytes_min
 }
 
@@ -73,7 +73,7 @@ pub fn copies_small_range(route: &Route<'_>, request: &Request) -> bool {
 
 /// The key prefix in this target's buckets that clients must not use.
 pub fn reserved_prefix(target: &Target) -> Option<&str> {
-    (target.staging.bucket.is_none() && is_staging_needed(target)).then_some(target.staging.prefix.as_str())
+    (target.staging.bucket.is_none() && needs_small_parts(target)).then_some(target.staging.prefix.as_str())
 }
 
 /// Rejects a key with the reserved prefix.
@@ -107,7 +107,7 @@ pub fn find_small_parts_bucket<'b>(target: &'b Target, bucket: &'b str) -> &'b s
 ///
 /// # Errors
 /// As [`Route::require_bucket`].
-pub fn route_own_requests<'a>(route: &Route<'a>) -> Result<Route<'a>, Rejection> {
+pub fn build_proxy_route_to_small_parts<'a>(route: &Route<'a>) -> Result<Route<'a>, Rejection> {
     Ok(Route { caller: route.target.dialect, ..route_to_small_parts(route)? })
 }
 
@@ -115,7 +115,7 @@ pub fn route_own_requests<'a>(route: &Route<'a>) -> Result<Route<'a>, Rejection>
 ///
 /// # Errors
 /// As [`Route::require_bucket`].
-pub fn route_own_upload_requests<'a>(route: &Route<'a>) -> Result<Route<'a>, Rejection> {
+pub fn build_proxy_route_to_upload<'a>(route: &Route<'a>) -> Result<Route<'a>, Rejection> {
     let bucket = route.require_bucket()?.to_owned();
     let source_bucket = find_small_parts_bucket(route.target, &bucket).to_owned();
     let scope = RouteScope::Copy { bucket, source_bucket };
@@ -205,7 +205,7 @@ impl PartsFolder {
             scope: self.part_scope(number),
             source: None,
             // Content-MD5 and checksums stay, so that the target verifies the part.
-            fields: relay::keep_applicable_fields(client_request.fields.clone(), Operation::PutObject),
+            fields: relay::retain_applicable_fields(client_request.fields.clone(), Operation::PutObject),
             metadata: metadata.map(|(name, value)| (name.to_owned(), value.into_bytes())).into(),
             ..client_request.clone()
         }
@@ -221,9 +221,9 @@ impl PartsFolder {
     }
 
     /// The stored parts in a listing.
-    pub fn parse_listing(&self, page: &ObjectListing) -> Vec<StagedPart> {
+    pub fn parse_listing(&self, page: &ObjectListing) -> Vec<StoredSmallPart> {
         let parts = page.objects.iter().filter_map(|object| {
-            Some(StagedPart {
+            Some(StoredSmallPart {
                 part: Part::new(self.parse_part_number(&object.key)?, object.etag.clone()),
                 bytes: object.size,
                 modified: object.modified,
@@ -310,7 +310,7 @@ pub fn build_delete_request(bucket: &str, objects: Vec<ObjectToDelete>) -> Reque
 
 /// A part that is stored as an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StagedPart {
+pub struct StoredSmallPart {
     /// Part number, and ETag of the object.
     pub part: Part,
     /// Its size in bytes.
@@ -335,7 +335,7 @@ pub struct PartSlice {
 }
 
 impl PartSlice {
-    fn from_staged_part(part: &StagedPart) -> Self {
+    fn from_staged_part(part: &StoredSmallPart) -> Self {
         let Part { number, etag, .. } = part.part.clone();
         Self { number, etag, offset: 0, bytes: part.bytes, part_bytes: part.bytes }
     }
@@ -379,7 +379,7 @@ pub enum NamedPart {
     /// It is a part of the target's upload.
     Uploaded(Part),
     /// It is stored as an object.
-    Staged(StagedPart),
+    Staged(StoredSmallPart),
 }
 
 /// Finds the parts in a CompleteMultipartUpload request. A stored part takes precedence over an uploaded part with
@@ -391,7 +391,7 @@ pub enum NamedPart {
 pub fn match_named_parts(
     caller: &Dialect,
     requested_parts: &[Part],
-    staged_parts: &[StagedPart],
+    staged_parts: &[StoredSmallPart],
     uploaded_parts: &[(Part, Option<Timestamp>, u64)],
 ) -> Result<Vec<NamedPart>, Rejection> {
     let mut parts = Vec::with_capacity(requested_parts.len());
@@ -580,7 +580,7 @@ pub fn can_upload_directly(part_bytes_min: u64, number: u64, previous_bytes: Opt
 pub fn merge_staged_parts(
     list: &mut PartListing,
     count_max: u64,
-    staged_parts: Vec<StagedPart>,
+    staged_parts: Vec<StoredSmallPart>,
     has_more: bool,
 ) {
     let last_uploaded = list.parts.last().map(|row| row.0.number).filter(|_| list.truncated);
@@ -625,7 +625,7 @@ pub fn build_small_part_rejection(route: &Route<'_>, number: u64) -> Rejection {
         format!(
             "The storage behind this service accepts only parts of at least {part_bytes_min} bytes, except the last one; part {number} is \
              smaller. Set {} to that or more.",
-            route.caller.part_size_setting
+            route.caller.sdk_part_size_name
         ),
     )
     .with_detail("MinSizeAllowed", part_bytes_min.to_string())

@@ -70,7 +70,7 @@ pub fn write_target_request(
 }
 
 /// Whether a PutObject request needs a digest because it sets an object lock.
-fn must_lock_with_digest(route: &Route<'_>, request: &Request) -> bool {
+fn needs_digest_for_lock(route: &Route<'_>, request: &Request) -> bool {
     let lock_fields = [Field::LockMode, Field::LockUntil, Field::LegalHold];
     let is_put = request.operation == Operation::PutObject;
     is_put
@@ -79,7 +79,7 @@ fn must_lock_with_digest(route: &Route<'_>, request: &Request) -> bool {
 }
 
 /// Whether the client's head has a checksum that the target verifies.
-fn has_shared_checksum(route: &Route<'_>, request: &Request) -> bool {
+fn has_checksum_of_target(route: &Route<'_>, request: &Request) -> bool {
     let target = route.target.dialect;
     let is_known = |checksum: &Checksum| {
         checksum.value.is_some() && target.checksum_header(checksum.algorithm).is_some()
@@ -89,8 +89,8 @@ fn has_shared_checksum(route: &Route<'_>, request: &Request) -> bool {
 
 /// Whether the target requires a digest of the body that the client's head does not have.
 pub fn needs_digest(route: &Route<'_>, request: &Request) -> bool {
-    must_lock_with_digest(route, request)
-        && !has_shared_checksum(route, request)
+    needs_digest_for_lock(route, request)
+        && !has_checksum_of_target(route, request)
         && !request.fields.has(Field::ContentMd5)
 }
 
@@ -266,7 +266,8 @@ pub fn build_client_rejection(
 ) -> Rejection {
     let target_error = read_response::read_target_error(route, target_response);
     // A 2xx status that is not a success of this operation is an error of the target.
-    if target_response.status / 100 == 2 || !validate_response::can_fail_with(request, target_error.kind) {
+    if target_response.status / 100 == 2 || !validate_response::is_error_possible(request, target_error.kind)
+    {
         return target_response::reject_incomplete_response();
     }
     match target_error.kind {
@@ -282,7 +283,7 @@ pub fn build_client_rejection(
 ///
 /// # Errors
 /// As [`build_target_request`].
-pub fn build_position_request(
+pub fn build_append_position_request(
     route: &Route<'_>,
     request: &Request,
     response: &Response,
@@ -297,8 +298,8 @@ pub fn build_position_request(
     })
 }
 
-/// Adds the position from the response to [`build_position_request`].
-pub fn apply_position(response: &mut Response, target_response: &TargetResponse) {
+/// Adds the position from the response to [`build_append_position_request`].
+pub fn apply_append_position(response: &mut Response, target_response: &TargetResponse) {
     if let Some(length) =
         target_response.header_text("content-length").filter(|_| target_response.status == 200)
     {
@@ -320,7 +321,7 @@ pub fn adapt_part_request(route: &Route<'_>, request: &Request) -> Option<(Reque
 
 /// Adapts a read with a part number after the target has ignored the number: it returned the whole object without the
 /// number of parts.
-pub fn retry_without_part(
+pub fn build_request_without_part(
     route: &Route<'_>,
     request: &Request,
     target_response: &TargetResponse,
@@ -408,7 +409,7 @@ pub fn build_bucket_head_request(
 }
 
 /// Builds the client's response when it is known whether the bucket or the object is missing.
-pub fn build_missing_response(
+pub fn build_not_found_response(
     route: &Route<'_>,
     request: &Request,
     target_response: &TargetResponse,

@@ -80,7 +80,9 @@ pub fn check_response_head(
         }
         (_, _, length) => {
             let is_whole = get_header(ResponseField::ContentRange).is_none()
-                && length.and_then(Result::ok).is_none_or(|bytes| can_be_whole(route, request, bytes));
+                && length
+                    .and_then(Result::ok)
+                    .is_none_or(|bytes| can_return_whole_object(route, request, bytes));
             is_whole.then_some(()).ok_or_else(target_response::reject_incomplete_response)
         }
     }
@@ -145,7 +147,7 @@ fn resolve_range(range: ByteRange, total: u64) -> Option<(u64, u64)> {
 
 /// Whether the response may be the whole object: no range was requested, the range covers the object, or the target
 /// ignores a range that does not fit.
-fn can_be_whole(route: &Route<'_>, request: &Request, total: u64) -> bool {
+fn can_return_whole_object(route: &Route<'_>, request: &Request, total: u64) -> bool {
     let Some(Value::ByteRange(range)) = request.fields.get(Field::Range) else { return true };
     let is_lenient = route.target.dialect.defaults.lenient_range && !request.fields.has(Field::StandardRange);
     match (resolve_range(*range, total), range) {
@@ -157,7 +159,7 @@ fn can_be_whole(route: &Route<'_>, request: &Request, total: u64) -> bool {
 }
 
 /// Whether a failure can belong to this request: a condition can fail only if the request has one.
-pub fn can_fail_with(request: &Request, error_kind: ErrorKind) -> bool {
+pub fn is_error_possible(request: &Request, error_kind: ErrorKind) -> bool {
     let has_any = |fields: &[Field]| fields.iter().any(|field| request.fields.has(*field));
     match error_kind {
         ErrorKind::NotModified => has_any(&[
@@ -184,7 +186,7 @@ pub fn can_fail_with(request: &Request, error_kind: ErrorKind) -> bool {
 
 /// The digests of a whole object in its head, as a request with which [`BodyVerifier`] checks the bytes; `None` if
 /// the head has no digest.
-pub fn build_expected_body(
+pub fn build_body_expectation(
     target: &Dialect,
     request: &Request,
     target_response: &TargetResponse,

@@ -22,7 +22,7 @@ pub fn write_request(
 ) -> Result<(OutgoingRequest, Vec<Loss>), Rejection> {
     let target = route.target.dialect;
     check_limits(target, request)?;
-    let fields = express_defaults(route, request);
+    let fields = add_explicit_defaults(route, request);
     let mut outgoing = build_head(route, request.operation, &request.scope)?;
     let mut losses = Vec::new();
     for (field, value) in fields.iter() {
@@ -36,7 +36,7 @@ pub fn write_request(
             Err(UnwrittenField::Unsupported(reason)) => losses.push(Loss::for_field(field, reason)),
         }
     }
-    check_selectors(target, request, &outgoing)?;
+    check_operation_parameters(target, request, &outgoing)?;
     write_metadata(route, request, &mut outgoing, &mut losses);
     if let Some(name) =
         // The embedded store checks the minimum of the caller's vendor, which only the proxy knows.
@@ -87,7 +87,7 @@ pub fn build_head(
             loss::describe_unsupported(target, operation.name()),
         )
     })?;
-    let probe = target.dialect.bucket_probe_parameter.filter(|_| operation == Operation::HeadBucket);
+    let probe = target.dialect.bucket_head_parameter.filter(|_| operation == Operation::HeadBucket);
     let scope = route.to_target_scope(scope)?;
     let authority = &target.authority;
     let (host, path) = match (&scope, target.path_style) {
@@ -126,7 +126,11 @@ pub fn build_head(
 
 /// Checks that all parameters that select the operation are present. Without one, the target would perform another
 /// operation.
-fn check_selectors(target: &Dialect, request: &Request, outgoing: &OutgoingRequest) -> Result<(), Rejection> {
+fn check_operation_parameters(
+    target: &Dialect,
+    request: &Request,
+    outgoing: &OutgoingRequest,
+) -> Result<(), Rejection> {
     let Some(operation_route) = target.find_route(request.operation) else { return Ok(()) };
     let mut names = operation_route.parameters.iter().filter_map(|wanted| wanted.split('=').next());
     match names.find(|name| !outgoing.query.iter().any(|row| row.0 == *name)) {
@@ -153,7 +157,7 @@ pub fn build_signed_bucket_head(
 }
 
 /// Sets the fields for those defaults of the caller's dialect that differ from the target's.
-fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
+fn add_explicit_defaults(route: &Route<'_>, request: &Request) -> Fields {
     let (caller, target) = (&route.caller.defaults, &route.target.dialect.defaults);
     let mut fields = request.fields.clone();
     // The proxy itself compares If-Range with the response.

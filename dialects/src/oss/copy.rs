@@ -16,11 +16,11 @@ pub const RULES: CopyRules = CopyRules {
     repeats_conditions: true,
     uses_not_modified_status: true,
     ignores_future_dates: false,
-    self_copy: SelfCopyRule::TakesRequest,
+    self_copy: SelfCopyRule::AlwaysAllowed,
     // OSS, UploadPartCopy, x-oss-copy-source-range: an invalid range copies the whole source instead of an error, so an
     // OSS client must get the same result from any target.
     strict_range: false,
-    accepts_late_error: false,
+    accepts_error_after_200: false,
     bytes_max: 5 * 1024 * 1024 * 1024,
     needs_metadata_check: false,
 };

@@ -13,7 +13,7 @@ pub mod words;
 pub mod xml;
 
 use crate::dialect::{
-    BucketSettingLocation, BucketSettings, CommonHeaders, Dialect, FieldName, Manual, StatedDigest,
+    BucketSettingLocation, BucketSettings, CommonHeaders, Dialect, DigestHeader, FieldName, Manual,
 };
 use crate::model::{ChecksumAlgorithm, ErrorKind, Field, Operation, Timestamp};
 
@@ -31,7 +31,7 @@ pub static OSS: Dialect = Dialect {
     auth: &auth::AUTH,
     signatures: &[auth::SCHEME_V1, auth::SCHEME_V4],
     signing_versions: &[("v4", &auth::AUTH), ("v1", &auth::AUTH_V1)],
-    strict_signing_key: None,
+    strict_signing_config_key: None,
     hosts: route::HOSTS,
     // OSS serves S3 clients on the same hosts.
     serves_families: &["s3"],
@@ -58,7 +58,7 @@ pub static OSS: Dialect = Dialect {
     },
     checksum_headers: &[("x-oss-hash-crc64ecma", ChecksumAlgorithm::Crc64Ecma)],
     // The signature covers the value of the header but not the body, so the body is compared with the value here.
-    digest_headers: &[StatedDigest {
+    digest_headers: &[DigestHeader {
         header: "x-oss-content-sha256",
         algorithm: ChecksumAlgorithm::Sha256,
         absent_value: Some("UNSIGNED-PAYLOAD"),
@@ -78,7 +78,7 @@ pub static OSS: Dialect = Dialect {
     unsupported_fields: headers::UNSUPPORTED_FIELDS,
     unsupported_operations: &[],
     unsupported_settings: &[],
-    distinguishes_settings: true,
+    honours_subresources: true,
     needs_lock_digest: false,
     absent_fields_by_operation: headers::ABSENT_FIELDS_BY_OPERATION,
     unsupported_fields_by_operation: &[],
@@ -109,11 +109,11 @@ pub static OSS: Dialect = Dialect {
         head_error_header: Some("x-oss-err"),
     },
     complete_response: headers::complete_response,
-    part_size_setting: "part_size (Python), partSize (Node.js, Java), PartSize (Go)",
+    sdk_part_size_name: "part_size (Python), partSize (Node.js, Java), PartSize (Go)",
     // OSS does not document HEAD of a bucket, so its location is read instead.
-    bucket_probe_parameter: Some("location"),
+    bucket_head_parameter: Some("location"),
     // OSS, DeleteBucket: unfinished multipart uploads also prevent the deletion.
-    uploads_fill_bucket: true,
+    open_uploads_block_deletion: true,
     part_bytes_min_header: None,
     supports_chunked_uploads: true,
     form_policy_covers_all: false,

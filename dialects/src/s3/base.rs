@@ -19,7 +19,7 @@ pub const BASE: Dialect = Dialect {
     // Version 2 is accepted from clients, but AWS no longer accepts it in new regions, so it is never sent to a target.
     signing_versions: &[],
     // Both versions sign every x-amz-* header, so there is nothing that the configuration could require in addition.
-    strict_signing_key: None,
+    strict_signing_config_key: None,
     hosts: route::HOSTS,
     serves_families: &[],
     path_style: true,
@@ -52,7 +52,7 @@ pub const BASE: Dialect = Dialect {
     unsupported_operations: &[],
     unsupported_settings: &[],
     // A compatible server may ignore a sub-resource that it does not know, and would then create or delete the bucket.
-    distinguishes_settings: false,
+    honours_subresources: false,
     // Amazon S3, PutObject, Content-MD5: an upload with object lock parameters is rejected without a digest.
     needs_lock_digest: true,
     absent_fields_by_operation: headers::ABSENT_FIELDS_BY_OPERATION,
@@ -85,9 +85,9 @@ pub const BASE: Dialect = Dialect {
         head_error_header: None,
     },
     complete_response: headers::complete_response,
-    part_size_setting: "multipart_chunksize (boto3, aws), partSize (other SDKs)",
-    bucket_probe_parameter: None,
-    uploads_fill_bucket: false,
+    sdk_part_size_name: "multipart_chunksize (boto3, aws), partSize (other SDKs)",
+    bucket_head_parameter: None,
+    open_uploads_block_deletion: false,
     part_bytes_min_header: None,
     // Amazon S3, PutObject, errors: an upload without Content-Length is rejected with 411 MissingContentLength.
     supports_chunked_uploads: false,

@@ -16,11 +16,11 @@ pub const RULES: CopyRules = CopyRules {
     repeats_conditions: false,
     uses_not_modified_status: false,
     ignores_future_dates: true,
-    self_copy: SelfCopyRule::AnyChange,
+    self_copy: SelfCopyRule::NeedsChange,
     // A range that exceeds the source is an error in S3, so it must not be sent to a target that would copy the whole
     // source instead.
     strict_range: true,
-    accepts_late_error: true,
+    accepts_error_after_200: true,
     bytes_max: 5 * 1024 * 1024 * 1024,
     needs_metadata_check: false,
 };

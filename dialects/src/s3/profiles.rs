@@ -15,7 +15,7 @@ pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &
 /// Amazon S3.
 pub static AWS: Dialect = Dialect {
     name: "aws",
-    distinguishes_settings: true,
+    honours_subresources: true,
     // Amazon S3, CompleteMultipartUpload, x-amz-mp-object-size: a wrong size is rejected, so the field is supported.
     unsupported_fields_by_operation: &[],
     limits: Limits { buckets_page_max: Some(10_000), ..defaults::LIMITS },
@@ -28,7 +28,7 @@ pub static AWS: Dialect = Dialect {
 // requests.
 pub static EMBEDDED: Dialect = Dialect {
     name: "embedded",
-    distinguishes_settings: true,
+    honours_subresources: true,
     unsupported_fields_by_operation: &[],
     routes: &EMBEDDED_ROUTES,
     field_name: embedded_field_name,

@@ -617,7 +617,7 @@ pub fn build_sample_target(dialect: &'static Dialect) -> Target {
         path_style: false,
         credentials: SharedCredentials::empty(),
         clock: TargetClock::default(),
-        seal_secret: SecretString::from(String::new()),
+        token_signing_secret: SecretString::from(String::new()),
         kms_keys: Vec::new(),
         staging: SmallPartsConfig {
             is_combining: true,

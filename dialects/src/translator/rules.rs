@@ -33,9 +33,9 @@ fn describe_operation(dialect: &Dialect, operation: Operation) -> String {
     match operation {
         Operation::CopyObject => {
             let onto_itself = match dialect.copy.self_copy {
-                SelfCopyRule::AnyChange => "A copy onto itself needs a change.".to_owned(),
+                SelfCopyRule::NeedsChange => "A copy onto itself needs a change.".to_owned(),
                 SelfCopyRule::Replaced => format!("A copy onto itself needs {replace}."),
-                SelfCopyRule::TakesRequest => {
+                SelfCopyRule::AlwaysAllowed => {
                     "A copy onto itself takes the metadata of the request.".to_owned()
                 }
             };

@@ -107,7 +107,7 @@ impl CredentialStore for TestKeys {
         })
     }
 
-    fn is_public_read(&self, bucket: &str) -> bool {
+    fn is_anonymous_read(&self, bucket: &str) -> bool {
         bucket == "open"
     }
 }
@@ -172,9 +172,9 @@ pub fn fuzz_exchange(data: &[u8]) {
         match step {
             Ok(Step::Send(outgoing)) => {
                 check_outgoing(&outgoing, target);
-                let build_missing_response =
+                let build_not_found_response =
                     || TargetResponse { status: 500, headers: Vec::new(), body: Vec::new() };
-                let target_response = target_responses.next().unwrap_or_else(build_missing_response);
+                let target_response = target_responses.next().unwrap_or_else(build_not_found_response);
                 let is_copy = outgoing.method == "PUT" && outgoing.query.iter().all(|row| row.0 != "tagging");
                 proven |=
                     is_copy && target_response.status / 100 == 2 && is_copy_result(&target_response.body);

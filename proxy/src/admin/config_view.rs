@@ -1,7 +1,7 @@
 //! The configuration as `/api/config` shows it: everything except secrets, which this module never reads.
 
 use blobfish_config::{
-    AbandonedCopies, Addressing, BucketRule, Caller, Certificate, Conditions, Config, GrantAccess,
+    Addressing, BucketRule, Caller, Certificate, Conditions, Config, CopiesOnDisconnect, GrantAccess,
     HttpsListener, Limits, LogFormat, SmallParts, Target, Traces, UnsupportedFields,
 };
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ pub fn render_config(config: &Config, loaded_seconds: f64) -> Value {
         },
         "admin": config.admin,
         "control_socket": config.control.as_ref().map(|path| path.display().to_string()),
-        "hosts_base": config.hosts_base,
+        "base_domains": config.base_domains,
         "limits": render_limits(&config.limits),
         "log": {
             "format": match config.log.format {
@@ -53,28 +53,28 @@ fn render_limits(limits: &Limits) -> Value {
     json!({
         "head_bytes_max": limits.head_bytes_max,
         "headers_max": limits.headers_max,
-        "body_idle_timeout_seconds": limits.body_idle.as_secs(),
-        "keepalive_timeout_seconds": limits.keepalive_idle.as_secs(),
+        "body_idle_timeout_seconds": limits.body_idle_timeout.as_secs(),
+        "keepalive_timeout_seconds": limits.keepalive_timeout.as_secs(),
         "connections_max": limits.connections_max,
         "connections_per_address_max": limits.connections_per_address_max,
         "buffer_bytes_max": limits.buffer_bytes_max,
         "buffer_bytes_per_caller_max": limits.buffer_bytes_per_caller_max,
-        "shutdown_delay_seconds": limits.stop_delay.as_secs(),
+        "shutdown_delay_seconds": limits.shutdown_delay.as_secs(),
         "drain_timeout_seconds": limits.drain.as_secs(),
         "upgrade_drain_timeout_seconds": limits.upgrade_drain.as_secs(),
         "copies_max": copies.copies_max,
         "copies_per_caller_max": copies.copies_per_caller_max,
         "copy_multipart_threshold_bytes": copies.single_bytes_max,
         "copy_part_bytes": copies.part_bytes,
-        "copy_concurrency": copies.parts_at_once,
+        "copy_concurrency": copies.copy_concurrency,
         "copy_bytes_per_second": copies.bytes_per_second.unwrap_or_default(),
         "copy_bytes_per_second_per_caller": copies.bytes_per_second_per_caller.unwrap_or_default(),
         "spool_dir": limits.spool.dir,
         "spool_bytes_max": limits.spool.bytes_max,
         "spool_files_max": limits.spool.files_max,
-        "copies_on_disconnect": match copies.abandoned_copies {
-            AbandonedCopies::Finish => "finish",
-            AbandonedCopies::Abort => "abort",
+        "copies_on_disconnect": match copies.copies_on_disconnect {
+            CopiesOnDisconnect::Finish => "finish",
+            CopiesOnDisconnect::Abort => "abort",
         },
     })
 }
@@ -113,7 +113,7 @@ fn render_target(target: &Target) -> Value {
         "client_certificate": target.client_cert.is_some(),
         "connections_max": target.connections_max,
         "circuit_breaker_failures": target.circuit_breaker_failures,
-        "circuit_breaker_open_seconds": target.failures_pause.as_secs(),
+        "circuit_breaker_open_seconds": target.circuit_breaker_open.as_secs(),
         "kms_keys": target.kms_keys.len(),
         "small_parts": match target.small_parts {
             SmallParts::Combine => "combine",
@@ -121,7 +121,7 @@ fn render_target(target: &Target) -> Value {
         },
         "small_parts_bucket": target.small_parts_bucket,
         "small_parts_prefix": target.small_parts_prefix,
-        "small_parts_cleanup_seconds": target.staging_sweep.as_secs(),
+        "small_parts_cleanup_seconds": target.small_parts_cleanup.as_secs(),
     })
 }
 
@@ -166,7 +166,7 @@ fn render_caller(caller: &Caller) -> Value {
     });
     // One key for each dialect that lets its clients leave something unsigned, as in the configuration.
     for dialect in blobfish_dialects::list_configurable_dialects() {
-        let Some(key) = dialect.strict_signing_key else { continue };
+        let Some(key) = dialect.strict_signing_config_key else { continue };
         let is_strict = caller.strict_dialects.contains(&dialect.name);
         if let Some(view) = view.as_object_mut() {
             view.insert(key.to_owned(), json!(if is_strict { "strict" } else { "accept" }));

@@ -138,14 +138,14 @@ fn explain_routed(
     config: &ActiveConfig,
 ) -> Result<ExplainOutcome, Rejection> {
     if let Some((operation, plan)) = plan_untranslated(pasted) {
-        let address = config.listener_hosts.parse_address(&pasted.head, dialect);
+        let address = config.listener_dialects.parse_address(&pasted.head, dialect);
         let address = address.map_err(|rejected| rejected.rejection)?;
         let routed = address.scope.bucket().and_then(|bucket| config.routing().route_bucket(bucket));
         let routed = routed.ok_or(ErrorKind::NoSuchBucket)?;
         let route = format!("bucket {} at target {}", routed.target_bucket, routed.target.spec.name);
         return Ok(ExplainOutcome::Untranslated { operation, plan, route: Some(route) });
     }
-    let request = read_pasted_request(pasted, dialect, Some(&config.listener_hosts.base_domains))?;
+    let request = read_pasted_request(pasted, dialect, Some(&config.listener_dialects.base_domains))?;
     // The signature is not verified. An access key ID that is not configured, such as one from a manual, counts as none.
     let claim = dialect.auth.parse_claim(&pasted.head)?;
     let caller = claim.and_then(|claim| config.find_caller(&claim.access_key_id));
@@ -210,7 +210,7 @@ impl BucketNames for AnyCallerBucketNames<'_> {
     }
 
     fn to_caller_bucket(&self, bucket: &str) -> Option<String> {
-        self.config.settings.find_caller_bucket(self.target_index, bucket)
+        self.config.settings.find_client_bucket_name(self.target_index, bucket)
     }
 }
 

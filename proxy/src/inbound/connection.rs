@@ -97,7 +97,7 @@ pub struct ClientConnection {
     body_wait: Duration,
     expects_continue: bool,
     keep_alive: bool,
-    has_response_head: bool,
+    is_response_started: bool,
     framing: ResponseFraming,
     /// Size of the request body read so far.
     pub bytes_in: u64,
@@ -126,7 +126,7 @@ impl ClientConnection {
             body_wait: Duration::ZERO,
             expects_continue: false,
             keep_alive: true,
-            has_response_head: false,
+            is_response_started: false,
             framing: ResponseFraming::None,
             bytes_in: 0,
             bytes_out: 0,
@@ -143,7 +143,7 @@ impl ClientConnection {
         bytes_max: usize,
     ) -> Result<Bytes, ReadHeadError> {
         self.body = BodyState::End;
-        self.has_response_head = false;
+        self.is_response_started = false;
         let Transport::Connection(stream) = &mut self.transport else {
             return Err(ReadHeadError::Disconnected);
         };
@@ -214,7 +214,7 @@ impl ClientConnection {
         self.body_idle_timeout = body_idle_timeout;
         self.body_wait = Duration::ZERO;
         self.keep_alive = keep_alive;
-        self.has_response_head = false;
+        self.is_response_started = false;
         self.framing = ResponseFraming::None;
         self.bytes_in = 0;
         self.bytes_out = 0;
@@ -322,8 +322,8 @@ impl ClientConnection {
     }
 
     /// Whether a response head was written.
-    pub fn has_response_head(&self) -> bool {
-        self.has_response_head
+    pub fn is_response_started(&self) -> bool {
+        self.is_response_started
     }
 
     /// Closes the connection after this request, whether it succeeds or fails.
@@ -341,7 +341,7 @@ impl ClientConnection {
         headers: &[(String, Vec<u8>)],
         framing: ResponseFraming,
     ) -> Result<(), WriteError> {
-        self.has_response_head = true;
+        self.is_response_started = true;
         self.framing = framing;
         if let Transport::Http2Stream(exchange) = &mut self.transport {
             let length = if let ResponseFraming::Bytes(bytes) = framing { Some(bytes) } else { None };
@@ -503,7 +503,7 @@ impl ClientConnection {
         let is_sending_body = !matches!(self.body, BodyState::End) && !self.expects_continue;
         let Transport::Connection(mut stream) = self.transport else { return };
         // Without a response nothing can be lost, so there is no reason to read any further.
-        if timeout(WRITE_TIMEOUT, stream.shutdown()).await.is_err() || !self.has_response_head {
+        if timeout(WRITE_TIMEOUT, stream.shutdown()).await.is_err() || !self.is_response_started {
             return;
         }
         let (bytes_max, time_max) = if is_sending_body {

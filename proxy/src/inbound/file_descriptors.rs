@@ -33,7 +33,7 @@ pub fn raise_descriptor_limit() -> usize {
 }
 
 /// The maximum number of idle connections to targets.
-pub fn pool_size() -> usize {
+pub fn idle_target_connections_max() -> usize {
     pool_size_for(raise_descriptor_limit())
 }
 

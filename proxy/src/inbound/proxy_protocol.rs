@@ -53,7 +53,7 @@ pub enum ProxyHeaderError {
 }
 
 /// Whether the peer must start the connection with a PROXY header.
-pub fn sends_proxy_header(listen: &Listeners, peer: Option<IpAddr>) -> bool {
+pub fn must_send_proxy_header(listen: &Listeners, peer: Option<IpAddr>) -> bool {
     listen.proxy_protocol && peer.is_some_and(|peer| listen.is_trusted_proxy(peer))
 }
 
@@ -164,7 +164,7 @@ pub struct ProxyHeaderReader(pub Arc<dyn DynAccess<Listeners> + Send + Sync>);
 impl PreTlsProcess for ProxyHeaderReader {
     async fn process(&self, stream: &mut TcpStream) -> pingora::Result<()> {
         let peer = peer_address(stream);
-        let sends_header = sends_proxy_header(&self.0.load(), peer);
+        let sends_header = must_send_proxy_header(&self.0.load(), peer);
         let client_address = read_client_address(stream, peer, sends_header)
             .await
             .map_err(|_| Error::explain(ErrorType::HandshakeError, "no PROXY header"))?;

@@ -84,7 +84,7 @@ pub fn load_active_config(file: &Path) -> Result<ActiveConfig, ConfigFileError> 
 
 /// Finds the warnings for a valid file.
 pub fn find_warnings(file: &Path, config: &Config) -> Vec<String> {
-    let (Some(line), Ok(false)) = (config.secret_line, OsSources.is_file_private(file)) else {
+    let (Some(line), Ok(false)) = (config.literal_secret_line, OsSources.is_file_private(file)) else {
         return Vec::new();
     };
     let name = file.display();

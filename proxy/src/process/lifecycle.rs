@@ -32,7 +32,7 @@ const STARTUP_TIME_MAX: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Starts the shutdown on SIGTERM, on SIGINT, or when a new process has taken over.
-pub struct ShutdownTrigger {
+pub struct ShutdownWaiter {
     /// Where the reason is recorded.
     pub shutdown: Arc<Shutdown>,
     /// The state that `/readyz` returns.
@@ -42,7 +42,7 @@ pub struct ShutdownTrigger {
 }
 
 #[async_trait]
-impl ShutdownSignalWatch for ShutdownTrigger {
+impl ShutdownSignalWatch for ShutdownWaiter {
     async fn recv(&self) -> ShutdownSignal {
         let Ok(mut signals) = TerminationSignals::new() else {
             tracing::error!("cannot install a handler for termination signals; the process exits");
@@ -57,7 +57,7 @@ impl ShutdownSignalWatch for ShutdownTrigger {
         if self.shutdown.reason() == Some(ShutdownReason::Signal) {
             self.ready.send_replace(false);
             supervisor::notify_stopping();
-            let delay = self.current.load().settings.limits.stop_delay;
+            let delay = self.current.load().settings.limits.shutdown_delay;
             tracing::info!(
                 "shutting down: the readiness check fails, and the listeners close in {} seconds",
                 delay.as_secs()

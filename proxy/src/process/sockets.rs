@@ -92,7 +92,7 @@ impl Sockets {
     }
 
     /// Passes duplicates of a service's sockets to Pingora.
-    fn add_to_table(&self, addresses: &[String], table: &ListenFds) {
+    fn add_to_listen_fds(&self, addresses: &[String], table: &ListenFds) {
         for (address, socket) in self.lock().iter() {
             let address = address.to_string();
             match socket.try_clone() {
@@ -122,7 +122,7 @@ pub struct ListeningService<A> {
 impl<A: ServerApp + Send + Sync + 'static> Startable for ListeningService<A> {
     async fn start_service(&mut self, fds: Option<ListenFds>, shutdown: ShutdownWatch, tasks_per_fd: usize) {
         if let (Some(table), Some(addresses)) = (&fds, self.service.listen_addresses()) {
-            self.sockets.add_to_table(&addresses, table);
+            self.sockets.add_to_listen_fds(&addresses, table);
         }
         let shutdown = self.shutdown.clone().unwrap_or(shutdown);
         let mut serving = self.service.start_service(fds, shutdown, tasks_per_fd);

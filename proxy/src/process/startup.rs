@@ -26,7 +26,7 @@ use crate::inbound::proxy_protocol::ProxyHeaderReader;
 use crate::inbound::shutdown::Shutdown;
 use crate::process::config_file;
 use crate::process::demo::DemoStore;
-use crate::process::lifecycle::{Lifecycle, ShutdownTrigger};
+use crate::process::lifecycle::{Lifecycle, ShutdownWaiter};
 use crate::process::reload::ConfigReloader;
 use crate::process::sockets::{InheritedSockets, ListeningService, Sockets};
 use crate::request::active_config::ActiveConfig;
@@ -99,7 +99,7 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
             ConfigSource::File(..) => None,
         },
     };
-    let shutdown_trigger = ShutdownTrigger {
+    let shutdown_trigger = ShutdownWaiter {
         shutdown: Arc::clone(&shutdown),
         ready: Arc::clone(&ready),
         current: Arc::clone(&current),
@@ -109,7 +109,7 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
     let mut server = Server::new_with_opt_and_conf(None, build_server_conf(threads));
     let data_server = DataServer {
         active_config: Arc::clone(&current),
-        target_client: TargetClient::new(SystemDns, file_descriptors::pool_size()),
+        target_client: TargetClient::new(SystemDns, file_descriptors::idle_target_connections_max()),
         fair_queue: FairQueue::new(),
         open_count: open_connections,
         connections_per_address: Arc::default(),

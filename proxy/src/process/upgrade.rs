@@ -49,7 +49,7 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(5);
 const REPORT_BYTES_MAX: u64 = 256 * 1024;
 
 /// The process ID of the main process of a container.
-const FIRST_PROCESS: u32 = 1;
+const CONTAINER_MAIN_PID: u32 = 1;
 
 /// The control socket. Dropping it removes its file.
 pub struct ControlSocket {
@@ -163,7 +163,7 @@ pub async fn wait_for_upgrade(
 
 /// Starts a new process and waits until it is ready.
 async fn hand_over(sockets: &Sockets, shutdown: &Shutdown) -> anyhow::Result<Successor> {
-    if process::id() == FIRST_PROCESS {
+    if process::id() == CONTAINER_MAIN_PID {
         bail!(
             "this is the main process of a container, and the container ends with it; start another container instead"
         );

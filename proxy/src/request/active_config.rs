@@ -34,12 +34,12 @@ pub enum ActivationError {
     #[error(transparent)]
     CertificateAuthorities(#[from] CertificateAuthoritiesError),
     /// A listener's certificate cannot be used.
-    #[error("{}: {unfit}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
         /// Why it cannot be used.
-        unfit: CertificateError,
+        cause: CertificateError,
     },
 }
 
@@ -48,7 +48,7 @@ pub struct ActiveConfig {
     /// The validated configuration.
     pub settings: Config,
     /// The dialects and base domains of the data listeners.
-    pub listener_hosts: ListenerDialects,
+    pub listener_dialects: ListenerDialects,
     /// The targets, in the order of the configuration.
     pub targets: Vec<TargetRuntime>,
     /// The rate limit of each caller, by caller name.
@@ -69,10 +69,10 @@ impl ActiveConfig {
     pub fn new(config: Config) -> Result<Self, ActivationError> {
         let default = config.listen.default_dialect.as_str();
         let default = find_dialect(default).ok_or_else(|| ActivationError::Default(default.to_owned()))?;
-        let listener_hosts = ListenerDialects {
+        let listener_dialects = ListenerDialects {
             dialects: blobfish_dialects::DIALECTS,
             default_dialect: default,
-            base_domains: config.hosts_base.clone(),
+            base_domains: config.base_domains.clone(),
         };
         let targets = config
             .targets
@@ -85,7 +85,7 @@ impl ActiveConfig {
         let traces = config.traces.as_ref().map(build_traces).transpose()?;
         Ok(Self {
             settings: config,
-            listener_hosts,
+            listener_dialects,
             targets,
             rate_limits,
             certificates,
@@ -155,7 +155,7 @@ impl CredentialStore for ActiveConfig {
         })
     }
 
-    fn is_public_read(&self, bucket: &str) -> bool {
+    fn is_anonymous_read(&self, bucket: &str) -> bool {
         self.settings.route(bucket).is_some_and(|route| route.rule.anonymous_read)
     }
 }
@@ -170,7 +170,7 @@ fn load_certificates(
     https: &blobfish_config::HttpsListener,
 ) -> Result<(SocketAddr, Arc<ListenerCertificates>), ActivationError> {
     let certificates = ListenerCertificates::load(https);
-    let certificates = certificates.map_err(|(path, unfit)| ActivationError::Certificate { path, unfit })?;
+    let certificates = certificates.map_err(|(path, cause)| ActivationError::Certificate { path, cause })?;
     Ok((https.address, Arc::new(certificates)))
 }
 

@@ -123,7 +123,7 @@ pub struct RequestContext<'a> {
 impl RequestContext<'_> {
     /// Sets the dialect of the error response to a head that cannot be parsed, from the host that the head seems to name.
     pub fn guess_dialect(&mut self, host: String) {
-        if let Some(dialect) = find_dialect_by_host(&host, &self.config.listener_hosts) {
+        if let Some(dialect) = find_dialect_by_host(&host, &self.config.listener_dialects) {
             self.listener.dialect = dialect;
             self.listener.host = host;
             self.record.dialect = dialect.name;
@@ -189,7 +189,7 @@ impl RequestContext<'_> {
             return;
         }
         let (dialect, config) = (self.listener.dialect, self.config);
-        let address = config.listener_hosts.parse_address(&head, dialect).ok();
+        let address = config.listener_dialects.parse_address(&head, dialect).ok();
         let bucket = address.as_ref().and_then(|address| address.scope.bucket());
         let Some(routed_bucket) = bucket.and_then(|bucket| config.routing().route_bucket(bucket)) else {
             return;
@@ -238,7 +238,7 @@ impl RequestContext<'_> {
     /// [`RequestEnd::Aborted`].
     pub async fn send_rejection(&mut self, rejection: &Rejection) -> Result<(), RequestEnd> {
         self.record_rejection(rejection);
-        if self.connection.has_response_head() {
+        if self.connection.is_response_started() {
             return Err(RequestEnd::Aborted("the request failed after the response head was sent"));
         }
         self.send_response(build_error_response(self.listener.dialect, rejection)).await
@@ -281,7 +281,7 @@ impl RequestContext<'_> {
     }
 
     /// Counts a body that differs from what its head announced.
-    pub fn count_integrity_failure(rejection: Rejection) -> Rejection {
+    pub fn record_integrity_failure(rejection: Rejection) -> Rejection {
         if INTEGRITY_ERRORS.contains(&rejection.kind) {
             METRICS.integrity_failures.with_label_values(&[format!("{:?}", rejection.kind)]).inc();
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use blobfish_config::AbandonedCopies;
+use blobfish_config::CopiesOnDisconnect;
 use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::plan::PlanKind;
 use blobfish_dialects::model::{ErrorKind, Request};
@@ -77,10 +77,11 @@ async fn run_copy(
     );
     let slot = slot.ok_or(ErrorKind::SlowDown)?;
     let progress = Arc::clone(&slot.progress);
-    let abortable_progress = (limits.abandoned_copies == AbandonedCopies::Abort).then_some(&*progress);
+    let abortable_progress = (limits.copies_on_disconnect == CopiesOnDisconnect::Abort).then_some(&*progress);
     let (relay, losses) = Relay::new(context.target_client, routes, request, limits, slot)?;
     context.check_losses(&losses, &routed.route)?;
-    let outcome = keepalive::respond_with_keepalive(context, Box::pin(relay.run()), abortable_progress).await;
+    let outcome =
+        keepalive::respond_with_whitespace(context, Box::pin(relay.run()), abortable_progress).await;
     let label = if matches!(outcome, Ok(true)) { "success" } else { "failure" };
     METRICS.copies.with_label_values(&[plan_name, label]).inc();
     outcome.map(drop)

@@ -17,7 +17,7 @@ const OPERATION: &str = "Preflight";
 /// [`RequestEnd`]. The client is anonymous, so every problem with the bucket is reported as a denial.
 pub async fn process_preflight(context: &mut RequestContext<'_>, head: &RawHead) -> Result<(), RequestEnd> {
     let config = context.config;
-    let dialect = detect_unsigned_dialect(head, &config.listener_hosts);
+    let dialect = detect_unsigned_dialect(head, &config.listener_dialects);
     context.listener.dialect = dialect;
     context.record.dialect = dialect.name;
     context.record.operation = Some(OPERATION);
@@ -26,7 +26,7 @@ pub async fn process_preflight(context: &mut RequestContext<'_>, head: &RawHead)
     context.cors_rules.count_preflight(context.record.client)?;
     let preflight = Preflight::parse(head)?;
     let address =
-        config.listener_hosts.parse_address(head, dialect).map_err(|rejected| rejected.rejection)?;
+        config.listener_dialects.parse_address(head, dialect).map_err(|rejected| rejected.rejection)?;
     let bucket = address.scope.bucket().ok_or(ErrorKind::CorsDenied)?;
     context.record.bucket = Some(access_log::escape_name(bucket));
     // The same error as for a bucket without rules: an anonymous client must not learn which buckets exist.

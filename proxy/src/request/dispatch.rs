@@ -32,7 +32,7 @@ pub async fn dispatch_request(
     } = authenticated;
     let config = context.config;
     let Some(access_key_id) = access_key else {
-        return process_public_read(context, dialect, &request).await;
+        return process_anonymous_read(context, dialect, &request).await;
     };
     let caller = config.find_caller(&access_key_id).ok_or(ErrorKind::InternalError)?;
     record_request(context, Some(caller), &request, unsigned.len());
@@ -77,7 +77,7 @@ pub async fn dispatch_request(
 }
 
 /// Processes an anonymous read of an object.
-async fn process_public_read(
+async fn process_anonymous_read(
     context: &mut RequestContext<'_>,
     dialect: &'static Dialect,
     request: &Request,

@@ -74,7 +74,7 @@ async fn run_long_exchange(
         add_crc64(target_client, target, &route, &original_request, &mut response).await;
         Ok(response)
     };
-    let outcome = keepalive::respond_with_keepalive(context, Box::pin(work), None).await;
+    let outcome = keepalive::respond_with_whitespace(context, Box::pin(work), None).await;
     if let Some(Ok(response)) = last_result.into_inner().unwrap_or_default() {
         context.record_target_request_id(&route, &response);
     }

@@ -47,7 +47,7 @@ pub async fn drive_exchange(
             Err(error) => Err(error.to_rejection()),
         };
         // Recorded before the error is returned: the client cannot abort an upload without its ID.
-        record_lost_upload(target, &out, operation, &result, next.is_ok());
+        record_unconfirmed_upload(target, &out, operation, &result, next.is_ok());
         if let Ok(mut last_result) = last_result.lock() {
             *last_result = Some(result);
         }
@@ -66,7 +66,7 @@ pub async fn drive_exchange(
 
 /// Records a multipart upload that may have been created although its response was lost. The vendor bills it until it is
 /// aborted.
-fn record_lost_upload(
+fn record_unconfirmed_upload(
     target: &TargetRuntime,
     out: &OutgoingRequest,
     operation: &'static str,
@@ -82,7 +82,7 @@ fn record_lost_upload(
     }
     // It is not aborted here: it cannot be distinguished from an upload that another client creates for the same key.
     let target_name = target.spec.name.as_str();
-    METRICS.uploads_orphaned.with_label_values(&[target_name]).inc();
+    METRICS.uploads_unconfirmed.with_label_values(&[target_name]).inc();
     let (bucket, key) =
         (out.scope.bucket().map(access_log::escape_name), out.scope.key().map(access_log::escape_name));
     tracing::error!(

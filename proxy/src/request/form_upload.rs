@@ -37,12 +37,12 @@ pub async fn process_form_upload(
     body: BodyLength,
 ) -> Result<(), RequestEnd> {
     let config = context.config;
-    let dialect = detect_unsigned_dialect(head, &config.listener_hosts);
+    let dialect = detect_unsigned_dialect(head, &config.listener_dialects);
     context.listener.dialect = dialect;
     context.record.dialect = dialect.name;
     context.record.operation = Some(OPERATION);
     let address =
-        config.listener_hosts.parse_address(head, dialect).map_err(|rejected| rejected.rejection)?;
+        config.listener_dialects.parse_address(head, dialect).map_err(|rejected| rejected.rejection)?;
     if address.scope.key().is_some() {
         return Err(ErrorKind::MethodNotAllowed.into());
     }

@@ -25,14 +25,14 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn respond_with_keepalive(
+pub async fn respond_with_whitespace(
     context: &mut RequestContext<'_>,
     work: impl Future<Output = Result<Response, Rejection>>,
     abortable_copy: Option<&CopyProgress>,
 ) -> Result<bool, RequestEnd> {
     let dialect = context.listener.dialect;
     // Some SDKs do not look for an error after a 200, so they must wait for the final status.
-    let sends_keepalives = dialect.copy.accepts_late_error && context.accepts_chunked;
+    let sends_keepalives = dialect.copy.accepts_error_after_200 && context.accepts_chunked;
     let (mut is_connected, mut has_started) = (true, false);
     let mut work = std::pin::pin!(work);
     let outcome = loop {

@@ -129,7 +129,7 @@ fn to_visible_name(
     name: &str,
 ) -> Option<String> {
     let is_listable = !config.routing().is_small_parts_bucket(target_index, name);
-    let name = config.settings.find_caller_bucket(target_index, name).filter(|_| is_listable);
+    let name = config.settings.find_client_bucket_name(target_index, name).filter(|_| is_listable);
     name.filter(|name| has_access(caller, name, RequiredAccess::Read))
 }
 

@@ -12,7 +12,7 @@ use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::engine::loss::{self, Loss};
-use blobfish_dialects::engine::relay::{self, OrderedMd5, RelaySource, SourcePartDigests, SourceParts};
+use blobfish_dialects::engine::relay::{self, RelaySource, SequentialMd5, SourcePartDigests, SourceParts};
 use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::engine::{
     copy_source, crc64, read_response, streaming, target_response, validate_response,
@@ -90,13 +90,13 @@ impl<'a> Relay<'a> {
         self.slot.progress.bytes_total.store(source.size, Ordering::Relaxed);
         let response = match self.request.operation {
             Operation::UploadPartCopy => {
-                self.run_unless_abandoned(Box::pin(self.copy_upload_part(&source))).await?
+                self.run_unless_aborted(Box::pin(self.copy_upload_part(&source))).await?
             }
             _ if !self.routes.target_copies
                 && source.size <= self.limits.single_bytes_max
                 && self.can_use_single_put(&source) =>
             {
-                self.run_unless_abandoned(Box::pin(self.copy_whole_object(&source))).await?
+                self.run_unless_aborted(Box::pin(self.copy_whole_object(&source))).await?
             }
             _ => Box::pin(self.copy_in_parts(&source)).await?,
         };
@@ -123,7 +123,7 @@ impl<'a> Relay<'a> {
     }
 
     /// Runs the work until it ends or the copy is abandoned.
-    async fn run_unless_abandoned<T>(
+    async fn run_unless_aborted<T>(
         &self,
         work: impl Future<Output = Result<T, Rejection>>,
     ) -> Result<T, Rejection> {
@@ -153,11 +153,11 @@ impl<'a> Relay<'a> {
             let (out, _) = streaming::build_target_request(source_route, request, None, clock::now())?;
             let outcome =
                 self.target_client.send(source_target, &out, "HeadObject", source_route.caller.name).await;
-            let (conversation, head) = match outcome {
+            let (target_exchange, head) = match outcome {
                 Ok(response) => response,
                 Err(failed) => return Ok(Err(failed)),
             };
-            conversation.release().await;
+            target_exchange.release().await;
             Ok::<_, Rejection>(Ok(head.response))
         };
         let outcome = match send_head().await? {
@@ -228,7 +228,7 @@ impl<'a> Relay<'a> {
             relay::build_source_read_request(&self.request, source, (!whole).then_some(range))?;
         let (mut response, digests) =
             self.transfer_body(&read_request, bytes, &put, &mut PartTransfer::default()).await?;
-        crc64::seal_part_etag(&self.routes.destination_route, &put, &mut response, &digests);
+        crc64::append_crc64_to_etag(&self.routes.destination_route, &put, &mut response, &digests);
         Ok(response)
     }
 
@@ -247,7 +247,7 @@ impl<'a> Relay<'a> {
             relay::build_source_read_request(&self.request, source, (source.size != bytes).then_some(range))?;
         let mut transfer = PartTransfer::default();
         let work = Box::pin(self.transfer_body(&read_request, bytes, put, &mut transfer));
-        Ok(self.run_unless_abandoned(work).await?.0)
+        Ok(self.run_unless_aborted(work).await?.0)
     }
 
     async fn fetch_source_tags(
@@ -282,7 +282,7 @@ impl<'a> Relay<'a> {
         let Some(Document::Initiated { upload_id, .. }) = created.document else {
             return Err(target_response::reject_incomplete_response());
         };
-        let work = self.run_unless_abandoned(self.copy_parts_and_complete(source, &upload_id));
+        let work = self.run_unless_aborted(self.copy_parts_and_complete(source, &upload_id));
         let outcome = timeout(PARTS_DURATION_MAX, work).await;
         let outcome = outcome.unwrap_or_else(|_| {
             Err(Rejection::with_message(
@@ -312,12 +312,12 @@ impl<'a> Relay<'a> {
         let parts = match source_parts {
             Some(source_parts) => relay::split_into_parts(
                 source.size,
-                source_parts.compute_copy_part_bytes(self.limits.part_bytes),
+                source_parts.compute_copy_part_size(self.limits.part_bytes),
             ),
             None => relay::plan_parts(source.size, self.limits.part_bytes),
         };
         let in_order =
-            (!self.routes.target_copies && OrderedMd5::is_needed(source)).then(AsyncMutex::default);
+            (!self.routes.target_copies && SequentialMd5::is_needed(source)).then(AsyncMutex::default);
         let copied = streams::iter(parts)
             .map(|(number, range)| {
                 Box::pin(self.copy_part_with_retries(
@@ -329,7 +329,7 @@ impl<'a> Relay<'a> {
                     source_parts,
                 ))
             })
-            .buffered(self.limits.parts_at_once);
+            .buffered(self.limits.copy_concurrency);
         let copied: Vec<(Part, Option<Digests>, Option<SourcePartDigests>)> = copied.try_collect().await?;
         let (mut parts, mut body_digests, mut digests) = (Vec::new(), Vec::new(), Vec::new());
         for (part, own_body_digests, own_digests) in copied {
@@ -341,7 +341,7 @@ impl<'a> Relay<'a> {
         let whole = body_digests.and_then(|body_digests| relay::combine_crc64(&body_digests));
         relay::check_crc64(source, whole)?;
         if let Some(in_order) = in_order {
-            in_order.into_inner().verify_source(source).inspect_err(count_copy_mismatch)?;
+            in_order.into_inner().verify_source(source).inspect_err(record_copy_mismatch)?;
         }
         if let Some(source_parts) = source_parts
             && !source_parts.matches_source(source, &digests)
@@ -367,19 +367,20 @@ impl<'a> Relay<'a> {
         upload_id: &str,
         number: u64,
         range: (u64, u64),
-        in_order: Option<&AsyncMutex<OrderedMd5>>,
+        in_order: Option<&AsyncMutex<SequentialMd5>>,
         source_parts: Option<SourceParts>,
     ) -> Result<(Part, Option<Digests>, Option<SourcePartDigests>), Rejection> {
         let mut attempt = 1;
         let mut transfer = PartTransfer { source_parts, ..PartTransfer::default() };
         if let Some(in_order) = in_order {
             // The parts start in order, so they acquire the lock in order.
-            let order_guard = in_order.lock().await;
-            transfer.order_guard = order_guard.is_next(number).then_some(order_guard);
+            let sequential_md5_guard = in_order.lock().await;
+            transfer.sequential_md5_guard =
+                sequential_md5_guard.is_next(number).then_some(sequential_md5_guard);
         }
         loop {
             match self.copy_part(source, upload_id, number, range, &mut transfer).await {
-                Err(rejection) if attempt < PART_ATTEMPTS_MAX && is_transient(rejection.kind) => {
+                Err(rejection) if attempt < PART_ATTEMPTS_MAX && can_retry(rejection.kind) => {
                     METRICS.copy_retries.inc();
                     let jitter = u64::try_from(clock::random() % 200).unwrap_or_default();
                     sleep(Duration::from_millis(200_u64.saturating_mul(1 << attempt).saturating_add(jitter)))
@@ -459,7 +460,7 @@ impl<'a> Relay<'a> {
             let body =
                 download.read_whole_body(ERROR_BYTES_MAX).await.map_err(ExchangeError::to_rejection)?;
             download.release().await;
-            return Err(map_replaced_source(
+            return Err(to_source_changed(
                 read_response::read_target_error(source_route, &TargetResponse { body, ..head.response })
                     .rejection,
             ));
@@ -483,7 +484,7 @@ impl<'a> Relay<'a> {
         }
         let mut verifier =
             BodyVerifier::new(destination_route.caller, Payload::Unsigned, &expected, digests_to_compute)?;
-        let mut order = transfer.order_guard.as_deref().cloned();
+        let mut order = transfer.sequential_md5_guard.as_deref().cloned();
         let mut digests = transfer.source_parts.map(SourcePartDigests::new);
         let (out, losses) =
             streaming::build_target_request(destination_route, put, Some(bytes), clock::now())?;
@@ -497,8 +498,10 @@ impl<'a> Relay<'a> {
                 }
             };
         let transferred: Result<Option<Digests>, Rejection> = async {
-            while let Some(chunk) =
-                download.read_body().await.map_err(|failed| failed.record_at(source_target).to_rejection())?
+            while let Some(chunk) = download
+                .read_body()
+                .await
+                .map_err(|failed| failed.record_for(source_target).to_rejection())?
             {
                 METRICS.copy_bytes.inc_by(u64::try_from(chunk.len()).unwrap_or_default());
                 RUNNING_COPIES.wait_for_bandwidth(&self.limits, &self.slot.progress, chunk.len()).await;
@@ -541,7 +544,7 @@ impl<'a> Relay<'a> {
             Ok(head) => head,
             Err(failed) => {
                 upload.abort().await;
-                return Err(failed.record_at(destination_target).to_rejection());
+                return Err(failed.record_for(destination_target).to_rejection());
             }
         };
         let body = upload.read_whole_body(ERROR_BYTES_MAX).await;
@@ -549,7 +552,7 @@ impl<'a> Relay<'a> {
             Ok(body) => TargetResponse { body, ..head.response },
             Err(failed) => {
                 upload.abort().await;
-                return Err(failed.record_at(destination_target).to_rejection());
+                return Err(failed.record_for(destination_target).to_rejection());
             }
         };
         match (body_digests, response.status) {
@@ -562,7 +565,7 @@ impl<'a> Relay<'a> {
             }
             (None, 200..=299) => {
                 upload.abort().await;
-                Err(ExchangeError::EarlyResponse.record_at(destination_target).to_rejection())
+                Err(ExchangeError::EarlyResponse.record_for(destination_target).to_rejection())
             }
             _ => {
                 upload.abort().await;
@@ -652,11 +655,11 @@ pub fn check_losses(route: &Route<'_>, losses: &[Loss]) -> Result<(), Rejection>
 /// Counts and rejects a copy with bytes that differ from the digests of the source.
 fn reject_copy_mismatch() -> Rejection {
     let rejection = relay::build_digest_rejection();
-    count_copy_mismatch(&rejection);
+    record_copy_mismatch(&rejection);
     rejection
 }
 
-fn count_copy_mismatch(_: &Rejection) {
+fn record_copy_mismatch(_: &Rejection) {
     METRICS.integrity_failures.with_label_values(&["copy"]).inc();
 }
 
@@ -664,7 +667,7 @@ fn count_copy_mismatch(_: &Rejection) {
 #[derive(Default)]
 struct PartTransfer<'g> {
     /// The lock of the sequential MD5, until all bytes of the part were transferred once.
-    order_guard: Option<MutexGuard<'g, OrderedMd5>>,
+    sequential_md5_guard: Option<MutexGuard<'g, SequentialMd5>>,
     /// The source's own parts, if their digests are needed.
     source_parts: Option<SourceParts>,
     digests: Option<SourcePartDigests>,
@@ -676,16 +679,16 @@ impl PartTransfer<'_> {
     fn record_transfer(
         &mut self,
         body_digests: &Digests,
-        order: Option<OrderedMd5>,
+        order: Option<SequentialMd5>,
         digests: Option<SourcePartDigests>,
     ) -> Result<(), Rejection> {
         if self.crc64.is_some() && self.crc64 != body_digests.crc64 {
             return Err(reject_copy_mismatch());
         }
         self.crc64 = body_digests.crc64;
-        if let (Some(mut order_guard), Some(mut order)) = (self.order_guard.take(), order) {
+        if let (Some(mut sequential_md5_guard), Some(mut order)) = (self.sequential_md5_guard.take(), order) {
             order.finish_part();
-            *order_guard = order;
+            *sequential_md5_guard = order;
         }
         self.digests = digests.map(|mut digests| {
             digests.finish();
@@ -696,7 +699,7 @@ impl PartTransfer<'_> {
 }
 
 /// Maps the error of a read with a failed condition: the source was replaced after its HEAD request.
-fn map_replaced_source(rejection: Rejection) -> Rejection {
+fn to_source_changed(rejection: Rejection) -> Rejection {
     match rejection.kind {
         ErrorKind::PreconditionFailed => relay::build_source_changed_rejection(),
         _ => rejection,
@@ -704,7 +707,7 @@ fn map_replaced_source(rejection: Rejection) -> Rejection {
 }
 
 /// Whether a retry may succeed.
-pub fn is_transient(error: ErrorKind) -> bool {
+pub fn can_retry(error: ErrorKind) -> bool {
     matches!(
         error,
         ErrorKind::ServiceUnavailable

@@ -63,13 +63,13 @@ pub async fn read_verified_body(
     let deadline = Instant::now() + BODY_READ_TIMEOUT;
     let mut body = Vec::new();
     let length = verifier.length();
-    append_bytes(&mut body, &verifier.push(&[]).map_err(RequestContext::count_integrity_failure)?, length);
+    append_bytes(&mut body, &verifier.push(&[]).map_err(RequestContext::record_integrity_failure)?, length);
     while let Some(chunk) =
         timeout_at(deadline, context.connection.read_body()).await.unwrap_or(Err(ReadBodyError::TimedOut))?
     {
         append_bytes(
             &mut body,
-            &verifier.push(&chunk).map_err(RequestContext::count_integrity_failure)?,
+            &verifier.push(&chunk).map_err(RequestContext::record_integrity_failure)?,
             length,
         );
         if too_large(body.len()) {
@@ -77,7 +77,7 @@ pub async fn read_verified_body(
         }
         reservation.resize(body.capacity().saturating_add(verifier.unverified_len()))?;
     }
-    let (last_bytes, digests) = verifier.finish().map_err(RequestContext::count_integrity_failure)?;
+    let (last_bytes, digests) = verifier.finish().map_err(RequestContext::record_integrity_failure)?;
     append_bytes(&mut body, &last_bytes, length);
     Ok((BufferedBody::new(body, reservation), digests))
 }

@@ -128,7 +128,7 @@ impl BucketNames for CallerBucketNames<'_> {
         if self.table.is_small_parts_bucket(self.target_index, bucket) {
             return None;
         }
-        let name = self.table.settings.find_caller_bucket(self.target_index, bucket)?;
+        let name = self.table.settings.find_client_bucket_name(self.target_index, bucket)?;
         self.caller.is_some_and(|caller| has_access(caller, &name, RequiredAccess::Read)).then_some(name)
     }
 }

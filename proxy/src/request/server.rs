@@ -79,7 +79,7 @@ pub struct DataServer {
 #[async_trait]
 impl ServerApp for DataServer {
     async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let _open_guard = OpenGuard::new(&self.open_count);
+        let _open_guard = OpenConnectionGuard::new(&self.open_count);
         let _connection_gauge = GaugeGuard::new(&METRICS.connections);
         let secure = stream.get_ssl_digest().is_some();
         let address = if secure {
@@ -88,7 +88,7 @@ impl ServerApp for DataServer {
         } else {
             let peer = proxy_protocol::peer_address(&*stream);
             let sends_header =
-                proxy_protocol::sends_proxy_header(&self.active_config.load().settings.listen, peer);
+                proxy_protocol::must_send_proxy_header(&self.active_config.load().settings.listen, peer);
             proxy_protocol::read_client_address(&mut *stream, peer, sends_header).await.ok()?
         };
         let origin = ClientOrigin { address, secure };
@@ -140,11 +140,11 @@ impl DataServer {
         let mut shutdown_watch = shutdown.clone();
         let head = tokio::select! {
             biased;
-            head = connection.read_head(limits.keepalive_idle, limits.head_bytes_max) => head,
+            head = connection.read_head(limits.keepalive_timeout, limits.head_bytes_max) => head,
             () = wait_until_stopped(&mut shutdown_watch) => {
                 // The client may have sent a request already. It is the last one, and its response closes the connection.
                 let wait = self.shutdown.idle_timeout();
-                let last_head = timeout(wait, connection.read_head(limits.keepalive_idle, limits.head_bytes_max)).await;
+                let last_head = timeout(wait, connection.read_head(limits.keepalive_timeout, limits.head_bytes_max)).await;
                 last_head.unwrap_or(Err(ReadHeadError::Disconnected))
             }
         };
@@ -214,7 +214,7 @@ impl DataServer {
                     parsed_request.body,
                     parsed_request.expects_continue,
                     keep,
-                    config.settings.limits.body_idle,
+                    config.settings.limits.body_idle_timeout,
                 );
             }
             // It is unknown where the next request begins, so the connection cannot be reused.
@@ -267,7 +267,7 @@ impl DataServer {
     ) -> RequestContext<'a> {
         let head = parsed_request.map(|parsed_request| &parsed_request.head);
         let listener = ResponseContext {
-            dialect: config.listener_hosts.default_dialect,
+            dialect: config.listener_dialects.default_dialect,
             id: clock::random(),
             now: clock::now(),
             host: head.map(|head| head.host().to_owned()).unwrap_or_default(),
@@ -343,7 +343,7 @@ impl Http2Server for DataServer {
     }
 
     fn idle_timeout(&self) -> Duration {
-        self.active_config.load().settings.limits.keepalive_idle
+        self.active_config.load().settings.limits.keepalive_timeout
     }
 
     fn closing_idle_timeout(&self) -> Duration {
@@ -358,7 +358,7 @@ impl Http2Server for DataServer {
         is_additional: bool,
     ) {
         // Each counts like a connection: otherwise a few HTTP/2 connections could run as many requests as all others.
-        let _open_guard = is_additional.then(|| OpenGuard::new(&self.open_count));
+        let _open_guard = is_additional.then(|| OpenConnectionGuard::new(&self.open_count));
         if self.is_full() {
             self.send_overloaded(
                 &mut connection,
@@ -426,7 +426,7 @@ fn authenticate(
     head: &RawHead,
 ) -> Result<blobfish_dialects::authentication::authenticate::AuthenticatedRequest, Rejection> {
     let outcome =
-        authenticate_request(head, &context.config.listener_hosts, context.config, context.listener.now);
+        authenticate_request(head, &context.config.listener_dialects, context.config, context.listener.now);
     // Set on failure too, because the error response is written in this dialect.
     context.listener.dialect =
         outcome.as_ref().map_or_else(|rejected| rejected.dialect, |authenticated| authenticated.dialect);
@@ -470,16 +470,16 @@ fn finish_request(mut context: RequestContext<'_>, span: Option<RequestSpan>) {
 }
 
 /// Counts an open connection or an additional HTTP/2 request until it is dropped.
-struct OpenGuard(Arc<AtomicUsize>);
+struct OpenConnectionGuard(Arc<AtomicUsize>);
 
-impl OpenGuard {
+impl OpenConnectionGuard {
     fn new(open_count: &Arc<AtomicUsize>) -> Self {
         open_count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(open_count))
     }
 }
 
-impl Drop for OpenGuard {
+impl Drop for OpenConnectionGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -13,7 +13,7 @@ use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::engine::small_parts::{
-    self, NamedPart, PartSlice, PartsFolder, PlannedPart, StagedPart,
+    self, NamedPart, PartSlice, PartsFolder, PlannedPart, StoredSmallPart,
 };
 use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::engine::{
@@ -30,7 +30,7 @@ use crate::clock;
 use crate::inbound::request_head::BodyLength;
 use crate::request::context::{RequestContext, RequestEnd};
 use crate::request::relay::{
-    CopyRoutes, PART_ATTEMPTS_MAX, PARTS_DURATION_MAX, Relay, is_transient, perform_exchange,
+    CopyRoutes, PART_ATTEMPTS_MAX, PARTS_DURATION_MAX, Relay, can_retry, perform_exchange,
 };
 use crate::request::routed_request::RoutedRequest;
 use crate::request::running_copies::{CopySlot, RUNNING_COPIES};
@@ -112,14 +112,14 @@ async fn delete_bucket(
     let response = match exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await
     {
         Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::BucketNotEmpty => {
-            let small_parts_route = small_parts::route_own_requests(&route)?;
+            let small_parts_route = small_parts::build_proxy_route_to_small_parts(&route)?;
             let prefix = route.target.staging.prefix.clone();
             // If open uploads prevent the deletion of a bucket in the caller dialect, their small parts must not be deleted.
-            let has_uploads = route.caller.uploads_fill_bucket
+            let has_uploads = route.caller.open_uploads_block_deletion
                 && has_open_uploads(
                     context.target_client,
                     target,
-                    &small_parts::route_own_upload_requests(&route)?,
+                    &small_parts::build_proxy_route_to_upload(&route)?,
                 )
                 .await?;
             if has_uploads
@@ -229,8 +229,8 @@ impl<'a> SmallPartsUpload<'a> {
             target_client: context.target_client,
             target,
             route: route.clone(),
-            small_parts_route: small_parts::route_own_requests(route)?,
-            upload_route: small_parts::route_own_upload_requests(route)?,
+            small_parts_route: small_parts::build_proxy_route_to_small_parts(route)?,
+            upload_route: small_parts::build_proxy_route_to_upload(route)?,
             folder: PartsFolder::from_request(route, request)?,
             limits: context.config.settings.limits.copies.clone(),
         })
@@ -253,7 +253,7 @@ impl<'a> SmallPartsUpload<'a> {
         &self,
         marker: u64,
         count_max: u64,
-    ) -> Result<(Vec<StagedPart>, bool), Rejection> {
+    ) -> Result<(Vec<StoredSmallPart>, bool), Rejection> {
         let request = self.folder.build_list_request(marker, count_max);
         match self.perform_exchange(&self.small_parts_route, request).await?.document {
             Some(Document::Objects(page)) => Ok((self.folder.parse_listing(&page), page.truncated)),
@@ -261,8 +261,8 @@ impl<'a> SmallPartsUpload<'a> {
         }
     }
 
-    async fn list_all_small_parts(&self) -> Result<Vec<StagedPart>, Rejection> {
-        let mut all: Vec<StagedPart> = Vec::new();
+    async fn list_all_small_parts(&self) -> Result<Vec<StoredSmallPart>, Rejection> {
+        let mut all: Vec<StoredSmallPart> = Vec::new();
         for _ in 0..PAGES_MAX {
             let marker = all.last().map_or(0, |row| row.part.number);
             let (small_parts, more) = self.list_small_parts(marker, PAGE_SIZE).await?;
@@ -508,7 +508,7 @@ async fn process_part_upload(
 /// Attaches the CRC-64 of a small part to its ETag, as for any other part.
 fn attach_part_crc64(route: &Route<'_>, request: &Request, response: &mut Response, bytes: u64) {
     let crc64 = response.text(ResponseField::Crc64Ecma).and_then(|crc64| crc64.parse().ok());
-    crc64::seal_part_etag(
+    crc64::append_crc64_to_etag(
         route,
         request,
         response,
@@ -576,7 +576,7 @@ async fn process_part_copy(
         attach_part_crc64(&upload.route, &bare, &mut response, bytes);
         Ok(relay::complete_copy_response(&upload.route, &request, &source, response, clock::now()))
     };
-    keepalive::respond_with_keepalive(context, Box::pin(work), None).await.map(drop)
+    keepalive::respond_with_whitespace(context, Box::pin(work), None).await.map(drop)
 }
 
 fn begin_combine_slot(
@@ -683,7 +683,7 @@ async fn complete_small_parts_upload(
         .await;
         Ok(response)
     };
-    keepalive::respond_with_keepalive(context, Box::pin(work), None).await.map(drop)
+    keepalive::respond_with_whitespace(context, Box::pin(work), None).await.map(drop)
 }
 
 /// If combining is disabled, replaces the target's error about small parts with one that names the setting.
@@ -710,7 +710,7 @@ impl PartCombiner<'_, '_> {
     async fn combine_and_complete(
         &self,
         request: Request,
-        small_parts: &[StagedPart],
+        small_parts: &[StoredSmallPart],
     ) -> Result<Response, Rejection> {
         let upload = self.upload;
         let is_small_part =
@@ -724,7 +724,7 @@ impl PartCombiner<'_, '_> {
         };
         let named_parts =
             small_parts::match_named_parts(upload.route.caller, &request.parts, small_parts, &target_parts)?;
-        let concurrency_max = upload.limits.parts_at_once;
+        let concurrency_max = upload.limits.copy_concurrency;
         let plan = small_parts::plan_combination(
             &named_parts,
             upload.part_bytes_min(),
@@ -758,7 +758,7 @@ impl PartCombiner<'_, '_> {
         let mut attempt = 1;
         loop {
             match Box::pin(self.produce_part(&planned)).await {
-                Err(rejection) if attempt < PART_ATTEMPTS_MAX && is_transient(rejection.kind) => {
+                Err(rejection) if attempt < PART_ATTEMPTS_MAX && can_retry(rejection.kind) => {
                     METRICS.copy_retries.inc();
                     // Without jitter the concurrent parts would retry together, and overload the target again.
                     let jitter = u64::try_from(clock::random() % 200).unwrap_or_default();
@@ -790,7 +790,7 @@ impl PartCombiner<'_, '_> {
                     Err(rejection) if rejection.kind == ErrorKind::NotImplemented => {
                         self.upload_joined_part(*number, std::slice::from_ref(piece)).await
                     }
-                    Err(rejection) => Err(map_replaced_part(rejection)),
+                    Err(rejection) => Err(to_part_changed(rejection)),
                 }
             }
         }
@@ -836,7 +836,7 @@ impl PartCombiner<'_, '_> {
                         &self.upload.small_parts_route,
                         &TargetResponse { body, ..head.response },
                     );
-                    return Err(map_replaced_part(target_error.rejection));
+                    return Err(to_part_changed(target_error.rejection));
                 }
                 let small_parts_route = &self.upload.small_parts_route;
                 if head.length != Some(piece.bytes)
@@ -876,7 +876,7 @@ impl PartCombiner<'_, '_> {
                     let chunk = download
                         .read_body()
                         .await
-                        .map_err(|failed| failed.record_at(target).to_rejection())?;
+                        .map_err(|failed| failed.record_for(target).to_rejection())?;
                     let Some(chunk) = chunk else { break };
                     RUNNING_COPIES
                         .wait_for_bandwidth(&self.upload.limits, &self.slot.progress, chunk.len())
@@ -941,7 +941,7 @@ impl PartCombiner<'_, '_> {
             Ok(response) => response,
             Err(failed) => {
                 upload.abort().await;
-                return Err(failed.record_at(target).to_rejection());
+                return Err(failed.record_for(target).to_rejection());
             }
         };
         if !matches!(target_response.status, 200..=299) {
@@ -950,7 +950,7 @@ impl PartCombiner<'_, '_> {
         }
         if !is_written {
             upload.abort().await;
-            return Err(ExchangeError::EarlyResponse.record_at(target).to_rejection());
+            return Err(ExchangeError::EarlyResponse.record_for(target).to_rejection());
         }
         upload.release().await;
         let response = heads::build_client_response(upload_route, &put, &target_response, Some(&digests))?;
@@ -985,7 +985,7 @@ fn reject_part_mismatch() -> Rejection {
 }
 
 /// Maps the error of a small part that was replaced or deleted while its upload is completed.
-fn map_replaced_part(rejection: Rejection) -> Rejection {
+fn to_part_changed(rejection: Rejection) -> Rejection {
     match rejection.kind {
         ErrorKind::PreconditionFailed | ErrorKind::NoSuchKey | ErrorKind::InvalidRange => {
             Rejection::with_message(

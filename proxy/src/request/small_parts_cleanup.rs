@@ -48,7 +48,10 @@ pub struct SmallPartsCleanup {
 impl SmallPartsCleanup {
     /// Creates the cleanup for the targets of the active configuration.
     pub fn new(active_config: Arc<ArcSwap<ActiveConfig>>) -> Self {
-        Self { active_config, target_client: TargetClient::new(SystemDns, file_descriptors::pool_size()) }
+        Self {
+            active_config,
+            target_client: TargetClient::new(SystemDns, file_descriptors::idle_target_connections_max()),
+        }
     }
 }
 
@@ -60,7 +63,8 @@ impl BackgroundService for SmallPartsCleanup {
             let config = self.active_config.load_full();
             let round = async {
                 for (index, target) in config.targets.iter().enumerate() {
-                    let interval = config.settings.targets.get(index).map(|target| target.staging_sweep);
+                    let interval =
+                        config.settings.targets.get(index).map(|target| target.small_parts_cleanup);
                     let Some(interval) = interval.filter(|every| !every.is_zero() && needs_cleanup(target))
                     else {
                         continue;
@@ -96,7 +100,7 @@ fn schedule_first_run(interval: Duration) -> Instant {
 }
 
 fn needs_cleanup(target: &TargetRuntime) -> bool {
-    target.spec.staging.is_combining && small_parts::is_staging_needed(&target.spec)
+    target.spec.staging.is_combining && small_parts::needs_small_parts(&target.spec)
 }
 
 impl SmallPartsCleanup {
@@ -162,7 +166,7 @@ impl SmallPartsCleanup {
             let list = perform_exchange(&self.target_client, target, &service_route, request);
             if let Ok(Some(Document::Buckets(list))) = list.await.map(|response| response.document) {
                 let is_routed_here =
-                    |name: &String| config.settings.find_caller_bucket(index, name).is_some();
+                    |name: &String| config.settings.find_client_bucket_name(index, name).is_some();
                 names.extend(list.buckets.into_iter().map(|row| row.0).filter(is_routed_here));
             }
         }
@@ -237,8 +241,8 @@ impl SmallPartsCleanup {
         );
         let (out, _) = heads::build_target_request(route, &head, None, clock::now())?;
         let outcome = self.target_client.send(target, &out, "HeadObject", route.caller.name).await;
-        let (conversation, response_head) = outcome.map_err(ExchangeError::to_rejection)?;
-        conversation.release().await;
+        let (target_exchange, response_head) = outcome.map_err(ExchangeError::to_rejection)?;
+        target_exchange.release().await;
         let head_response =
             read_response::read_response_head(route, Operation::HeadObject, &response_head.response);
         let Some(folder) = PartsFolder::from_object_head(&target.spec, &object.key, &head_response) else {

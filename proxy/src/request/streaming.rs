@@ -6,12 +6,12 @@ use blobfish_dialects::engine::body_verifier::DigestsToCompute;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests};
 use blobfish_dialects::engine::crc64;
 use blobfish_dialects::engine::streaming::{
-    SinglePart, adapt_part_request, apply_position, build_bucket_head_request, build_client_error,
-    build_client_response, build_missing_response, build_position_request, build_target_request,
-    needs_retry_without_range, retry_without_part,
+    SinglePart, adapt_part_request, apply_append_position, build_append_position_request,
+    build_bucket_head_request, build_client_error, build_client_response, build_not_found_response,
+    build_request_without_part, build_target_request, needs_retry_without_range,
 };
 use blobfish_dialects::engine::target_response::TargetResponse;
-use blobfish_dialects::engine::validate_response::build_expected_body;
+use blobfish_dialects::engine::validate_response::build_body_expectation;
 use blobfish_dialects::model::{ErrorKind, Field, Rejection, Request, Response, ResponseField};
 use bytes::Bytes;
 use std::future::{Future, poll_fn};
@@ -71,44 +71,46 @@ async fn process_download(
         }
         result => result,
     };
-    let (conversation, head) = result?;
+    let (target_exchange, head) = result?;
     context.record_target_request_id(&route, &head.response);
     // For a range that is not satisfiable, some callers' vendors return the whole object, but the target returns an error.
     if needs_retry_without_range(&route, request, &head.response) {
-        conversation.abort().await;
+        target_exchange.abort().await;
         let mut whole = request.clone();
         whole.fields.remove(Field::Range);
         return Box::pin(process_download(context, target, route, &whole, part)).await;
     }
-    if let Some((whole, part)) = retry_without_part(&route, request, &head.response) {
-        conversation.abort().await;
+    if let Some((whole, part)) = build_request_without_part(&route, request, &head.response) {
+        target_exchange.abort().await;
         return Box::pin(process_download(context, target, route, &whole, Some(part))).await;
     }
     if let Some(out) = build_bucket_head_request(&route, request, &head.response, clock::now()) {
-        conversation.release().await;
+        target_exchange.release().await;
         let bucket =
             target_client.send_and_read(target, &out?, context.operation_name(), route.caller.name).await?;
-        return context.send_response(build_missing_response(&route, request, &head.response, &bucket)).await;
+        return context
+            .send_response(build_not_found_response(&route, request, &head.response, &bucket))
+            .await;
     }
     if !is_success(head.response.status) {
-        let response = read_error_response(conversation, target, &route, request, head).await?;
+        let response = read_error_response(target_exchange, target, &route, request, head).await?;
         return context.send_response(response).await;
     }
     let response = build_client_response(&route, request, &head.response, None)
-        .map_err(RequestContext::count_integrity_failure);
-    let response = match response.and_then(|response| select_part(part, response)) {
+        .map_err(RequestContext::record_integrity_failure);
+    let response = match response.and_then(|response| apply_single_part(part, response)) {
         Ok(response) => response,
         Err(rejection) => {
-            conversation.abort().await;
+            target_exchange.abort().await;
             return Err(rejection.into());
         }
     };
     if context.listener.is_head || head.response.status == 304 {
-        conversation.release().await;
+        target_exchange.release().await;
         return context.send_response(response).await;
     }
     // The head announces length and digests, so a body that differs was damaged in transit.
-    let expected_body = build_expected_body(route.target.dialect, request, &head.response);
+    let expected_body = build_body_expectation(route.target.dialect, request, &head.response);
     let verifier = expected_body.map(|expected_body| {
         BodyVerifier::new(
             route.target.dialect,
@@ -120,14 +122,14 @@ async fn process_download(
     let verifier = match verifier.transpose() {
         Ok(verifier) => verifier,
         Err(_) => {
-            conversation.abort().await;
-            return Err(ExchangeError::Malformed.record_at(target).into());
+            target_exchange.abort().await;
+            return Err(ExchangeError::Malformed.record_for(target).into());
         }
     };
-    stream_response(context, target, conversation, response, head.length, verifier).await
+    stream_response(context, target, target_exchange, response, head.length, verifier).await
 }
 
-fn select_part(part: Option<SinglePart>, response: Response) -> Result<Response, Rejection> {
+fn apply_single_part(part: Option<SinglePart>, response: Response) -> Result<Response, Rejection> {
     match part {
         Some(part) => part.convert_response(response),
         None => Ok(response),
@@ -141,15 +143,15 @@ fn is_success(status: u16) -> bool {
 
 /// Reads an error document, and returns the error response for the client.
 async fn read_error_response(
-    mut conversation: TargetExchange<'_>,
+    mut target_exchange: TargetExchange<'_>,
     target: &TargetRuntime,
     route: &Route<'_>,
     request: &Request,
     head: TargetResponseHead,
 ) -> Result<Response, ExchangeError> {
     let body =
-        conversation.read_whole_body(ERROR_BYTES_MAX).await.map_err(|error| error.record_at(target))?;
-    conversation.release().await;
+        target_exchange.read_whole_body(ERROR_BYTES_MAX).await.map_err(|error| error.record_for(target))?;
+    target_exchange.release().await;
     Ok(build_client_error(route, request, &TargetResponse { body, ..head.response }))
 }
 
@@ -158,7 +160,7 @@ async fn read_error_response(
 async fn stream_response(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
-    mut conversation: TargetExchange<'_>,
+    mut target_exchange: TargetExchange<'_>,
     response: Response,
     length: Option<u64>,
     verifier: Option<BodyVerifier>,
@@ -170,7 +172,7 @@ async fn stream_response(
         (None, Some(length)) => ResponseFraming::Bytes(length),
         (None, None) if context.accepts_chunked => ResponseFraming::Chunked,
         (None, None) => {
-            conversation.abort().await;
+            target_exchange.abort().await;
             return Err(Rejection::with_message(
                 ErrorKind::NotImplemented,
                 "HTTP/1.0 has no response of unknown length. Use HTTP/1.1.",
@@ -178,8 +180,8 @@ async fn stream_response(
             .into());
         }
         _ => {
-            conversation.abort().await;
-            ExchangeError::Malformed.record_at(target);
+            target_exchange.abort().await;
+            ExchangeError::Malformed.record_for(target);
             METRICS.integrity_failures.with_label_values(&["length"]).inc();
             return Err(ExchangeError::Malformed.into());
         }
@@ -189,46 +191,46 @@ async fn stream_response(
         Some(verifier) if framing == ResponseFraming::Bytes(0) => match verifier.finish() {
             Ok(_) => None,
             Err(_) => {
-                conversation.abort().await;
+                target_exchange.abort().await;
                 METRICS.integrity_failures.with_label_values(&["target"]).inc();
-                return Err(ExchangeError::Malformed.record_at(target).into());
+                return Err(ExchangeError::Malformed.record_for(target).into());
             }
         },
         verifier => verifier,
     };
     if let Err(end) =
-        forward_response_body(context, target, &mut conversation, response, framing, verifier).await
+        forward_response_body(context, target, &mut target_exchange, response, framing, verifier).await
     {
-        conversation.abort().await;
+        target_exchange.abort().await;
         return Err(end);
     }
-    conversation.release().await;
+    target_exchange.release().await;
     Ok(())
 }
 
 async fn forward_response_body(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
-    conversation: &mut TargetExchange<'_>,
+    target_exchange: &mut TargetExchange<'_>,
     response: Response,
     framing: ResponseFraming,
     mut verifier: Option<BodyVerifier>,
 ) -> Result<(), RequestEnd> {
     context.send_response_head(response, framing).await?;
     loop {
-        match read_or_flush(context, conversation).await? {
+        match read_or_flush(context, target_exchange).await? {
             Ok(Some(bytes)) => match &mut verifier {
                 Some(verifier) => {
                     context
                         .connection
-                        .write_response_body(&verifier.push(&bytes).map_err(count_body_mismatch)?)
+                        .write_response_body(&verifier.push(&bytes).map_err(record_body_mismatch)?)
                         .await?
                 }
                 None => context.connection.write_response_body(&bytes).await?,
             },
             Ok(None) => break,
             Err(error) => {
-                error.record_at(target);
+                error.record_for(target);
                 return Err(RequestEnd::Aborted(
                     "the target closed the connection before the end of its response",
                 ));
@@ -237,7 +239,7 @@ async fn forward_response_body(
     }
     if let Some(verifier) = verifier {
         // Without the last byte a client does not take the body for complete, so it is sent only after verification.
-        let (last, _) = verifier.finish().map_err(count_body_mismatch)?;
+        let (last, _) = verifier.finish().map_err(record_body_mismatch)?;
         context.connection.write_response_body(&last).await?;
     }
     Ok(context.connection.finish_response().await?)
@@ -246,9 +248,9 @@ async fn forward_response_body(
 /// Reads the target's next bytes. If none have arrived, the bytes that are buffered for the client are flushed first.
 async fn read_or_flush(
     context: &mut RequestContext<'_>,
-    conversation: &mut TargetExchange<'_>,
+    target_exchange: &mut TargetExchange<'_>,
 ) -> Result<Result<Option<Bytes>, ExchangeError>, RequestEnd> {
-    let mut next = pin!(conversation.read_body());
+    let mut next = pin!(target_exchange.read_body());
     // A flush per chunk would cost a system call even while the target sends faster than the client reads.
     let first_poll = poll_fn(|cx| match next.as_mut().poll(cx) {
         Poll::Ready(chunk) => Poll::Ready(Some(chunk)),
@@ -262,7 +264,7 @@ async fn read_or_flush(
 }
 
 /// Counts a body that differs from its head, and aborts the response.
-fn count_body_mismatch(_: Rejection) -> RequestEnd {
+fn record_body_mismatch(_: Rejection) -> RequestEnd {
     METRICS.integrity_failures.with_label_values(&["target"]).inc();
     RequestEnd::Aborted("the target's body does not match its head")
 }
@@ -280,48 +282,48 @@ pub async fn send_upload(
 ) -> Result<Response, RequestEnd> {
     let (out, _) = build_target_request(route, request, body.length(), clock::now())?;
     let target_client = context.target_client;
-    let mut conversation = target_client.start_upload(target, &out).await?;
+    let mut target_exchange = target_client.start_upload(target, &out).await?;
     let outcome = match body {
         UploadBody::Buffered((bytes, digests)) => {
-            send_buffered_body(&mut conversation, &bytes, digests).await
+            send_buffered_body(&mut target_exchange, &bytes, digests).await
         }
-        UploadBody::Spooled(spool, digests) => send_spooled_body(&mut conversation, &spool, digests).await,
+        UploadBody::Spooled(spool, digests) => send_spooled_body(&mut target_exchange, &spool, digests).await,
         UploadBody::Streaming(verifier, first, reservation) => {
-            forward_upload_body(context, &mut conversation, *verifier, first, reservation).await
+            forward_upload_body(context, &mut target_exchange, *verifier, first, reservation).await
         }
     };
     let (head, digests) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            conversation.abort().await;
+            target_exchange.abort().await;
             // The rest of the body may still arrive, so the connection cannot be reused.
             context.connection.disable_keep_alive();
             return Err(error.into_request_end(target));
         }
     };
     let labels = [route.caller.name, target.spec.name.as_str(), context.operation_name()];
-    METRICS.target_seconds.with_label_values(&labels).observe(to_seconds(conversation.time_since_start()));
+    METRICS.target_seconds.with_label_values(&labels).observe(to_seconds(target_exchange.time_since_start()));
     context.record_target_request_id(route, &head.response);
     let Some(digests) = digests else {
-        return build_early_rejection(context, target, route, request, conversation, head).await;
+        return build_early_rejection(context, target, route, request, target_exchange, head).await;
     };
     if !is_success(head.response.status) {
-        let mut response = read_error_response(conversation, target, route, request, head).await?;
-        if let Some(out) = build_position_request(route, request, &response, clock::now()) {
-            let (conversation, head) =
+        let mut response = read_error_response(target_exchange, target, route, request, head).await?;
+        if let Some(out) = build_append_position_request(route, request, &response, clock::now()) {
+            let (target_exchange, head) =
                 target_client.send(target, &out?, context.operation_name(), route.caller.name).await?;
-            conversation.release().await;
-            apply_position(&mut response, &head.response);
+            target_exchange.release().await;
+            apply_append_position(&mut response, &head.response);
         }
         return Ok(response);
     }
     let body =
-        conversation.read_whole_body(ERROR_BYTES_MAX).await.map_err(|error| error.record_at(target))?;
-    conversation.release().await;
+        target_exchange.read_whole_body(ERROR_BYTES_MAX).await.map_err(|error| error.record_for(target))?;
+    target_exchange.release().await;
     let response =
         build_client_response(route, request, &TargetResponse { body, ..head.response }, Some(&digests));
-    let mut response = response.map_err(RequestContext::count_integrity_failure)?;
-    crc64::seal_part_etag(route, request, &mut response, &digests);
+    let mut response = response.map_err(RequestContext::record_integrity_failure)?;
+    crc64::append_crc64_to_etag(route, request, &mut response, &digests);
     Ok(response)
 }
 
@@ -347,35 +349,35 @@ impl UploadBody {
 
 /// Sends a buffered body that was verified already.
 async fn send_buffered_body(
-    conversation: &mut TargetExchange<'_>,
+    target_exchange: &mut TargetExchange<'_>,
     bytes: &[u8],
     digests: Digests,
 ) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
-    let result = match conversation.write_body(bytes).await {
-        Ok(()) => conversation.finish_body().await,
+    let result = match target_exchange.write_body(bytes).await {
+        Ok(()) => target_exchange.finish_body().await,
         Err(error) => Err(error),
     };
     match result {
-        Ok(()) => Ok((conversation.read_response_head().await?, Some(digests))),
-        Err(error) => read_early_rejection(conversation, error).await,
+        Ok(()) => Ok((target_exchange.read_response_head().await?, Some(digests))),
+        Err(error) => read_early_rejection(target_exchange, error).await,
     }
 }
 
 /// Sends a spooled body that was verified already.
 async fn send_spooled_body(
-    conversation: &mut TargetExchange<'_>,
+    target_exchange: &mut TargetExchange<'_>,
     spool: &Spool,
     digests: Digests,
 ) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
     let mut offset = 0;
     while offset < spool.byte_count() {
         let chunk = spool.read(offset).await.map_err(|rejection| UploadError::Client(rejection.into()))?;
-        if let Err(error) = conversation.write_body(&chunk).await {
-            return read_early_rejection(conversation, error).await;
+        if let Err(error) = target_exchange.write_body(&chunk).await {
+            return read_early_rejection(target_exchange, error).await;
         }
         offset = offset.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
     }
-    send_buffered_body(conversation, &[], digests).await
+    send_buffered_body(target_exchange, &[], digests).await
 }
 
 /// Why an upload failed.
@@ -390,7 +392,7 @@ impl UploadError {
     fn into_request_end(self, target: &TargetRuntime) -> RequestEnd {
         match self {
             Self::Client(end) => end,
-            Self::Target(error) => error.record_at(target).into(),
+            Self::Target(error) => error.record_for(target).into(),
         }
     }
 }
@@ -411,21 +413,21 @@ impl From<ExchangeError> for UploadError {
 /// body. Returns the response head and the digests; no digests if the target rejected the request before the end.
 async fn forward_upload_body(
     context: &mut RequestContext<'_>,
-    conversation: &mut TargetExchange<'_>,
+    target_exchange: &mut TargetExchange<'_>,
     mut verifier: BodyVerifier,
     mut verified_bytes: Vec<u8>,
     mut reservation: Reservation,
 ) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
     let to_integrity_error =
-        |rejection| UploadError::Client(RequestContext::count_integrity_failure(rejection).into());
+        |rejection| UploadError::Client(RequestContext::record_integrity_failure(rejection).into());
     loop {
         reservation
             .resize(verifier.unverified_len())
             .map_err(|rejection| UploadError::Client(rejection.into()))?;
-        if let Err(error) = conversation.write_body(&verified_bytes).await {
-            return read_early_rejection(conversation, error).await;
+        if let Err(error) = target_exchange.write_body(&verified_bytes).await {
+            return read_early_rejection(target_exchange, error).await;
         }
-        match read_upload_event(context, conversation).await? {
+        match read_upload_event(context, target_exchange).await? {
             UploadEvent::Chunk(chunk) => {
                 verified_bytes = verifier.push(&chunk).map_err(to_integrity_error)?
             }
@@ -434,7 +436,7 @@ async fn forward_upload_body(
         }
     }
     let (last, digests) = verifier.finish().map_err(to_integrity_error)?;
-    send_buffered_body(conversation, &last, digests).await
+    send_buffered_body(target_exchange, &last, digests).await
 }
 
 enum UploadEvent {
@@ -446,12 +448,12 @@ enum UploadEvent {
 /// Waits for the client's next bytes or for an early rejection by the target.
 async fn read_upload_event(
     context: &mut RequestContext<'_>,
-    conversation: &mut TargetExchange<'_>,
+    target_exchange: &mut TargetExchange<'_>,
 ) -> Result<UploadEvent, UploadError> {
     tokio::select! {
         biased;
         wire = context.connection.read_body() => Ok(wire?.map_or(UploadEvent::EndOfBody, UploadEvent::Chunk)),
-        early = conversation.read_early_response_head() => check_early_rejection(early?).map(UploadEvent::EarlyRejection).map_err(UploadError::Target),
+        early = target_exchange.read_early_response_head() => check_early_rejection(early?).map(UploadEvent::EarlyRejection).map_err(UploadError::Target),
     }
 }
 
@@ -462,10 +464,10 @@ fn check_early_rejection(head: TargetResponseHead) -> Result<TargetResponseHead,
 
 /// Reads the response of a target that stopped reading.
 async fn read_early_rejection(
-    conversation: &mut TargetExchange<'_>,
+    target_exchange: &mut TargetExchange<'_>,
     error: ExchangeError,
 ) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
-    match timeout(EARLY_RESPONSE_TIMEOUT, conversation.read_early_response_head()).await {
+    match timeout(EARLY_RESPONSE_TIMEOUT, target_exchange.read_early_response_head()).await {
         Ok(Ok(head)) => Ok((check_early_rejection(head)?, None)),
         _ => Err(UploadError::Target(error)),
     }
@@ -477,12 +479,12 @@ async fn build_early_rejection(
     target: &TargetRuntime,
     route: &Route<'_>,
     request: &Request,
-    mut conversation: TargetExchange<'_>,
+    mut target_exchange: TargetExchange<'_>,
     head: TargetResponseHead,
 ) -> Result<Response, RequestEnd> {
     context.connection.disable_keep_alive();
-    let body = conversation.read_whole_body(ERROR_BYTES_MAX).await;
-    conversation.abort().await;
-    let body = body.map_err(|error| error.record_at(target))?;
+    let body = target_exchange.read_whole_body(ERROR_BYTES_MAX).await;
+    target_exchange.abort().await;
+    let body = body.map_err(|error| error.record_for(target))?;
     Ok(build_client_error(route, request, &TargetResponse { body, ..head.response }))
 }

@@ -37,10 +37,10 @@ pub async fn spool_body(
     let limits = &context.config.settings.limits.spool;
     let mut spool = Spool::new(limits);
     let mut reservation = context.start_reservation();
-    spool.push(&verifier.push(&[]).map_err(RequestContext::count_integrity_failure)?).await?;
+    spool.push(&verifier.push(&[]).map_err(RequestContext::record_integrity_failure)?).await?;
     while let Some(chunk) = context.connection.read_body().await? {
         reservation.resize(verifier.unverified_len())?;
-        spool.push(&verifier.push(&chunk).map_err(RequestContext::count_integrity_failure)?).await?;
+        spool.push(&verifier.push(&chunk).map_err(RequestContext::record_integrity_failure)?).await?;
         if spool.byte_count() > limits.bytes_max {
             return Err(Rejection::with_message(
                 ErrorKind::EntityTooLarge,
@@ -53,7 +53,7 @@ pub async fn spool_body(
             .into());
         }
     }
-    let (last, digests) = verifier.finish().map_err(RequestContext::count_integrity_failure)?;
+    let (last, digests) = verifier.finish().map_err(RequestContext::record_integrity_failure)?;
     spool.push(&last).await?;
     Ok((spool, digests))
 }
@@ -106,7 +106,7 @@ async fn upload_object_body(
     let mut next_chunk = Some(bytes::Bytes::new());
     let mut reservation = context.start_reservation();
     while let Some(chunk) = next_chunk {
-        let verified_bytes = verifier.push(&chunk).map_err(RequestContext::count_integrity_failure)?;
+        let verified_bytes = verifier.push(&chunk).map_err(RequestContext::record_integrity_failure)?;
         bytes = bytes.saturating_add(u64::try_from(verified_bytes.len()).unwrap_or(u64::MAX));
         // The client expects the limit of its own vendor, although a multipart upload at the target could be larger.
         if bytes > route.caller.limits.upload_bytes_max {
@@ -128,7 +128,7 @@ async fn upload_object_body(
         reservation.resize(verifier.unverified_len())?;
         next_chunk = context.connection.read_body().await?;
     }
-    let (last, digests) = verifier.finish().map_err(RequestContext::count_integrity_failure)?;
+    let (last, digests) = verifier.finish().map_err(RequestContext::record_integrity_failure)?;
     let last = pending.verifier.push(&last)?;
     pending.spool.push(&last).await?;
     let Some(id) = upload.clone() else {

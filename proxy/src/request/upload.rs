@@ -111,12 +111,12 @@ async fn read_first_bytes(
     context.connection.send_continue().await?;
     let mut reservation = context.start_reservation();
     // The first bytes of a form's file were read together with its fields, and are in the verifier already.
-    let mut first = verifier.push(&[]).map_err(RequestContext::count_integrity_failure)?;
+    let mut first = verifier.push(&[]).map_err(RequestContext::record_integrity_failure)?;
     while first.is_empty() {
         match context.connection.read_body().await? {
-            Some(chunk) => first = verifier.push(&chunk).map_err(RequestContext::count_integrity_failure)?,
+            Some(chunk) => first = verifier.push(&chunk).map_err(RequestContext::record_integrity_failure)?,
             None => {
-                let (bytes, digests) = verifier.finish().map_err(RequestContext::count_integrity_failure)?;
+                let (bytes, digests) = verifier.finish().map_err(RequestContext::record_integrity_failure)?;
                 return Ok(UploadBody::Buffered((BufferedBody::new(bytes, reservation), digests)));
             }
         }

@@ -26,7 +26,7 @@ const TRACKED_SUBJECTS_MAX: usize = 32;
 const FAILING_SUBJECTS_MIN: usize = 2;
 
 /// Number of affected callers from which the circuit breaker opens, if as many are configured.
-const AFFECTED_CALLERS_MIN: usize = 2;
+const AFFECTED_CALLERS_NEEDED: usize = 2;
 
 /// The circuit breaker of one target.
 pub struct CircuitBreaker {
@@ -123,8 +123,8 @@ impl CircuitBreaker {
             target: target.name.clone(),
             group_key,
             circuit_breaker_failures: target.circuit_breaker_failures,
-            open_duration: target.failures_pause,
-            callers_min: callers.clamp(1, AFFECTED_CALLERS_MIN),
+            open_duration: target.circuit_breaker_open,
+            callers_min: callers.clamp(1, AFFECTED_CALLERS_NEEDED),
             record: Mutex::default(),
         }
     }

@@ -31,7 +31,7 @@ use crate::target::connection_limit::ConnectionPermit;
 use crate::target::dns::{DnsCache, DnsLookup, SystemDns};
 use crate::target::error::ExchangeError;
 use crate::target::http1::{
-    BodyMode, TargetResponseFraming, build_request_header, connect_host, parse_response_framing,
+    BodyMode, TargetResponseFraming, build_request_header, check_connect_host, parse_response_framing,
 };
 use crate::target::initiator;
 use crate::target::runtime::TargetRuntime;
@@ -41,11 +41,11 @@ use crate::telemetry::traces::ExchangeSpan;
 
 /// Total time that an upload may wait for the client. After more, its failure does not count for the circuit breaker,
 /// because the target may have closed a slow connection.
-const UPLOAD_PAUSES_MAX: Duration = Duration::from_secs(1);
+const CLIENT_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Response timeout of a copy or CompleteMultipartUpload. The target moves up to 5 GiB before it responds, and after a
 /// timeout it is unknown whether the operation succeeded.
-const LONG_WORK_TIMEOUT: Duration = Duration::from_secs(600);
+const LONG_RUNNING_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Idle timeout of pooled connections. Shorter than that of any vendor, so that few of them are closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -97,7 +97,7 @@ pub struct TargetExchange<'a> {
     /// The timeout for the response head.
     response_timeout: Duration,
     /// Whether the target may send white space during long work, so that the minimum rate does not apply.
-    is_long_work: bool,
+    is_long_running: bool,
     /// Size of the response body so far, and the time spent waiting for it.
     body_bytes_read: u64,
     body_wait: Duration,
@@ -197,7 +197,7 @@ impl TargetClient {
     ) -> Result<TargetResponse, ExchangeError> {
         let (mut exchange, head) = self.send(target, request, operation, dialect).await?;
         let bytes_max = if head.response.status < 300 { RESPONSE_BYTES_MAX } else { ERROR_BYTES_MAX };
-        let body = exchange.read_whole_body(bytes_max).await.map_err(|failed| failed.record_at(target))?;
+        let body = exchange.read_whole_body(bytes_max).await.map_err(|failed| failed.record_for(target))?;
         exchange.release().await;
         Ok(TargetResponse { body, ..head.response })
     }
@@ -222,7 +222,7 @@ impl TargetClient {
     /// # Errors
     /// [`ExchangeError::CircuitOpen`], without waiting; [`ExchangeError::ConnectionLimitReached`].
     async fn acquire_permit(&self, target: &TargetRuntime) -> Result<ConnectionPermit, ExchangeError> {
-        check_available(target)?;
+        check_sendable(target)?;
         target
             .connection_limit
             .acquire(target.connect_timeout)
@@ -239,8 +239,8 @@ impl TargetClient {
         from: &TargetRuntime,
         to: &TargetRuntime,
     ) -> Result<(ConnectionPermit, ConnectionPermit), ExchangeError> {
-        check_available(from)?;
-        check_available(to)?;
+        check_sendable(from)?;
+        check_sendable(to)?;
         // Waiting for a permit is part of connecting, so it has the same timeout.
         let wait_max = from.connect_timeout.max(to.connect_timeout);
         from.connection_limit
@@ -269,7 +269,7 @@ impl TargetClient {
             let start_result = self
                 .start_exchange(permit.clone(), target, request, BodyMode::Whole, connection_choice)
                 .await;
-            let mut exchange = start_result.map_err(|failed| failed.record_at(target))?;
+            let mut exchange = start_result.map_err(|failed| failed.record_for(target))?;
             let head_result = match exchange.write_whole_body(&request.body).await {
                 Ok(()) => exchange.read_response_head().await,
                 Err(failed) => Err(failed),
@@ -290,9 +290,9 @@ impl TargetClient {
                         && connection_choice == ConnectionChoice::Pooled;
                     exchange.abort().await;
                     if !should_retry {
-                        return Err(failed.record_at(target));
+                        return Err(failed.record_for(target));
                     }
-                    failed.record_at(target);
+                    failed.record_for(target);
                     connection_choice = ConnectionChoice::Retry;
                 }
             }
@@ -324,7 +324,7 @@ impl TargetClient {
         let connection_choice = admit_request(target)?;
         let start_result =
             self.start_exchange(permit, target, request, BodyMode::Streamed, connection_choice).await;
-        start_result.map_err(|failed| failed.record_at(target))
+        start_result.map_err(|failed| failed.record_for(target))
     }
 
     async fn start_exchange<'a>(
@@ -340,14 +340,14 @@ impl TargetClient {
         let mut span = ExchangeSpan::begin(&target.spec.name, &target.endpoint, request, is_retry);
         let attempt = Attempt {
             initiator: initiator::current_initiator(),
-            subject: hash_subject(request),
+            subject: hash_object_operation(request),
             probe: connection_choice == ConnectionChoice::Probe,
         };
         match self.write_request_head(target, request, body_mode, connection_choice, &span).await {
             Ok((session, peer, reused, started)) => {
                 let is_head_request = request.method == "HEAD";
                 let response_timeout =
-                    if request.is_long_running { LONG_WORK_TIMEOUT } else { target.response_timeout };
+                    if request.is_long_running { LONG_RUNNING_TIMEOUT } else { target.response_timeout };
                 Ok(TargetExchange {
                     client: self,
                     target,
@@ -358,7 +358,7 @@ impl TargetClient {
                     is_reused: reused,
                     started,
                     response_timeout,
-                    is_long_work: request.is_long_running,
+                    is_long_running: request.is_long_running,
                     body_bytes_read: 0,
                     body_wait: Duration::ZERO,
                     attempt,
@@ -370,7 +370,7 @@ impl TargetClient {
             Err(failed) => {
                 span.record_failure(failed.kind(), failed.to_string());
                 // A pooled connection may have been idle for too long, so its failure does not count.
-                let outcome = failed.breaker_outcome(is_certificate_host(target, &request.host));
+                let outcome = failed.breaker_outcome(can_certificate_match(target, &request.host));
                 if let Some(outcome) = outcome.filter(|outcome| {
                     *outcome != BreakerOutcome::ConnectionBroken
                         || connection_choice != ConnectionChoice::Pooled
@@ -393,7 +393,7 @@ impl TargetClient {
         let mut header = build_request_header(request, body_mode)?;
         // After signing: the trace context differs in every exchange and is not part of the signature.
         span.write_headers(&mut header);
-        let host = connect_host(target, &request.host)?;
+        let host = check_connect_host(target, &request.host)?;
         let (mut session, peer, reused) = self.connect(target, host, connection_choice).await?;
         let started = Instant::now();
         session.write_timeout = Some(target.body_timeout);
@@ -526,7 +526,7 @@ impl TargetExchange<'_> {
 
     /// Reports to the circuit breaker. Failures of slow uploads are not reported: the client caused them.
     fn report_outcome(&self, outcome: BreakerOutcome) {
-        if outcome == BreakerOutcome::Responded || self.pace.total_pauses() <= UPLOAD_PAUSES_MAX {
+        if outcome == BreakerOutcome::Responded || self.pace.total_pauses() <= CLIENT_WAIT_MAX {
             self.target.circuit_breaker.report_outcome(self.attempt, outcome, Instant::now());
         }
     }
@@ -647,7 +647,7 @@ impl TargetExchange<'_> {
             .saturating_sub(BODY_RATE_GRACE)
             .as_secs()
             .saturating_mul(BODY_BYTES_PER_SECOND_MIN);
-        if piece.is_some() && self.body_bytes_read < bytes_due && !self.is_long_work {
+        if piece.is_some() && self.body_bytes_read < bytes_due && !self.is_long_running {
             return Err(self.record_failure(ExchangeError::BodyTimeout));
         }
         if piece.is_some() && self.session.is_body_done() && self.has_excess_bytes() {
@@ -709,8 +709,8 @@ impl TargetExchange<'_> {
 ///
 /// # Errors
 /// [`ExchangeError::CircuitOpen`], [`ExchangeError::NoCredentials`].
-fn check_available(target: &TargetRuntime) -> Result<(), ExchangeError> {
-    if target.issued_key.as_ref().is_some_and(|key| !key.is_usable(clock::now())) {
+fn check_sendable(target: &TargetRuntime) -> Result<(), ExchangeError> {
+    if target.issued_credentials.as_ref().is_some_and(|key| !key.is_usable(clock::now())) {
         return Err(ExchangeError::NoCredentials);
     }
     let wait = target.circuit_breaker.time_until_probe(Instant::now());
@@ -731,7 +731,7 @@ fn admit_request(target: &TargetRuntime) -> Result<ConnectionChoice, ExchangeErr
 }
 
 /// Hashes the operation and the object of a request.
-fn hash_subject(request: &OutgoingRequest) -> u64 {
+fn hash_object_operation(request: &OutgoingRequest) -> u64 {
     let mut hasher = DefaultHasher::new();
     // Parameter names distinguish operations such as `?acl`. With their values, every page of a listing would be a
     // separate subject.
@@ -741,7 +741,7 @@ fn hash_subject(request: &OutgoingRequest) -> u64 {
 }
 
 /// Whether a host is the target's own, or has one label before it, as its wildcard certificate covers.
-fn is_certificate_host(target: &TargetRuntime, host: &str) -> bool {
+fn can_certificate_match(target: &TargetRuntime, host: &str) -> bool {
     let label = host.strip_suffix(target.spec.authority.as_str());
     label.is_some_and(|label| !label.trim_end_matches('.').contains('.'))
 }

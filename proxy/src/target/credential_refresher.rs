@@ -36,7 +36,7 @@ impl BackgroundService for CredentialRefresher {
         let provider_context = build_provider_context();
         // Reads the targets anew each time, so that a reload takes effect here too.
         loop {
-            for issued in self.targets.load().iter().filter_map(|target| target.issued_key.as_ref()) {
+            for issued in self.targets.load().iter().filter_map(|target| target.issued_credentials.as_ref()) {
                 issued.renew_if_due(&provider_context);
             }
             tokio::select! {

@@ -139,11 +139,11 @@ impl ExchangeError {
 
     /// The outcome for the circuit breaker, if the error indicates the state of the target. A truncated response shows
     /// that the target works. DNS and TLS errors of a bucket's host may result from the bucket name that the client chose.
-    pub fn breaker_outcome(self, has_plain_name: bool) -> Option<BreakerOutcome> {
+    pub fn breaker_outcome(self, certificate_can_match: bool) -> Option<BreakerOutcome> {
         match self {
             // Errors without an outcome, such as `FileDescriptorLimit`, do not show whether the target works.
             Self::Connect | Self::ConnectTimeout => Some(BreakerOutcome::Unreachable),
-            Self::Tls if has_plain_name => Some(BreakerOutcome::Unreachable),
+            Self::Tls if certificate_can_match => Some(BreakerOutcome::Unreachable),
             Self::Write | Self::Read => Some(BreakerOutcome::ConnectionBroken),
             Self::ResponseTimeout => Some(BreakerOutcome::TimedOut),
             _ => None,
@@ -151,7 +151,7 @@ impl ExchangeError {
     }
 
     /// Counts and logs a failure.
-    pub fn record_at(self, target: &TargetRuntime) -> Self {
+    pub fn record_for(self, target: &TargetRuntime) -> Self {
         if matches!(self, Self::CircuitOpen | Self::ConnectionLimitReached | Self::NoCredentials) {
             return self; // Nothing was sent, and the request is counted as a rejection.
         }

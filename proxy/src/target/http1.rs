@@ -101,7 +101,7 @@ pub fn build_request_header(
 ///
 /// # Errors
 /// [`ExchangeError::Unwritable`].
-pub fn connect_host<'h>(target: &TargetRuntime, authority: &'h str) -> Result<&'h str, ExchangeError> {
+pub fn check_connect_host<'h>(target: &TargetRuntime, authority: &'h str) -> Result<&'h str, ExchangeError> {
     let own = target.spec.authority.as_str();
     let label = authority.strip_suffix(own).and_then(|rest| rest.strip_suffix('.'));
     let is_label = |label: &str| {

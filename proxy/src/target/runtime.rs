@@ -55,7 +55,7 @@ pub struct TargetRuntime {
     /// Separates its pooled connections from those of other targets.
     pub group_key: u64,
     /// The temporary credentials, if a credential provider is configured.
-    pub issued_key: Option<Arc<IssuedCredentials>>,
+    pub issued_credentials: Option<Arc<IssuedCredentials>>,
     /// The circuit breaker.
     pub circuit_breaker: Arc<CircuitBreaker>,
     /// How long the addresses of the host are cached.
@@ -84,7 +84,7 @@ impl TargetRuntime {
         if let Some(old) = previous.iter().find(|old| old.group_key == self.group_key) {
             self.spec.clock = old.spec.clock.clone();
         }
-        self.reuse_issued_key(previous);
+        self.inherit_issued_credentials(previous);
         let mut old = previous.iter().map(|old| &old.connection_limit);
         if let Some(old) = old.find(|old| old.has_same_settings(&self.connection_limit)) {
             self.connection_limit = Arc::clone(old);
@@ -96,18 +96,18 @@ impl TargetRuntime {
         self.circuit_breaker.publish_state();
         let name = self.spec.name.as_str();
         METRICS.target_skew.with_label_values(&[name]).set(self.spec.clock.skew_seconds());
-        METRICS.uploads_orphaned.with_label_values(&[name]);
+        METRICS.uploads_unconfirmed.with_label_values(&[name]);
         METRICS.small_parts.with_label_values(&[name]);
         METRICS.small_parts_cleaned_up.with_label_values(&[name]);
     }
 
     /// Keeps temporary credentials of the same origin, so that a reload does not request them again.
-    fn reuse_issued_key(&mut self, previous: &[Self]) {
-        let Some(own) = &self.issued_key else { return };
-        let mut old = previous.iter().filter_map(|old| old.issued_key.as_ref());
+    fn inherit_issued_credentials(&mut self, previous: &[Self]) {
+        let Some(own) = &self.issued_credentials else { return };
+        let mut old = previous.iter().filter_map(|old| old.issued_credentials.as_ref());
         if let Some(old) = old.find(|old| old.has_same_origin(own)) {
             self.spec.credentials = old.credentials();
-            self.issued_key = Some(Arc::clone(old));
+            self.issued_credentials = Some(Arc::clone(old));
         }
     }
 }
@@ -134,7 +134,7 @@ pub fn build_target(
         secret_key: target.secret_key.clone(),
         session_token: target.session_token.clone(),
     });
-    let issued_key = match &target.credentials {
+    let issued_credentials = match &target.credentials {
         Some(_) => Some(
             IssuedCredentials::new(target, credentials.clone())
                 .ok_or_else(|| TargetConfigError::Credentials(target.name.clone()))?,
@@ -142,7 +142,7 @@ pub fn build_target(
         None => None,
     };
     Ok(TargetRuntime {
-        issued_key: issued_key.map(Arc::new),
+        issued_credentials: issued_credentials.map(Arc::new),
         group_key,
         circuit_breaker: Arc::new(CircuitBreaker::new(target, group_key, callers.len())),
         connection_limit: Arc::new(ConnectionLimit::new(&target.name, group_key, target.connections_max)),
@@ -158,7 +158,7 @@ pub fn build_target(
             path_style: target.addressing == Addressing::Path,
             credentials,
             clock: TargetClock::default(),
-            seal_secret: select_seal_secret(target, callers),
+            token_signing_secret: select_token_signing_secret(target, callers),
             kms_keys: target.kms_keys.clone(),
             staging: SmallPartsConfig {
                 is_combining: target.small_parts == SmallParts::Combine,
@@ -170,7 +170,7 @@ pub fn build_target(
         endpoint: target.endpoint.clone(),
         health: TargetHealth::for_target(&target.name),
         connect_timeout: target.connect_timeout,
-        dns_cache_ttl: target.dns_cache_time,
+        dns_cache_ttl: target.dns_ttl,
         response_timeout: target.response_timeout,
         body_timeout: target.body_timeout,
     })
@@ -178,7 +178,7 @@ pub fn build_target(
 
 /// Returns a secret that only the configuration contains and that a restart does not change: the target's secret key,
 /// or with temporary credentials the secret keys of all callers.
-fn select_seal_secret(target: &blobfish_config::Target, callers: &[Caller]) -> SecretString {
+fn select_token_signing_secret(target: &blobfish_config::Target, callers: &[Caller]) -> SecretString {
     if target.credentials.is_none() {
         return target.secret_key.clone();
     }

@@ -41,7 +41,7 @@ pub struct Metrics {
     pub rejections: IntCounterVec,
     pub unsigned_fields: IntCounterVec,
     pub target_errors: IntCounterVec,
-    pub uploads_orphaned: IntCounterVec,
+    pub uploads_unconfirmed: IntCounterVec,
     pub fair_queue_waits: IntCounter,
     pub target_skew: IntGaugeVec,
     pub target_state: IntGaugeVec,
@@ -177,7 +177,7 @@ impl Metrics {
                     "Requests that waited in the fair queue because all processors were busy.",
                 ),
             ),
-            uploads_orphaned: add_counters(
+            uploads_unconfirmed: add_counters(
                 "uploads_unconfirmed_total",
                 "Multipart uploads that a target may have created although its response was lost.",
                 &["target"],

@@ -240,7 +240,7 @@ function showConfiguration(config) {
     ...part("Listeners", facts([
       ["http", config.listen.http.join(", ") || "none"], ["https", config.listen.https.map((one) => `${one.address} (${[one.cert, ...one.certificates].filter(Boolean).join(", ")})`).join(", ") || "none"],
       ["trusted proxies", config.listen.trusted_proxies.join(", ") || "none"],
-      ["admin", config.admin], ["control socket", config.control_socket ?? "none"], ["base domains", config.hosts_base.join(", ") || "none"],
+      ["admin", config.admin], ["control socket", config.control_socket ?? "none"], ["base domains", config.base_domains.join(", ") || "none"],
       ["default dialect", config.listen.dialect],
     ])),
     ...panel("Configured targets", [

@@ -20,7 +20,7 @@ pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>, bucket:
     const CHECK: &str = "small parts";
     let target = probe.route.target;
     let least = target.dialect.limits.part_bytes_min;
-    if !small_parts::is_staging_needed(target) {
+    if !small_parts::needs_small_parts(target) {
         return report.add_ok(CHECK, "The target accepts parts as small as every caller dialect does.");
     }
     if !target.staging.is_combining {

@@ -47,8 +47,10 @@ pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(S
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime")?;
     let report = Report::new(args.json);
     runtime.block_on(async {
-        let (interrupt, client) =
-            (InterruptSignal::listen(), TargetClient::for_diagnosis(file_descriptors::pool_size()));
+        let (interrupt, client) = (
+            InterruptSignal::listen(),
+            TargetClient::for_diagnosis(file_descriptors::idle_target_connections_max()),
+        );
         for (index, bucket) in selected {
             let (Some(target), Some(switched)) = (config.targets.get(index), switched.targets.get(index))
             else {
@@ -56,7 +58,7 @@ pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(S
             };
             // A running proxy renews issued credentials in the background. The doctor needs them before its first
             // request.
-            if let Some(issued) = &target.issued_key {
+            if let Some(issued) = &target.issued_credentials {
                 issued.renew(&credential_fetch::build_provider_context()).await;
             }
             let examination = TargetExamination {
