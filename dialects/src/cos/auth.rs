@@ -16,7 +16,7 @@ use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, 
 pub struct CosAuth;
 
 /// The signatures of COS.
-pub static AUTH: CosAuth = CosAuth;
+pub(crate) static AUTH: CosAuth = CosAuth;
 
 /// The lifetime of the signatures that the proxy creates, in seconds, and how far in the past it starts.
 // A start in the past is required, because the clock of COS may be behind and it rejects a signature before its start.
@@ -47,7 +47,7 @@ const CREDENTIAL_PARAMETERS: &[&str] = &[
 ];
 
 /// The name of the signature in the configuration.
-pub const SCHEME: &str = "cos";
+pub(crate) const SCHEME: &str = "cos";
 
 impl Auth for CosAuth {
     fn credential_parameters(&self) -> &'static [&'static str] {

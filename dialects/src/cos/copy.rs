@@ -6,7 +6,7 @@ use crate::encoding::percent;
 use crate::model::{CopySource, ErrorKind, Rejection};
 
 /// COS, PUT Object - Copy and Upload Part - Copy.
-pub const RULES: CopyRules = CopyRules {
+pub(crate) const RULES: CopyRules = CopyRules {
     source_header: "x-cos-copy-source",
     source_grammar: "bucket-appid.cos.region.myqcloud.com/key[?versionId=id], the key percent-encoded.",
     parse_source,

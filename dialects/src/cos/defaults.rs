@@ -4,7 +4,7 @@ use crate::dialect::{Defaults, Limits};
 use crate::model::{CannedAcl, StorageClass};
 
 /// Defaults of new objects and of listings.
-pub const DEFAULTS: Defaults = Defaults {
+pub(crate) const DEFAULTS: Defaults = Defaults {
     class: Some(StorageClass::Standard),
     class_always_explicit: false,
     acl: CannedAcl::Inherit,
@@ -17,7 +17,7 @@ pub const DEFAULTS: Defaults = Defaults {
 };
 
 /// Sizes in bytes.
-pub const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     bucket_dots: false,
     key_bytes_max: 850,
     key_first_bytes_forbidden: b"/\\",

@@ -111,7 +111,7 @@ pub fn field_name(field: Field) -> Option<FieldName> {
 }
 
 /// Fields that these operations do not have.
-pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
+pub(crate) const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
     // COS cannot read a single part of an object.
     (Operation::GetObject, Field::PartNumber),
     (Operation::HeadObject, Field::PartNumber),
@@ -134,7 +134,7 @@ pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
 ///
 /// # Errors
 /// `InvalidArgument` if one is missing, or if the value of `range` is invalid.
-pub fn check_request(request: &Request) -> Result<(), Rejection> {
+pub(crate) fn check_request(request: &Request) -> Result<(), Rejection> {
     let range = request.fields.text(Field::CreatedRange);
     let is_paired = request.fields.has(Field::CreatedTime) == range.is_some();
     if is_paired && range.is_none_or(|range| ["lt", "lte", "gt", "gte"].contains(&range)) {
@@ -149,10 +149,10 @@ pub fn check_request(request: &Request) -> Result<(), Rejection> {
 
 /// Fields that are never sent to a target.
 // They make the vendor call a URL or write further objects, which the grants of the caller do not cover.
-pub const UNSUPPORTED_FIELDS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
+pub(crate) const UNSUPPORTED_FIELDS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
 
 /// The headers that are not read as fields.
-pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
+pub(crate) const IGNORED_HEADERS: &[IgnoredHeader] = &[
     IgnoredHeader::for_all_operations(
         "x-cos-security-token",
         IgnoreReason::Signature,
@@ -209,7 +209,7 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
 const RESPONSE_HEADER: &str = "COS, Common response headers, and the operations' response headers";
 
 /// Whether a header only describes the client, so that it need not be signed.
-pub fn is_client_header(name: &str) -> bool {
+pub(crate) fn is_client_header(name: &str) -> bool {
     name.starts_with("x-cos-sdk-")
 }
 
@@ -267,7 +267,7 @@ pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
 }
 
 /// Adds and removes headers as COS clients expect them.
-pub fn complete_response(operation: Operation, response: &mut Response) {
+pub(crate) fn complete_response(operation: Operation, response: &mut Response) {
     // COS only returns Location after POST Object, so that of another vendor's response is removed.
     response.remove(ResponseField::Location);
     // COS, HEAD Object, x-cos-storage-class: the header is returned for all classes except STANDARD.

@@ -6,7 +6,7 @@ use crate::model::Operation as Op;
 /// COS, Regions and access endpoints: the hosts of both domains. Hosts that do not serve the object API, such as
 /// websites and data processing, are recognized so that their requests are rejected.
 #[rustfmt::skip]
-pub const HOSTS: &[HostForm] = &[
+pub(crate) const HOSTS: &[HostForm] = &[
     HostForm::new_api(MYQCLOUD, &["*", "cos"]),
     HostForm::new_api(TENCENTCOS, &["*", "cos"]),
     HostForm::new_api(MYQCLOUD, &["*", "cos-internal"]),
@@ -35,7 +35,7 @@ const MYQCLOUD: &[&str] = &["com", "myqcloud"];
 const TENCENTCOS: &[&str] = &["cn", "tencentcos"];
 
 /// The operation of a request by its method, resource level and query parameters. The first row that matches decides.
-pub const ROUTES: &[OperationRoute] = &[
+pub(crate) const ROUTES: &[OperationRoute] = &[
     OperationRoute::new("GET", ResourceLevel::Service, Op::ListBuckets),
     OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["versions"], Op::ListObjectVersions),
     OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["uploads"], Op::ListMultipartUploads),
@@ -78,7 +78,7 @@ pub const ROUTES: &[OperationRoute] = &[
 ];
 
 /// The titles of the operations in the COS API documentation.
-pub const TITLES: &[(Op, &str)] = &[
+pub(crate) const TITLES: &[(Op, &str)] = &[
     (Op::ListBuckets, "GET Service"),
     (Op::CreateBucket, "PUT Bucket"),
     (Op::HeadBucket, "HEAD Bucket"),
@@ -106,7 +106,7 @@ pub const TITLES: &[(Op, &str)] = &[
 /// Query parameters that select another operation.
 // A request with a sub-resource that is not translated must be rejected; without it, it would be a PUT or DELETE of the
 // object or bucket itself. `list-type` is one of them, because COS has no second version of listings.
-pub const SUB_RESOURCES: &[&str] = &[
+pub(crate) const SUB_RESOURCES: &[&str] = &[
     "accelerate",
     "acl",
     "append",

@@ -15,7 +15,7 @@ use crate::encoding::xml::{Node, text_node};
 use crate::model::{ErrorKind, Group, Setting};
 
 /// COS, PUT Bucket acl, PUT Object acl and Access control basics.
-pub const ACL_STYLE: AclStyle = AclStyle {
+pub(crate) const ACL_STYLE: AclStyle = AclStyle {
     group_element: "URI",
     has_grantee_type: true,
     canned_in_document: false,
@@ -30,7 +30,7 @@ pub const ACL_STYLE: AclStyle = AclStyle {
 };
 
 /// COS, the request and response bodies of each operation on a setting.
-pub const SCHEMAS: &[SettingSchema] = &[
+pub(crate) const SCHEMAS: &[SettingSchema] = &[
     SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
         .without_delete(),
     SettingSchema::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
@@ -310,7 +310,7 @@ const INVENTORY: &[ElementSchema] = &[
 ];
 
 /// Settings that COS does not have.
-pub const ABSENT_SETTINGS: &[Setting] = &[
+pub(crate) const ABSENT_SETTINGS: &[Setting] = &[
     Setting::LegalHold,
     Setting::PublicAccessBlock,
     Setting::RequestPayment,

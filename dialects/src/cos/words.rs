@@ -4,7 +4,7 @@ use crate::dialect::{WordTables, Words};
 use crate::model::{CannedAcl, Directive, Encryption, StorageClass};
 
 /// COS, Storage class overview; Access control basics; Server-side encryption headers; PUT Object - Copy.
-pub static WORDS: WordTables = WordTables {
+pub(crate) static WORDS: WordTables = WordTables {
     metadata: DIRECTIVE,
     tagging: DIRECTIVE,
     class: Words(

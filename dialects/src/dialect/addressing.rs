@@ -120,7 +120,7 @@ pub fn locate_resource(
 ///
 /// # Errors
 /// As [`locate_resource`].
-pub fn locate_resource_at_host(
+pub(crate) fn locate_resource_at_host(
     head: &RawHead,
     parsed_host: Option<&ParsedHost>,
     dialect: &Dialect,
@@ -175,7 +175,7 @@ fn unknown_host_error(host: &str) -> Rejection {
 }
 
 /// The key with `+` decoded as a space, which some SDKs send in paths as in forms. `None` if the key has no `+`.
-pub fn decode_key_plus_as_space(head: &RawHead, address: &ResourceAddress) -> Option<String> {
+pub(crate) fn decode_key_plus_as_space(head: &RawHead, address: &ResourceAddress) -> Option<String> {
     let path = head.path.strip_prefix('/')?;
     let key = if address.virtual_host { path } else { path.split_once('/')?.1 };
     key.contains('+').then(|| percent::decode_form(key).ok()).flatten()
@@ -186,7 +186,7 @@ const HOST_CHARS_MAX: usize = 253;
 
 /// The bucket in the host of a copy source, if the host matches a form of this dialect, or such a form under
 /// `localhost`.
-pub fn find_bucket_in_host(host: &str, hosts: &[HostForm]) -> Option<String> {
+pub(crate) fn find_bucket_in_host(host: &str, hosts: &[HostForm]) -> Option<String> {
     let host = strip_port(host).to_ascii_lowercase();
     let labels: Vec<&str> = host.rsplit('.').collect();
     let forms = hosts.iter();
@@ -229,7 +229,7 @@ pub fn strip_port(authority: &str) -> &str {
 }
 
 /// The other spellings of an authority with the default port of HTTP or HTTPS: without the port, or with it.
-pub fn list_equivalent_authorities(authority: &str) -> Vec<String> {
+pub(crate) fn list_equivalent_authorities(authority: &str) -> Vec<String> {
     let host = strip_port(authority);
     match authority.strip_prefix(host) {
         Some("") => DEFAULT_PORTS.iter().map(|port| format!("{host}{port}")).collect(),

@@ -3,7 +3,7 @@
 use crate::model::{ErrorKind, OutgoingRequest, QueryParameter, RawHead, Rejection};
 
 /// The `Authorization` header lines that are UTF-8.
-pub fn collect_authorization_lines(head: &RawHead) -> Vec<&str> {
+pub(crate) fn collect_authorization_lines(head: &RawHead) -> Vec<&str> {
     let lines = head.headers.iter().filter(|row| row.0 == "authorization");
     lines.filter_map(|row| std::str::from_utf8(&row.1).ok()).collect()
 }
@@ -13,7 +13,7 @@ pub fn collect_authorization_lines(head: &RawHead) -> Vec<&str> {
 ///
 /// # Errors
 /// `ErrorKind::SeveralCredentials`.
-pub fn check_single_credential(forms: &[bool], lines: &[&str]) -> Result<(), Rejection> {
+pub(crate) fn check_single_credential(forms: &[bool], lines: &[&str]) -> Result<(), Rejection> {
     // With two credentials, a proxy in front and this code could each verify another one.
     let forms_count = forms.iter().filter(|form| **form).count();
     if forms_count > 1 || (forms_count == 1 && lines.len() > 1) {
@@ -26,7 +26,7 @@ pub fn check_single_credential(forms: &[bool], lines: &[&str]) -> Result<(), Rej
 ///
 /// # Errors
 /// `ErrorKind::AuthorizationMalformed`.
-pub fn parse_id_and_signature(text: &str) -> Result<(String, String), Rejection> {
+pub(crate) fn parse_id_and_signature(text: &str) -> Result<(String, String), Rejection> {
     let (id, signature) = text.trim().split_once(':').ok_or(ErrorKind::AuthorizationMalformed)?;
     if id.is_empty() || signature.is_empty() {
         return Err(ErrorKind::AuthorizationMalformed.into());
@@ -69,13 +69,13 @@ impl<'a> CredentialItems<'a> {
 }
 
 /// Parses seconds. Only digits are accepted.
-pub fn parse_seconds(text: &str) -> Option<i64> {
+pub(crate) fn parse_seconds(text: &str) -> Option<i64> {
     // `parse` alone also accepts `+` and `-`, which no vendor's document allows here.
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Sorted `name:value` lines. The values of a repeated name are joined by commas.
-pub fn format_header_lines<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+pub(crate) fn format_header_lines<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
     // Bytes and not text: a lossy decoder maps different values to the same text, and one signature would fit them
     // all.
     let mut rows: Vec<(&str, Vec<u8>)> = Vec::new();
@@ -93,7 +93,7 @@ pub fn format_header_lines<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])
 pub type ParameterPair<'a> = (&'a str, &'a str);
 
 /// The parameters of an outgoing request.
-pub fn collect_query_pairs(request: &OutgoingRequest) -> Vec<ParameterPair<'_>> {
+pub(crate) fn collect_query_pairs(request: &OutgoingRequest) -> Vec<ParameterPair<'_>> {
     to_parameter_pairs(&request.query)
 }
 
@@ -101,7 +101,7 @@ pub fn collect_query_pairs(request: &OutgoingRequest) -> Vec<ParameterPair<'_>> 
 ///
 /// # Errors
 /// `InvalidUri`: a name or a value does not decode.
-pub fn collect_head_pairs(head: &RawHead) -> Result<Vec<ParameterPair<'_>>, Rejection> {
+pub(crate) fn collect_head_pairs(head: &RawHead) -> Result<Vec<ParameterPair<'_>>, Rejection> {
     Ok(to_parameter_pairs(head.query.parameters().map_err(|_| ErrorKind::InvalidUri)?))
 }
 

@@ -8,7 +8,7 @@ pub fn strip_quotes(tag: &str) -> &str {
 }
 
 /// An ETag in the letter case of a dialect.
-pub fn normalize_case(dialect: &Dialect, tag: &str) -> String {
+pub(crate) fn normalize_case(dialect: &Dialect, tag: &str) -> String {
     // Only 32 hex digits, with or without a number of parts, have a letter case. Other ETags are opaque, and changing
     // them would make another ETag of them.
     let (digest, count) = tag.split_once('-').map_or((tag, None), |(digest, count)| (digest, Some(count)));

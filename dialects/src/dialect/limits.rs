@@ -46,7 +46,7 @@ pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Rejection> {
 ///
 /// # Errors
 /// `MetadataTooLarge`.
-pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Result<(), Rejection> {
+pub(crate) fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Result<(), Rejection> {
     let size: usize = metadata.iter().map(|row| row.0.len().saturating_add(row.1.len())).sum();
     let max = dialect.limits.metadata_bytes_max;
     if size > max {

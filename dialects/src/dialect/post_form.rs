@@ -51,7 +51,7 @@ pub(crate) fn invalid_policy_error(why: &str) -> Rejection {
 ///
 /// # Errors
 /// `ErrorKind::InvalidPolicyDocument`.
-pub fn decode_policy(policy: &str) -> Result<Vec<u8>, Rejection> {
+pub(crate) fn decode_policy(policy: &str) -> Result<Vec<u8>, Rejection> {
     if policy.len() > POLICY_BYTES_MAX {
         return Err(invalid_policy_error("it is too long."));
     }

@@ -34,6 +34,6 @@ impl ResponseContext {
 }
 
 /// A second ID, for vendors with two. It is derived from the request ID, so that a search in the log finds both.
-pub fn derive_trace_id(id: &str) -> String {
+pub(crate) fn derive_trace_id(id: &str) -> String {
     BASE64.encode(format!("blobfish-{id}"))
 }

@@ -155,22 +155,22 @@ pub enum ElementContent {
 }
 
 /// A text element with the canonical name.
-pub const fn text_element(name: &'static str) -> ElementSchema {
+pub(crate) const fn text_element(name: &'static str) -> ElementSchema {
     ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Text }
 }
 
 /// The same for a number.
-pub const fn number_element(name: &'static str) -> ElementSchema {
+pub(crate) const fn number_element(name: &'static str) -> ElementSchema {
     ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Number }
 }
 
 /// The same for a storage class.
-pub const fn class_element(name: &'static str) -> ElementSchema {
+pub(crate) const fn class_element(name: &'static str) -> ElementSchema {
     ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::StorageClass }
 }
 
 /// The same for one of several values.
-pub const fn words_element(
+pub(crate) const fn words_element(
     name: &'static str,
     words: &'static [(&'static str, &'static str)],
 ) -> ElementSchema {
@@ -178,12 +178,12 @@ pub const fn words_element(
 }
 
 /// The same for child elements.
-pub const fn group_element(name: &'static str, children: &'static [ElementSchema]) -> ElementSchema {
+pub(crate) const fn group_element(name: &'static str, children: &'static [ElementSchema]) -> ElementSchema {
     ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Group(children) }
 }
 
 /// Booleans, in the letter cases that SDKs write.
-pub const BOOLEAN: &[(&str, &str)] = &[
+pub(crate) const BOOLEAN: &[(&str, &str)] = &[
     ("true", "true"),
     ("false", "false"),
     ("true", "TRUE"),
@@ -193,7 +193,7 @@ pub const BOOLEAN: &[(&str, &str)] = &[
 ];
 
 /// The elements of one page of a list of configurations.
-pub const fn page_elements(element: ElementSchema) -> [ElementSchema; 4] {
+pub(crate) const fn page_elements(element: ElementSchema) -> [ElementSchema; 4] {
     [
         element,
         text_element("IsTruncated"),
@@ -203,7 +203,7 @@ pub const fn page_elements(element: ElementSchema) -> [ElementSchema; 4] {
 }
 
 /// The same element under the dialect's own name.
-pub const fn with_name(dialect_name: &'static str, mut element: ElementSchema) -> ElementSchema {
+pub(crate) const fn with_name(dialect_name: &'static str, mut element: ElementSchema) -> ElementSchema {
     element.dialect_name = dialect_name;
     element
 }

@@ -13,7 +13,7 @@ use crate::model::{Credentials, OutgoingRequest, RawHead, Rejection, RequestScop
 pub const CLOCK_SKEW_SECONDS_MAX: i64 = 900;
 
 /// The longest validity of a presigned URL, seconds (seven days).
-pub const PRESIGNED_SECONDS_MAX: i64 = 604_800;
+pub(crate) const PRESIGNED_SECONDS_MAX: i64 = 604_800;
 
 /// A signature scheme. An operator can disable each scheme per caller by [`Scheme::name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

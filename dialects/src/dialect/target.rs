@@ -35,7 +35,7 @@ pub struct Target {
 }
 
 /// The default prefix of the keys of small parts.
-pub const PREFIX_DEFAULT: &str = ".blobfish-parts/";
+pub(crate) const PREFIX_DEFAULT: &str = ".blobfish-parts/";
 
 /// The configuration of small parts for one target.
 #[derive(Debug, Clone, PartialEq, Eq)]

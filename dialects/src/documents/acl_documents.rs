@@ -8,7 +8,7 @@ use crate::model::{
 };
 
 /// Reads an AccessControlPolicy. `None` if it is another document, or has values that the dialect does not have.
-pub fn read_acl_document(dialect: &Dialect, node: &Node) -> Option<AccessControlList> {
+pub(crate) fn read_acl_document(dialect: &Dialect, node: &Node) -> Option<AccessControlList> {
     if node.name != dialect.xml.roots.acl {
         return None;
     }
@@ -31,7 +31,7 @@ pub fn read_acl_document(dialect: &Dialect, node: &Node) -> Option<AccessControl
 const OWNER_GRANT: Grant = Grant { grantee: Grantee::Owner, permission: Permission::FullControl };
 
 /// The fields of the grant headers, and the permission of each.
-pub const GRANT_FIELDS: [(Field, Permission); 5] = [
+pub(crate) const GRANT_FIELDS: [(Field, Permission); 5] = [
     (Field::GrantRead, Permission::Read),
     (Field::GrantWrite, Permission::Write),
     (Field::GrantReadAcp, Permission::ReadAcp),
@@ -41,7 +41,7 @@ pub const GRANT_FIELDS: [(Field, Permission); 5] = [
 
 /// The canned ACL that is equivalent to the grant headers. `None` if there are no grant headers, if they name an
 /// account, or if no canned ACL is equivalent.
-pub fn canned_from_grant_fields(dialect: &Dialect, fields: &Fields) -> Option<CannedAcl> {
+pub(crate) fn canned_from_grant_fields(dialect: &Dialect, fields: &Fields) -> Option<CannedAcl> {
     let mut grants = vec![OWNER_GRANT];
     for (field, permission) in GRANT_FIELDS {
         let Some(text) = fields.text(field) else { continue };
@@ -94,7 +94,7 @@ fn read_grant(dialect: &Dialect, node: &Node, owner: &str) -> Option<Grant> {
 ///
 /// # Errors
 /// `NotImplemented`.
-pub fn check_acl_support(
+pub(crate) fn check_acl_support(
     caller: &Dialect,
     same_family: bool,
     access: &AccessControlList,
@@ -119,7 +119,7 @@ pub fn check_acl_support(
 }
 
 /// Writes an AccessControlPolicy.
-pub fn write_acl_document(dialect: &Dialect, access: &AccessControlList, out: &mut XmlWriter) {
+pub(crate) fn write_acl_document(dialect: &Dialect, access: &AccessControlList, out: &mut XmlWriter) {
     out.open_root(dialect.xml.roots.acl, dialect.xml.namespace);
     out.open("Owner");
     out.write_text("ID", OWNER_ID);

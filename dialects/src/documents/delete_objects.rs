@@ -16,7 +16,10 @@ pub(super) const NULL_VERSION_ID: &str = "null";
 ///
 /// # Errors
 /// `MalformedXml`.
-pub fn read_delete_list(dialect: &Dialect, body: &[u8]) -> Result<(Vec<ObjectToDelete>, bool), Rejection> {
+pub(crate) fn read_delete_list(
+    dialect: &Dialect,
+    body: &[u8],
+) -> Result<(Vec<ObjectToDelete>, bool), Rejection> {
     let bounds = ParseLimits::for_list("Object", KEYS_MAX);
     let root = xml::parse_with_limits(body, bounds).map_err(|_| ErrorKind::MalformedXml)?;
     if root.name != dialect.xml.roots.delete {
@@ -47,7 +50,7 @@ fn read_delete_entry(dialect: &Dialect, node: &Node) -> Result<ObjectToDelete, R
 }
 
 /// Writes the list for a target.
-pub fn write_delete_list(target: &Dialect, entries: &[ObjectToDelete]) -> Vec<u8> {
+pub(crate) fn write_delete_list(target: &Dialect, entries: &[ObjectToDelete]) -> Vec<u8> {
     let mut out = XmlWriter::default();
     out.open_root(target.xml.roots.delete, target.xml.namespace);
     // Never quiet, even if the caller's request is: only an object that the response lists counts as deleted.
@@ -71,7 +74,7 @@ pub fn write_delete_list(target: &Dialect, entries: &[ObjectToDelete]) -> Vec<u8
 ///
 /// # Errors
 /// [`DocumentError::Invalid`] for an entry without a key, or with one that does not decode.
-pub fn read_delete_result(
+pub(crate) fn read_delete_result(
     target: &Dialect,
     root: &Node,
     decode: impl Fn(&str) -> Result<String, DocumentError>,
@@ -101,7 +104,7 @@ pub fn read_delete_result(
 }
 
 /// Finds the result of each requested object. An object without a result counts as not deleted.
-pub fn match_delete_results(
+pub(crate) fn match_delete_results(
     requested: &[ObjectToDelete],
     mut results: Vec<DeletedObject>,
 ) -> Vec<DeletedObject> {
@@ -130,7 +133,7 @@ pub fn match_delete_results(
 }
 
 /// Writes the result for the caller.
-pub fn write_delete_result(
+pub(crate) fn write_delete_result(
     dialect: &Dialect,
     lines: &[DeletedObject],
     quiet: bool,

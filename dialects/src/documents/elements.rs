@@ -15,7 +15,7 @@ pub(super) fn write_owner(name: &str, out: &mut XmlWriter) {
 }
 
 /// The ID of the owner in listings.
-pub const OWNER_ID: &str = "blobfish";
+pub(crate) const OWNER_ID: &str = "blobfish";
 
 pub(super) fn format_bool(value: bool) -> &'static str {
     if value { "true" } else { "false" }
@@ -32,7 +32,7 @@ pub(super) fn translate_storage_class(dialect: &Dialect, class: Option<&str>) ->
 }
 
 /// Parses the canonical name of a storage class, which responses have between two dialects.
-pub fn parse_canonical_class(name: &str) -> Option<StorageClass> {
+pub(crate) fn parse_canonical_class(name: &str) -> Option<StorageClass> {
     STORAGE_CLASSES.iter().find(|class| format!("{class:?}") == name).copied()
 }
 
@@ -52,7 +52,7 @@ const STORAGE_CLASSES: [StorageClass; 12] = [
 ];
 
 /// The canonical name of a target's storage class.
-pub fn to_canonical_class_name(target: &Dialect, word: &str) -> String {
+pub(crate) fn to_canonical_class_name(target: &Dialect, word: &str) -> String {
     target.words.class.value(word).map_or_else(|| word.to_owned(), |class| format!("{class:?}"))
 }
 

@@ -21,7 +21,7 @@ use crate::model::{
 const PARTS_MAX: usize = 10_000;
 
 /// Writes a document in the caller dialect.
-pub fn write_document(
+pub(crate) fn write_document(
     dialect: &Dialect,
     document: &Document,
     listener: &ResponseContext,
@@ -545,7 +545,7 @@ fn is_probe_document(node: &Node, probe: &str) -> bool {
 ///
 /// # Errors
 /// The body is not empty: it is an error document, or the page of another server.
-pub fn check_no_document(target: &Dialect, body: &[u8]) -> Result<(), DocumentError> {
+pub(crate) fn check_no_document(target: &Dialect, body: &[u8]) -> Result<(), DocumentError> {
     if body.trim_ascii().is_empty() {
         return Ok(());
     }
@@ -706,7 +706,7 @@ fn read_bucket_list(node: &Node) -> BucketListing {
 }
 
 /// Reads an error document.
-pub fn read_error(target: &Dialect, node: &Node) -> ErrorDocument {
+pub(crate) fn read_error(target: &Dialect, node: &Node) -> ErrorDocument {
     let is_identity = |name: &str| target.xml.error_identity.contains(&name);
     let details = node.children.iter().filter(|child| !is_identity(&child.name));
     ErrorDocument {
@@ -721,7 +721,7 @@ pub fn read_error(target: &Dialect, node: &Node) -> ErrorDocument {
 ///
 /// # Errors
 /// `MalformedXml`, `InvalidPart`, `InvalidPartOrder`.
-pub fn read_complete_upload(body: &[u8]) -> Result<Vec<Part>, Rejection> {
+pub(crate) fn read_complete_upload(body: &[u8]) -> Result<Vec<Part>, Rejection> {
     let bounds = ParseLimits::for_list("Part", PARTS_MAX);
     let root = xml::parse_with_limits(body, bounds).map_err(|_| ErrorKind::MalformedXml)?;
     let mut parts: Vec<Part> = Vec::new();
@@ -749,7 +749,11 @@ pub fn read_complete_upload(body: &[u8]) -> Result<Vec<Part>, Rejection> {
 ///
 /// # Errors
 /// `MalformedXml`, or `NotImplemented` naming the setting.
-pub fn read_bucket_settings(caller: &Dialect, target: &Dialect, body: &[u8]) -> Result<Node, Rejection> {
+pub(crate) fn read_bucket_settings(
+    caller: &Dialect,
+    target: &Dialect,
+    body: &[u8],
+) -> Result<Node, Rejection> {
     let mut settings = Node::default();
     if body.is_empty() {
         return Ok(settings);
@@ -789,7 +793,7 @@ pub fn read_bucket_settings(caller: &Dialect, target: &Dialect, body: &[u8]) -> 
 }
 
 /// Writes the body of a CompleteMultipartUpload request to a target.
-pub fn write_complete_upload(target: &Dialect, parts: &[Part]) -> Vec<u8> {
+pub(crate) fn write_complete_upload(target: &Dialect, parts: &[Part]) -> Vec<u8> {
     let mut out = XmlWriter::default();
     out.open_root(target.xml.roots.complete_multipart, target.xml.namespace);
     for part in parts {

@@ -11,7 +11,11 @@ use crate::model::{ErrorKind, Rejection};
 ///
 /// # Errors
 /// `MalformedXml` for an element that is not in the dialect's schema.
-pub fn parse_setting(dialect: &Dialect, schema: &SettingSchema, node: Node) -> Result<Node, Rejection> {
+pub(crate) fn parse_setting(
+    dialect: &Dialect,
+    schema: &SettingSchema,
+    node: Node,
+) -> Result<Node, Rejection> {
     if node.name != schema.root {
         return Err(ErrorKind::MalformedXml.into());
     }
@@ -32,7 +36,7 @@ pub fn parse_setting(dialect: &Dialect, schema: &SettingSchema, node: Node) -> R
 
 /// Reads a target's document. Elements that are not in the schema are ignored, because vendors add elements to
 /// responses. `None` if it is another document.
-pub fn parse_target_setting(dialect: &Dialect, schema: &SettingSchema, node: &Node) -> Option<Node> {
+pub(crate) fn parse_target_setting(dialect: &Dialect, schema: &SettingSchema, node: &Node) -> Option<Node> {
     (node.name == schema.root).then(|| {
         let tree = Node {
             children: convert_to_canonical(dialect, schema.children, node, &mut Vec::new()),
@@ -81,7 +85,7 @@ fn convert_to_canonical(
 }
 
 /// Writes a canonical tree in a dialect. Also returns the names of elements that the dialect cannot express.
-pub fn write_setting(dialect: &Dialect, schema: &SettingSchema, tree: &Node) -> (Node, Vec<String>) {
+pub(crate) fn write_setting(dialect: &Dialect, schema: &SettingSchema, tree: &Node) -> (Node, Vec<String>) {
     let mut lost = Vec::new();
     let converted = (schema.from_canonical)(tree.clone());
     let children = convert_from_canonical(dialect, schema.children, &converted, &mut lost);
@@ -131,7 +135,7 @@ fn convert_from_canonical(
 ///
 /// # Errors
 /// The error that the dialect responds with instead, where it has no document for that.
-pub fn build_unset_setting(schema: &SettingSchema) -> Result<Node, ErrorKind> {
+pub(crate) fn build_unset_setting(schema: &SettingSchema) -> Result<Node, ErrorKind> {
     match schema.unset {
         UnsetResponse::Empty => Ok(Node::default()),
         UnsetResponse::Children(rows) => {
@@ -142,7 +146,7 @@ pub fn build_unset_setting(schema: &SettingSchema) -> Result<Node, ErrorKind> {
 }
 
 /// Whether a document contains no value.
-pub fn is_unset(tree: &Node) -> bool {
+pub(crate) fn is_unset(tree: &Node) -> bool {
     tree.text.is_empty() && tree.children.iter().all(is_unset)
 }
 
@@ -164,13 +168,13 @@ const NOT_SET_ERRORS: [ErrorKind; 13] = [
 ];
 
 /// Whether an error means that a setting is not set.
-pub fn is_not_set_error(kind: ErrorKind) -> bool {
+pub(crate) fn is_not_set_error(kind: ErrorKind) -> bool {
     NOT_SET_ERRORS.contains(&kind)
 }
 
 /// Builds a document for each leaf of a schema, with the path of the leaf. The list of losses is made from them, one
 /// line for each element.
-pub fn build_samples(dialect: &Dialect, schema: &SettingSchema) -> Vec<(String, Node)> {
+pub(crate) fn build_samples(dialect: &Dialect, schema: &SettingSchema) -> Vec<(String, Node)> {
     let mut samples = Vec::new();
     let root = Node { name: schema.root.to_owned(), ..Node::default() };
     for (path, node) in build_leaf_samples(dialect, schema.children) {
@@ -204,7 +208,7 @@ fn build_leaf_samples(dialect: &Dialect, elements: &[ElementSchema]) -> Vec<(Str
 }
 
 /// Renames the buckets in a document. `None` if one of them has no other name.
-pub fn rename_buckets(mut tree: Node, rename: &dyn Fn(&str) -> Option<String>) -> Option<Node> {
+pub(crate) fn rename_buckets(mut tree: Node, rename: &dyn Fn(&str) -> Option<String>) -> Option<Node> {
     for child in std::mem::take(&mut tree.children) {
         let child = match child.name.as_str() {
             "TargetBucket" => text_node("TargetBucket", rename(child.text.trim())?),
@@ -234,7 +238,7 @@ const FILTER_IN_AND: &str = "in a group";
 const FILTER_EMPTY: &str = "nowhere";
 
 /// Moves the filter elements of lifecycle rules from `Filter` to the rule.
-pub fn flatten_filters(mut tree: Node) -> Node {
+pub(crate) fn flatten_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
         let filter = rule.child("Filter");
         rule.text = match filter {
@@ -263,7 +267,7 @@ pub fn flatten_filters(mut tree: Node) -> Node {
 }
 
 /// Moves the filter elements of lifecycle rules from the rule to `Filter`.
-pub fn nest_filters(mut tree: Node) -> Node {
+pub(crate) fn nest_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
         rule.text = String::new();
     }
@@ -271,7 +275,7 @@ pub fn nest_filters(mut tree: Node) -> Node {
 }
 
 /// The same for a dialect with several positions: back to the position that [`flatten_filters`] recorded.
-pub fn restore_filters(mut tree: Node) -> Node {
+pub(crate) fn restore_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
         let (mut criteria, others): (Vec<Node>, Vec<Node>) = std::mem::take(&mut rule.children)
             .into_iter()
@@ -294,4 +298,4 @@ pub fn restore_filters(mut tree: Node) -> Node {
 }
 
 /// Elements of responses that are omitted without a loss in a dialect that does not have them.
-pub const IGNORABLE_ELEMENTS: &[&str] = &["ID", "BucketKeyEnabled", "MfaDelete", "ResponseVary"];
+pub(crate) const IGNORABLE_ELEMENTS: &[&str] = &["ID", "BucketKeyEnabled", "MfaDelete", "ResponseVary"];

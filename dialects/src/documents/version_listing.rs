@@ -11,7 +11,7 @@ use crate::encoding::xml::{Node, XmlWriter};
 use crate::model::{ListedObject, ListedUpload, ListedVersion, UploadListing, VersionListing};
 
 /// Writes ListVersionsResult.
-pub fn write_versions(dialect: &Dialect, page: &VersionListing, out: &mut XmlWriter) {
+pub(crate) fn write_versions(dialect: &Dialect, page: &VersionListing, out: &mut XmlWriter) {
     let encode = |key: &str| if page.encoded { (dialect.xml.encode_key)(key) } else { key.to_owned() };
     out.open_root(dialect.xml.roots.versions, dialect.xml.namespace);
     for name in dialect.xml.versions {
@@ -97,7 +97,7 @@ fn write_version(
 }
 
 /// Writes ListMultipartUploadsResult.
-pub fn write_uploads(dialect: &Dialect, page: &UploadListing, out: &mut XmlWriter) {
+pub(crate) fn write_uploads(dialect: &Dialect, page: &UploadListing, out: &mut XmlWriter) {
     let encode = |key: &str| if page.encoded { (dialect.xml.encode_key)(key) } else { key.to_owned() };
     out.open_root(dialect.xml.roots.uploads, dialect.xml.namespace);
     for name in dialect.xml.uploads {
@@ -169,7 +169,7 @@ fn read_prefixes(
 ///
 /// # Errors
 /// [`DocumentError::Invalid`] if required elements are missing.
-pub fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, DocumentError> {
+pub(crate) fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, DocumentError> {
     let decode = select_decoder(target, node);
     let mut page = VersionListing {
         bucket: read_text(node, "Name"),
@@ -214,7 +214,7 @@ pub fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, Do
 ///
 /// # Errors
 /// [`DocumentError::Invalid`] if required elements are missing.
-pub fn read_uploads(target: &Dialect, node: &Node) -> Result<UploadListing, DocumentError> {
+pub(crate) fn read_uploads(target: &Dialect, node: &Node) -> Result<UploadListing, DocumentError> {
     let decode = select_decoder(target, node);
     let mut page = UploadListing {
         bucket: read_text(node, "Bucket"),

@@ -5,12 +5,12 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp as Instant, fmt::strtime};
 
 /// `Fri, 24 May 2013 00:00:00 GMT`, the IMF-fixdate of RFC 9110.
-pub fn format_http(at: Timestamp) -> String {
+pub(crate) fn format_http(at: Timestamp) -> String {
     format_utc("%a, %d %b %Y %H:%M:%S GMT", at)
 }
 
 /// `2013-05-24T00:00:00.000Z`. The three zeros are there because some SDKs cannot parse a time without milliseconds.
-pub fn format_iso(at: Timestamp) -> String {
+pub(crate) fn format_iso(at: Timestamp) -> String {
     format_utc("%Y-%m-%dT%H:%M:%S.000Z", at)
 }
 
@@ -20,7 +20,7 @@ pub fn format_iso_seconds(at: Timestamp) -> String {
 }
 
 /// `20130524T000000Z`, the form of signatures.
-pub fn format_basic(at: Timestamp) -> String {
+pub(crate) fn format_basic(at: Timestamp) -> String {
     format_utc("%Y%m%dT%H%M%SZ", at)
 }
 
@@ -34,7 +34,7 @@ pub fn parse_http(text: &str) -> Option<Timestamp> {
 }
 
 /// Parses `20130524T000000Z`.
-pub fn parse_basic(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse_basic(text: &str) -> Option<Timestamp> {
     // The format alone also matches other lengths, such as a day with one digit.
     if text.len() != "20130524T000000Z".len() {
         return None;
@@ -43,7 +43,7 @@ pub fn parse_basic(text: &str) -> Option<Timestamp> {
 }
 
 /// Parses an ISO 8601 time. Without a time zone, as in a sample of JD Cloud and in part copies of COS, it is UTC.
-pub fn parse_iso(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse_iso(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(instant) = text.parse::<Instant>() {
         return Some(Timestamp(instant.as_second()));
@@ -52,7 +52,7 @@ pub fn parse_iso(text: &str) -> Option<Timestamp> {
 }
 
 /// Parses a time in a vendor's document, in any of the forms above.
-pub fn parse_any(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse_any(text: &str) -> Option<Timestamp> {
     parse_iso(text).or_else(|| parse_http(text))
 }
 

@@ -14,7 +14,7 @@ pub fn constant_time_eq(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// HMAC-SHA256. The result is often a key itself.
-pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
+pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
     let block = if key.len() > HMAC_BLOCK_BYTES { pad_key(&Sha256::digest(key)) } else { pad_key(key) };
     let mut mac = Hmac::<Sha256>::new((&*block).into());
     mac.update(message);
@@ -22,7 +22,7 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
 }
 
 /// HMAC-SHA1.
-pub fn hmac_sha1(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
+pub(crate) fn hmac_sha1(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
     let block = if key.len() > HMAC_BLOCK_BYTES { pad_key(&Sha1::digest(key)) } else { pad_key(key) };
     let mut mac = Hmac::<Sha1>::new((&*block).into());
     mac.update(message);
@@ -47,17 +47,17 @@ pub fn derive_key(secret: &[u8], parts: &[&str]) -> Zeroizing<Vec<u8>> {
 }
 
 /// SHA-256, lower-case hex.
-pub fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     encode_hex(&Sha256::digest(bytes))
 }
 
 /// SHA-1, lower-case hex.
-pub fn sha1_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha1_hex(bytes: &[u8]) -> String {
     encode_hex(&Sha1::digest(bytes))
 }
 
 /// MD5, base64: the value of `Content-MD5`.
-pub fn md5_base64(bytes: &[u8]) -> String {
+pub(crate) fn md5_base64(bytes: &[u8]) -> String {
     BASE64.encode(md5::Md5::digest(bytes))
 }
 
@@ -89,7 +89,7 @@ pub fn convert_hex_to_base64(text: &str) -> Option<String> {
 }
 
 /// Base64 with padding.
-pub fn encode_base64(bytes: &[u8]) -> String {
+pub(crate) fn encode_base64(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 

@@ -19,7 +19,7 @@ pub fn encode(text: &str) -> String {
 }
 
 /// The same for bytes that need not be UTF-8.
-pub fn encode_bytes(bytes: &[u8]) -> String {
+pub(crate) fn encode_bytes(bytes: &[u8]) -> String {
     percent_encode(bytes, RESERVED).to_string()
 }
 
@@ -50,7 +50,7 @@ pub fn decode(text: &str) -> Result<String, BadEscape> {
 ///
 /// # Errors
 /// [`BadEscape`].
-pub fn decode_form(text: &str) -> Result<String, BadEscape> {
+pub(crate) fn decode_form(text: &str) -> Result<String, BadEscape> {
     if text.contains('+') { decode(&text.replace('+', "%20")) } else { decode(text) }
 }
 

@@ -83,7 +83,7 @@ pub fn parse(bytes: &[u8]) -> Result<Node, BadXml> {
 ///
 /// # Errors
 /// [`BadXml`].
-pub fn parse_with_limits(bytes: &[u8], limits: ParseLimits) -> Result<Node, BadXml> {
+pub(crate) fn parse_with_limits(bytes: &[u8], limits: ParseLimits) -> Result<Node, BadXml> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err(BadXml);
     }
@@ -336,7 +336,7 @@ fn escape(text: &str, replaces_controls: bool, out: &mut String) {
 }
 
 /// Creates an element with text.
-pub fn text_node(name: &str, text: impl Into<String>) -> Node {
+pub(crate) fn text_node(name: &str, text: impl Into<String>) -> Node {
     Node { name: name.to_owned(), text: text.into(), children: Vec::new() }
 }
 

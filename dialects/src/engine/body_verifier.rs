@@ -296,7 +296,7 @@ pub fn compute_checksum(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Result<St
 ///
 /// # Errors
 /// `InvalidRequest`: the checksum of a part is malformed.
-pub fn compute_composite_checksum(
+pub(crate) fn compute_composite_checksum(
     algorithm: ChecksumAlgorithm,
     parts: &[Part],
 ) -> Result<Option<String>, Rejection> {

@@ -23,7 +23,7 @@ struct ConditionResults {
 }
 
 /// The number of conditions in the request.
-pub fn count_conditions(fields: &Fields) -> usize {
+pub(crate) fn count_conditions(fields: &Fields) -> usize {
     Field::SOURCE_CONDITIONS.iter().filter(|field| fields.has(**field)).count()
 }
 
@@ -31,7 +31,7 @@ pub fn count_conditions(fields: &Fields) -> usize {
 ///
 /// # Errors
 /// `ConditionConflict`.
-pub fn check_combination(dialect: &Dialect, fields: &Fields) -> Result<(), Rejection> {
+pub(crate) fn check_combination(dialect: &Dialect, fields: &Fields) -> Result<(), Rejection> {
     let positive = fields.has(Field::SourceIfMatch) || fields.has(Field::SourceIfUnmodifiedSince);
     let negative = fields.has(Field::SourceIfNoneMatch) || fields.has(Field::SourceIfModifiedSince);
     if dialect.copy.combination == ConditionCombination::Pairs && positive && negative {
@@ -41,7 +41,7 @@ pub fn check_combination(dialect: &Dialect, fields: &Fields) -> Result<(), Rejec
 }
 
 /// Whether the target evaluates the conditions with the same result as the caller's vendor, so that they can be sent.
-pub fn has_same_rules(caller: &Dialect, target: &Dialect, fields: &Fields) -> bool {
+pub(crate) fn has_same_rules(caller: &Dialect, target: &Dialect, fields: &Fields) -> bool {
     let conditions = Field::SOURCE_CONDITIONS.iter().filter(|field| fields.has(**field));
     if !conditions.clone().all(|field| target.supports_field(*field)) {
         return false;
@@ -56,7 +56,7 @@ pub fn has_same_rules(caller: &Dialect, target: &Dialect, fields: &Fields) -> bo
 }
 
 /// Whether caller and target treat a modified-since date in the future alike: some vendors ignore such a condition.
-pub fn has_same_future_date_rule(
+pub(crate) fn has_same_future_date_rule(
     caller: &Dialect,
     target: &Dialect,
     fields: &Fields,
@@ -70,7 +70,7 @@ pub fn has_same_future_date_rule(
 ///
 /// # Errors
 /// `PreconditionFailed`; `NotModified` for the two negative conditions if the caller's dialect uses status 304.
-pub fn evaluate_conditions(
+pub(crate) fn evaluate_conditions(
     dialect: &Dialect,
     fields: &Fields,
     source: &SourceState,
@@ -102,7 +102,7 @@ pub fn evaluate_conditions(
 
 /// The error after a target reported a failed condition. It is known from the request alone if all conditions are of
 /// one kind; otherwise `None`.
-pub fn identify_failed_condition(dialect: &Dialect, fields: &Fields) -> Option<Rejection> {
+pub(crate) fn identify_failed_condition(dialect: &Dialect, fields: &Fields) -> Option<Rejection> {
     let conditions: Vec<Field> =
         Field::SOURCE_CONDITIONS.into_iter().filter(|field| fields.has(*field)).collect();
     let is_negative =

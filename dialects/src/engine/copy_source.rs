@@ -47,7 +47,7 @@ pub(crate) fn build_source_request(
 }
 
 /// The rejection of a part copy with a range that its source does not have.
-pub fn build_copy_range_rejection(range: ByteRange, length: u64) -> Rejection {
+pub(crate) fn build_copy_range_rejection(range: ByteRange, length: u64) -> Rejection {
     match range {
         ByteRange::Span(first, _) | ByteRange::From(first) if first >= length => {
             ErrorKind::CopyRangeBeyond.into()
@@ -60,7 +60,7 @@ pub fn build_copy_range_rejection(range: ByteRange, length: u64) -> Rejection {
 }
 
 /// Adds the entries of the source's metadata that a copy keeps although it replaces the rest.
-pub fn merge_kept_metadata(
+pub(crate) fn merge_kept_metadata(
     caller: &Dialect,
     metadata: &mut Vec<(String, Vec<u8>)>,
     source: &[(String, Vec<u8>)],

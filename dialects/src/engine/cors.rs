@@ -131,7 +131,7 @@ fn matches_wildcard(pattern: &str, text: &str) -> bool {
 }
 
 /// Translates the header names in the rules of a bucket into another dialect.
-pub fn translate_rules(from: &Dialect, to: &Dialect, mut rules: Node) -> Node {
+pub(crate) fn translate_rules(from: &Dialect, to: &Dialect, mut rules: Node) -> Node {
     if from.family == to.family {
         return rules;
     }
@@ -145,7 +145,7 @@ pub fn translate_rules(from: &Dialect, to: &Dialect, mut rules: Node) -> Node {
 }
 
 /// Translates a list of header names into another dialect.
-pub fn translate_header_list(from: &Dialect, to: &Dialect, list: &str) -> String {
+pub(crate) fn translate_header_list(from: &Dialect, to: &Dialect, list: &str) -> String {
     if from.family == to.family {
         return list.to_owned();
     }

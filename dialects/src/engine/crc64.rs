@@ -21,7 +21,7 @@ pub const METADATA_NAME: &str = "blobfish-crc64";
 const SEAL_SUFFIX_DIGITS: usize = 48;
 
 /// Whether responses of the caller's dialect have a CRC-64 and the target's have not.
-pub fn needs_crc64(route: &Route<'_>) -> bool {
+pub(crate) fn needs_crc64(route: &Route<'_>) -> bool {
     let is_supported = |name: Option<&str>| name.is_some();
     is_supported((route.caller.response_field_name)(ResponseField::Crc64Ecma))
         && !is_supported((route.target.dialect.response_field_name)(ResponseField::Crc64Ecma))
@@ -109,7 +109,7 @@ pub fn combine_parts(parts: impl IntoIterator<Item = Option<PartCrc64>>) -> Opti
 ///
 /// # Errors
 /// `InternalError`: the target's CRC-64 differs.
-pub fn set_combined_crc64(request: &Request, response: &mut Response) -> Result<(), Rejection> {
+pub(crate) fn set_combined_crc64(request: &Request, response: &mut Response) -> Result<(), Rejection> {
     let Some(combined) = combine_parts(request.parts.iter().map(|part| part.crc64)) else { return Ok(()) };
     let computed = combined.crc64.to_string();
     match response.text(ResponseField::Crc64Ecma) {
@@ -145,12 +145,12 @@ pub fn build_crc64_read_request(
 
 /// Whether the CRC-64 of PutObject is stored in the object's metadata. The head is sent with it, so the body has to
 /// be read first.
-pub fn keeps_crc64(route: &Route<'_>, request: &Request) -> bool {
+pub(crate) fn keeps_crc64(route: &Route<'_>, request: &Request) -> bool {
     request.operation == Operation::PutObject && needs_crc64(route) && route.target.dialect.etag_is_md5
 }
 
 /// Stores the CRC-64 of a body in the object's metadata, unless the metadata would become too large.
-pub fn store_crc64(route: &Route<'_>, request: &mut Request, digests: &Digests) {
+pub(crate) fn store_crc64(route: &Route<'_>, request: &mut Request, digests: &Digests) {
     let (Some(crc64), Some(md5)) = (digests.crc64, &digests.md5) else { return };
     let mut metadata = request.metadata.clone();
     // The MD5 binds the CRC-64 to the bytes: metadata can outlive them, for example after a write by another program.
@@ -168,14 +168,14 @@ fn split_stored_value(value: &[u8]) -> Option<(&str, &str)> {
 }
 
 /// Whether a value has the form of [`store_crc64`].
-pub fn is_stored_value(value: &[u8]) -> bool {
+pub(crate) fn is_stored_value(value: &[u8]) -> bool {
     split_stored_value(value).is_some_and(|(crc64, md5)| {
         crc64.parse::<u64>().is_ok() && md5.len() == 32 && md5.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
 }
 
 /// The stored CRC-64, if the ETag shows that the object is still the one to which it belongs.
-pub fn read_stored_crc64<'a>(value: &'a [u8], tag: &str) -> Option<&'a str> {
+pub(crate) fn read_stored_crc64<'a>(value: &'a [u8], tag: &str) -> Option<&'a str> {
     let (crc64, md5) = split_stored_value(value)?;
     etag::is_same_etag(md5, tag).then_some(crc64)
 }

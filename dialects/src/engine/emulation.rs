@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// Replaces an operation that the target does not have by one that returns the same information.
-pub fn adapt_to_target(route: &Route<'_>, mut request: Request) -> Request {
+pub(crate) fn adapt_to_target(route: &Route<'_>, mut request: Request) -> Request {
     if route.target.dialect.find_route(request.operation).is_some() {
         return request;
     }
@@ -46,7 +46,7 @@ fn build_unset_document(target: &Dialect, setting: Setting) -> Option<Node> {
 }
 
 /// The operation that is sent to a target for this one; `None` if the target has neither it nor a substitute.
-pub fn select_target_operation(target: &Dialect, operation: Operation) -> Option<Operation> {
+pub(crate) fn select_target_operation(target: &Dialect, operation: Operation) -> Option<Operation> {
     if target.find_route(operation).is_some() {
         return Some(operation);
     }
@@ -63,7 +63,7 @@ pub fn select_target_operation(target: &Dialect, operation: Operation) -> Option
 }
 
 /// How other operations replace one that the target does not have, for the printed matrix.
-pub fn describe_substitute(target: &Dialect, operation: Operation) -> Option<&'static str> {
+pub(crate) fn describe_substitute(target: &Dialect, operation: Operation) -> Option<&'static str> {
     let description = match operation {
         Operation::ListObjectsV2 => "with ListObjects",
         Operation::GetObjectAttributes => "with HeadObject",
@@ -76,7 +76,7 @@ pub fn describe_substitute(target: &Dialect, operation: Operation) -> Option<&'s
 
 /// Removes the ACL from CompleteMultipartUpload if the target accepts it only in CreateMultipartUpload or in a
 /// request of its own. The caller of this function sets it afterwards.
-pub fn take_deferred_acl(route: &Route<'_>, request: &mut Request) -> Option<Value> {
+pub(crate) fn take_deferred_acl(route: &Route<'_>, request: &mut Request) -> Option<Value> {
     let target = route.target.dialect;
     let accepts_acl =
         target.field_name_in(Field::Acl, request.operation).is_some() || !target.supports_field(Field::Acl);
@@ -116,7 +116,7 @@ impl MissingDetail {
 }
 
 /// The next detail that the response does not contain yet.
-pub fn find_missing_detail(route: &Route<'_>, response: &Response) -> Option<MissingDetail> {
+pub(crate) fn find_missing_detail(route: &Route<'_>, response: &Response) -> Option<MissingDetail> {
     match &response.document {
         Some(Document::AccessControlPolicy(access)) => {
             let is_missing =
@@ -134,7 +134,7 @@ pub fn find_missing_detail(route: &Route<'_>, response: &Response) -> Option<Mis
 ///
 /// # Errors
 /// The request for the detail failed. A bucket's creation date may be missing.
-pub fn apply_detail(
+pub(crate) fn apply_detail(
     response: &mut Response,
     route: &Route<'_>,
     detail: MissingDetail,
@@ -172,7 +172,7 @@ pub fn apply_detail(
 ///
 /// # Errors
 /// The caller's dialect cannot express the response.
-pub fn adapt_to_caller(
+pub(crate) fn adapt_to_caller(
     route: &Route<'_>,
     request: &Request,
     response: &mut Response,
@@ -231,7 +231,7 @@ pub fn adapt_to_caller(
 ///
 /// # Errors
 /// `NotImplemented`: the policy would name accounts and actions of another vendor.
-pub fn check_policy_support(
+pub(crate) fn check_policy_support(
     operation: Operation,
     caller: &Dialect,
     target: &Dialect,

@@ -884,7 +884,7 @@ const CONTENT_FIELDS: [(Field, ResponseField); 6] = [
 ];
 
 /// The error for a failed condition on the destination.
-pub fn find_overwrite_error(fields: &Fields) -> Option<ErrorKind> {
+pub(crate) fn find_overwrite_error(fields: &Fields) -> Option<ErrorKind> {
     if fields.has(Field::ForbidOverwrite) {
         return Some(ErrorKind::ObjectExists);
     }
@@ -955,7 +955,7 @@ pub enum SourceLookup {
 }
 
 /// Decides when a HEAD of this copy's source has to be sent.
-pub fn find_source_lookup(route: &Route<'_>, request: &Request) -> SourceLookup {
+pub(crate) fn find_source_lookup(route: &Route<'_>, request: &Request) -> SourceLookup {
     let checks = find_source_checks(route, request);
     if checks.conditions && route.check_conditions {
         SourceLookup::BeforeAndAfter

@@ -96,12 +96,12 @@ pub fn display_name(dialect: &Dialect) -> String {
 }
 
 /// The message for something of the caller's dialect that a target does not support.
-pub fn describe_unsupported(target: &Target, what: &str) -> String {
+pub(crate) fn describe_unsupported(target: &Target, what: &str) -> String {
     format!("{} does not support {what}.", describe_target(target))
 }
 
 /// The message for a KMS key that is not in `kms_keys` of the target.
-pub fn describe_unlisted_key(key: &str) -> String {
+pub(crate) fn describe_unlisted_key(key: &str) -> String {
     // A message that names the target would show a client which keys exist there.
     format!("The KMS key {key} may not be used at this service.")
 }

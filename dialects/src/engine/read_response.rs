@@ -135,7 +135,7 @@ pub fn read_response(
 }
 
 /// Checks the body of a success that has no document; a body may contain an error document.
-pub fn check_empty_body(route: &Route<'_>, response: &TargetResponse) -> Option<TargetError> {
+pub(crate) fn check_empty_body(route: &Route<'_>, response: &TargetResponse) -> Option<TargetError> {
     match response_documents::check_no_document(route.target.dialect, &response.body) {
         Ok(()) => None,
         Err(DocumentError::ErrorDocument(error)) => Some(translate_error(route, 0, error)),
@@ -178,7 +178,7 @@ pub fn read_target_error(route: &Route<'_>, response: &TargetResponse) -> Target
 }
 
 /// The error document of a response; an empty one if there is none.
-pub fn read_error_document(target: &Dialect, response: &TargetResponse) -> ErrorDocument {
+pub(crate) fn read_error_document(target: &Dialect, response: &TargetResponse) -> ErrorDocument {
     match xml::parse(&response.body) {
         Ok(node) if node.name == target.xml.roots.error => response_documents::read_error(target, &node),
         // An error page of an intermediate proxy is not an error document, whatever its text contains.
@@ -192,7 +192,7 @@ pub fn read_error_document(target: &Dialect, response: &TargetResponse) -> Error
 }
 
 /// Whether a 404 response does not show what is missing: a response to HEAD has no document.
-pub fn is_unspecified_not_found(target: &Dialect, response: &TargetResponse) -> bool {
+pub(crate) fn is_unspecified_not_found(target: &Dialect, response: &TargetResponse) -> bool {
     response.status == 404 && read_error_document(target, response).code.is_empty()
 }
 
@@ -214,7 +214,7 @@ fn read_error_header(target: &Dialect, response: &TargetResponse) -> Option<Erro
 }
 
 /// Classifies a target's error: by its code, otherwise by its status.
-pub fn classify_error(target: &Dialect, status: u16, error: &ErrorDocument) -> ErrorKind {
+pub(crate) fn classify_error(target: &Dialect, status: u16, error: &ErrorDocument) -> ErrorKind {
     let by_code =
         target.errors.iter().find(|row| row.code == error.code && (status == 0 || row.status == status));
     // S3-compatible servers often use a documented code with another status.

@@ -208,7 +208,7 @@ pub fn remove_copy_fields(mut request: Request) -> Request {
 }
 
 /// Returns the fields that the operation may have.
-pub fn retain_applicable_fields(fields: Fields, operation: Operation) -> Fields {
+pub(crate) fn retain_applicable_fields(fields: Fields, operation: Operation) -> Fields {
     let mut applicable = Fields::default();
     for (field, value) in fields.iter().filter(|row| row.0.applies_to(operation)) {
         applicable.set(field, value.clone());

@@ -199,7 +199,7 @@ fn read_restore_request(caller: &Dialect, body: &[u8]) -> Result<Node, Rejection
 const TIERS: [&str; 3] = ["Expedited", "Standard", "Bulk"];
 
 /// Writes the request body in the target's dialect.
-pub fn write_request_body(route: &Route<'_>, request: &Request) -> Vec<u8> {
+pub(crate) fn write_request_body(route: &Route<'_>, request: &Request) -> Vec<u8> {
     let target = route.target.dialect;
     match (request.operation, &request.document) {
         (Operation::CompleteMultipartUpload, _) if !request.parts.is_empty() => {
@@ -231,7 +231,7 @@ pub fn write_request_body(route: &Route<'_>, request: &Request) -> Vec<u8> {
 }
 
 /// Builds the headers with the settings of a new bucket.
-pub fn build_bucket_headers(route: &Route<'_>, request: &Request) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn build_bucket_headers(route: &Route<'_>, request: &Request) -> Vec<(String, Vec<u8>)> {
     let placements = route.target.dialect.bucket_settings;
     let redundancy = placements.redundancy.map(|setting| (setting.element, Some(setting.location)));
     let rows = std::iter::once(("StorageClass", placements.class)).chain(redundancy);

@@ -39,14 +39,14 @@ fn has_smaller_parts(caller: &Dialect, target: &Dialect) -> bool {
 }
 
 /// Whether small parts from this dialect can be combined for this target, according to the tables.
-pub fn can_combine(operation: Operation, caller: &Dialect, target: &Dialect) -> bool {
+pub(crate) fn can_combine(operation: Operation, caller: &Dialect, target: &Dialect) -> bool {
     matches!(operation, Operation::UploadPart | Operation::UploadPartCopy)
         && has_smaller_parts(caller, target)
 }
 
 /// Whether a request about a multipart upload has to consider small parts. Parts with a customer key are sent to the
 /// target as they are: the request that completes the upload has no key with which they could be read again.
-pub fn involves_small_parts(route: &Route<'_>, request: &Request) -> bool {
+pub(crate) fn involves_small_parts(route: &Route<'_>, request: &Request) -> bool {
     let is_upload_call = matches!(
         request.operation,
         Operation::UploadPart
@@ -63,7 +63,7 @@ pub fn involves_small_parts(route: &Route<'_>, request: &Request) -> bool {
 
 /// Whether the range of a part copy shows that the part has to be stored as an object. Without a range, its size is
 /// only known from the source.
-pub fn copies_small_range(route: &Route<'_>, request: &Request) -> bool {
+pub(crate) fn copies_small_range(route: &Route<'_>, request: &Request) -> bool {
     let Some(Value::ByteRange(ByteRange::Span(first, last))) = request.fields.get(Field::SourceRange) else {
         return false;
     };
@@ -72,7 +72,7 @@ pub fn copies_small_range(route: &Route<'_>, request: &Request) -> bool {
 }
 
 /// The key prefix in this target's buckets that clients must not use.
-pub fn reserved_prefix(target: &Target) -> Option<&str> {
+pub(crate) fn reserved_prefix(target: &Target) -> Option<&str> {
     (target.staging.bucket.is_none() && needs_small_parts(target)).then_some(target.staging.prefix.as_str())
 }
 

@@ -40,7 +40,7 @@ pub fn build_target_request(
 ///
 /// # Errors
 /// As [`build_target_request`].
-pub fn write_target_request(
+pub(crate) fn write_target_request(
     route: &Route<'_>,
     request: &Request,
     length: Option<u64>,

@@ -53,7 +53,7 @@ pub fn reject_incomplete_response() -> Rejection {
 }
 
 /// The rejection for a target's ETag or checksum that does not match the bytes that were sent.
-pub fn reject_stored_mismatch() -> Rejection {
+pub(crate) fn reject_stored_mismatch() -> Rejection {
     Rejection::with_message(
         ErrorKind::InternalError,
         "The target's checksum of the stored object does not match the data that was sent.",

@@ -159,7 +159,7 @@ fn can_return_whole_object(route: &Route<'_>, request: &Request, total: u64) -> 
 }
 
 /// Whether a failure can belong to this request: a condition can fail only if the request has one.
-pub fn is_error_possible(request: &Request, error_kind: ErrorKind) -> bool {
+pub(crate) fn is_error_possible(request: &Request, error_kind: ErrorKind) -> bool {
     let has_any = |fields: &[Field]| fields.iter().any(|field| request.fields.has(*field));
     match error_kind {
         ErrorKind::NotModified => has_any(&[
@@ -222,7 +222,7 @@ fn read_object_checksums(target: &Dialect, target_response: &TargetResponse) -> 
 }
 
 /// The MD5 of an object, from the ETag in its head.
-pub fn read_etag_md5(target: &Dialect, target_response: &TargetResponse) -> Option<Vec<u8>> {
+pub(crate) fn read_etag_md5(target: &Dialect, target_response: &TargetResponse) -> Option<Vec<u8>> {
     let get_header = |field: ResponseField| {
         (target.response_field_name)(field).and_then(|name| target_response.header_text(name))
     };
@@ -232,7 +232,7 @@ pub fn read_etag_md5(target: &Dialect, target_response: &TargetResponse) -> Opti
 }
 
 /// Whether an object is encrypted in such a manner that its ETag is not the MD5 of its bytes.
-pub fn has_opaque_etag(target: &Dialect, target_response: &TargetResponse) -> bool {
+pub(crate) fn has_opaque_etag(target: &Dialect, target_response: &TargetResponse) -> bool {
     let get_header = |field: ResponseField| {
         (target.response_field_name)(field).and_then(|name| target_response.header_text(name))
     };
@@ -248,7 +248,7 @@ pub fn has_opaque_etag(target: &Dialect, target_response: &TargetResponse) -> bo
 ///
 /// # Errors
 /// It belongs to another request, or announces a next page without a marker for it.
-pub fn check_response_document(
+pub(crate) fn check_response_document(
     route: &Route<'_>,
     request: &Request,
     document: &Document,

@@ -75,7 +75,7 @@ fn check_limits(target: &'static Dialect, request: &Request) -> Result<(), Rejec
 ///
 /// # Errors
 /// `NotImplemented` if the target does not have the operation.
-pub fn build_head(
+pub(crate) fn build_head(
     route: &Route<'_>,
     operation: Operation,
     scope: &RequestScope,
@@ -146,7 +146,7 @@ fn check_operation_parameters(
 ///
 /// # Errors
 /// As [`build_head`].
-pub fn build_signed_bucket_head(
+pub(crate) fn build_signed_bucket_head(
     route: &Route<'_>,
     bucket: &str,
     now: Timestamp,
@@ -407,7 +407,7 @@ fn write_metadata(
 }
 
 /// Adds the headers that describe the request's document.
-pub fn add_document_headers(outgoing: &mut OutgoingRequest) {
+pub(crate) fn add_document_headers(outgoing: &mut OutgoingRequest) {
     let body = &outgoing.body;
     if body.is_empty() {
         return;
@@ -420,7 +420,11 @@ pub fn add_document_headers(outgoing: &mut OutgoingRequest) {
 }
 
 /// Signs a request with a complete body.
-pub fn sign_request(route: &Route<'_>, mut outgoing: OutgoingRequest, now: Timestamp) -> OutgoingRequest {
+pub(crate) fn sign_request(
+    route: &Route<'_>,
+    mut outgoing: OutgoingRequest,
+    now: Timestamp,
+) -> OutgoingRequest {
     if !outgoing.body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
         outgoing.headers.push(("content-length".to_owned(), outgoing.body.len().to_string().into_bytes()));
     }

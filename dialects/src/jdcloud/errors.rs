@@ -3,4 +3,4 @@
 use crate::dialect::ErrorRow;
 
 /// The error table of S3.
-pub const ERRORS: &[ErrorRow] = crate::s3::errors::ERRORS;
+pub(crate) const ERRORS: &[ErrorRow] = crate::s3::errors::ERRORS;

@@ -5,7 +5,7 @@ use crate::s3::headers::COMPLETED_OBJECT_SIZE;
 
 /// Fields that are not sent in these operations.
 // JD Cloud does not document reads of a single part. If it ignored the parameter, it would return the whole object.
-pub const UNSUPPORTED_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
+pub(crate) const UNSUPPORTED_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
     (Operation::GetObject, Field::PartNumber),
     (Operation::HeadObject, Field::PartNumber),
     COMPLETED_OBJECT_SIZE,
@@ -13,7 +13,7 @@ pub const UNSUPPORTED_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
 
 /// Fields that JD Cloud does not document.
 // It might ignore their headers without an error, so a request that needs one is rejected or the loss is reported.
-pub const UNSUPPORTED_FIELDS: &[Field] = &[
+pub(crate) const UNSUPPORTED_FIELDS: &[Field] = &[
     Field::SourceIfMatch,
     Field::SourceIfNoneMatch,
     Field::SourceIfModifiedSince,

@@ -5,7 +5,7 @@ use crate::model::{Operation, Setting};
 
 /// The current domain, and the earlier one that JD Cloud OSS, Put Object-Copy still shows.
 #[rustfmt::skip]
-pub const HOSTS: &[HostForm] = &[
+pub(crate) const HOSTS: &[HostForm] = &[
     HostForm::new_api(&["com", "jdcloud-oss"], &["*", "s3"]),
     HostForm::new_api(&["com", "jdcloud-oss"], &["*", "s3-internal"]),
     HostForm::new_api(&["com", "jcloudcs"], &["*", "s3"]),
@@ -13,11 +13,11 @@ pub const HOSTS: &[HostForm] = &[
 ];
 
 /// Operations that JD Cloud does not document.
-pub const UNSUPPORTED_OPERATIONS: &[Operation] = &[Operation::GetObjectAttributes];
+pub(crate) const UNSUPPORTED_OPERATIONS: &[Operation] = &[Operation::GetObjectAttributes];
 
 /// Settings that JD Cloud does not document.
 // A server that ignores an unknown sub-resource would apply the request to the bucket itself, so none of them is sent.
-pub const UNSUPPORTED_SETTINGS: &[Setting] = &[
+pub(crate) const UNSUPPORTED_SETTINGS: &[Setting] = &[
     Setting::Retention,
     Setting::LegalHold,
     Setting::ObjectLock,

@@ -5,4 +5,4 @@ use crate::dialect::settings_schema::SettingSchema;
 /// The schemas of S3.
 // A setting that JD Cloud does not support is rejected by JD Cloud itself, because a response with another document is
 // an error.
-pub const SCHEMAS: &[SettingSchema] = crate::s3::settings::SCHEMAS;
+pub(crate) const SCHEMAS: &[SettingSchema] = crate::s3::settings::SCHEMAS;

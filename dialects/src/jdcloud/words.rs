@@ -5,7 +5,7 @@ use crate::model::StorageClass;
 use crate::s3;
 
 /// JD Cloud OSS, Put Object-Copy lists the first two storage classes; newer documents list the others.
-pub static WORDS: WordTables = WordTables {
+pub(crate) static WORDS: WordTables = WordTables {
     class: Words(
         &[
             (StorageClass::Standard, "STANDARD"),

@@ -24,16 +24,16 @@ pub struct OssAuth {
 }
 
 /// The signatures of OSS; requests are signed with version 4.
-pub static AUTH: OssAuth = OssAuth { signs_with_v1: false };
+pub(crate) static AUTH: OssAuth = OssAuth { signs_with_v1: false };
 
 /// The signatures of OSS; requests are signed with version 1, for targets that are configured for it.
 // Version 1 remains selectable, because a server that is compatible with OSS may not support version 4.
-pub static AUTH_V1: OssAuth = OssAuth { signs_with_v1: true };
+pub(crate) static AUTH_V1: OssAuth = OssAuth { signs_with_v1: true };
 
 /// The name of version 1 in the configuration.
-pub const SCHEME_V1: &str = "ossv1";
+pub(crate) const SCHEME_V1: &str = "ossv1";
 /// The name of version 4 in the configuration.
-pub const SCHEME_V4: &str = "ossv4";
+pub(crate) const SCHEME_V4: &str = "ossv4";
 const ALGORITHM: V4Algorithm =
     V4Algorithm { name: "OSS4-HMAC-SHA256", key_prefix: "aliyun_v4", scope_end: "aliyun_v4_request" };
 const PRODUCT: &str = "oss";

@@ -5,7 +5,7 @@ use crate::encoding::percent;
 use crate::model::{CopySource, ErrorKind, Rejection};
 
 /// OSS, CopyObject and UploadPartCopy.
-pub const RULES: CopyRules = CopyRules {
+pub(crate) const RULES: CopyRules = CopyRules {
     source_header: "x-oss-copy-source",
     source_grammar: "/bucket/key[?versionId=id], the key percent-encoded.",
     parse_source,

@@ -4,7 +4,7 @@ use crate::dialect::{Defaults, Limits};
 use crate::model::CannedAcl;
 
 /// Defaults of new objects and of listings.
-pub const DEFAULTS: Defaults = Defaults {
+pub(crate) const DEFAULTS: Defaults = Defaults {
     // A new object has the storage class of its bucket.
     class: None,
     class_always_explicit: false,
@@ -18,7 +18,7 @@ pub const DEFAULTS: Defaults = Defaults {
 };
 
 /// Sizes in bytes.
-pub const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     bucket_dots: false,
     key_bytes_max: 1023,
     key_first_bytes_forbidden: b"/\\",

@@ -6,7 +6,7 @@ use crate::model::ErrorKind;
 
 /// Codes, statuses and messages.
 #[rustfmt::skip]
-pub const ERRORS: &[ErrorRow] = &[
+pub(crate) const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::AccessDenied, "AccessDenied", 403, "You have no right to access this object."),
     ErrorRow::new(ErrorKind::AnonymousDenied, "AccessDenied", 403, "Anonymous access is forbidden for this operation."),
     ErrorRow::new(ErrorKind::RequestExpired, "AccessDenied", 403, "Request has expired."),
@@ -126,7 +126,7 @@ pub const ERRORS: &[ErrorRow] = &[
 ];
 
 /// OSS, CopyObject: too large a source has the code of too large an upload, so the message distinguishes them.
-pub const SENTENCES: &[ErrorSentence] = &[ErrorSentence {
+pub(crate) const SENTENCES: &[ErrorSentence] = &[ErrorSentence {
     code_kind: ErrorKind::EntityTooLarge,
     contains: "Source object Length exceeds",
     kind: ErrorKind::CopySourceTooLarge,

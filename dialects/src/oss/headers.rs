@@ -111,7 +111,7 @@ pub fn field_name(field: Field) -> Option<FieldName> {
 }
 
 /// Fields that these operations do not have.
-pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
+pub(crate) const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
     // ListBuckets has a marker instead of a continuation token.
     (Operation::ListBuckets, Field::ContinuationToken),
     // OSS cannot read a single part of an object.
@@ -122,11 +122,11 @@ pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
 /// Fields that must not be empty, with the error.
 // OSS, CopyObject documents the error for the version ID of a copy source. It applies to all operations here, because
 // an empty version ID in a DELETE would otherwise delete the current version.
-pub const NON_EMPTY_FIELDS: &[(Field, ErrorKind, &str)] =
+pub(crate) const NON_EMPTY_FIELDS: &[(Field, ErrorKind, &str)] =
     &[(Field::VersionId, ErrorKind::InvalidArgument, "Version id can not be the empty string.")];
 
 /// OSS, ListBuckets (GetService) and ListObjects, max-keys: a larger value is rejected, not reduced.
-pub const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
+pub(crate) const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
     (Operation::ListBuckets, Field::MaxKeys, 1, 1000),
     (Operation::ListObjects, Field::MaxKeys, 0, 1000),
     (Operation::ListObjectsV2, Field::MaxKeys, 0, 1000),
@@ -135,10 +135,10 @@ pub const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
 
 /// Fields that are never sent to a target.
 // They make the vendor call a URL or write further objects, which the grants of the caller do not cover.
-pub const UNSUPPORTED_FIELDS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
+pub(crate) const UNSUPPORTED_FIELDS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
 
 /// The headers that are not read as fields.
-pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
+pub(crate) const IGNORED_HEADERS: &[IgnoredHeader] = &[
     IgnoredHeader::for_all_operations("x-oss-date", IgnoreReason::Signature, SIGNATURE),
     IgnoredHeader::for_all_operations("x-oss-content-sha256", IgnoreReason::Signature, SIGNATURE),
     IgnoredHeader::for_all_operations("x-oss-security-token", IgnoreReason::Signature, SIGNATURE),
@@ -255,7 +255,7 @@ pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
 }
 
 /// Adds and removes headers as OSS clients expect them.
-pub fn complete_response(operation: Operation, response: &mut Response) {
+pub(crate) fn complete_response(operation: Operation, response: &mut Response) {
     // oss2 and ali-oss read the ETag of a copy and of a completed upload from the header, not from the body, so it is set.
     let etag = match &response.document {
         Some(Document::CopyObject(result) | Document::CopyPart(result)) => Some(result.etag.clone()),

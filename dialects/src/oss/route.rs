@@ -7,7 +7,7 @@ use crate::model::Operation as Op;
 /// API are recognized so that their requests are rejected.
 // The order matters, because the first form that matches decides. Dual-stack hosts have their labels in reverse order.
 #[rustfmt::skip]
-pub const HOSTS: &[HostForm] = &[
+pub(crate) const HOSTS: &[HostForm] = &[
     HostForm::new_other(ALIYUN, &["oss-accesspoint"]),
     HostForm::new_other(ALIYUN, &["oss-cloudbox-control"]),
     HostForm::new_api(ALIYUN, &["oss-cloudbox", "*", "cb-*"]),
@@ -21,7 +21,7 @@ pub const HOSTS: &[HostForm] = &[
 const ALIYUN: &[&str] = &["com", "aliyuncs"];
 
 /// The operation of a request by its method, resource level and query parameters. The first row that matches decides.
-pub const ROUTES: &[OperationRoute] = &[
+pub(crate) const ROUTES: &[OperationRoute] = &[
     OperationRoute::new("GET", ResourceLevel::Service, Op::ListBuckets),
     OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["versions"], Op::ListObjectVersions),
     OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["uploads"], Op::ListMultipartUploads),
@@ -70,7 +70,7 @@ pub const ROUTES: &[OperationRoute] = &[
 /// Query parameters that select another operation.
 // A request with a sub-resource that is not translated must be rejected; without it, it would be a PUT or DELETE of the
 // object or bucket itself.
-pub const SUB_RESOURCES: &[&str] = &[
+pub(crate) const SUB_RESOURCES: &[&str] = &[
     "accessmonitor",
     "acl",
     "append",

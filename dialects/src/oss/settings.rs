@@ -14,7 +14,7 @@ use crate::encoding::xml::{Node, text_node};
 use crate::model::{ErrorKind, Setting};
 
 /// OSS, PutBucketAcl and GetObjectACL: an ACL document contains a canned ACL, not a list of grants.
-pub const ACL_STYLE: AclStyle = AclStyle {
+pub(crate) const ACL_STYLE: AclStyle = AclStyle {
     group_element: "URI",
     has_grantee_type: false,
     canned_in_document: true,
@@ -25,7 +25,7 @@ pub const ACL_STYLE: AclStyle = AclStyle {
 };
 
 /// OSS, the request and response elements of each operation on a setting.
-pub const SCHEMAS: &[SettingSchema] = &[
+pub(crate) const SCHEMAS: &[SettingSchema] = &[
     SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
         .without_delete(),
     SettingSchema::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
@@ -500,7 +500,7 @@ const INVENTORY: &[ElementSchema] = &[
 ];
 
 /// Settings that OSS does not have.
-pub const ABSENT_SETTINGS: &[Setting] = &[
+pub(crate) const ABSENT_SETTINGS: &[Setting] = &[
     Setting::Ownership,
     Setting::IntelligentTiering,
     Setting::IntelligentTierings,

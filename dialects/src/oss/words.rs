@@ -4,7 +4,7 @@ use crate::dialect::{WordTables, Words};
 use crate::model::{CannedAcl, Directive, Encryption, Field, StorageClass};
 
 /// OSS, CopyObject, request headers; PutBucket and PutObject, request headers.
-pub static WORDS: WordTables = WordTables {
+pub(crate) static WORDS: WordTables = WordTables {
     // The two directives have different spellings in OSS, CopyObject, which is why they have tables of their own.
     metadata: Words(&[(Directive::Copy, "COPY"), (Directive::Replace, "REPLACE")], &[]),
     tagging: Words(&[(Directive::Copy, "Copy"), (Directive::Replace, "Replace")], &[]),

@@ -149,14 +149,14 @@ static BUCKET_INFO: BucketInfoDocument = BucketInfoDocument {
 };
 
 /// OSS, PutBucket, DataRedundancyType: redundancy within one zone (LRS) or across zones (ZRS).
-pub const REDUNDANCY: RedundancySetting = RedundancySetting {
+pub(crate) const REDUNDANCY: RedundancySetting = RedundancySetting {
     element: "DataRedundancyType",
     words: &["LRS", "ZRS"],
     location: BucketSettingLocation::Document,
 };
 
 /// OSS, PutBucket, request elements.
-pub fn write_create_bucket_body(_region: &str, settings: &Node) -> Vec<u8> {
+pub(crate) fn write_create_bucket_body(_region: &str, settings: &Node) -> Vec<u8> {
     // The endpoint defines the region, so that the body is only needed for settings.
     if settings.children.is_empty() {
         return Vec::new();

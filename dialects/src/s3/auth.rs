@@ -22,12 +22,12 @@ use crate::s3::chunked::{AwsChunkedDecoder, ChunkKey};
 pub struct S3Auth;
 
 /// The signatures of S3.
-pub static AUTH: S3Auth = S3Auth;
+pub(crate) static AUTH: S3Auth = S3Auth;
 
 /// The name of version 4 in the configuration.
-pub const SCHEME_V4: &str = "s3v4";
+pub(crate) const SCHEME_V4: &str = "s3v4";
 /// The name of version 2 in the configuration.
-pub const SCHEME_V2: &str = "s3v2";
+pub(crate) const SCHEME_V2: &str = "s3v2";
 const ALGORITHM: V4Algorithm =
     V4Algorithm { name: "AWS4-HMAC-SHA256", key_prefix: "AWS4", scope_end: "aws4_request" };
 const SERVICE: &str = "s3";

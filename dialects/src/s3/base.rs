@@ -6,7 +6,7 @@ use crate::model::{ChecksumAlgorithm, Operation, Timestamp};
 use crate::s3::{auth, copy, defaults, errors, headers, route, settings, words, xml};
 
 /// The tables of S3, from which the profiles of S3-compatible servers are derived.
-pub const BASE: Dialect = Dialect {
+pub(crate) const BASE: Dialect = Dialect {
     name: "s3",
     examples: include_str!("examples.http"),
     family: "s3",

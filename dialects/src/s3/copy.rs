@@ -5,7 +5,7 @@ use crate::encoding::percent;
 use crate::model::{CopySource, ErrorKind, Rejection};
 
 /// Amazon S3, CopyObject and UploadPartCopy.
-pub const RULES: CopyRules = CopyRules {
+pub(crate) const RULES: CopyRules = CopyRules {
     source_header: "x-amz-copy-source",
     source_grammar: "[/]bucket/key[?versionId=id], the key percent-encoded.",
     parse_source,

@@ -4,7 +4,7 @@ use crate::dialect::{Defaults, Limits};
 use crate::model::{CannedAcl, StorageClass};
 
 /// Defaults of new objects and of listings.
-pub const DEFAULTS: Defaults = Defaults {
+pub(crate) const DEFAULTS: Defaults = Defaults {
     // Amazon S3, CopyObject, x-amz-storage-class: a copy does not inherit the class of its source.
     class: Some(StorageClass::Standard),
     class_always_explicit: false,
@@ -16,7 +16,7 @@ pub const DEFAULTS: Defaults = Defaults {
 };
 
 /// Sizes in bytes.
-pub const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     bucket_dots: true,
     key_bytes_max: 1024,
     key_first_bytes_forbidden: &[],

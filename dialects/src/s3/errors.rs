@@ -6,7 +6,7 @@ use crate::model::ErrorKind;
 
 /// Codes, statuses and messages.
 #[rustfmt::skip]
-pub const ERRORS: &[ErrorRow] = &[
+pub(crate) const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::AccessDenied, "AccessDenied", 403, "Access Denied"),
     ErrorRow::new(ErrorKind::AnonymousDenied, "AccessDenied", 403, "Access Denied"),
     ErrorRow::new(ErrorKind::RequestExpired, "AccessDenied", 403, "Request has expired"),
@@ -120,7 +120,7 @@ pub const ERRORS: &[ErrorRow] = &[
 ];
 
 /// Amazon S3, CopyObject: both errors have the code InvalidRequest, so the message distinguishes them.
-pub const SENTENCES: &[ErrorSentence] = &[
+pub(crate) const SENTENCES: &[ErrorSentence] = &[
     ErrorSentence {
         code_kind: ErrorKind::InvalidRequest,
         contains: "larger than the maximum allowable size",

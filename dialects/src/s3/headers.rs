@@ -112,7 +112,7 @@ pub fn field_name(field: Field) -> Option<FieldName> {
 
 /// Amazon S3, Signature calculations for the Authorization header, Transferring payload in multiple chunks: the stored
 /// Content-Encoding does not contain `aws-chunked`.
-pub fn strip_transport_text(field: Field, text: String) -> String {
+pub(crate) fn strip_transport_text(field: Field, text: String) -> String {
     let is_aws_chunked = |coding: &str| coding.trim().eq_ignore_ascii_case("aws-chunked");
     if field != Field::ContentEncoding || !text.split(',').any(is_aws_chunked) {
         return text;
@@ -122,14 +122,14 @@ pub fn strip_transport_text(field: Field, text: String) -> String {
 }
 
 /// Amazon S3, ListBuckets and GetObjectAttributes: their paging parameters have other names than those of listings.
-pub const FIELD_NAMES_BY_OPERATION: &[(Operation, Field, FieldName)] = &[
+pub(crate) const FIELD_NAMES_BY_OPERATION: &[(Operation, Field, FieldName)] = &[
     (Operation::ListBuckets, Field::MaxKeys, Parameter("max-buckets")),
     (Operation::GetObjectAttributes, Field::MaxParts, Header("x-amz-max-parts")),
     (Operation::GetObjectAttributes, Field::PartNumberMarker, Header("x-amz-part-number-marker")),
 ];
 
 /// Fields that these operations do not have.
-pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
+pub(crate) const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
     // Amazon S3, CompleteMultipartUpload, If-None-Match: the condition is evaluated when the upload is completed.
     (Operation::CreateMultipartUpload, Field::ForbidOverwrite),
     // Only listings of a bucket encode keys.
@@ -145,13 +145,14 @@ pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
 
 /// Fields that a compatible server may ignore in these operations.
 // SeaweedFS completes an upload although the stated size is wrong. Others may do so too, so none of them is trusted.
-pub const UNSUPPORTED_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[COMPLETED_OBJECT_SIZE];
+pub(crate) const UNSUPPORTED_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[COMPLETED_OBJECT_SIZE];
 
 /// The stated size of the object in CompleteMultipartUpload.
-pub const COMPLETED_OBJECT_SIZE: (Operation, Field) = (Operation::CompleteMultipartUpload, Field::ObjectSize);
+pub(crate) const COMPLETED_OBJECT_SIZE: (Operation, Field) =
+    (Operation::CompleteMultipartUpload, Field::ObjectSize);
 
 /// Fields that must not be empty, with the error.
-pub const NON_EMPTY_FIELDS: &[(Field, ErrorKind, &str)] = &[
+pub(crate) const NON_EMPTY_FIELDS: &[(Field, ErrorKind, &str)] = &[
     (Field::ContinuationToken, ErrorKind::InvalidArgument, INVALID_TOKEN_MESSAGE),
     (Field::ConfigurationsAfter, ErrorKind::InvalidArgument, INVALID_TOKEN_MESSAGE),
     // An empty version ID is a mistake of the client, and a DELETE with it would delete the current version.
@@ -165,7 +166,7 @@ const MISSING_ATTRIBUTES_MESSAGE: &str =
     "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty";
 
 /// Amazon S3, ListObjectsV2, max-keys: a value above the maximum page size is valid and returns a page of that size.
-pub const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
+pub(crate) const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
     (Operation::ListBuckets, Field::MaxKeys, 1, 10_000),
     (Operation::ListObjects, Field::MaxKeys, 0, NUMBER_MAX),
     (Operation::ListObjectsV2, Field::MaxKeys, 0, NUMBER_MAX),
@@ -183,7 +184,7 @@ const NUMBER_MAX: u64 = 2_147_483_647;
 ///
 /// # Errors
 /// The error that S3 returns for the first invalid field or combination.
-pub fn check_request(request: &Request) -> Result<(), Rejection> {
+pub(crate) fn check_request(request: &Request) -> Result<(), Rejection> {
     let fields = &request.fields;
     let is_read = matches!(request.operation, Operation::GetObject | Operation::HeadObject);
     if is_read && fields.has(Field::PartNumber) && fields.has(Field::Range) {
@@ -249,7 +250,7 @@ fn check_attributes(wanted: Option<&Value>) -> Result<(), Rejection> {
 }
 
 /// The headers that are not read as fields.
-pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
+pub(crate) const IGNORED_HEADERS: &[IgnoredHeader] = &[
     // They describe the framing of the body and its trailer, and are read with the body.
     IgnoredHeader::for_all_operations("x-amz-decoded-content-length", IgnoreReason::Transport, AWS_CHUNKED),
     IgnoredHeader::for_all_operations("x-amz-trailer", IgnoreReason::Transport, AWS_CHUNKED),
@@ -367,7 +368,7 @@ pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
 }
 
 /// Adds and removes headers as S3 clients expect them.
-pub fn complete_response(operation: Operation, response: &mut Response) {
+pub(crate) fn complete_response(operation: Operation, response: &mut Response) {
     // Amazon S3, HeadObject, x-amz-storage-class: the header is returned for all classes except STANDARD.
     if response.text(ResponseField::StorageClass) == Some("STANDARD") {
         response.remove(ResponseField::StorageClass);

@@ -17,7 +17,7 @@ pub mod xml;
 
 use crate::dialect::Dialect;
 
-pub use base::BASE;
+pub(crate) use base::BASE;
 
 /// The entry of this folder in the list of dialects.
 pub const DIALECT: &Dialect = &S3;

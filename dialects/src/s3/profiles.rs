@@ -26,7 +26,7 @@ pub static AWS: Dialect = Dialect {
 // It supports what S3 does not have and clients of COS and OSS use: CRC-64 checksums, AppendObject in the form of S3
 // directory buckets, small parts, and a default storage class of a bucket. Otherwise the demo would reject their
 // requests.
-pub static EMBEDDED: Dialect = Dialect {
+pub(crate) static EMBEDDED: Dialect = Dialect {
     name: "embedded",
     honours_subresources: true,
     unsupported_fields_by_operation: &[],
@@ -71,11 +71,11 @@ fn embedded_response_field_name(field: ResponseField) -> Option<&'static str> {
 
 /// Ceph RGW.
 // Some releases ignore the conditions on the source of a copy, so the proxy evaluates them itself.
-pub static CEPH: Dialect =
+pub(crate) static CEPH: Dialect =
     Dialect { name: "ceph", unsupported_fields: &Field::SOURCE_CONDITIONS, endpoint: None, ..BASE };
 
 /// MinIO: only the ACL `private` is supported.
-pub static MINIO: Dialect = Dialect {
+pub(crate) static MINIO: Dialect = Dialect {
     name: "minio",
     words: &PRIVATE_ACL_ONLY,
     limits: Limits {
@@ -89,7 +89,7 @@ pub static MINIO: Dialect = Dialect {
 };
 
 /// Garage: no ACLs, versioning, tags or object lock (Garage, S3 compatibility status).
-pub static GARAGE: Dialect = Dialect {
+pub(crate) static GARAGE: Dialect = Dialect {
     name: "garage",
     unsupported_fields: &[
         Field::Acl,
@@ -124,7 +124,7 @@ pub static GARAGE: Dialect = Dialect {
 };
 
 /// SeaweedFS.
-pub static SEAWEEDFS: Dialect = Dialect {
+pub(crate) static SEAWEEDFS: Dialect = Dialect {
     name: "seaweedfs",
     // A copy inherits the storage class of its source if the request does not contain one.
     defaults: Defaults { class_always_explicit: true, ..defaults::DEFAULTS },
@@ -137,7 +137,7 @@ pub static SEAWEEDFS: Dialect = Dialect {
 
 /// Cloudflare R2: two storage classes; no ACLs, versioning, tags, object lock or SSE-KMS (Cloudflare R2, S3 API
 /// compatibility).
-pub static R2: Dialect = Dialect {
+pub(crate) static R2: Dialect = Dialect {
     name: "r2",
     words: &TWO_CLASSES,
     unsupported_fields: &[
@@ -180,7 +180,7 @@ pub static R2: Dialect = Dialect {
 };
 
 /// Backblaze B2: no tags, websites, policies, checksums or conditions on writes (Backblaze B2, S3-Compatible API).
-pub static B2: Dialect = Dialect {
+pub(crate) static B2: Dialect = Dialect {
     name: "b2",
     // The ACL of an object must be that of its bucket, so no other canned ACL can be sent.
     words: &PRIVATE_ACL_ONLY,
@@ -207,7 +207,7 @@ pub static B2: Dialect = Dialect {
 };
 
 /// Wasabi: one storage class.
-pub static WASABI: Dialect = Dialect {
+pub(crate) static WASABI: Dialect = Dialect {
     name: "wasabi",
     words: &ONE_CLASS,
     // Its documentation does not mention conditions on writes. They might be ignored, so they are not sent.

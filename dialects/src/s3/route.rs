@@ -7,7 +7,7 @@ use crate::model::Operation as Op;
 /// as access points and websites, are recognized so that their requests are rejected.
 // The order matters, because the first form that matches a host decides, and the last form is the most general.
 #[rustfmt::skip]
-pub const HOSTS: &[HostForm] = &[
+pub(crate) const HOSTS: &[HostForm] = &[
     HostForm::new_api(AWS, &["*", "dualstack", "s3"]),
     HostForm::new_api(AWS, &["*", "dualstack", "s3-fips"]),
     HostForm::new_api(AWS, &["*", "s3"]),
@@ -46,7 +46,7 @@ pub fn endpoint(region: &str) -> String {
 }
 
 /// The operation of a request by its method, resource level and query parameters. The first row that matches decides.
-pub const ROUTES: &[OperationRoute] = &[
+pub(crate) const ROUTES: &[OperationRoute] = &[
     OperationRoute::new("GET", ResourceLevel::Service, Op::ListBuckets),
     OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["versions"], Op::ListObjectVersions),
     OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["uploads"], Op::ListMultipartUploads),
@@ -92,7 +92,7 @@ pub const ROUTES: &[OperationRoute] = &[
 /// Query parameters that select another operation.
 // A request with a sub-resource that is not translated must be rejected; without it, it would be a PUT or DELETE of the
 // object or bucket itself.
-pub const SUB_RESOURCES: &[&str] = &[
+pub(crate) const SUB_RESOURCES: &[&str] = &[
     "abac",
     "accelerate",
     "acl",

@@ -15,7 +15,7 @@ use crate::documents::settings_documents::{flatten_filters, restore_filters};
 use crate::model::{ErrorKind, Group, Setting};
 
 /// Amazon S3, Access control list (ACL) overview.
-pub const ACL_STYLE: AclStyle = AclStyle {
+pub(crate) const ACL_STYLE: AclStyle = AclStyle {
     group_element: "URI",
     // boto3 and the AWS CLI require the attribute `xsi:type`, so it must be written.
     has_grantee_type: true,
@@ -31,7 +31,7 @@ pub const ACL_STYLE: AclStyle = AclStyle {
 };
 
 /// Amazon S3, the request and response syntax of each operation on a setting.
-pub const SCHEMAS: &[SettingSchema] = &[
+pub(crate) const SCHEMAS: &[SettingSchema] = &[
     SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
         .without_delete(),
     SettingSchema::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
@@ -352,7 +352,7 @@ const TIERING: &[ElementSchema] = &[
 const METRICS: &[ElementSchema] = &[text_element("Id"), ONE_FILTER];
 
 /// Settings that S3 does not have.
-pub const ABSENT_SETTINGS: &[Setting] = &[
+pub(crate) const ABSENT_SETTINGS: &[Setting] = &[
     Setting::Referer,
     Setting::AccessMonitor,
     Setting::ArchiveDirectRead,

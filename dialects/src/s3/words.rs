@@ -4,10 +4,10 @@ use crate::dialect::{WordTables, Words};
 use crate::model::{CannedAcl, Directive, Encryption, Field, StorageClass};
 
 /// Amazon S3, Storage classes; Canned ACL; Server-side encryption; CopyObject, directives.
-pub static WORDS: WordTables = TABLES;
+pub(crate) static WORDS: WordTables = TABLES;
 
 /// The same tables, from which the profiles of compatible servers are derived.
-pub const TABLES: WordTables = WordTables {
+pub(crate) const TABLES: WordTables = WordTables {
     metadata: DIRECTIVE,
     tagging: DIRECTIVE,
     class: Words(

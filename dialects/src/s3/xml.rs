@@ -5,7 +5,7 @@ use crate::encoding::percent;
 use crate::encoding::xml::{Node, XmlWriter};
 
 /// The namespace of every result root.
-pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+pub(crate) const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
 /// The region without a name in documents: Amazon S3, GetBucketLocation, LocationConstraint.
 const REGION_DEFAULT: &str = "us-east-1";
@@ -125,7 +125,7 @@ pub const STYLE: XmlStyle = XmlStyle {
 };
 
 /// Amazon S3, CreateBucket, LocationConstraint.
-pub fn write_create_bucket_body(region: &str, _settings: &Node) -> Vec<u8> {
+pub(crate) fn write_create_bucket_body(region: &str, _settings: &Node) -> Vec<u8> {
     // us-east-1 is not a valid value of LocationConstraint, so that a bucket there is created without a body.
     if region.is_empty() || region == REGION_DEFAULT {
         return Vec::new();

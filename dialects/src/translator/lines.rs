@@ -67,7 +67,7 @@ fn is_credential_in_any_dialect(name: &str) -> bool {
 
 /// Returns the lines of both requests. The tuple has the client's request and the translated one; `handlings` has
 /// each field and each metadata entry.
-pub fn pair_lines(
+pub(crate) fn pair_lines(
     caller: &Dialect,
     head: &RawHead,
     target: &Dialect,

@@ -6,7 +6,7 @@ use crate::model::{CannedAcl, Directive, Field, Operation, Request, ValueKind};
 use crate::translator::line_subject::LineSubject;
 
 /// Returns the title of the vendor's document for an operation.
-pub fn format_document_title(dialect: &Dialect, operation: Operation) -> String {
+pub(crate) fn format_document_title(dialect: &Dialect, operation: Operation) -> String {
     let title = dialect.manual.titles.iter().find(|row| row.0 == operation).map(|row| row.1);
     format!("{}, {}", dialect.manual.name, title.unwrap_or(operation.name()))
 }
