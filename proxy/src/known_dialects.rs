@@ -4,7 +4,7 @@ use blobfish_config::{KnownDialect, KnownDialects};
 use blobfish_dialects::ConfigurableDialect;
 
 /// Lists the dialects that exist, as `blobfish-config` needs them.
-pub fn list_known_dialects() -> KnownDialects {
+pub(crate) fn list_known_dialects() -> KnownDialects {
     let describe = |dialect: ConfigurableDialect| KnownDialect {
         name: dialect.name,
         profiles: dialect.profiles,
@@ -19,7 +19,7 @@ pub fn list_known_dialects() -> KnownDialects {
 
 /// Lists the same for demo mode, with the profile of the embedded store.
 // Only demo mode configures the embedded store, so no configuration file can name its profile.
-pub fn list_known_dialects_of_demo() -> KnownDialects {
+pub(crate) fn list_known_dialects_of_demo() -> KnownDialects {
     let mut known = list_known_dialects();
     for dialect in &mut known.dialects {
         let table = blobfish_dialects::find_dialect(dialect.name, None);

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use blobfish_config::{Config, KnownDialect, KnownDialects, Mistake, Sources};
 
-pub static KNOWN: LazyLock<KnownDialects> = LazyLock::new(|| KnownDialects {
+pub(crate) static KNOWN: LazyLock<KnownDialects> = LazyLock::new(|| KnownDialects {
     dialects: vec![
         KnownDialect {
             name: "s3",
@@ -34,7 +34,7 @@ pub static KNOWN: LazyLock<KnownDialects> = LazyLock::new(|| KnownDialects {
 
 /// Environment variables and files. Other users can access a path that begins with `/open`.
 #[derive(Default)]
-pub struct FakeSources {
+pub(crate) struct FakeSources {
     pub env: HashMap<&'static str, &'static str>,
     pub files: HashMap<&'static str, &'static str>,
 }
@@ -60,7 +60,7 @@ impl Sources for FakeSources {
     }
 }
 
-pub fn make_sources() -> FakeSources {
+pub(crate) fn make_sources() -> FakeSources {
     let cert = "-----BEGIN CERTIFICATE-----\n";
     let key = "-----BEGIN PRIVATE KEY-----\n";
     FakeSources {
@@ -81,6 +81,6 @@ pub fn make_sources() -> FakeSources {
     }
 }
 
-pub fn load(text: &str) -> Result<Config, Vec<Mistake>> {
+pub(crate) fn load(text: &str) -> Result<Config, Vec<Mistake>> {
     blobfish_config::load(text, &KNOWN, &make_sources())
 }

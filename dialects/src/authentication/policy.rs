@@ -16,7 +16,7 @@ fn policy_denied_error(why: &str) -> Rejection {
 ///
 /// # Errors
 /// `ErrorKind::InvalidPolicyDocument`, `ErrorKind::AccessDenied`.
-pub(crate) fn check_policy(
+pub fn check_policy(
     dialect: &Dialect,
     policy: &str,
     form: &PostForm,

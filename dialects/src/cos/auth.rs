@@ -16,7 +16,7 @@ use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, 
 pub struct CosAuth;
 
 /// The signatures of COS.
-pub(crate) static AUTH: CosAuth = CosAuth;
+pub static AUTH: CosAuth = CosAuth;
 
 /// The lifetime of the signatures that the proxy creates, in seconds, and how far in the past it starts.
 // A start in the past is required, because the clock of COS may be behind and it rejects a signature before its start.

@@ -310,7 +310,7 @@ const INVENTORY: &[ElementSchema] = &[
 ];
 
 /// Settings that COS does not have.
-pub(crate) const ABSENT_SETTINGS: &[Setting] = &[
+pub const ABSENT_SETTINGS: &[Setting] = &[
     Setting::LegalHold,
     Setting::PublicAccessBlock,
     Setting::RequestPayment,

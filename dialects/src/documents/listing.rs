@@ -20,7 +20,7 @@ const PAGE_MAX: u64 = 1000;
 ///
 /// # Errors
 /// An invalid continuation token.
-pub(crate) fn adapt_listing(route: &Route<'_>, request: &Request) -> Result<Request, Rejection> {
+pub fn adapt_listing(route: &Route<'_>, request: &Request) -> Result<Request, Rejection> {
     let mut target_request = request.clone();
     match request.operation {
         operation if operation.is_listing() => {
@@ -115,7 +115,7 @@ fn parse_continuation_token(route: &Route<'_>, token: &str) -> Result<String, Re
 ///
 /// # Errors
 /// As [`Route::require_bucket`].
-pub(crate) fn complete_listing(
+pub fn complete_listing(
     route: &Route<'_>,
     request: &Request,
     document: &mut Document,

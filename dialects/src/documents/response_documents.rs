@@ -21,7 +21,7 @@ use crate::model::{
 const PARTS_MAX: usize = 10_000;
 
 /// Writes a document in the caller dialect.
-pub(crate) fn write_document(
+pub fn write_document(
     dialect: &Dialect,
     document: &Document,
     listener: &ResponseContext,

@@ -22,7 +22,7 @@ pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
 }
 
 /// HMAC-SHA1.
-pub(crate) fn hmac_sha1(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
+pub fn hmac_sha1(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
     let block = if key.len() > HMAC_BLOCK_BYTES { pad_key(&Sha1::digest(key)) } else { pad_key(key) };
     let mut mac = Hmac::<Sha1>::new((&*block).into());
     mac.update(message);
@@ -52,7 +52,7 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 /// SHA-1, lower-case hex.
-pub(crate) fn sha1_hex(bytes: &[u8]) -> String {
+pub fn sha1_hex(bytes: &[u8]) -> String {
     encode_hex(&Sha1::digest(bytes))
 }
 

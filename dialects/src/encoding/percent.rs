@@ -50,7 +50,7 @@ pub fn decode(text: &str) -> Result<String, BadEscape> {
 ///
 /// # Errors
 /// [`BadEscape`].
-pub(crate) fn decode_form(text: &str) -> Result<String, BadEscape> {
+pub fn decode_form(text: &str) -> Result<String, BadEscape> {
     if text.contains('+') { decode(&text.replace('+', "%20")) } else { decode(text) }
 }
 

@@ -83,7 +83,7 @@ pub fn parse(bytes: &[u8]) -> Result<Node, BadXml> {
 ///
 /// # Errors
 /// [`BadXml`].
-pub(crate) fn parse_with_limits(bytes: &[u8], limits: ParseLimits) -> Result<Node, BadXml> {
+pub fn parse_with_limits(bytes: &[u8], limits: ParseLimits) -> Result<Node, BadXml> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err(BadXml);
     }

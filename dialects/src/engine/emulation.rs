@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// Replaces an operation that the target does not have by one that returns the same information.
-pub(crate) fn adapt_to_target(route: &Route<'_>, mut request: Request) -> Request {
+pub fn adapt_to_target(route: &Route<'_>, mut request: Request) -> Request {
     if route.target.dialect.find_route(request.operation).is_some() {
         return request;
     }
@@ -46,7 +46,7 @@ fn build_unset_document(target: &Dialect, setting: Setting) -> Option<Node> {
 }
 
 /// The operation that is sent to a target for this one; `None` if the target has neither it nor a substitute.
-pub(crate) fn select_target_operation(target: &Dialect, operation: Operation) -> Option<Operation> {
+pub fn select_target_operation(target: &Dialect, operation: Operation) -> Option<Operation> {
     if target.find_route(operation).is_some() {
         return Some(operation);
     }

@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 const WORD_BYTES_MAX: usize = 45;
 
 /// Converts a metadata value of a target's response to the form that the caller's dialect returns.
-pub(crate) fn convert_for_caller(target: &Dialect, caller: &Dialect, value: &[u8]) -> Vec<u8> {
+pub fn convert_for_caller(target: &Dialect, caller: &Dialect, value: &[u8]) -> Vec<u8> {
     match (target.metadata_encoded_words, caller.metadata_encoded_words) {
         (true, false) => decode_words(value),
         (false, true) => encode_words(value),
@@ -21,7 +21,7 @@ pub(crate) fn convert_for_caller(target: &Dialect, caller: &Dialect, value: &[u8
 
 /// Converts a metadata value of a client's request to the form that the target expects. Text stays as it is, because
 /// the target itself returns it as encoded words.
-pub(crate) fn convert_for_target(caller: &Dialect, target: &Dialect, value: &[u8]) -> Vec<u8> {
+pub fn convert_for_target(caller: &Dialect, target: &Dialect, value: &[u8]) -> Vec<u8> {
     let is_text = std::str::from_utf8(value).is_ok();
     match (caller.metadata_encoded_words, target.metadata_encoded_words) {
         (true, false) => decode_words(value),
@@ -58,7 +58,7 @@ fn write_words<'a>(charset: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Vec
 
 /// Decodes the encoded words in a value. White space between two of them is not part of the text (RFC 2047, section
 /// 6.2); other text stays as it is.
-pub(crate) fn decode_words(value: &[u8]) -> Vec<u8> {
+pub fn decode_words(value: &[u8]) -> Vec<u8> {
     let Some(mut rest) = std::str::from_utf8(value).ok().filter(|text| text.contains("=?")) else {
         return value.to_vec();
     };

@@ -46,7 +46,7 @@ pub(crate) fn can_combine(operation: Operation, caller: &Dialect, target: &Diale
 
 /// Whether a request about a multipart upload has to consider small parts. Parts with a customer key are sent to the
 /// target as they are: the request that completes the upload has no key with which they could be read again.
-pub(crate) fn involves_small_parts(route: &Route<'_>, request: &Request) -> bool {
+pub fn involves_small_parts(route: &Route<'_>, request: &Request) -> bool {
     let is_upload_call = matches!(
         request.operation,
         Operation::UploadPart

@@ -159,7 +159,7 @@ fn can_return_whole_object(route: &Route<'_>, request: &Request, total: u64) -> 
 }
 
 /// Whether a failure can belong to this request: a condition can fail only if the request has one.
-pub(crate) fn is_error_possible(request: &Request, error_kind: ErrorKind) -> bool {
+pub fn is_error_possible(request: &Request, error_kind: ErrorKind) -> bool {
     let has_any = |fields: &[Field]| fields.iter().any(|field| request.fields.has(*field));
     match error_kind {
         ErrorKind::NotModified => has_any(&[

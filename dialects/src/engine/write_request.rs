@@ -420,11 +420,7 @@ pub(crate) fn add_document_headers(outgoing: &mut OutgoingRequest) {
 }
 
 /// Signs a request with a complete body.
-pub(crate) fn sign_request(
-    route: &Route<'_>,
-    mut outgoing: OutgoingRequest,
-    now: Timestamp,
-) -> OutgoingRequest {
+pub fn sign_request(route: &Route<'_>, mut outgoing: OutgoingRequest, now: Timestamp) -> OutgoingRequest {
     if !outgoing.body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
         outgoing.headers.push(("content-length".to_owned(), outgoing.body.len().to_string().into_bytes()));
     }

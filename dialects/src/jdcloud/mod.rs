@@ -19,7 +19,7 @@ use crate::s3;
 pub const DIALECT: &Dialect = &JDCLOUD;
 
 /// JD Cloud Object Storage.
-pub(crate) static JDCLOUD: Dialect = Dialect {
+pub static JDCLOUD: Dialect = Dialect {
     name: "jdcloud",
     examples: include_str!("examples.http"),
     auth: auth::AUTH,

@@ -24,11 +24,11 @@ pub struct OssAuth {
 }
 
 /// The signatures of OSS; requests are signed with version 4.
-pub(crate) static AUTH: OssAuth = OssAuth { signs_with_v1: false };
+pub static AUTH: OssAuth = OssAuth { signs_with_v1: false };
 
 /// The signatures of OSS; requests are signed with version 1, for targets that are configured for it.
 // Version 1 remains selectable, because a server that is compatible with OSS may not support version 4.
-pub(crate) static AUTH_V1: OssAuth = OssAuth { signs_with_v1: true };
+pub static AUTH_V1: OssAuth = OssAuth { signs_with_v1: true };
 
 /// The name of version 1 in the configuration.
 pub(crate) const SCHEME_V1: &str = "ossv1";

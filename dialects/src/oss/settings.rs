@@ -500,7 +500,7 @@ const INVENTORY: &[ElementSchema] = &[
 ];
 
 /// Settings that OSS does not have.
-pub(crate) const ABSENT_SETTINGS: &[Setting] = &[
+pub const ABSENT_SETTINGS: &[Setting] = &[
     Setting::Ownership,
     Setting::IntelligentTiering,
     Setting::IntelligentTierings,

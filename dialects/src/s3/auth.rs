@@ -22,7 +22,7 @@ use crate::s3::chunked::{AwsChunkedDecoder, ChunkKey};
 pub struct S3Auth;
 
 /// The signatures of S3.
-pub(crate) static AUTH: S3Auth = S3Auth;
+pub static AUTH: S3Auth = S3Auth;
 
 /// The name of version 4 in the configuration.
 pub(crate) const SCHEME_V4: &str = "s3v4";

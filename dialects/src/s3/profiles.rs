@@ -26,7 +26,7 @@ pub static AWS: Dialect = Dialect {
 // It supports what S3 does not have and clients of COS and OSS use: CRC-64 checksums, AppendObject in the form of S3
 // directory buckets, small parts, and a default storage class of a bucket. Otherwise the demo would reject their
 // requests.
-pub(crate) static EMBEDDED: Dialect = Dialect {
+pub static EMBEDDED: Dialect = Dialect {
     name: "embedded",
     honours_subresources: true,
     unsupported_fields_by_operation: &[],
@@ -124,7 +124,7 @@ pub(crate) static GARAGE: Dialect = Dialect {
 };
 
 /// SeaweedFS.
-pub(crate) static SEAWEEDFS: Dialect = Dialect {
+pub static SEAWEEDFS: Dialect = Dialect {
     name: "seaweedfs",
     // A copy inherits the storage class of its source if the request does not contain one.
     defaults: Defaults { class_always_explicit: true, ..defaults::DEFAULTS },

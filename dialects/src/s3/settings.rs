@@ -352,7 +352,7 @@ const TIERING: &[ElementSchema] = &[
 const METRICS: &[ElementSchema] = &[text_element("Id"), ONE_FILTER];
 
 /// Settings that S3 does not have.
-pub(crate) const ABSENT_SETTINGS: &[Setting] = &[
+pub const ABSENT_SETTINGS: &[Setting] = &[
     Setting::Referer,
     Setting::AccessMonitor,
     Setting::ArchiveDirectRead,

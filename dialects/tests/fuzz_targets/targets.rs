@@ -25,10 +25,10 @@ use blobfish_dialects::{DIALECTS, PROFILES, s3};
 use secrecy::SecretString;
 
 /// Name and function of a fuzz target.
-pub type FuzzTarget = (&'static str, fn(&[u8]));
+pub(crate) type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All fuzz targets.
-pub const TARGETS: &[FuzzTarget] = &[
+pub(crate) const TARGETS: &[FuzzTarget] = &[
     ("translation", fuzz_translation),
     ("authentication", fuzz_authentication),
     ("exchange", fuzz_exchange),
@@ -38,7 +38,7 @@ pub const TARGETS: &[FuzzTarget] = &[
 ];
 
 /// Separates the parts of one input.
-pub const BETWEEN: &str = "\n----\n";
+pub(crate) const BETWEEN: &str = "\n----\n";
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
 
@@ -51,7 +51,7 @@ fn choose_dialects(data: &[u8]) -> Option<(&'static Dialect, &'static Dialect, &
 }
 
 /// The byte that selects these dialects, by their indexes.
-pub fn encode_choice(caller: usize, target: usize) -> u8 {
+pub(crate) fn encode_choice(caller: usize, target: usize) -> u8 {
     u8::try_from(caller + DIALECTS.len() * target).unwrap()
 }
 
@@ -87,7 +87,7 @@ fn check_response(caller: &'static Dialect, result: Result<Response, Rejection>)
 }
 
 /// Translates a request head.
-pub fn fuzz_translation(data: &[u8]) {
+pub(crate) fn fuzz_translation(data: &[u8]) {
     let Some((caller, target, rest)) = choose_dialects(data) else { return };
     match explain(&String::from_utf8_lossy(rest), caller, target) {
         Ok(explained) => check_outgoing(&explained.outgoing.unwrap(), target),
@@ -113,7 +113,7 @@ impl CredentialStore for TestKeys {
 }
 
 /// Authenticates a request head from a client that knows no secret.
-pub fn fuzz_authentication(data: &[u8]) {
+pub(crate) fn fuzz_authentication(data: &[u8]) {
     let Some(head) =
         blobfish_dialects::translator::request_text::parse_request_head(&String::from_utf8_lossy(data))
     else {
@@ -135,7 +135,7 @@ pub fn fuzz_authentication(data: &[u8]) {
 }
 
 /// Runs a request with its body and the target's responses.
-pub fn fuzz_exchange(data: &[u8]) {
+pub(crate) fn fuzz_exchange(data: &[u8]) {
     let Some((caller, target, rest)) = choose_dialects(data) else { return };
     let text = String::from_utf8_lossy(rest);
     let mut pieces = text.split(BETWEEN);
@@ -256,7 +256,7 @@ fn decode_chunked_body(kind: u8, wire: &[u8], step: usize) -> Result<Vec<u8>, (V
 }
 
 /// Decodes a chunked body: signed or not, with a trailer or not, with an announced length.
-pub fn fuzz_chunks(data: &[u8]) {
+pub(crate) fn fuzz_chunks(data: &[u8]) {
     let Some((kind, wire)) = data.split_first() else { return };
     let whole = decode_chunked_body(*kind, wire, wire.len().max(1));
     for step in [1, 3] {
@@ -314,7 +314,7 @@ fn read_form(dialect: &'static Dialect, wire: &[u8], step: usize) -> Result<Vec<
 }
 
 /// Reads a form upload.
-pub fn fuzz_form(data: &[u8]) {
+pub(crate) fn fuzz_form(data: &[u8]) {
     let Some((caller, _, wire)) = choose_dialects(data) else { return };
     let whole = read_form(caller, wire, wire.len().max(1));
     let pieces = read_form(caller, wire, 1);
@@ -325,7 +325,7 @@ pub fn fuzz_form(data: &[u8]) {
 }
 
 /// Parses an XML document, writes it, and parses it again.
-pub fn fuzz_xml(data: &[u8]) {
+pub(crate) fn fuzz_xml(data: &[u8]) {
     let Ok(node) = xml::parse(data).map(remove_mixed_text) else { return };
     let mut writer = xml::XmlWriter::default();
     writer.write_node(&node);

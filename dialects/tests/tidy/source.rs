@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// One file of a crate.
-pub struct Module {
+pub(crate) struct Module {
     /// The module's path within its crate; empty for `lib.rs` and `main.rs`.
     pub path: Vec<String>,
     pub file: PathBuf,
@@ -13,19 +13,19 @@ pub struct Module {
 }
 
 /// The workspace's folder.
-pub fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// The `src` folders of the workspace's crates.
-pub fn crates() -> Vec<PathBuf> {
+pub(crate) fn crates() -> Vec<PathBuf> {
     ["config", "credentials", "dialects", "proxy", "proxy/store"]
         .map(|name| workspace().join(name).join("src"))
         .to_vec()
 }
 
 /// Every file of a crate.
-pub fn modules(src: &Path) -> Vec<Module> {
+pub(crate) fn modules(src: &Path) -> Vec<Module> {
     list_files(src, "rs").into_iter().map(|file| module(src, file)).collect()
 }
 
@@ -41,7 +41,7 @@ fn module(src: &Path, file: PathBuf) -> Module {
 }
 
 /// Files below a folder by their extension; what is installed or built there is left out.
-pub fn list_files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn list_files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let Ok(entries) = fs::read_dir(folder) else { return found };
     for entry in entries {

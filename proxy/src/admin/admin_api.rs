@@ -39,7 +39,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The application behind the admin listener.
-pub struct Admin {
+pub(crate) struct Admin {
     /// Whether the admin port listens on loopback only.
     is_loopback: bool,
     /// Whether the process is ready: false until the listeners are open, and again during a shutdown.
@@ -51,7 +51,7 @@ pub struct Admin {
 
 impl Admin {
     /// Creates the application for the listener at this address.
-    pub fn new(
+    pub(crate) fn new(
         address: SocketAddr,
         ready: Arc<watch::Sender<bool>>,
         current: Arc<ArcSwap<ActiveConfig>>,

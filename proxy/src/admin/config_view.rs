@@ -7,7 +7,7 @@ use blobfish_config::{
 use serde_json::{Value, json};
 
 /// Renders the response of `/api/config`.
-pub fn render_config(config: &Config, loaded_seconds: f64) -> Value {
+pub(crate) fn render_config(config: &Config, loaded_seconds: f64) -> Value {
     let listen = &config.listen;
     let dialects = blobfish_dialects::DIALECTS.iter().chain(blobfish_dialects::PROFILES.iter());
     json!({

@@ -23,12 +23,12 @@ use crate::request::list_buckets;
 use crate::request::routed_request::RoutedRequest;
 
 /// The maximum size of a pasted request: its head, and the document in its body.
-pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 /// The body of a request to `/api/explain`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ExplainQuery {
+pub(crate) struct ExplainQuery {
     /// The caller dialect.
     pub from: String,
     /// Dialect or profile of a sample target; `None` for the target that the configuration routes to.
@@ -39,7 +39,7 @@ pub struct ExplainQuery {
 }
 
 /// The result to print.
-pub enum ExplainOutcome {
+pub(crate) enum ExplainOutcome {
     /// The request is translated. Its route may reject it.
     Explained(Box<ExplainedRequest>),
     /// A CORS preflight or a form upload, which is not translated field by field.
@@ -56,7 +56,7 @@ pub enum ExplainOutcome {
 }
 
 /// A translated request with its route.
-pub struct ExplainedRequest {
+pub(crate) struct ExplainedRequest {
     /// The request and its translation.
     pub explanation: Explanation,
     /// Where the configuration routes the bucket.
@@ -69,7 +69,7 @@ pub struct ExplainedRequest {
 ///
 /// # Errors
 /// A dialect is unknown, or the request is rejected before it is translated.
-pub fn explain_to_json(query: &ExplainQuery, config: Option<&ActiveConfig>) -> anyhow::Result<String> {
+pub(crate) fn explain_to_json(query: &ExplainQuery, config: Option<&ActiveConfig>) -> anyhow::Result<String> {
     match explain_query(query, config)? {
         ExplainOutcome::Rejected(caller, rejection) => {
             anyhow::bail!("rejected: {}", describe_rejection(caller, &rejection))
@@ -82,7 +82,10 @@ pub fn explain_to_json(query: &ExplainQuery, config: Option<&ActiveConfig>) -> a
 ///
 /// # Errors
 /// A dialect is unknown.
-pub fn explain_query(query: &ExplainQuery, config: Option<&ActiveConfig>) -> anyhow::Result<ExplainOutcome> {
+pub(crate) fn explain_query(
+    query: &ExplainQuery,
+    config: Option<&ActiveConfig>,
+) -> anyhow::Result<ExplainOutcome> {
     let caller = parse_dialect_name(&query.from)?;
     let target = query.to.as_deref().map(parse_dialect_name).transpose()?;
     let outcome = parse_pasted_request(&query.request).and_then(|pasted| match (target, config) {
@@ -215,7 +218,7 @@ impl BucketNames for AnyCallerBucketNames<'_> {
 }
 
 /// Formats the status, code and message of the error response.
-pub fn describe_rejection(caller: &Dialect, rejection: &Rejection) -> String {
+pub(crate) fn describe_rejection(caller: &Dialect, rejection: &Rejection) -> String {
     let row = caller.error_row(rejection.kind);
     let (status, code) = row.map_or((500, "InternalError"), |row| (row.status, row.code));
     let message =
@@ -226,7 +229,7 @@ pub fn describe_rejection(caller: &Dialect, rejection: &Rejection) -> String {
 }
 
 /// Renders an outcome as JSON.
-pub fn render_json(outcome: &ExplainOutcome) -> String {
+pub(crate) fn render_json(outcome: &ExplainOutcome) -> String {
     let value = match outcome {
         ExplainOutcome::Explained(explained) => explained_to_json(explained),
         ExplainOutcome::Untranslated { operation, plan, route } => {

@@ -2,7 +2,7 @@
 //!
 //! Uses: `request`, `target`, `telemetry`.
 
-pub mod admin_api;
-pub mod config_view;
-pub mod explain;
-pub mod status;
+pub(crate) mod admin_api;
+pub(crate) mod config_view;
+pub(crate) mod explain;
+pub(crate) mod status;

@@ -14,7 +14,7 @@ use crate::telemetry::access_log;
 use crate::telemetry::metrics::{LATENCY_BUCKETS_SECONDS, METRICS};
 
 /// Builds the response of `/api/status`.
-pub fn build_status(config: &ActiveConfig, ready: bool, uptime: Duration) -> Value {
+pub(crate) fn build_status(config: &ActiveConfig, ready: bool, uptime: Duration) -> Value {
     let mut errors: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for metric in collect_metrics(&METRICS.target_errors) {
         let kinds = errors.entry(get_label(&metric, "target")).or_default();

@@ -52,7 +52,7 @@ Examples:
 #[derive(Debug, Parser)]
 // `blobfish --memory` is `blobfish serve --memory`, so the options of `serve` are also options of the program.
 #[command(name = "blobfish", version = VERSION, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// The command; `serve` by default.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -63,7 +63,7 @@ pub struct Cli {
 
 /// A command.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Start the proxy. Without a configuration: demo mode with an embedded store, on loopback only
     #[command(
         after_help = "Examples:\n  blobfish serve\n  blobfish serve --memory --listen 127.0.0.1:9100\n  blobfish serve --config /etc/blobfish/blobfish.toml"
@@ -117,7 +117,7 @@ pub enum Command {
 
 /// The options of `serve`.
 #[derive(Debug, Args)]
-pub struct ServeArgs {
+pub(crate) struct ServeArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -138,7 +138,7 @@ pub struct ServeArgs {
 
 /// The options of `upgrade`.
 #[derive(Debug, Args)]
-pub struct UpgradeArgs {
+pub(crate) struct UpgradeArgs {
     /// Configuration file of the running process; its `[admin] control_socket` is used
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -149,7 +149,7 @@ pub struct UpgradeArgs {
 
 /// The options of `explain`.
 #[derive(Debug, Args)]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// Dialect of the client
     #[arg(long, value_name = "DIALECT")]
     pub from: String,
@@ -169,7 +169,7 @@ pub struct ExplainArgs {
 
 /// The options of `doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
@@ -189,7 +189,7 @@ pub struct DoctorArgs {
 
 /// The options of `init`.
 #[derive(Debug, Args)]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// Configuration file to write
     #[arg(long, value_name = "FILE", default_value = "blobfish.toml")]
     pub output: PathBuf,
@@ -247,7 +247,7 @@ pub struct InitArgs {
 
 /// Where a request contains the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AddressingArg {
+pub(crate) enum AddressingArg {
     /// In the host: bucket.endpoint
     Virtual,
     /// In the path: endpoint/bucket
@@ -256,7 +256,7 @@ pub enum AddressingArg {
 
 /// Who evaluates the conditions of copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ConditionsArg {
+pub(crate) enum ConditionsArg {
     /// The target
     Native,
     /// Blobfish, with a HEAD request before the copy
@@ -265,7 +265,7 @@ pub enum ConditionsArg {
 
 /// Where the caller's secret key is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SecretSource {
+pub(crate) enum SecretSource {
     /// In an environment variable that you set
     Env,
     /// Generated, in a file that only its owner can read
@@ -277,22 +277,22 @@ pub enum SecretSource {
 /// Wrong usage of the command line; the exit code is 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct UsageError(pub String);
+pub(crate) struct UsageError(pub String);
 
 /// Generates the completions of a shell.
-pub fn generate_completions(shell: Shell) -> Vec<u8> {
+pub(crate) fn generate_completions(shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "blobfish", &mut text);
     text
 }
 
 /// Lists the dialects of clients.
-pub fn list_caller_dialects() -> Vec<&'static str> {
+pub(crate) fn list_caller_dialects() -> Vec<&'static str> {
     blobfish_dialects::DIALECTS.iter().map(|dialect| dialect.name).collect()
 }
 
 /// Lists the dialects of targets, each followed by its profiles.
-pub fn list_target_dialects() -> Vec<&'static str> {
+pub(crate) fn list_target_dialects() -> Vec<&'static str> {
     let dialects = blobfish_dialects::list_configurable_dialects().into_iter();
     dialects.flat_map(|dialect| std::iter::once(dialect.name).chain(dialect.profiles)).collect()
 }

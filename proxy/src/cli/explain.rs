@@ -16,7 +16,10 @@ use crate::request::active_config::ActiveConfig;
 ///
 /// # Errors
 /// Wrong usage.
-pub fn run_explain(args: &ExplainArgs, config: Option<&ActiveConfig>) -> anyhow::Result<(String, bool)> {
+pub(crate) fn run_explain(
+    args: &ExplainArgs,
+    config: Option<&ActiveConfig>,
+) -> anyhow::Result<(String, bool)> {
     let bytes = read_request_text(args).map_err(|error| UsageError(format!("{error:#}")))?;
     let text = String::from_utf8(bytes).map_err(|_| UsageError("the request is not UTF-8".to_owned()))?;
     let query = ExplainQuery { from: args.from.clone(), to: args.to.clone(), request: text };

@@ -7,7 +7,7 @@ use blobfish_dialects::translator::explain::{
 use serde_json::{Value, json};
 
 /// Runs `blobfish losses` and returns its output.
-pub fn run_losses(as_json: bool) -> String {
+pub(crate) fn run_losses(as_json: bool) -> String {
     if as_json { format!("{:#}\n", collect_losses()) } else { format_markdown(DIALECTS) }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Uses: `process`, `admin`, `request`, `inbound`, `target`, `telemetry`.
 
-pub mod args;
-pub mod doctor;
-pub mod explain;
-pub mod init;
-pub mod losses;
+pub(crate) mod args;
+pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod init;
+pub(crate) mod losses;

@@ -24,7 +24,7 @@ use crate::clock;
 
 /// Why a listener cannot use a certificate.
 #[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
+pub(crate) enum CertificateError {
     /// The file is missing or is not a PEM file of certificates.
     #[error("the certificate cannot be read")]
     Unreadable,
@@ -41,7 +41,7 @@ pub enum CertificateError {
 
 /// The certificates of one listener.
 #[derive(Debug)]
-pub struct ListenerCertificates {
+pub(crate) struct ListenerCertificates {
     default: Option<Arc<CertifiedKey>>,
     named: Vec<Arc<CertifiedKey>>,
     /// Findings that do not prevent use, such as an expired certificate.
@@ -53,7 +53,7 @@ impl ListenerCertificates {
     ///
     /// # Errors
     /// The file of a certificate, and why it cannot be used.
-    pub fn load(https: &HttpsListener) -> Result<Self, (PathBuf, CertificateError)> {
+    pub(crate) fn load(https: &HttpsListener) -> Result<Self, (PathBuf, CertificateError)> {
         let mut warnings = Vec::new();
         let mut read_one = |certificate: &Certificate, is_named| {
             let (cert, key) = (&certificate.cert, &certificate.key);
@@ -90,7 +90,11 @@ impl ListenerCertificates {
 ///
 /// # Errors
 /// [`CertificateError`].
-pub fn load_certified_key(cert: &Path, key: &Path, is_named: bool) -> Result<CertifiedKey, CertificateError> {
+pub(crate) fn load_certified_key(
+    cert: &Path,
+    key: &Path,
+    is_named: bool,
+) -> Result<CertifiedKey, CertificateError> {
     let chain = read_chain(cert)?;
     let first = chain.first().ok_or(CertificateError::Unreadable)?;
     // Checked separately, because rustls reports errors of the certificate and of the key alike.
@@ -139,16 +143,16 @@ fn validity_warning(file: &Path, der: &CertificateDer<'_>) -> Option<String> {
 }
 
 /// The certificates of all https listeners, by their addresses.
-pub type CertificatesByAddress = BTreeMap<SocketAddr, Arc<ListenerCertificates>>;
+pub(crate) type CertificatesByAddress = BTreeMap<SocketAddr, Arc<ListenerCertificates>>;
 
 /// The certificates of the active configuration, and only these, so that listeners do not depend on the rest of it.
-pub type ActiveCertificates = Arc<dyn DynAccess<CertificatesByAddress> + Send + Sync>;
+pub(crate) type ActiveCertificates = Arc<dyn DynAccess<CertificatesByAddress> + Send + Sync>;
 
 /// Builds the TLS settings of the listener at `address`.
 ///
 /// # Errors
 /// Those of Pingora; its current version always succeeds.
-pub fn build_tls_settings(
+pub(crate) fn build_tls_settings(
     address: SocketAddr,
     certificates: ActiveCertificates,
 ) -> pingora::Result<TlsSettings> {

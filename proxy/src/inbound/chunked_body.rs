@@ -11,11 +11,11 @@ const TRAILERS_MAX: usize = 16;
 /// The chunked coding is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the chunked body is malformed: {0}")]
-pub struct ChunkError(&'static str);
+pub(crate) struct ChunkError(&'static str);
 
 /// The result of decoding a buffer.
 #[derive(Debug, PartialEq, Eq)]
-pub enum DecodedPiece {
+pub(crate) enum DecodedPiece {
     /// Bytes of the body.
     Bytes(Bytes),
     /// The buffer ends within an element of the coding.
@@ -26,7 +26,7 @@ pub enum DecodedPiece {
 
 /// Decodes one body.
 #[derive(Debug)]
-pub struct ChunkedDecoder {
+pub(crate) struct ChunkedDecoder {
     state: ChunkedState,
 }
 
@@ -41,7 +41,7 @@ enum ChunkedState {
 
 impl ChunkedDecoder {
     /// Creates a decoder at the start of a body.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { state: ChunkedState::Size }
     }
 
@@ -49,7 +49,7 @@ impl ChunkedDecoder {
     ///
     /// # Errors
     /// [`ChunkError`].
-    pub fn decode_next(&mut self, buffer: &mut BytesMut) -> Result<DecodedPiece, ChunkError> {
+    pub(crate) fn decode_next(&mut self, buffer: &mut BytesMut) -> Result<DecodedPiece, ChunkError> {
         loop {
             match self.state {
                 ChunkedState::Data(left) if buffer.is_empty() && left > 0 => {

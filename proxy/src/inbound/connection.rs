@@ -19,7 +19,7 @@ use crate::inbound::request_head::{BodyLength, HeadScanner};
 
 /// Maximum number of requests on one connection. A load balancer distributes connections and not requests, so
 /// long-lived connections would never move to a new process or machine.
-pub const REQUESTS_MAX: usize = 1000;
+pub(crate) const REQUESTS_MAX: usize = 1000;
 
 /// Time limit from the first byte of a head to its last.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,7 +58,7 @@ const LINGER_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How the response body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResponseFraming {
+pub(crate) enum ResponseFraming {
     /// There is no body, whatever the headers announce: a response to HEAD, or 304.
     None,
     /// After this many bytes.
@@ -86,7 +86,7 @@ enum Transport {
 }
 
 /// A client's connection.
-pub struct ClientConnection {
+pub(crate) struct ClientConnection {
     transport: Transport,
     /// The client's address and scheme.
     pub origin: ClientOrigin,
@@ -107,12 +107,12 @@ pub struct ClientConnection {
 
 impl ClientConnection {
     /// Wraps a new HTTP/1 connection.
-    pub fn new(stream: Stream, origin: ClientOrigin) -> Self {
+    pub(crate) fn new(stream: Stream, origin: ClientOrigin) -> Self {
         Self::with_transport(Transport::Connection(stream), origin)
     }
 
     /// A stream of an HTTP/2 connection.
-    pub fn from_http2(stream: Http2Stream, origin: ClientOrigin) -> Self {
+    pub(crate) fn from_http2(stream: Http2Stream, origin: ClientOrigin) -> Self {
         Self::with_transport(Transport::Http2Stream(stream), origin)
     }
 
@@ -137,7 +137,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// [`ReadHeadError`].
-    pub async fn read_head(
+    pub(crate) async fn read_head(
         &mut self,
         idle_timeout: Duration,
         bytes_max: usize,
@@ -177,7 +177,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// [`ReadHeadError`].
-    pub async fn read_head_within(
+    pub(crate) async fn read_head_within(
         &mut self,
         time_max: Duration,
         bytes_max: usize,
@@ -186,12 +186,12 @@ impl ClientConnection {
     }
 
     /// The received bytes that were not consumed: after a failed read, the start of the head.
-    pub fn unread_bytes(&self) -> Bytes {
+    pub(crate) fn unread_bytes(&self) -> Bytes {
         Bytes::copy_from_slice(&self.unread)
     }
 
     /// Starts a request with this announced body.
-    pub fn begin_request(
+    pub(crate) fn begin_request(
         &mut self,
         length: BodyLength,
         expects_continue: bool,
@@ -224,7 +224,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// [`WriteError`].
-    pub async fn send_continue(&mut self) -> Result<(), WriteError> {
+    pub(crate) async fn send_continue(&mut self) -> Result<(), WriteError> {
         if !self.expects_continue {
             return Ok(());
         }
@@ -240,7 +240,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// [`ReadBodyError`]. The connection cannot be reused after an error.
-    pub async fn read_body(&mut self) -> Result<Option<Bytes>, ReadBodyError> {
+    pub(crate) async fn read_body(&mut self) -> Result<Option<Bytes>, ReadBodyError> {
         loop {
             match self.take_unread_body() {
                 Ok(DecodedPiece::Bytes(bytes)) => {
@@ -322,12 +322,12 @@ impl ClientConnection {
     }
 
     /// Whether a response head was written.
-    pub fn is_response_started(&self) -> bool {
+    pub(crate) fn is_response_started(&self) -> bool {
         self.is_response_started
     }
 
     /// Closes the connection after this request, whether it succeeds or fails.
-    pub fn disable_keep_alive(&mut self) {
+    pub(crate) fn disable_keep_alive(&mut self) {
         self.keep_alive = false;
     }
 
@@ -335,7 +335,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// [`WriteError`].
-    pub async fn write_response_head(
+    pub(crate) async fn write_response_head(
         &mut self,
         status: u16,
         headers: &[(String, Vec<u8>)],
@@ -385,7 +385,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// [`WriteError`]; also if the body is longer than announced.
-    pub async fn write_response_body(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+    pub(crate) async fn write_response_body(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         match &mut self.framing {
             _ if bytes.is_empty() => return Ok(()),
             ResponseFraming::None => return Err(WriteError),
@@ -412,7 +412,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// [`WriteError`]; also if the body is shorter than announced.
-    pub async fn finish_response(&mut self) -> Result<(), WriteError> {
+    pub(crate) async fn finish_response(&mut self) -> Result<(), WriteError> {
         match (self.framing, &mut self.transport) {
             // The connection is aborted then, so that the client notices the missing bytes.
             (ResponseFraming::Bytes(1..), _) => return Err(WriteError),
@@ -427,7 +427,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// [`WriteError`].
-    pub async fn flush(&mut self) -> Result<(), WriteError> {
+    pub(crate) async fn flush(&mut self) -> Result<(), WriteError> {
         let Transport::Connection(stream) = &mut self.transport else { return Ok(()) };
         match timeout(WRITE_TIMEOUT, stream.flush()).await {
             Ok(Ok(())) => Ok(()),
@@ -456,7 +456,7 @@ impl ClientConnection {
     }
 
     /// Waits until the client disconnects. Cancellation safe.
-    pub async fn wait_for_disconnect(&mut self) {
+    pub(crate) async fn wait_for_disconnect(&mut self) {
         match &mut self.transport {
             Transport::Http2Stream(exchange) => return exchange.wait_for_reset().await,
             // Bytes that have arrived belong to a pipelined request, so the client is still connected.
@@ -474,7 +474,7 @@ impl ClientConnection {
 
     /// Prepares the connection for the next request after a complete response, and drains the rest of a small body.
     /// `false` if the connection must be closed.
-    pub async fn drain_for_reuse(&mut self) -> bool {
+    pub(crate) async fn drain_for_reuse(&mut self) -> bool {
         self.keep_alive && self.drain_body().await
     }
 
@@ -498,7 +498,7 @@ impl ClientConnection {
     /// nothing, because the end of the stream is part of the response.
     ///
     /// First closes the write side, then reads for a while, as RFC 9112, section 9.6 recommends.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         // A client that still waits for 100 Continue is not sending.
         let is_sending_body = !matches!(self.body, BodyState::End) && !self.expects_continue;
         let Transport::Connection(mut stream) = self.transport else { return };
@@ -525,7 +525,7 @@ impl ClientConnection {
     }
 
     /// Closes the connection without a flush, so that the client does not take an incomplete response for a complete one.
-    pub fn abort(self) {
+    pub(crate) fn abort(self) {
         match self.transport {
             // The missing last chunk, or the missing bytes, show the client that the response is truncated.
             Transport::Connection(stream) => drop(stream),

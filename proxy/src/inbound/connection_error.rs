@@ -5,7 +5,7 @@ use crate::inbound::request_head::FramingError;
 
 /// Why no request head was read.
 #[derive(Debug)]
-pub enum ReadHeadError {
+pub(crate) enum ReadHeadError {
     /// The client closed the connection or never sent a byte. No error response is possible.
     Disconnected,
     /// The head exceeds the size limit.
@@ -18,7 +18,7 @@ pub enum ReadHeadError {
 
 /// Why a request body was not read to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadBodyError {
+pub(crate) enum ReadBodyError {
     /// The client closed the connection before the end of the body.
     #[error("the client closed the connection before the end of the body")]
     Disconnected,
@@ -33,4 +33,4 @@ pub enum ReadBodyError {
 /// The response could not be written to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cannot write to the client")]
-pub struct WriteError;
+pub(crate) struct WriteError;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The number of open connections per address.
 #[derive(Debug, Default)]
-pub struct ConnectionsPerAddress(Mutex<HashMap<IpAddr, usize>>);
+pub(crate) struct ConnectionsPerAddress(Mutex<HashMap<IpAddr, usize>>);
 
 impl ConnectionsPerAddress {
     /// Counts a connection for as long as the returned value exists. `None` if the address already has `max`.
-    pub fn try_acquire(
+    pub(crate) fn try_acquire(
         self: &Arc<Self>,
         address: IpAddr,
         connections_max: usize,
@@ -27,7 +27,7 @@ impl ConnectionsPerAddress {
 
 /// One counted connection.
 #[derive(Debug)]
-pub struct AddressConnectionPermit {
+pub(crate) struct AddressConnectionPermit {
     connections: Arc<ConnectionsPerAddress>,
     address: IpAddr,
 }

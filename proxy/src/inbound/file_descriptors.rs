@@ -19,7 +19,7 @@ const DESCRIPTORS_WANTED: u64 = 1_048_576;
 static DESCRIPTOR_LIMIT: OnceLock<usize> = OnceLock::new();
 
 /// Raises the soft limit as far as the hard limit allows, and returns it.
-pub fn raise_descriptor_limit() -> usize {
+pub(crate) fn raise_descriptor_limit() -> usize {
     *DESCRIPTOR_LIMIT.get_or_init(|| {
         let limits = getrlimit(Resource::Nofile);
         // `None` means unlimited.
@@ -33,7 +33,7 @@ pub fn raise_descriptor_limit() -> usize {
 }
 
 /// The maximum number of idle connections to targets.
-pub fn idle_target_connections_max() -> usize {
+pub(crate) fn idle_target_connections_max() -> usize {
     pool_size_for(raise_descriptor_limit())
 }
 
@@ -42,7 +42,7 @@ fn pool_size_for(limit: usize) -> usize {
 }
 
 /// The maximum number of client connections. Each may need a connection to a target as well, hence half.
-pub fn client_connections_max() -> usize {
+pub(crate) fn client_connections_max() -> usize {
     client_connections_max_for(raise_descriptor_limit())
 }
 
@@ -52,7 +52,7 @@ fn client_connections_max_for(limit: usize) -> usize {
 }
 
 /// The warning for the operator if the limit allows fewer client connections than the configuration.
-pub fn descriptor_limit_warning(connections_max: usize) -> Option<String> {
+pub(crate) fn descriptor_limit_warning(connections_max: usize) -> Option<String> {
     let (limit, room) = (raise_descriptor_limit(), client_connections_max());
     (room < connections_max).then(|| {
         format!(

@@ -53,7 +53,7 @@ const GOAWAY_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 const LINGER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Handles the requests of a connection, so that this module does not depend on the handling.
-pub trait Http2Server: Send + Sync + 'static {
+pub(crate) trait Http2Server: Send + Sync + 'static {
     /// The limits of the active configuration.
     fn limits(&self) -> Limits;
 
@@ -74,7 +74,7 @@ pub trait Http2Server: Send + Sync + 'static {
 }
 
 /// Serves a connection until it is closed and all its requests have ended.
-pub async fn serve_http2<S: Http2Server>(
+pub(crate) async fn serve_http2<S: Http2Server>(
     server: &Arc<S>,
     stream: Stream,
     origin: ClientOrigin,

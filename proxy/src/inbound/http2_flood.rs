@@ -19,7 +19,7 @@ const CONTINUATION: u8 = 9;
 
 /// Counts control frames in the received bytes.
 #[derive(Debug)]
-pub struct FloodDetector {
+pub(crate) struct FloodDetector {
     /// Bytes of the preface or of a frame payload that are still to be skipped.
     skip_bytes: usize,
     frame_header: Vec<u8>,
@@ -30,7 +30,7 @@ pub struct FloodDetector {
 
 impl FloodDetector {
     /// Creates a detector at the start of a connection.
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             skip_bytes: PREFACE_BYTES,
             frame_header: Vec::with_capacity(9),
@@ -41,12 +41,12 @@ impl FloodDetector {
     }
 
     /// Whether the client has exceeded the limit.
-    pub fn is_flooded(&self) -> bool {
+    pub(crate) fn is_flooded(&self) -> bool {
         self.is_flooded
     }
 
     /// Inspects received bytes, which may be split anywhere.
-    pub fn inspect_bytes(&mut self, mut bytes: &[u8], now: Instant) {
+    pub(crate) fn inspect_bytes(&mut self, mut bytes: &[u8], now: Instant) {
         while !bytes.is_empty() && !self.is_flooded {
             let skipped = self.skip_bytes.min(bytes.len());
             self.skip_bytes = self.skip_bytes.saturating_sub(skipped);

@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Response};
 use crate::inbound::connection_error::WriteError;
 
 /// One request and its response.
-pub struct Http2Stream {
+pub(crate) struct Http2Stream {
     body: RecvStream,
     /// Bytes that were returned and not yet released to the flow-control window.
     unreleased_bytes: usize,
@@ -20,13 +20,13 @@ pub struct Http2Stream {
 
 impl Http2Stream {
     /// Wraps a stream of which nothing has been read or written.
-    pub fn new(body: RecvStream, responder: SendResponse<Bytes>) -> Self {
+    pub(crate) fn new(body: RecvStream, responder: SendResponse<Bytes>) -> Self {
         Self { body, unreleased_bytes: 0, responder, response_body: None }
     }
 
     /// Reads the next bytes of the body. The call releases the previous bytes, so that the client may send more.
     /// Cancellation safe.
-    pub async fn read_body(&mut self) -> Option<Result<Bytes, h2::Error>> {
+    pub(crate) async fn read_body(&mut self) -> Option<Result<Bytes, h2::Error>> {
         let released_bytes = std::mem::take(&mut self.unreleased_bytes);
         // Fails if the stream has ended, which the next line reports.
         let _ = self.body.flow_control().release_capacity(released_bytes);
@@ -38,19 +38,19 @@ impl Http2Stream {
     }
 
     /// Whether bytes of the body, or its end, have already arrived.
-    pub fn has_body_bytes(&mut self) -> bool {
+    pub(crate) fn has_body_bytes(&mut self) -> bool {
         self.body.flow_control().used_capacity() > 0 || self.body.is_end_stream()
     }
 
     /// Sends `100 Continue`.
-    pub fn send_continue(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn send_continue(&mut self) -> Result<(), WriteError> {
         let mut head = Response::new(());
         *head.status_mut() = http::StatusCode::CONTINUE;
         self.responder.send_informational(head).map_err(|_| WriteError)
     }
 
     /// Writes the response head. `end_stream` if there is no body.
-    pub fn write_head(
+    pub(crate) fn write_head(
         &mut self,
         status: u16,
         headers: &[(String, Vec<u8>)],
@@ -71,7 +71,7 @@ impl Http2Stream {
     }
 
     /// Writes a piece of the response body, as fast as flow control allows.
-    pub async fn write_body(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {
+    pub(crate) async fn write_body(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {
         let response_body = self.response_body.as_mut().ok_or(WriteError)?;
         while !bytes.is_empty() {
             // h2 buffers whatever is sent beyond the window, so only granted capacity is used.
@@ -91,13 +91,13 @@ impl Http2Stream {
     }
 
     /// Ends the response.
-    pub fn finish(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn finish(&mut self) -> Result<(), WriteError> {
         let response_body = self.response_body.as_mut().ok_or(WriteError)?;
         response_body.send_data(Bytes::new(), true).map_err(|_| WriteError)
     }
 
     /// Waits until the client resets the stream or closes the connection.
-    pub async fn wait_for_reset(&mut self) {
+    pub(crate) async fn wait_for_reset(&mut self) {
         let reset = match &mut self.response_body {
             Some(response_body) => poll_fn(|cx| response_body.poll_reset(cx)).await,
             None => poll_fn(|cx| self.responder.poll_reset(cx)).await,
@@ -107,7 +107,7 @@ impl Http2Stream {
     }
 
     /// Resets the stream, so that the client does not take an incomplete response for a complete one.
-    pub fn abort(mut self) {
+    pub(crate) fn abort(mut self) {
         self.responder.send_reset(Reason::INTERNAL_ERROR);
     }
 }

@@ -4,15 +4,15 @@
 //!
 //! Uses: `telemetry`.
 
-pub mod certificates;
-pub mod chunked_body;
-pub mod connection;
-pub mod connection_error;
-pub mod connections_per_address;
-pub mod file_descriptors;
-pub mod http2;
-pub mod http2_flood;
-pub mod http2_stream;
-pub mod proxy_protocol;
-pub mod request_head;
-pub mod shutdown;
+pub(crate) mod certificates;
+pub(crate) mod chunked_body;
+pub(crate) mod connection;
+pub(crate) mod connection_error;
+pub(crate) mod connections_per_address;
+pub(crate) mod file_descriptors;
+pub(crate) mod http2;
+pub(crate) mod http2_flood;
+pub(crate) mod http2_stream;
+pub(crate) mod proxy_protocol;
+pub(crate) mod request_head;
+pub(crate) mod shutdown;

@@ -37,7 +37,7 @@ const V2_PAYLOAD_BYTES_MAX: usize = 4096;
 
 /// Why no PROXY header was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ProxyHeaderError {
+pub(crate) enum ProxyHeaderError {
     /// The connection was closed without data, as the health check of a load balancer does.
     #[error("no data was sent")]
     NothingSent,
@@ -53,7 +53,7 @@ pub enum ProxyHeaderError {
 }
 
 /// Whether the peer must start the connection with a PROXY header.
-pub fn must_send_proxy_header(listen: &Listeners, peer: Option<IpAddr>) -> bool {
+pub(crate) fn must_send_proxy_header(listen: &Listeners, peer: Option<IpAddr>) -> bool {
     listen.proxy_protocol && peer.is_some_and(|peer| listen.is_trusted_proxy(peer))
 }
 
@@ -62,7 +62,7 @@ pub fn must_send_proxy_header(listen: &Listeners, peer: Option<IpAddr>) -> bool 
 ///
 /// # Errors
 /// The header is missing or malformed. The caller of this function closes the connection without a response.
-pub async fn read_client_address<S: AsyncRead + Unpin + ?Sized>(
+pub(crate) async fn read_client_address<S: AsyncRead + Unpin + ?Sized>(
     stream: &mut S,
     peer: Option<IpAddr>,
     sends_header: bool,
@@ -84,7 +84,7 @@ pub async fn read_client_address<S: AsyncRead + Unpin + ?Sized>(
 }
 
 /// The peer's address. IPv4-mapped IPv6 addresses are returned as IPv4, so that they match configured networks.
-pub fn peer_address(stream: &(impl GetSocketDigest + ?Sized)) -> Option<IpAddr> {
+pub(crate) fn peer_address(stream: &(impl GetSocketDigest + ?Sized)) -> Option<IpAddr> {
     let digest = stream.get_socket_digest()?;
     Some(digest.peer_addr()?.as_inet()?.ip().to_canonical())
 }
@@ -158,7 +158,7 @@ async fn read_exactly(
 }
 
 /// Reads PROXY headers before the TLS handshake.
-pub struct ProxyHeaderReader(pub Arc<dyn DynAccess<Listeners> + Send + Sync>);
+pub(crate) struct ProxyHeaderReader(pub Arc<dyn DynAccess<Listeners> + Send + Sync>);
 
 #[async_trait]
 impl PreTlsProcess for ProxyHeaderReader {
@@ -181,7 +181,7 @@ impl PreTlsProcess for ProxyHeaderReader {
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientOrigin {
+pub(crate) struct ClientOrigin {
     /// The client's address.
     pub address: Option<IpAddr>,
     /// Whether the client's connection is encrypted.
@@ -190,7 +190,7 @@ pub struct ClientOrigin {
 
 impl ClientOrigin {
     /// Applies the forwarded headers of trusted proxies.
-    pub fn with_forwarded_headers(self, listen: &Listeners, head: &RawHead) -> Self {
+    pub(crate) fn with_forwarded_headers(self, listen: &Listeners, head: &RawHead) -> Self {
         let Some(peer) = self.address.filter(|peer| listen.is_trusted_proxy(*peer)) else { return self };
         // The last value is the one that the trusted peer appended; earlier ones may come from the client.
         let secure = match list_values(head, "x-forwarded-proto").last() {
@@ -204,7 +204,7 @@ impl ClientOrigin {
 
 /// Restores the host that the client sent. A trusted proxy that changes the host reports the original one in
 /// `X-Forwarded-Host`; the client signed that one. If there are several values, the first is the client's.
-pub fn restore_forwarded_host(listen: &Listeners, peer: Option<IpAddr>, head: RawHead) -> RawHead {
+pub(crate) fn restore_forwarded_host(listen: &Listeners, peer: Option<IpAddr>, head: RawHead) -> RawHead {
     if !peer.is_some_and(|peer| listen.is_trusted_proxy(peer)) {
         return head;
     }

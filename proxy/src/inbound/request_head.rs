@@ -16,7 +16,7 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// A valid request head.
 #[derive(Debug)]
-pub struct ParsedRequest {
+pub(crate) struct ParsedRequest {
     /// The head as received.
     pub head: RawHead,
     /// How the body ends.
@@ -31,7 +31,7 @@ pub struct ParsedRequest {
 
 /// How the request body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyLength {
+pub(crate) enum BodyLength {
     /// There is no body.
     Absent,
     /// After this many bytes.
@@ -42,7 +42,7 @@ pub enum BodyLength {
 
 /// Why a head is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FramingError {
+pub(crate) enum FramingError {
     /// The head is malformed or ambiguous. Contains the reason.
     #[error("{0}")]
     Ambiguous(&'static str),
@@ -56,7 +56,7 @@ pub enum FramingError {
 
 impl FramingError {
     /// The rejection to send to the client.
-    pub fn to_rejection(self) -> Rejection {
+    pub(crate) fn to_rejection(self) -> Rejection {
         match self {
             Self::Ambiguous(what) => Rejection::with_message(ErrorKind::InvalidRequest, what),
             Self::UnknownMethod => Rejection::new(ErrorKind::MethodNotAllowed),
@@ -72,7 +72,7 @@ use FramingError::Ambiguous;
 /// Finds the end of a head that arrives in pieces. It examines each byte only once, so that many small pieces do not
 /// cost quadratic time.
 #[derive(Debug, Default)]
-pub struct HeadScanner {
+pub(crate) struct HeadScanner {
     scanned: usize,
     line_bytes: usize,
     after_cr: bool,
@@ -84,7 +84,7 @@ impl HeadScanner {
     ///
     /// # Errors
     /// The head contains a bare CR or LF, or another control character. Reported before the head is complete.
-    pub fn find_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingError> {
+    pub(crate) fn find_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingError> {
         for byte in bytes.get(self.scanned..).unwrap_or_default() {
             self.scanned = self.scanned.saturating_add(1);
             match (self.after_cr, byte) {
@@ -106,7 +106,7 @@ impl HeadScanner {
 ///
 /// # Errors
 /// [`FramingError`].
-pub fn parse_request_head(
+pub(crate) fn parse_request_head(
     head: &[u8],
     headers_max: usize,
     is_secure: bool,
@@ -127,7 +127,7 @@ pub fn parse_request_head(
 ///
 /// # Errors
 /// [`FramingError`].
-pub fn parse_http2_parts(
+pub(crate) fn parse_http2_parts(
     parts: &Parts,
     has_no_body: bool,
     headers_max: usize,
@@ -163,7 +163,7 @@ pub fn parse_http2_parts(
 }
 
 /// The size that an HTTP/2 head would have in HTTP/1.1, so that the same limit applies to both.
-pub fn http1_head_size(parts: &Parts) -> usize {
+pub(crate) fn http1_head_size(parts: &Parts) -> usize {
     let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     let host = parts.uri.authority().map_or(0, |authority| authority.as_str().len());
     let lines = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
@@ -376,7 +376,7 @@ fn parse_expect_continue(headers: &HeaderList) -> Result<bool, FramingError> {
 }
 
 /// Finds the first `Host` in an invalid head. Used only for the error response, never to route or authorize.
-pub fn guess_host(bytes: &[u8]) -> Option<String> {
+pub(crate) fn guess_host(bytes: &[u8]) -> Option<String> {
     let lines = bytes.split(|byte| *byte == b'\n');
     let host = lines.filter_map(|line| std::str::from_utf8(line).ok()).find_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -386,7 +386,7 @@ pub fn guess_host(bytes: &[u8]) -> Option<String> {
 }
 
 /// Returns the host if it has only characters that are safe to repeat in a response.
-pub fn parse_plain_host(host: &str) -> Option<String> {
+pub(crate) fn parse_plain_host(host: &str) -> Option<String> {
     let is_plain =
         !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte));
     is_plain.then(|| host.to_owned())

@@ -12,7 +12,7 @@ use crate::request::active_config::{ActivationError, ActiveConfig};
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigFileError {
+pub(crate) enum ConfigFileError {
     /// The file cannot be read.
     #[error("{0}: {1}")]
     Io(String, #[source] io::Error),
@@ -38,7 +38,7 @@ fn render_mistakes(name: &str, text: &str, mistakes: &[Mistake]) -> String {
 
 impl ConfigFileError {
     /// The first error, on one line.
-    pub fn summarize(&self) -> String {
+    pub(crate) fn summarize(&self) -> String {
         match self {
             Self::Invalid { name, mistakes, .. } => {
                 let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
@@ -53,7 +53,7 @@ impl ConfigFileError {
 }
 
 /// Reads a configuration. Also returns the files that it was read from.
-pub fn read_config(file: &Path) -> (Result<Config, ConfigFileError>, Vec<PathBuf>) {
+pub(crate) fn read_config(file: &Path) -> (Result<Config, ConfigFileError>, Vec<PathBuf>) {
     let name = file.display().to_string();
     let sources = RecordingSources { files: RefCell::new(vec![file.to_owned()]) };
     let config = match std::fs::read_to_string(file) {
@@ -74,7 +74,7 @@ pub fn read_config(file: &Path) -> (Result<Config, ConfigFileError>, Vec<PathBuf
 ///
 /// # Errors
 /// [`ConfigFileError`].
-pub fn load_active_config(file: &Path) -> Result<ActiveConfig, ConfigFileError> {
+pub(crate) fn load_active_config(file: &Path) -> Result<ActiveConfig, ConfigFileError> {
     let config = read_config(file).0?;
     let warnings = find_warnings(file, &config);
     let mut active = ActiveConfig::new(config)?;
@@ -83,7 +83,7 @@ pub fn load_active_config(file: &Path) -> Result<ActiveConfig, ConfigFileError> 
 }
 
 /// Finds the warnings for a valid file.
-pub fn find_warnings(file: &Path, config: &Config) -> Vec<String> {
+pub(crate) fn find_warnings(file: &Path, config: &Config) -> Vec<String> {
     let (Some(line), Ok(false)) = (config.literal_secret_line, OsSources.is_file_private(file)) else {
         return Vec::new();
     };

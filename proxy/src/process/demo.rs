@@ -16,7 +16,7 @@ const ACCESS_KEY: &str = "AKIDBLOBFISHDEMO0001";
 const SECRET_KEY: &str = "blobfish-demo-secret-key";
 
 /// The open store and its socket. Only this process knows the credentials of the store.
-pub struct DemoStore {
+pub(crate) struct DemoStore {
     /// The store.
     pub store: Store,
     /// Its bound socket.
@@ -26,7 +26,7 @@ pub struct DemoStore {
 }
 
 /// The options of demo mode.
-pub struct DemoOptions {
+pub(crate) struct DemoOptions {
     /// Addresses of the data listeners; empty for the default ones.
     pub listen: Vec<SocketAddr>,
     /// Address of the admin listener.
@@ -39,7 +39,7 @@ pub struct DemoOptions {
 ///
 /// # Errors
 /// An address is not on loopback or in use, or the folder cannot be used.
-pub fn prepare_demo(options: DemoOptions) -> anyhow::Result<(Config, DemoStore)> {
+pub(crate) fn prepare_demo(options: DemoOptions) -> anyhow::Result<(Config, DemoStore)> {
     let listen = choose_addresses(&options.listen)?;
     if !options.admin.ip().is_loopback() {
         bail!("Demo mode listens on loopback only, but --admin is {}.", options.admin);

@@ -32,7 +32,7 @@ const STARTUP_TIME_MAX: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Starts the shutdown on SIGTERM, on SIGINT, or when a new process has taken over.
-pub struct ShutdownWaiter {
+pub(crate) struct ShutdownWaiter {
     /// Where the reason is recorded.
     pub shutdown: Arc<Shutdown>,
     /// The state that `/readyz` returns.
@@ -91,7 +91,7 @@ impl TerminationSignals {
 }
 
 /// Reports when the listeners are open, and ends the process after the drain.
-pub struct Lifecycle {
+pub(crate) struct Lifecycle {
     /// The state that `/readyz` returns.
     pub ready: Arc<watch::Sender<bool>>,
     /// Whether and why the process shuts down.

@@ -3,11 +3,11 @@
 //!
 //! Uses: `admin`, `request`, `inbound`, `target`, `telemetry`.
 
-pub mod config_file;
-pub mod demo;
-pub mod lifecycle;
-pub mod reload;
-pub mod sockets;
-pub mod startup;
-pub mod supervisor;
-pub mod upgrade;
+pub(crate) mod config_file;
+pub(crate) mod demo;
+pub(crate) mod lifecycle;
+pub(crate) mod reload;
+pub(crate) mod sockets;
+pub(crate) mod startup;
+pub(crate) mod supervisor;
+pub(crate) mod upgrade;

@@ -32,7 +32,7 @@ const SETTLE_TIME: Duration = Duration::from_millis(100);
 const SETTLE_CHECKS_MAX: usize = 5;
 
 /// Reloads the configuration.
-pub struct ConfigReloader {
+pub(crate) struct ConfigReloader {
     file: PathBuf,
     current: Arc<ArcSwap<ActiveConfig>>,
     /// The files that the configuration was read from.
@@ -47,7 +47,7 @@ type FileStamps = BTreeMap<PathBuf, FileStamp>;
 
 impl ConfigReloader {
     /// Creates the reloader of an active configuration that was read from these files.
-    pub fn new(file: PathBuf, files: Vec<PathBuf>, current: Arc<ArcSwap<ActiveConfig>>) -> Self {
+    pub(crate) fn new(file: PathBuf, files: Vec<PathBuf>, current: Arc<ArcSwap<ActiveConfig>>) -> Self {
         Self { file, current, files: Mutex::new(files) }
     }
 

@@ -24,17 +24,17 @@ const FIRST_FD: i32 = 3;
 
 /// The sockets of this process, by configured address.
 #[derive(Default)]
-pub struct Sockets(Mutex<BTreeMap<SocketAddr, TcpListener>>);
+pub(crate) struct Sockets(Mutex<BTreeMap<SocketAddr, TcpListener>>);
 
 /// The sockets that this process inherited by systemd's protocol (`LISTEN_FDS`).
-pub struct InheritedSockets(Vec<TcpListener>);
+pub(crate) struct InheritedSockets(Vec<TcpListener>);
 
 impl InheritedSockets {
     /// Takes the inherited sockets. This changes the environment, so call it before the first thread starts.
     ///
     /// # Errors
     /// One of them is not a listening TCP socket.
-    pub fn take() -> anyhow::Result<Self> {
+    pub(crate) fn take() -> anyhow::Result<Self> {
         let mut listen_fds = ListenFd::from_env();
         let mut sockets = Vec::new();
         for index in 0..listen_fds.len() {
@@ -50,7 +50,7 @@ impl Sockets {
     ///
     /// # Errors
     /// An address is in use, or does not belong to this machine.
-    pub fn open(addresses: &[SocketAddr], inherited: InheritedSockets) -> anyhow::Result<Self> {
+    pub(crate) fn open(addresses: &[SocketAddr], inherited: InheritedSockets) -> anyhow::Result<Self> {
         let mut inherited_by_address: BTreeMap<_, _> =
             inherited.0.into_iter().filter_map(|socket| Some((socket.local_addr().ok()?, socket))).collect();
         let mut sockets = BTreeMap::new();
@@ -79,7 +79,7 @@ impl Sockets {
     ///
     /// # Errors
     /// The process has too many open files.
-    pub fn duplicate(&self) -> io::Result<Vec<FdMapping>> {
+    pub(crate) fn duplicate(&self) -> io::Result<Vec<FdMapping>> {
         let to_mapping = |(socket, child_fd): (&TcpListener, i32)| {
             Ok(FdMapping { parent_fd: socket.try_clone()?.into(), child_fd })
         };
@@ -87,7 +87,7 @@ impl Sockets {
     }
 
     /// Closes the sockets of this process. An open socket would still queue connections that no process accepts.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().clear();
     }
 
@@ -107,7 +107,7 @@ impl Sockets {
 }
 
 /// A Pingora service on sockets that are already open.
-pub struct ListeningService<A> {
+pub(crate) struct ListeningService<A> {
     /// The service.
     pub service: Service<A>,
     /// The sockets.

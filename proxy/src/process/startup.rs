@@ -49,7 +49,7 @@ const GRACE_PERIOD_SECONDS: u64 = 90_000;
 const BUFFER_BYTES: usize = 4 * 1024;
 
 /// The origin of the configuration.
-pub enum ConfigSource {
+pub(crate) enum ConfigSource {
     /// Demo mode, with its store.
     Demo(Box<DemoStore>),
     /// A file, and all files that it refers to.
@@ -60,7 +60,11 @@ pub enum ConfigSource {
 ///
 /// # Errors
 /// The configuration cannot be used; an address is in use.
-pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSockets) -> anyhow::Result<()> {
+pub(crate) fn run_server(
+    config: Config,
+    source: ConfigSource,
+    inherited: InheritedSockets,
+) -> anyhow::Result<()> {
     install_panic_hook();
     access_log::configure(config.log);
     let (listen, admin) = (config.listen.clone(), config.admin);

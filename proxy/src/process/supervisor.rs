@@ -4,12 +4,12 @@ use sd_notify::NotifyState;
 use tokio::time::sleep;
 
 /// Notifies the supervisor that the process serves requests.
-pub fn notify_ready() {
+pub(crate) fn notify_ready() {
     notify(&[NotifyState::Ready]);
 }
 
 /// Notifies the supervisor that a reload has started. [`notify_ready`] ends it.
-pub fn notify_reloading() {
+pub(crate) fn notify_reloading() {
     // With Type=notify-reload, systemd compares this timestamp with the time of its reload request.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
@@ -20,17 +20,17 @@ pub fn notify_reloading() {
 }
 
 /// Notifies the supervisor that the process shuts down.
-pub fn notify_stopping() {
+pub(crate) fn notify_stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
 /// Notifies the supervisor that another process is the main process from now on.
-pub fn notify_main_pid(pid: u32) {
+pub(crate) fn notify_main_pid(pid: u32) {
     notify(&[NotifyState::MainPid(pid)]);
 }
 
 /// Sends keep-alive notifications, if the supervisor has a watchdog.
-pub async fn run_watchdog() {
+pub(crate) async fn run_watchdog() {
     let Some(period) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     loop {
         notify(&[NotifyState::Watchdog]);

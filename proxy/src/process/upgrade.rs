@@ -27,7 +27,7 @@ use crate::process::sockets::Sockets;
 use crate::process::supervisor;
 
 /// The report of a new process that accepts connections.
-pub const READY: &str = "ready\n";
+pub(crate) const READY: &str = "ready\n";
 
 /// The request on the control socket.
 const UPGRADE_REQUEST: &str = "upgrade\n";
@@ -52,7 +52,7 @@ const REPORT_BYTES_MAX: u64 = 256 * 1024;
 const CONTAINER_MAIN_PID: u32 = 1;
 
 /// The control socket. Dropping it removes its file.
-pub struct ControlSocket {
+pub(crate) struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
     inode: u64,
@@ -64,7 +64,7 @@ impl ControlSocket {
     ///
     /// # Errors
     /// The path is an existing file that is not a socket, or the directory is not writable.
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         if fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
             bail!("the file exists and is not a socket");
         }
@@ -107,7 +107,7 @@ impl Drop for ControlSocket {
 }
 
 /// The process that has taken over.
-pub struct Successor {
+pub(crate) struct Successor {
     pid: u32,
     /// Open while the process lives.
     stream: UnixStream,
@@ -115,13 +115,13 @@ pub struct Successor {
 
 impl Successor {
     /// Waits until the process exits.
-    pub async fn wait_for_exit(&mut self) {
+    pub(crate) async fn wait_for_exit(&mut self) {
         let _ = self.stream.read_u8().await;
     }
 }
 
 /// Waits for an upgrade request that succeeds, and returns the new process.
-pub async fn wait_for_upgrade(
+pub(crate) async fn wait_for_upgrade(
     control: Option<&ControlSocket>,
     sockets: &Sockets,
     shutdown: &Shutdown,
@@ -234,7 +234,7 @@ fn wait_for_exit_status(mut child: Child) -> String {
 ///
 /// # Errors
 /// The predecessor has closed the socket.
-pub fn notify_predecessor(text: &str) -> io::Result<bool> {
+pub(crate) fn notify_predecessor(text: &str) -> io::Result<bool> {
     if env::var_os(PREDECESSOR_VARIABLE).is_none() {
         return Ok(false);
     }
@@ -247,7 +247,7 @@ pub fn notify_predecessor(text: &str) -> io::Result<bool> {
 ///
 /// # Errors
 /// There is none, or it serves on, with the reason.
-pub fn run_upgrade(socket: Option<&Path>, config: Option<&Path>) -> anyhow::Result<String> {
+pub(crate) fn run_upgrade(socket: Option<&Path>, config: Option<&Path>) -> anyhow::Result<String> {
     let path = match (socket, config) {
         (Some(socket), _) => socket.to_owned(),
         (None, Some(config)) => read_control_path(config)?,

@@ -23,7 +23,7 @@ use crate::telemetry::traces::Traces;
 
 /// Why a configuration cannot be activated.
 #[derive(Debug, thiserror::Error)]
-pub enum ActivationError {
+pub(crate) enum ActivationError {
     /// A target is invalid.
     #[error(transparent)]
     Target(#[from] TargetConfigError),
@@ -44,7 +44,7 @@ pub enum ActivationError {
 }
 
 /// The validated configuration, with the runtime state that requests need.
-pub struct ActiveConfig {
+pub(crate) struct ActiveConfig {
     /// The validated configuration.
     pub settings: Config,
     /// The dialects and base domains of the data listeners.
@@ -66,7 +66,7 @@ impl ActiveConfig {
     ///
     /// # Errors
     /// A referenced file cannot be used, or this build does not contain a named dialect.
-    pub fn new(config: Config) -> Result<Self, ActivationError> {
+    pub(crate) fn new(config: Config) -> Result<Self, ActivationError> {
         let default = config.listen.default_dialect.as_str();
         let default = find_dialect(default).ok_or_else(|| ActivationError::Default(default.to_owned()))?;
         let listener_dialects = ListenerDialects {
@@ -95,13 +95,13 @@ impl ActiveConfig {
     }
 
     /// Warnings about settings that are valid but probably a mistake.
-    pub fn warnings(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = &String> {
         self.certificates.values().flat_map(|certificates| &certificates.warnings).chain(&self.warnings)
     }
 
     /// Takes over state from the previous configuration: the current use of unchanged rate limits, the state of targets,
     /// and the certificates of listeners that the new configuration no longer has.
-    pub fn inherit_state(&mut self, previous: &Self) {
+    pub(crate) fn inherit_state(&mut self, previous: &Self) {
         for (name, rate_limit) in &mut self.rate_limits {
             if let Some(old) = previous.rate_limits.get(name).filter(|old| old.has_same_limits(rate_limit)) {
                 // A new rate limit would give each caller a full burst on every reload.
@@ -118,7 +118,7 @@ impl ActiveConfig {
     }
 
     /// Publishes the metrics of the targets, and removes the metrics of targets that are no longer configured.
-    pub fn publish_metrics(&self) {
+    pub(crate) fn publish_metrics(&self) {
         METRICS.target_state.reset();
         METRICS.target_skew.reset();
         // A counter that starts at zero lets a query see the first increment; an absent one does not.
@@ -129,17 +129,17 @@ impl ActiveConfig {
     }
 
     /// Counts a request of a caller. Returns `None` if the caller exceeds its rate limit.
-    pub fn try_acquire_rate_limit(&self, caller: &Caller) -> Option<RateLimitPermit> {
+    pub(crate) fn try_acquire_rate_limit(&self, caller: &Caller) -> Option<RateLimitPermit> {
         self.rate_limits.get(&caller.name).and_then(|rate_limit| rate_limit.try_acquire())
     }
 
     /// The caller that has this access key.
-    pub fn find_caller(&self, access_key: &str) -> Option<&Caller> {
+    pub(crate) fn find_caller(&self, access_key: &str) -> Option<&Caller> {
         self.settings.find_caller(access_key).map(|(caller, _)| caller)
     }
 
     /// The routing table.
-    pub fn routing(&self) -> RoutingTable<'_> {
+    pub(crate) fn routing(&self) -> RoutingTable<'_> {
         RoutingTable::new(&self.settings, &self.targets)
     }
 }

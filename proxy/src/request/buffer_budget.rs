@@ -13,7 +13,7 @@ use crate::telemetry::metrics::METRICS;
 
 /// The memory that is reserved at present, shared by all requests.
 #[derive(Debug, Default)]
-pub struct BufferBudget(Mutex<BufferUsage>);
+pub(crate) struct BufferBudget(Mutex<BufferUsage>);
 
 #[derive(Debug, Default)]
 struct BufferUsage {
@@ -22,7 +22,7 @@ struct BufferUsage {
 }
 
 /// The memory that one request has reserved. Dropping it releases the memory.
-pub struct Reservation {
+pub(crate) struct Reservation {
     budget: Arc<BufferBudget>,
     initiator: Initiator,
     bytes: usize,
@@ -32,7 +32,7 @@ pub struct Reservation {
 
 impl BufferBudget {
     /// Starts an empty reservation for the initiator of a request.
-    pub fn start_reservation(self: &Arc<Self>, initiator: Initiator, limits: &Limits) -> Reservation {
+    pub(crate) fn start_reservation(self: &Arc<Self>, initiator: Initiator, limits: &Limits) -> Reservation {
         Reservation {
             budget: Arc::clone(self),
             initiator,
@@ -52,7 +52,7 @@ impl Reservation {
     ///
     /// # Errors
     /// [`ErrorKind::SlowDown`] if the caller, or all callers together, would exceed the limit.
-    pub fn resize(&mut self, bytes: usize) -> Result<(), Rejection> {
+    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), Rejection> {
         if bytes == self.bytes {
             return Ok(());
         }

@@ -44,7 +44,7 @@ const INTEGRITY_ERRORS: [ErrorKind; 8] = [
 
 /// How a request ends if no complete response was sent.
 #[derive(Debug)]
-pub enum RequestEnd {
+pub(crate) enum RequestEnd {
     /// The request is rejected; the error response is not sent yet.
     Rejected(Rejection),
     /// No response can be sent any more: the connection is closed, for this reason.
@@ -91,7 +91,7 @@ impl From<ReadBodyError> for RequestEnd {
 }
 
 /// The context of one running request.
-pub struct RequestContext<'a> {
+pub(crate) struct RequestContext<'a> {
     /// The configuration that the request uses from start to end.
     pub config: &'a ActiveConfig,
     /// Sends requests to targets.
@@ -122,7 +122,7 @@ pub struct RequestContext<'a> {
 
 impl RequestContext<'_> {
     /// Sets the dialect of the error response to a head that cannot be parsed, from the host that the head seems to name.
-    pub fn guess_dialect(&mut self, host: String) {
+    pub(crate) fn guess_dialect(&mut self, host: String) {
         if let Some(dialect) = find_dialect_by_host(&host, &self.config.listener_dialects) {
             self.listener.dialect = dialect;
             self.listener.host = host;
@@ -131,19 +131,19 @@ impl RequestContext<'_> {
     }
 
     /// Starts the reservation of memory for the body of this request.
-    pub fn start_reservation(&self) -> Reservation {
+    pub(crate) fn start_reservation(&self) -> Reservation {
         self.buffer_budget.start_reservation(initiator::current_initiator(), &self.config.settings.limits)
     }
 
     /// Builds the URL of an object that a form upload created at the request's URL.
-    pub fn build_object_url(&self, key: &str) -> String {
+    pub(crate) fn build_object_url(&self, key: &str) -> String {
         let path = self.listener.path.trim_end_matches('/');
         let scheme = if self.is_secure { "https" } else { "http" };
         format!("{scheme}://{}{path}/{}", self.listener.host, percent::encode_path(key))
     }
 
     /// The name of the operation in metrics.
-    pub fn operation_name(&self) -> &'static str {
+    pub(crate) fn operation_name(&self) -> &'static str {
         self.record.operation.unwrap_or(LABEL_NONE)
     }
 
@@ -151,7 +151,7 @@ impl RequestContext<'_> {
     ///
     /// # Errors
     /// [`RequestEnd::Aborted`].
-    pub async fn send_response(&mut self, mut response: Response) -> Result<(), RequestEnd> {
+    pub(crate) async fn send_response(&mut self, mut response: Response) -> Result<(), RequestEnd> {
         self.apply_cors_rules(&mut response).await;
         let encoded = self.encode_response(response);
         let has_no_body = matches!(encoded.status, 204 | 304);
@@ -171,7 +171,7 @@ impl RequestContext<'_> {
     ///
     /// # Errors
     /// [`RequestEnd::Aborted`].
-    pub async fn send_response_head(
+    pub(crate) async fn send_response_head(
         &mut self,
         mut response: Response,
         framing: ResponseFraming,
@@ -202,7 +202,7 @@ impl RequestContext<'_> {
     }
 
     /// Encodes the document of a response after its head was sent, and records its error code.
-    pub fn render_document(&mut self, response: Response) -> Vec<u8> {
+    pub(crate) fn render_document(&mut self, response: Response) -> Vec<u8> {
         let encoded = self.encode_response(response);
         self.record.code = encoded.code;
         encoded.body
@@ -236,7 +236,7 @@ impl RequestContext<'_> {
     ///
     /// # Errors
     /// [`RequestEnd::Aborted`].
-    pub async fn send_rejection(&mut self, rejection: &Rejection) -> Result<(), RequestEnd> {
+    pub(crate) async fn send_rejection(&mut self, rejection: &Rejection) -> Result<(), RequestEnd> {
         self.record_rejection(rejection);
         if self.connection.is_response_started() {
             return Err(RequestEnd::Aborted("the request failed after the response head was sent"));
@@ -245,7 +245,7 @@ impl RequestContext<'_> {
     }
 
     /// Counts a rejection, and records it as an event.
-    pub fn record_rejection(&mut self, rejection: &Rejection) {
+    pub(crate) fn record_rejection(&mut self, rejection: &Rejection) {
         let reason = format!("{:?}", rejection.kind);
         METRICS.rejections.with_label_values(&[reason.as_str()]).inc();
         let default_message =
@@ -258,7 +258,7 @@ impl RequestContext<'_> {
     ///
     /// # Errors
     /// The rejection, which names the field.
-    pub fn check_losses(&mut self, losses: &[Loss], route: &Route<'_>) -> Result<(), Rejection> {
+    pub(crate) fn check_losses(&mut self, losses: &[Loss], route: &Route<'_>) -> Result<(), Rejection> {
         let labels = |loss: &Loss| [loss.name(), route.caller.name.to_owned(), route.target.name.clone()];
         for loss in losses {
             METRICS.losses.with_label_values(&labels(loss)).inc();
@@ -281,7 +281,7 @@ impl RequestContext<'_> {
     }
 
     /// Counts a body that differs from what its head announced.
-    pub fn record_integrity_failure(rejection: Rejection) -> Rejection {
+    pub(crate) fn record_integrity_failure(rejection: Rejection) -> Rejection {
         if INTEGRITY_ERRORS.contains(&rejection.kind) {
             METRICS.integrity_failures.with_label_values(&[format!("{:?}", rejection.kind)]).inc();
         }
@@ -289,7 +289,7 @@ impl RequestContext<'_> {
     }
 
     /// Records the target's request ID, by which the vendor's support can find the request.
-    pub fn record_target_request_id(&mut self, route: &Route<'_>, response: &TargetResponse) {
+    pub(crate) fn record_target_request_id(&mut self, route: &Route<'_>, response: &TargetResponse) {
         let name = route.target.dialect.common_headers.request_id_header;
         let id = response.headers.iter().find(|row| row.0.eq_ignore_ascii_case(name));
         // The target chooses the text, so it is escaped and limited before it gets into the log.
@@ -303,6 +303,6 @@ impl RequestContext<'_> {
 }
 
 /// Converts to whole milliseconds.
-pub fn to_milliseconds(time: Duration) -> u64 {
+pub(crate) fn to_milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

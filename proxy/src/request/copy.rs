@@ -18,7 +18,7 @@ use crate::telemetry::metrics::METRICS;
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn process_relayed_copy(
+pub(crate) async fn process_relayed_copy(
     context: &mut RequestContext<'_>,
     routed: &RoutedRequest<'_>,
     request: Request,
@@ -32,7 +32,7 @@ pub async fn process_relayed_copy(
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn process_copy_at_target(
+pub(crate) async fn process_copy_at_target(
     context: &mut RequestContext<'_>,
     routed: &RoutedRequest<'_>,
     request: Request,

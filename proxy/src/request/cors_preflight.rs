@@ -15,7 +15,10 @@ const OPERATION: &str = "Preflight";
 ///
 /// # Errors
 /// [`RequestEnd`]. The client is anonymous, so every problem with the bucket is reported as a denial.
-pub async fn process_preflight(context: &mut RequestContext<'_>, head: &RawHead) -> Result<(), RequestEnd> {
+pub(crate) async fn process_preflight(
+    context: &mut RequestContext<'_>,
+    head: &RawHead,
+) -> Result<(), RequestEnd> {
     let config = context.config;
     let dialect = detect_unsigned_dialect(head, &config.listener_dialects);
     context.listener.dialect = dialect;

@@ -51,7 +51,7 @@ const ADDRESSES_PRUNE_THRESHOLD: usize = 1024;
 type AddressRateLimiter = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>;
 
 /// The cached rules, and the rate limits of lookups.
-pub struct CorsRulesCache {
+pub(crate) struct CorsRulesCache {
     entries: Mutex<HashMap<CorsCacheKey, CorsCacheEntry>>,
     preflight_limiter: AddressRateLimiter,
     lookup_limiter: AddressRateLimiter,
@@ -100,7 +100,7 @@ impl CorsRulesCache {
     ///
     /// # Errors
     /// [`ErrorKind::SlowDown`].
-    pub fn count_preflight(&self, address: Option<IpAddr>) -> Result<(), Rejection> {
+    pub(crate) fn count_preflight(&self, address: Option<IpAddr>) -> Result<(), Rejection> {
         if is_within_rate_limit(&self.preflight_limiter, address) {
             Ok(())
         } else {
@@ -112,7 +112,7 @@ impl CorsRulesCache {
     ///
     /// # Errors
     /// The rules are not available now, or [`ErrorKind::SlowDown`].
-    pub async fn fetch_rules(
+    pub(crate) async fn fetch_rules(
         &self,
         target_client: &TargetClient,
         routed_bucket: &RoutedBucket<'_>,
@@ -163,7 +163,7 @@ impl CorsRulesCache {
 
     /// Removes the rules of a bucket that may have changed. A lookup in progress serves only the requests that already
     /// wait for it.
-    pub fn invalidate(&self, group_key: u64, bucket: &str) {
+    pub(crate) fn invalidate(&self, group_key: u64, bucket: &str) {
         self.lock_entries().retain(|key, _| key.group_key != group_key || key.bucket != bucket);
     }
 
@@ -173,7 +173,7 @@ impl CorsRulesCache {
 }
 
 /// Whether an operation may change the CORS rules of a bucket.
-pub fn may_change_cors_rules(operation: Operation) -> bool {
+pub(crate) fn may_change_cors_rules(operation: Operation) -> bool {
     matches!(
         operation,
         Operation::Put(Setting::Cors)

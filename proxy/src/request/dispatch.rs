@@ -18,7 +18,7 @@ use crate::telemetry::metrics::METRICS;
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn dispatch_request(
+pub(crate) async fn dispatch_request(
     context: &mut RequestContext<'_>,
     authenticated: AuthenticatedRequest,
     body: BodyLength,
@@ -90,7 +90,7 @@ async fn process_anonymous_read(
 }
 
 /// Records the request for the access log and the metrics.
-pub fn record_request(
+pub(crate) fn record_request(
     context: &mut RequestContext<'_>,
     caller: Option<&Caller>,
     request: &Request,

@@ -23,7 +23,7 @@ use crate::telemetry::metrics::METRICS;
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn process_exchange(
+pub(crate) async fn process_exchange(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
     route: Route<'_>,
@@ -83,7 +83,7 @@ async fn run_long_exchange(
 
 /// Adds the CRC-64 of a completed object to the response, by reading the object once, if the client expects a CRC-64 and the
 /// target does not return one. Without it some SDKs report a failed upload. A failed read is only logged: the object exists.
-pub async fn add_crc64(
+pub(crate) async fn add_crc64(
     target_client: &TargetClient,
     target: &TargetRuntime,
     route: &Route<'_>,
@@ -137,7 +137,7 @@ async fn compute_object_crc64(
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn run_exchange(
+pub(crate) async fn run_exchange(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
     route: Route<'_>,

@@ -22,7 +22,7 @@ const STEPS_MAX: usize = 32;
 ///
 /// # Errors
 /// The rejection for the client.
-pub async fn drive_exchange(
+pub(crate) async fn drive_exchange(
     target_client: &TargetClient,
     target: &TargetRuntime,
     mut exchange: Exchange<'_>,

@@ -36,7 +36,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const RECHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The fair queue of all callers.
-pub struct FairQueue {
+pub(crate) struct FairQueue {
     /// The maximum number of concurrent requests of all callers.
     limit: AtomicUsize,
     callers: Mutex<HashMap<String, CallerQueue>>,
@@ -81,7 +81,7 @@ impl CallerQueue {
 }
 
 /// The permit of one running request. Dropping it lets the next request run.
-pub struct FairQueuePermit {
+pub(crate) struct FairQueuePermit {
     queue: Arc<FairQueue>,
     caller: String,
     id: u64,
@@ -103,7 +103,7 @@ impl Drop for FairQueuePermit {
 
 impl FairQueue {
     /// Creates an empty queue without a limit.
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             limit: AtomicUsize::new(LIMIT_MAX),
             callers: Mutex::default(),
@@ -120,7 +120,7 @@ impl FairQueue {
     }
 
     /// Waits until a request of this caller may run.
-    pub async fn acquire(self: &Arc<Self>, caller: &str) -> FairQueuePermit {
+    pub(crate) async fn acquire(self: &Arc<Self>, caller: &str) -> FairQueuePermit {
         self.start_measuring();
         let began = Instant::now();
         while let Some(mut granted) = self.enqueue(caller) {

@@ -18,7 +18,7 @@ use crate::target::initiator::Initiator;
 const OPERATION: &str = "PostObject";
 
 /// Returns the content type if a request is a form upload: a form POST without a signature in its head.
-pub fn form_content_type(head: &RawHead) -> Option<&str> {
+pub(crate) fn form_content_type(head: &RawHead) -> Option<&str> {
     let is_unsigned = head.header("authorization").is_none() && head.query.raw_parameters().next().is_none();
     let content_type = head.header_text("content-type").filter(|_| head.method == "POST" && is_unsigned)?;
     let is_form =
@@ -30,7 +30,7 @@ pub fn form_content_type(head: &RawHead) -> Option<&str> {
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn process_form_upload(
+pub(crate) async fn process_form_upload(
     context: &mut RequestContext<'_>,
     head: &RawHead,
     content_type: &str,

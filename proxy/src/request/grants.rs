@@ -4,7 +4,7 @@ use blobfish_config::{Access, Caller};
 use blobfish_dialects::model::{ErrorKind, Rejection, Request, RequiredAccess};
 
 /// Whether a caller's grants give the access to a bucket that an operation requires.
-pub fn has_access(caller: &Caller, bucket: &str, required_access: RequiredAccess) -> bool {
+pub(crate) fn has_access(caller: &Caller, bucket: &str, required_access: RequiredAccess) -> bool {
     match required_access {
         RequiredAccess::Read => caller.can_access(bucket, Access::Read),
         RequiredAccess::Write => caller.can_access(bucket, Access::Write),
@@ -18,7 +18,7 @@ pub fn has_access(caller: &Caller, bucket: &str, required_access: RequiredAccess
 ///
 /// # Errors
 /// `AccessDenied`.
-pub fn authorize(caller: &Caller, request: &Request) -> Result<(), Rejection> {
+pub(crate) fn authorize(caller: &Caller, request: &Request) -> Result<(), Rejection> {
     let required_access = request.operation.required_access();
     // A copy would reveal the content of its source, so the source requires read access.
     let may_access_destination =

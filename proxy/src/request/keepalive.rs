@@ -25,7 +25,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn respond_with_whitespace(
+pub(crate) async fn respond_with_whitespace(
     context: &mut RequestContext<'_>,
     work: impl Future<Output = Result<Response, Rejection>>,
     abortable_copy: Option<&CopyProgress>,

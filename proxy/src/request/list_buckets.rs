@@ -24,7 +24,7 @@ const PAGES_MAX: usize = 200;
 ///
 /// # Errors
 /// [`RequestEnd`], also if one target fails: a listing without its buckets would be a false success.
-pub async fn list_buckets(
+pub(crate) async fn list_buckets(
     context: &mut RequestContext<'_>,
     caller: &Caller,
     request: Request,
@@ -86,7 +86,7 @@ fn reject_endless_listing() -> Rejection {
 }
 
 /// The route of a ListBuckets request to a target: it addresses no bucket.
-pub fn build_listing_route<'a>(dialect: &'static Dialect, target: &'a TargetRuntime) -> Route<'a> {
+pub(crate) fn build_listing_route<'a>(dialect: &'static Dialect, target: &'a TargetRuntime) -> Route<'a> {
     Route {
         caller: dialect,
         target: &target.spec,
@@ -112,7 +112,7 @@ fn list_configured_buckets(config: &ActiveConfig, caller: &Caller) -> Vec<Bucket
 }
 
 /// The targets of bucket patterns: they hold buckets that the configuration does not name.
-pub fn find_pattern_targets(config: &ActiveConfig) -> Vec<usize> {
+pub(crate) fn find_pattern_targets(config: &ActiveConfig) -> Vec<usize> {
     let patterns = config.settings.buckets.iter().filter(|rule| rule.name.exact().is_none());
     let mut targets: Vec<usize> = patterns.map(|rule| rule.target).collect();
     // Several rules may have the same target, which is listed only once.

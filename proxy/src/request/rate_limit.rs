@@ -8,7 +8,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The rate limit and concurrency limit of one caller, with their current use.
-pub struct RateLimit {
+pub(crate) struct RateLimit {
     requests_per_second: Option<NonZeroU32>,
     concurrent_requests_max: Option<NonZeroU32>,
     rate_limiter: Option<DefaultDirectRateLimiter>,
@@ -16,13 +16,13 @@ pub struct RateLimit {
 }
 
 /// The permit of one running request. Dropping it lets another request run.
-pub struct RateLimitPermit {
+pub(crate) struct RateLimitPermit {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl RateLimit {
     /// Creates the limits of a caller, unused.
-    pub fn new(caller: &Caller) -> Self {
+    pub(crate) fn new(caller: &Caller) -> Self {
         let (requests_per_second, concurrent_requests_max) =
             (caller.requests_per_second, caller.concurrent_requests_max);
         let new_semaphore = |count: NonZeroU32| {
@@ -37,13 +37,13 @@ impl RateLimit {
     }
 
     /// Whether both have the same limits, so that a hot reload can keep the current use.
-    pub fn has_same_limits(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_limits(&self, other: &Self) -> bool {
         (self.requests_per_second, self.concurrent_requests_max)
             == (other.requests_per_second, other.concurrent_requests_max)
     }
 
     /// Acquires a permit for one request. Returns `None` if a limit is exceeded.
-    pub fn try_acquire(&self) -> Option<RateLimitPermit> {
+    pub(crate) fn try_acquire(&self) -> Option<RateLimitPermit> {
         // The concurrency limit comes first: a request that it rejects must not use up the rate.
         let permit = self
             .semaphore

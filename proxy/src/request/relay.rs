@@ -34,16 +34,16 @@ use crate::telemetry::access_log;
 use crate::telemetry::metrics::METRICS;
 
 /// The maximum number of attempts for a part. An attempt replaces the part that an earlier attempt may have stored.
-pub const PART_ATTEMPTS_MAX: u32 = 3;
+pub(crate) const PART_ATTEMPTS_MAX: u32 = 3;
 
 /// The time limit for all parts of a copy.
-pub const PARTS_DURATION_MAX: Duration = Duration::from_secs(6 * 3600);
+pub(crate) const PARTS_DURATION_MAX: Duration = Duration::from_secs(6 * 3600);
 
 /// The maximum time before a failed AbortMultipartUpload is retried.
 const ABORT_BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// The routes and targets of a copy.
-pub struct CopyRoutes<'a> {
+pub(crate) struct CopyRoutes<'a> {
     /// The route to the source.
     pub source_route: Route<'a>,
     /// The target of the source.
@@ -57,7 +57,7 @@ pub struct CopyRoutes<'a> {
 }
 
 /// A running copy.
-pub struct Relay<'a> {
+pub(crate) struct Relay<'a> {
     target_client: &'a TargetClient,
     routes: CopyRoutes<'a>,
     request: Request,
@@ -70,7 +70,7 @@ impl<'a> Relay<'a> {
     ///
     /// # Errors
     /// The request is invalid, or cannot be translated for one of the targets.
-    pub fn new(
+    pub(crate) fn new(
         target_client: &'a TargetClient,
         routes: CopyRoutes<'a>,
         request: Request,
@@ -85,7 +85,7 @@ impl<'a> Relay<'a> {
     ///
     /// # Errors
     /// The rejection for the client. No open upload and no incomplete object remains at the destination.
-    pub async fn run(self) -> Result<Response, Rejection> {
+    pub(crate) async fn run(self) -> Result<Response, Rejection> {
         let source = self.head_source().await?;
         self.slot.progress.bytes_total.store(source.size, Ordering::Relaxed);
         let response = match self.request.operation {
@@ -140,7 +140,7 @@ impl<'a> Relay<'a> {
     ///
     /// # Errors
     /// The error of the source's target, or a condition of the copy that does not hold.
-    pub async fn head_source(&self) -> Result<RelaySource, Rejection> {
+    pub(crate) async fn head_source(&self) -> Result<RelaySource, Rejection> {
         let response =
             self.send_head_request(&copy_source::build_source_head_request(&self.request)?).await?;
         relay::read_source_head(&self.routes.source_route, &self.request, &response, clock::now())
@@ -236,7 +236,7 @@ impl<'a> Relay<'a> {
     ///
     /// # Errors
     /// The rejection for the client.
-    pub async fn copy_small_part(
+    pub(crate) async fn copy_small_part(
         &self,
         source: &RelaySource,
         put: &Request,
@@ -587,7 +587,7 @@ impl<'a> Relay<'a> {
 
 /// Aborts an upload that the proxy created. If both attempts fail, the upload is counted and logged, because the vendor bills
 /// its parts.
-pub async fn abort_upload(
+pub(crate) async fn abort_upload(
     target_client: &TargetClient,
     target: &TargetRuntime,
     route: &Route<'_>,
@@ -628,7 +628,7 @@ pub async fn abort_upload(
 ///
 /// # Errors
 /// The rejection for the client.
-pub async fn perform_exchange(
+pub(crate) async fn perform_exchange(
     target_client: &TargetClient,
     target: &TargetRuntime,
     route: &Route<'_>,
@@ -644,7 +644,7 @@ pub async fn perform_exchange(
 ///
 /// # Errors
 /// The rejection, which names the field.
-pub fn check_losses(route: &Route<'_>, losses: &[Loss]) -> Result<(), Rejection> {
+pub(crate) fn check_losses(route: &Route<'_>, losses: &[Loss]) -> Result<(), Rejection> {
     for loss in losses {
         let labels = [loss.name(), route.caller.name.to_owned(), route.target.name.clone()];
         METRICS.losses.with_label_values(&labels).inc();
@@ -707,7 +707,7 @@ fn to_source_changed(rejection: Rejection) -> Rejection {
 }
 
 /// Whether a retry may succeed.
-pub fn can_retry(error: ErrorKind) -> bool {
+pub(crate) fn can_retry(error: ErrorKind) -> bool {
     matches!(
         error,
         ErrorKind::ServiceUnavailable

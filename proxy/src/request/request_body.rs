@@ -28,7 +28,7 @@ const BUFFER_GROWTH_BYTES_MIN: usize = 64 * 1024;
 ///
 /// # Errors
 /// As [`read_verified_body`].
-pub async fn read_request_body(
+pub(crate) async fn read_request_body(
     context: &mut RequestContext<'_>,
     request: &Request,
     payload: Payload,
@@ -47,7 +47,7 @@ pub async fn read_request_body(
 /// # Errors
 /// The body is longer than `bytes_max`, possibly by its Content-Length; it takes longer than [`BODY_READ_TIMEOUT`]; it
 /// differs from what its head announced; the buffer budget is used up ([`ErrorKind::SlowDown`]); the client disconnected.
-pub async fn read_verified_body(
+pub(crate) async fn read_verified_body(
     context: &mut RequestContext<'_>,
     mut verifier: BodyVerifier,
     bytes_max: usize,
@@ -83,14 +83,14 @@ pub async fn read_verified_body(
 }
 
 /// A body that was read whole, and its reservation in the buffer budget.
-pub struct BufferedBody {
+pub(crate) struct BufferedBody {
     bytes: Vec<u8>,
     _reservation: Reservation,
 }
 
 impl BufferedBody {
     /// The reservation already covers the bytes.
-    pub fn new(bytes: Vec<u8>, reservation: Reservation) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>, reservation: Reservation) -> Self {
         Self { bytes, _reservation: reservation }
     }
 }

@@ -11,7 +11,7 @@ use crate::request::active_config::ActiveConfig;
 use crate::request::routing::RoutedBucket;
 
 /// The buckets, the route and the plan of a request that addresses a bucket.
-pub struct RoutedRequest<'s> {
+pub(crate) struct RoutedRequest<'s> {
     /// The caller; `None` if the client is anonymous.
     pub caller: Option<&'s Caller>,
     /// The bucket that the request addresses.
@@ -29,7 +29,7 @@ impl<'s> RoutedRequest<'s> {
     ///
     /// # Errors
     /// `NoSuchBucket`: a bucket has no route. `AccessDenied`: the key is reserved for small parts.
-    pub fn from_request(
+    pub(crate) fn from_request(
         config: &'s ActiveConfig,
         dialect: &'static Dialect,
         caller: Option<&'s Caller>,
@@ -50,17 +50,17 @@ impl<'s> RoutedRequest<'s> {
     }
 
     /// The routes that the plan was decided by. `source_route` is [`RoutedRequest::build_source_route`].
-    pub fn plan_routes<'r>(&'r self, source_route: Option<&'r Route<'s>>) -> PlanRoutes<'r, 's> {
+    pub(crate) fn plan_routes<'r>(&'r self, source_route: Option<&'r Route<'s>>) -> PlanRoutes<'r, 's> {
         build_plan_routes(&self.destination, self.source.as_ref(), &self.route, source_route)
     }
 
     /// The route to the copy source. Requests for the source are no copies, so it has one bucket.
-    pub fn build_source_route(&self) -> Option<Route<'s>> {
+    pub(crate) fn build_source_route(&self) -> Option<Route<'s>> {
         self.source.as_ref().map(|source| source.build_route(self.route.caller, self.caller, None))
     }
 
     /// Whether source and destination are at one target.
-    pub fn is_same_target(&self) -> bool {
+    pub(crate) fn is_same_target(&self) -> bool {
         has_same_target(&self.destination, self.source.as_ref())
     }
 }

@@ -12,13 +12,13 @@ use crate::target::runtime::TargetRuntime;
 
 /// The bucket rules of a configuration, with their targets.
 #[derive(Clone, Copy)]
-pub struct RoutingTable<'a> {
+pub(crate) struct RoutingTable<'a> {
     settings: &'a Config,
     targets: &'a [TargetRuntime],
 }
 
 /// The target of a bucket, and the policies for its requests.
-pub struct RoutedBucket<'a> {
+pub(crate) struct RoutedBucket<'a> {
     /// The target.
     pub target: &'a TargetRuntime,
     /// The index of the target.
@@ -37,12 +37,12 @@ pub struct RoutedBucket<'a> {
 
 impl<'a> RoutingTable<'a> {
     /// Builds the table from `settings`. `targets` are its targets, in the same order.
-    pub fn new(settings: &'a Config, targets: &'a [TargetRuntime]) -> Self {
+    pub(crate) fn new(settings: &'a Config, targets: &'a [TargetRuntime]) -> Self {
         Self { settings, targets }
     }
 
     /// Whether a target's bucket is its small-parts bucket, which callers never see.
-    pub fn is_small_parts_bucket(self, index: usize, bucket: &str) -> bool {
+    pub(crate) fn is_small_parts_bucket(self, index: usize, bucket: &str) -> bool {
         self.settings
             .targets
             .get(index)
@@ -50,7 +50,7 @@ impl<'a> RoutingTable<'a> {
     }
 
     /// Finds the target of a bucket. `bucket` is the callers' name for it.
-    pub fn route_bucket(self, bucket: &str) -> Option<RoutedBucket<'a>> {
+    pub(crate) fn route_bucket(self, bucket: &str) -> Option<RoutedBucket<'a>> {
         let route = self.settings.route(bucket)?;
         // A pattern rule may match its name, but its objects are not the objects of any caller.
         if self.is_small_parts_bucket(route.target_index, &route.target_bucket) {
@@ -80,7 +80,7 @@ impl<'a> RoutingTable<'a> {
 
 impl<'a> RoutedBucket<'a> {
     /// The route of a request to this bucket. `source` is the bucket that a copy reads.
-    pub fn build_route(
+    pub(crate) fn build_route(
         &self,
         dialect: &'static Dialect,
         caller: Option<&'a Caller>,

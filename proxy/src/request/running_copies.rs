@@ -13,11 +13,11 @@ use tokio::time::sleep_until;
 use crate::telemetry::metrics::METRICS;
 
 /// The running copies of this process.
-pub static RUNNING_COPIES: LazyLock<RunningCopies> = LazyLock::new(RunningCopies::default);
+pub(crate) static RUNNING_COPIES: LazyLock<RunningCopies> = LazyLock::new(RunningCopies::default);
 
 /// The registry of running copies.
 #[derive(Default)]
-pub struct RunningCopies {
+pub(crate) struct RunningCopies {
     running: Mutex<BTreeMap<u64, Arc<CopyProgress>>>,
     next_id: AtomicU64,
     bandwidth_limit: CopyBandwidthLimit,
@@ -49,7 +49,7 @@ impl CopyBandwidthLimit {
 }
 
 /// The progress of one copy.
-pub struct CopyProgress {
+pub(crate) struct CopyProgress {
     /// The name of the caller.
     pub caller: String,
     /// The request ID that the client received.
@@ -72,18 +72,18 @@ pub struct CopyProgress {
 
 impl CopyProgress {
     /// Abandons the copy, which then cleans up at the destination.
-    pub fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         self.abandon_signal.notify_one();
     }
 
     /// Waits until the copy is abandoned.
-    pub async fn wait_until_abandoned(&self) {
+    pub(crate) async fn wait_until_abandoned(&self) {
         self.abandon_signal.notified().await;
     }
 }
 
 /// The slot of one running copy. Dropping it removes the copy from the registry.
-pub struct CopySlot {
+pub(crate) struct CopySlot {
     id: u64,
     /// The progress of the copy.
     pub progress: Arc<CopyProgress>,
@@ -103,7 +103,7 @@ impl RunningCopies {
     }
 
     /// Registers a copy. Returns `None` if too many copies run already, in total or of this caller.
-    pub fn try_begin(
+    pub(crate) fn try_begin(
         &self,
         limits: &CopyLimits,
         caller: &str,
@@ -139,18 +139,18 @@ impl RunningCopies {
     }
 
     /// Waits until a copy may transfer `bytes` more bytes, by its caller's limit and by the total limit.
-    pub async fn wait_for_bandwidth(&self, limits: &CopyLimits, copy: &CopyProgress, bytes: usize) {
+    pub(crate) async fn wait_for_bandwidth(&self, limits: &CopyLimits, copy: &CopyProgress, bytes: usize) {
         copy.bandwidth_limit.wait_for_capacity(limits.bytes_per_second_per_caller, bytes).await;
         self.bandwidth_limit.wait_for_capacity(limits.bytes_per_second, bytes).await;
     }
 
     /// Abandons all copies, at the shutdown of the process.
-    pub fn abandon_all(&self) {
+    pub(crate) fn abandon_all(&self) {
         self.lock_running().values().for_each(|copy| copy.abandon());
     }
 
     /// Returns the running copies in the format of the admin port.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let running = self.lock_running();
         let copies = running.values().map(|copy| {
             json!({

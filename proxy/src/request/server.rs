@@ -57,7 +57,7 @@ const OVERLOAD_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 const OVERLOAD_CONNECTIONS_MIN: usize = 16;
 
 /// The server behind the data listeners.
-pub struct DataServer {
+pub(crate) struct DataServer {
     /// The active configuration.
     pub active_config: Arc<ArcSwap<ActiveConfig>>,
     /// Sends requests to targets.

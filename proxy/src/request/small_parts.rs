@@ -55,7 +55,7 @@ const PLAN_NAME: &str = "combine";
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn process_bucket_request(
+pub(crate) async fn process_bucket_request(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
     route: Route<'_>,
@@ -177,7 +177,7 @@ async fn has_only_keys_with_prefix(
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn process_upload_request(
+pub(crate) async fn process_upload_request(
     context: &mut RequestContext<'_>,
     routed: RoutedRequest<'_>,
     request: Request,
@@ -373,7 +373,7 @@ fn part_number_of_row(row: &(Part, Option<blobfish_dialects::model::Timestamp>, 
 ///
 /// # Errors
 /// The target's error. Keys that the target does not delete remain.
-pub async fn delete_keys_with_prefix(
+pub(crate) async fn delete_keys_with_prefix(
     target_client: &TargetClient,
     target: &TargetRuntime,
     route: &Route<'_>,

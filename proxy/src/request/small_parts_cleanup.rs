@@ -40,14 +40,14 @@ const PAGES_MAX: usize = 10;
 const REQUEST_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Cleans up the small parts at all targets.
-pub struct SmallPartsCleanup {
+pub(crate) struct SmallPartsCleanup {
     active_config: Arc<ArcSwap<ActiveConfig>>,
     target_client: TargetClient,
 }
 
 impl SmallPartsCleanup {
     /// Creates the cleanup for the targets of the active configuration.
-    pub fn new(active_config: Arc<ArcSwap<ActiveConfig>>) -> Self {
+    pub(crate) fn new(active_config: Arc<ArcSwap<ActiveConfig>>) -> Self {
         Self {
             active_config,
             target_client: TargetClient::new(SystemDns, file_descriptors::idle_target_connections_max()),

@@ -14,13 +14,13 @@ use blobfish_dialects::model::{ErrorKind, Rejection};
 use crate::telemetry::metrics::METRICS;
 
 /// The size of the memory buffer, and of one write or read.
-pub const BUFFER_BYTES: usize = 256 * 1024;
+pub(crate) const BUFFER_BYTES: usize = 256 * 1024;
 
 /// The open spool files of this process.
 static OPEN_FILES: AtomicUsize = AtomicUsize::new(0);
 
 /// A body that can be read repeatedly, which a retry needs.
-pub struct Spool {
+pub(crate) struct Spool {
     limits: SpoolLimits,
     file: Option<Arc<UnnamedFile>>,
     /// The number of valid bytes in the file.
@@ -41,12 +41,12 @@ impl Drop for UnnamedFile {
 
 impl Spool {
     /// Creates an empty spool. No file is opened.
-    pub fn new(limits: &SpoolLimits) -> Self {
+    pub(crate) fn new(limits: &SpoolLimits) -> Self {
         Self { limits: limits.clone(), file: None, file_bytes: 0, buffer: Vec::new() }
     }
 
     /// The number of bytes in the spool.
-    pub fn byte_count(&self) -> u64 {
+    pub(crate) fn byte_count(&self) -> u64 {
         self.file_bytes.saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX))
     }
 
@@ -54,7 +54,7 @@ impl Spool {
     ///
     /// # Errors
     /// `SlowDown` if there are too many spool files, `ServiceUnavailable` if the file cannot be written.
-    pub async fn push(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
+    pub(crate) async fn push(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() < BUFFER_BYTES {
             return Ok(());
@@ -82,7 +82,7 @@ impl Spool {
     ///
     /// # Errors
     /// `InternalError` if the file cannot be read.
-    pub async fn read(&self, at: u64) -> Result<Vec<u8>, Rejection> {
+    pub(crate) async fn read(&self, at: u64) -> Result<Vec<u8>, Rejection> {
         let Some(file) = self.file.as_ref().filter(|_| at < self.file_bytes) else {
             let at = usize::try_from(at.saturating_sub(self.file_bytes)).unwrap_or(usize::MAX);
             return Ok(self.buffer.get(at..).unwrap_or_default().to_vec());

@@ -40,7 +40,7 @@ const EARLY_RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn download_object(
+pub(crate) async fn download_object(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
     route: Route<'_>,
@@ -273,7 +273,7 @@ fn record_body_mismatch(_: Rejection) -> RequestEnd {
 ///
 /// # Errors
 /// [`RequestEnd`].
-pub async fn send_upload(
+pub(crate) async fn send_upload(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
     route: &Route<'_>,
@@ -328,7 +328,7 @@ pub async fn send_upload(
 }
 
 /// The body of an upload.
-pub enum UploadBody {
+pub(crate) enum UploadBody {
     /// It is streamed, after its first verified bytes.
     Streaming(Box<BodyVerifier>, Vec<u8>, Reservation),
     /// It was read and verified completely before the target is contacted.
@@ -339,7 +339,7 @@ pub enum UploadBody {
 
 impl UploadBody {
     /// The length in bytes, if known.
-    pub fn length(&self) -> Option<u64> {
+    pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Streaming(verifier, ..) => verifier.length(),
             Self::Buffered((_, digests)) | Self::Spooled(_, digests) => Some(digests.bytes),

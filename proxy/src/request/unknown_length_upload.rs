@@ -29,7 +29,7 @@ const PART_BYTES: u64 = 16 * 1024 * 1024;
 ///
 /// # Errors
 /// [`RequestEnd`], also if the body is longer than the configured maximum.
-pub async fn spool_body(
+pub(crate) async fn spool_body(
     context: &mut RequestContext<'_>,
     mut verifier: BodyVerifier,
 ) -> Result<(Spool, Digests), RequestEnd> {
@@ -63,7 +63,7 @@ pub async fn spool_body(
 ///
 /// # Errors
 /// [`RequestEnd`]. The multipart upload is aborted.
-pub async fn upload_object(
+pub(crate) async fn upload_object(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
     route: &Route<'_>,

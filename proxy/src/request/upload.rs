@@ -26,7 +26,7 @@ const SMALL_BODY_BYTES_MAX: usize = 256 * 1024;
 ///
 /// # Errors
 /// The request is rejected, or the client disconnected.
-pub async fn upload_body(
+pub(crate) async fn upload_body(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
     route: Route<'_>,
@@ -62,7 +62,7 @@ fn needs_length(route: &Route<'_>) -> bool {
 ///
 /// # Errors
 /// The request is rejected, or the client disconnected; the target was not contacted.
-pub async fn prepare_upload_body<'r>(
+pub(crate) async fn prepare_upload_body<'r>(
     context: &mut RequestContext<'_>,
     route: &Route<'_>,
     request: &'r Request,

@@ -12,7 +12,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 /// A file of certificate authorities that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error("{subject}: {path}: not a PEM file of certificates")]
-pub struct CertificateAuthoritiesError {
+pub(crate) struct CertificateAuthoritiesError {
     /// What the authorities are for, as the error message names it.
     pub subject: String,
     /// The file.
@@ -23,7 +23,7 @@ pub struct CertificateAuthoritiesError {
 ///
 /// # Errors
 /// The file is not a PEM file of certificates.
-pub fn load_certificate_authorities(
+pub(crate) fn load_certificate_authorities(
     subject: &str,
     path: &Path,
 ) -> Result<Arc<CaType>, CertificateAuthoritiesError> {

@@ -29,7 +29,7 @@ const FAILING_SUBJECTS_MIN: usize = 2;
 const AFFECTED_CALLERS_NEEDED: usize = 2;
 
 /// The circuit breaker of one target.
-pub struct CircuitBreaker {
+pub(crate) struct CircuitBreaker {
     target: String,
     /// The connection group of the target. A different one means other connection settings.
     group_key: u64,
@@ -81,7 +81,7 @@ struct SubjectOutcome {
 
 /// Whether a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerAdmission {
+pub(crate) enum BreakerAdmission {
     /// The request may be sent.
     Allowed,
     /// The request may be sent as a probe. Others are rejected until it has an outcome.
@@ -92,7 +92,7 @@ pub enum BreakerAdmission {
 
 /// The outcome of a request, as far as it indicates the state of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerOutcome {
+pub(crate) enum BreakerOutcome {
     /// The target responded and did not report an error of its own.
     Responded,
     /// The target responded with a server error.
@@ -107,7 +107,7 @@ pub enum BreakerOutcome {
 
 /// The initiator and the subject of a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// The initiator.
     pub initiator: Initiator,
     /// A hash of the operation and the object.
@@ -118,7 +118,7 @@ pub struct Attempt {
 
 impl CircuitBreaker {
     /// Creates a closed circuit breaker for a target that this number of callers use.
-    pub fn new(target: &blobfish_config::Target, group_key: u64, callers: usize) -> Self {
+    pub(crate) fn new(target: &blobfish_config::Target, group_key: u64, callers: usize) -> Self {
         Self {
             target: target.name.clone(),
             group_key,
@@ -130,7 +130,7 @@ impl CircuitBreaker {
     }
 
     /// Whether both have the same target and settings.
-    pub fn has_same_settings(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_settings(&self, other: &Self) -> bool {
         let rules =
             |own: &Self| (own.group_key, own.circuit_breaker_failures, own.open_duration, own.callers_min);
         // After a change of any of these the recorded failures could exceed the new limits, so the record starts empty.
@@ -138,7 +138,7 @@ impl CircuitBreaker {
     }
 
     /// The time until a request may be sent; zero if one may be sent now.
-    pub fn time_until_probe(&self, now: Instant) -> Duration {
+    pub(crate) fn time_until_probe(&self, now: Instant) -> Duration {
         match self.lock_record().state {
             CircuitState::Closed => Duration::ZERO,
             CircuitState::Open(until) | CircuitState::HalfOpen(until) => until.saturating_duration_since(now),
@@ -147,7 +147,7 @@ impl CircuitBreaker {
 
     /// Decides whether a request may be sent now. A probe blocks other requests for at most another open period, in case
     /// it never ends. Requests of the proxy itself are never probes, because unauthenticated clients can cause them.
-    pub fn try_admit(&self, initiator: Initiator, now: Instant) -> BreakerAdmission {
+    pub(crate) fn try_admit(&self, initiator: Initiator, now: Instant) -> BreakerAdmission {
         let mut record = self.lock_record();
         let until = match record.state {
             CircuitState::Closed => return BreakerAdmission::Allowed,
@@ -165,7 +165,7 @@ impl CircuitBreaker {
     }
 
     /// Records the outcome of a request.
-    pub fn report_outcome(&self, attempt: Attempt, outcome: BreakerOutcome, now: Instant) {
+    pub(crate) fn report_outcome(&self, attempt: Attempt, outcome: BreakerOutcome, now: Instant) {
         if attempt.initiator == Initiator::Proxy || self.circuit_breaker_failures == 0 {
             return;
         }
@@ -282,7 +282,7 @@ impl CircuitBreaker {
     }
 
     /// Sets the metric to the current state.
-    pub fn publish_state(&self) {
+    pub(crate) fn publish_state(&self) {
         self.set_state_metric(&self.lock_record());
     }
 

@@ -51,7 +51,7 @@ const LONG_RUNNING_TIMEOUT: Duration = Duration::from_secs(600);
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Maximum number of addresses of a host to try, each with the connect timeout.
-pub const ADDRESSES_TRIED_MAX: usize = 4;
+pub(crate) const ADDRESSES_TRIED_MAX: usize = 4;
 
 /// How long a body may be slower than [`BODY_BYTES_PER_SECOND_MIN`].
 const BODY_RATE_GRACE: Duration = Duration::from_secs(10);
@@ -69,13 +69,13 @@ const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 const INTERIM_RESPONSES_MAX: usize = 8;
 
 /// Maximum size of a response that is read whole; the limits of the XML parser allow as much.
-pub const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub(crate) const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Maximum size of an error document.
-pub const ERROR_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const ERROR_BYTES_MAX: usize = 64 * 1024;
 
 /// The HTTP client for all targets.
-pub struct TargetClient {
+pub(crate) struct TargetClient {
     connector: TransportConnector,
     dns_cache: DnsCache,
     /// Whether to return responses that show a configuration error, a redirect or a clock skew, instead of an error.
@@ -84,7 +84,7 @@ pub struct TargetClient {
 }
 
 /// One exchange: a request with its head written, and its response.
-pub struct TargetExchange<'a> {
+pub(crate) struct TargetExchange<'a> {
     client: &'a TargetClient,
     target: &'a TargetRuntime,
     session: HttpSession,
@@ -162,7 +162,7 @@ impl Drop for ActiveConnection {
 }
 
 /// The head of a response.
-pub struct TargetResponseHead {
+pub(crate) struct TargetResponseHead {
     /// Status and headers, with an empty body.
     pub response: TargetResponse,
     /// Length of the body; `None` if it is not known in advance.
@@ -171,7 +171,7 @@ pub struct TargetResponseHead {
 
 impl TargetClient {
     /// Creates the client without connecting. `idle_connections_max` limits the pool over all targets.
-    pub fn new(lookup: impl DnsLookup, idle_connections_max: usize) -> Self {
+    pub(crate) fn new(lookup: impl DnsLookup, idle_connections_max: usize) -> Self {
         Self {
             connector: TransportConnector::new(Some(ConnectorOptions::new(idle_connections_max))),
             dns_cache: DnsCache::new(lookup),
@@ -180,7 +180,7 @@ impl TargetClient {
     }
 
     /// Creates a client that also returns responses that show configuration errors.
-    pub fn for_diagnosis(idle_connections_max: usize) -> Self {
+    pub(crate) fn for_diagnosis(idle_connections_max: usize) -> Self {
         Self { is_diagnosing: true, ..Self::new(SystemDns, idle_connections_max) }
     }
 
@@ -188,7 +188,7 @@ impl TargetClient {
     ///
     /// # Errors
     /// [`ExchangeError`], already counted.
-    pub async fn send_and_read(
+    pub(crate) async fn send_and_read(
         &self,
         target: &TargetRuntime,
         request: &OutgoingRequest,
@@ -207,7 +207,7 @@ impl TargetClient {
     ///
     /// # Errors
     /// [`ExchangeError`], already counted.
-    pub async fn send<'a>(
+    pub(crate) async fn send<'a>(
         &'a self,
         target: &'a TargetRuntime,
         request: &OutgoingRequest,
@@ -234,7 +234,7 @@ impl TargetClient {
     ///
     /// # Errors
     /// [`ExchangeError::CircuitOpen`], without waiting; [`ExchangeError::ConnectionLimitReached`].
-    pub async fn acquire_permit_pair(
+    pub(crate) async fn acquire_permit_pair(
         &self,
         from: &TargetRuntime,
         to: &TargetRuntime,
@@ -253,7 +253,7 @@ impl TargetClient {
     ///
     /// # Errors
     /// [`ExchangeError`], already counted.
-    pub async fn send_with_permit<'a>(
+    pub(crate) async fn send_with_permit<'a>(
         &'a self,
         permit: ConnectionPermit,
         target: &'a TargetRuntime,
@@ -303,7 +303,7 @@ impl TargetClient {
     ///
     /// # Errors
     /// [`ExchangeError`], already counted.
-    pub async fn start_upload<'a>(
+    pub(crate) async fn start_upload<'a>(
         &'a self,
         target: &'a TargetRuntime,
         request: &OutgoingRequest,
@@ -315,7 +315,7 @@ impl TargetClient {
     ///
     /// # Errors
     /// [`ExchangeError`], already counted.
-    pub async fn start_upload_with_permit<'a>(
+    pub(crate) async fn start_upload_with_permit<'a>(
         &'a self,
         permit: ConnectionPermit,
         target: &'a TargetRuntime,
@@ -487,7 +487,7 @@ impl TargetExchange<'_> {
     ///
     /// # Errors
     /// [`ExchangeError::Write`].
-    pub async fn write_body(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
+    pub(crate) async fn write_body(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
         if bytes.is_empty() {
             return Ok(()); // An empty chunk would end the body.
         }
@@ -505,7 +505,7 @@ impl TargetExchange<'_> {
     ///
     /// # Errors
     /// [`ExchangeError::Write`].
-    pub async fn finish_body(&mut self) -> Result<(), ExchangeError> {
+    pub(crate) async fn finish_body(&mut self) -> Result<(), ExchangeError> {
         self.pace.pauses = self.pace.total_pauses();
         self.pace.expects_more = false;
         let finished = timeout(self.target.body_timeout, self.session.finish_body()).await;
@@ -532,7 +532,7 @@ impl TargetExchange<'_> {
     }
 
     /// Waits for a response head that arrives before the request is complete. Cancellation safe.
-    pub async fn read_early_response_head(&mut self) -> Result<TargetResponseHead, ExchangeError> {
+    pub(crate) async fn read_early_response_head(&mut self) -> Result<TargetResponseHead, ExchangeError> {
         self.session.read_timeout = None;
         self.receive_head().await
     }
@@ -541,7 +541,7 @@ impl TargetExchange<'_> {
     ///
     /// # Errors
     /// [`ExchangeError`].
-    pub async fn read_response_head(&mut self) -> Result<TargetResponseHead, ExchangeError> {
+    pub(crate) async fn read_response_head(&mut self) -> Result<TargetResponseHead, ExchangeError> {
         self.session.read_timeout = None;
         // The timeout covers all interim responses, so that a target cannot extend it with them.
         let head = timeout(self.response_timeout, self.receive_head())
@@ -631,7 +631,7 @@ impl TargetExchange<'_> {
     ///
     /// # Errors
     /// [`ExchangeError::Truncated`], [`ExchangeError::BodyTimeout`], [`ExchangeError::Malformed`].
-    pub async fn read_body(&mut self) -> Result<Option<Bytes>, ExchangeError> {
+    pub(crate) async fn read_body(&mut self) -> Result<Option<Bytes>, ExchangeError> {
         self.session.read_timeout = Some(self.target.body_timeout);
         let since = Instant::now();
         let piece = self.session.read_body_bytes().await;
@@ -670,7 +670,7 @@ impl TargetExchange<'_> {
     ///
     /// # Errors
     /// [`ExchangeError`].
-    pub async fn read_whole_body(&mut self, bytes_max: usize) -> Result<Vec<u8>, ExchangeError> {
+    pub(crate) async fn read_whole_body(&mut self, bytes_max: usize) -> Result<Vec<u8>, ExchangeError> {
         let mut whole = Vec::new();
         while let Some(bytes) = self.read_body().await? {
             if whole.len().saturating_add(bytes.len()) > bytes_max {
@@ -686,7 +686,7 @@ impl TargetExchange<'_> {
     }
 
     /// Returns the connection to the pool after a complete exchange.
-    pub async fn release(mut self) {
+    pub(crate) async fn release(mut self) {
         self.session.respect_keepalive();
         if let Some(stream) = self.session.reuse().await {
             self.client.connector.release_stream(stream, self.peer.reuse_hash(), Some(POOL_IDLE_TIMEOUT));
@@ -695,12 +695,12 @@ impl TargetExchange<'_> {
 
     /// Resets the connection, so that the target does not take a truncated upload for a complete one. After a regular
     /// close some servers store what they have.
-    pub async fn abort(self) {
+    pub(crate) async fn abort(self) {
         drop(self);
     }
 
     /// The time since the request head was written.
-    pub fn time_since_start(&self) -> Duration {
+    pub(crate) fn time_since_start(&self) -> Duration {
         self.started.elapsed()
     }
 }

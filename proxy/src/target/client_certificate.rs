@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 /// A client certificate that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("target \"{target}\": {cert}, {key}: not a certificate with its key")]
-pub struct ClientCertificateError {
+pub(crate) struct ClientCertificateError {
     /// Name of the target.
     pub target: String,
     /// The file of the certificate.
@@ -28,7 +28,9 @@ pub struct ClientCertificateError {
 ///
 /// # Errors
 /// A file is missing or has other content, or the key does not belong to the certificate.
-pub fn read_client_certificate(target: &Target) -> Result<Option<Arc<CertKey>>, ClientCertificateError> {
+pub(crate) fn read_client_certificate(
+    target: &Target,
+) -> Result<Option<Arc<CertKey>>, ClientCertificateError> {
     let Some(files) = &target.client_cert else { return Ok(None) };
     let invalid = || ClientCertificateError {
         target: target.name.clone(),
@@ -39,7 +41,9 @@ pub fn read_client_certificate(target: &Target) -> Result<Option<Arc<CertKey>>, 
 }
 
 /// Converts the certificate for a handshake with rustls.
-pub fn to_der_pair(certificate: &CertKey) -> Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+pub(crate) fn to_der_pair(
+    certificate: &CertKey,
+) -> Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
     let chain = std::iter::once(certificate.leaf())
         .chain(certificate.intermediates())
         .map(CertificateDer::from)

@@ -25,14 +25,14 @@ const POOL_IDLE_MAX: Duration = Duration::from_secs(30);
 const DNS_CACHE_TIME: Duration = Duration::from_secs(30);
 
 /// Sends exports to trace collectors.
-pub struct CollectorClient {
+pub(crate) struct CollectorClient {
     connector: TransportConnector,
     resolver: DnsCache,
 }
 
 impl CollectorClient {
     /// Creates the client without connecting.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // One idle connection is enough, because exports are sent one after the other.
         let connector = TransportConnector::new(Some(ConnectorOptions::new(1)));
         Self { connector, resolver: DnsCache::new(SystemDns) }

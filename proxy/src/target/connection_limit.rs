@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// The connection limit of one target.
-pub struct ConnectionLimit {
+pub(crate) struct ConnectionLimit {
     target: String,
     group_key: u64,
     count_max: u32,
@@ -17,30 +17,30 @@ pub struct ConnectionLimit {
 
 /// A permit for one connection, or for two that were acquired together. Released when its last clone is dropped.
 #[derive(Clone)]
-pub struct ConnectionPermit {
+pub(crate) struct ConnectionPermit {
     _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl ConnectionLimit {
     /// Creates the limit; zero means unlimited.
-    pub fn new(target: &str, group_key: u64, count_max: u32) -> Self {
+    pub(crate) fn new(target: &str, group_key: u64, count_max: u32) -> Self {
         let permit_count = usize::try_from(count_max).unwrap_or(Semaphore::MAX_PERMITS);
         let semaphore = (count_max > 0).then(|| Arc::new(Semaphore::new(permit_count)));
         Self { target: target.to_owned(), group_key, count_max, semaphore }
     }
 
     /// Whether both have the same target and limit.
-    pub fn has_same_settings(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_settings(&self, other: &Self) -> bool {
         (self.group_key, self.count_max) == (other.group_key, other.count_max)
     }
 
     /// Acquires a permit; `None` if none becomes free in time.
-    pub async fn acquire(&self, wait_max: Duration) -> Option<ConnectionPermit> {
+    pub(crate) async fn acquire(&self, wait_max: Duration) -> Option<ConnectionPermit> {
         self.acquire_many(1, wait_max).await
     }
 
     /// Acquires a permit of each of two targets; `None` if they do not become free in time.
-    pub async fn acquire_pair(
+    pub(crate) async fn acquire_pair(
         &self,
         other: &Self,
         wait_max: Duration,

@@ -29,7 +29,7 @@ const CREDENTIALS_RESPONSE_BYTES_MAX: usize = 256 * 1024;
 const DNS_CACHE_TTL: Duration = Duration::from_secs(30);
 
 /// Sends requests to credential providers.
-pub struct CredentialHttpClient {
+pub(crate) struct CredentialHttpClient {
     connector: TransportConnector,
     dns_cache: DnsCache,
 }
@@ -42,7 +42,7 @@ impl fmt::Debug for CredentialHttpClient {
 
 impl CredentialHttpClient {
     /// Creates the client without connecting.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { connector: TransportConnector::new(None), dns_cache: DnsCache::new(SystemDns) }
     }
 
@@ -84,7 +84,7 @@ impl HttpSend for CredentialHttpClient {
 }
 
 /// Gives credential providers access to the environment, files and network.
-pub fn build_provider_context() -> Context {
+pub(crate) fn build_provider_context() -> Context {
     Context::new().with_env(OsEnv).with_file_read(CredentialFiles).with_http_send(CredentialHttpClient::new())
 }
 
@@ -102,7 +102,7 @@ impl FileRead for CredentialFiles {
 }
 
 /// Why there is no response.
-pub enum FetchError {
+pub(crate) enum FetchError {
     /// The connection broke.
     ConnectionBroken,
     /// The body exceeds the size limit.
@@ -113,7 +113,7 @@ pub enum FetchError {
 ///
 /// # Errors
 /// [`FetchError`].
-pub async fn send_and_read(
+pub(crate) async fn send_and_read(
     session: &mut HttpSession,
     header: RequestHeader,
     body: &[u8],

@@ -16,16 +16,16 @@ use crate::target::runtime::TargetRuntime;
 const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The targets of the active configuration, and only these, so that this module does not depend on the rest of it.
-pub type ActiveTargets = Arc<dyn DynAccess<Vec<TargetRuntime>> + Send + Sync>;
+pub(crate) type ActiveTargets = Arc<dyn DynAccess<Vec<TargetRuntime>> + Send + Sync>;
 
 /// The service that renews the temporary credentials of all targets.
-pub struct CredentialRefresher {
+pub(crate) struct CredentialRefresher {
     targets: ActiveTargets,
 }
 
 impl CredentialRefresher {
     /// Creates the service for these targets, which a reload replaces.
-    pub fn new(targets: ActiveTargets) -> Self {
+    pub(crate) fn new(targets: ActiveTargets) -> Self {
         Self { targets }
     }
 }

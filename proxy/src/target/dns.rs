@@ -34,13 +34,13 @@ const CACHED_HOSTS_MAX: usize = 4096;
 
 /// A resolver.
 #[async_trait]
-pub trait DnsLookup: Send + Sync + 'static {
+pub(crate) trait DnsLookup: Send + Sync + 'static {
     /// Looks up the addresses of a name, in the order to try them.
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
 }
 
 /// The system's resolver, which tokio runs on its blocking thread pool.
-pub struct SystemDns;
+pub(crate) struct SystemDns;
 
 #[async_trait]
 impl DnsLookup for SystemDns {
@@ -50,7 +50,7 @@ impl DnsLookup for SystemDns {
 }
 
 /// The DNS cache.
-pub struct DnsCache {
+pub(crate) struct DnsCache {
     lookup: Arc<dyn DnsLookup>,
     hosts: Arc<Mutex<HostCache>>,
     /// Addresses that did not accept a connection, and since when.
@@ -75,13 +75,13 @@ type PendingLookup = Shared<BoxFuture<'static, ()>>;
 
 impl DnsCache {
     /// Creates an empty cache.
-    pub fn new(lookup: impl DnsLookup) -> Self {
+    pub(crate) fn new(lookup: impl DnsLookup) -> Self {
         Self { lookup: Arc::new(lookup), hosts: Arc::default(), dead_addresses: Mutex::default() }
     }
 
     /// Resolves a host to addresses in the order to try them. They are older than `lifetime` only if a lookup fails or is
     /// slow. Empty if there are none.
-    pub async fn resolve(&self, host: &str, port: u16, lifetime: Duration) -> Vec<SocketAddr> {
+    pub(crate) async fn resolve(&self, host: &str, port: u16, lifetime: Duration) -> Vec<SocketAddr> {
         let addresses = self.resolve_all(host, port, lifetime).await;
         // A single address is tried even if it is recorded as dead: there is no alternative.
         if addresses.len() < 2 {
@@ -98,7 +98,7 @@ impl DnsCache {
     }
 
     /// Records the address that accepted a connection, and those that were tried before it without success.
-    pub fn record_connect_results(&self, connected: Option<SocketAddr>, unreachable: &[SocketAddr]) {
+    pub(crate) fn record_connect_results(&self, connected: Option<SocketAddr>, unreachable: &[SocketAddr]) {
         let mut dead = self.dead_addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if connected.is_none_or(|address| dead.remove(&address).is_none()) && unreachable.is_empty() {
             return;
@@ -240,12 +240,12 @@ fn resolve_locally(host: &str) -> Option<IpAddr> {
 
 /// A resolver for tests.
 #[cfg(test)]
-pub mod fake_dns {
+pub(crate) mod fake_dns {
     use super::*;
 
     /// A resolver with configurable results that counts its lookups.
     #[derive(Default, Clone)]
-    pub struct FakeDns(Arc<Mutex<FakeDnsRecord>>);
+    pub(crate) struct FakeDns(Arc<Mutex<FakeDnsRecord>>);
 
     #[derive(Default)]
     struct FakeDnsRecord {
@@ -255,12 +255,12 @@ pub mod fake_dns {
     }
 
     impl FakeDns {
-        pub fn set_addresses(&self, addresses: &[SocketAddr], delay: Duration) {
+        pub(crate) fn set_addresses(&self, addresses: &[SocketAddr], delay: Duration) {
             let mut row = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             (row.addresses, row.delay) = (addresses.to_vec(), delay);
         }
 
-        pub fn lookup_count(&self) -> usize {
+        pub(crate) fn lookup_count(&self) -> usize {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).lookup_count
         }
     }

@@ -12,7 +12,7 @@ const OPEN_FILES_ERRNOS: [i32; 2] = [24, 23];
 
 /// Why an exchange with a target failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ExchangeError {
+pub(crate) enum ExchangeError {
     /// The request contains a value that cannot be sent over HTTP.
     #[error("the request cannot be sent over HTTP")]
     Unwritable,
@@ -74,7 +74,7 @@ pub enum ExchangeError {
 
 impl ExchangeError {
     /// The metric's label.
-    pub fn kind(self) -> &'static str {
+    pub(crate) fn kind(self) -> &'static str {
         match self {
             Self::Unwritable => "invalid_request",
             Self::Resolve => "dns",
@@ -102,7 +102,7 @@ impl ExchangeError {
     /// transport, and must not learn the target's address. The rejection of a field that the target does not support does
     /// name the target and its dialect, because the client has to change its request for them: see
     /// `blobfish_dialects::engine::loss::describe_target`.
-    pub fn to_rejection(self) -> Rejection {
+    pub(crate) fn to_rejection(self) -> Rejection {
         match self {
             Self::CircuitOpen => ErrorKind::TargetUnavailable.into(),
             Self::ConnectionLimitReached => ErrorKind::TargetBusy.into(),
@@ -125,7 +125,7 @@ impl ExchangeError {
     }
 
     /// Whether the target may have performed the operation, because only the response is missing or unusable.
-    pub fn is_outcome_unknown(self) -> bool {
+    pub(crate) fn is_outcome_unknown(self) -> bool {
         matches!(
             self,
             Self::Read
@@ -139,7 +139,7 @@ impl ExchangeError {
 
     /// The outcome for the circuit breaker, if the error indicates the state of the target. A truncated response shows
     /// that the target works. DNS and TLS errors of a bucket's host may result from the bucket name that the client chose.
-    pub fn breaker_outcome(self, certificate_can_match: bool) -> Option<BreakerOutcome> {
+    pub(crate) fn breaker_outcome(self, certificate_can_match: bool) -> Option<BreakerOutcome> {
         match self {
             // Errors without an outcome, such as `FileDescriptorLimit`, do not show whether the target works.
             Self::Connect | Self::ConnectTimeout => Some(BreakerOutcome::Unreachable),
@@ -151,7 +151,7 @@ impl ExchangeError {
     }
 
     /// Counts and logs a failure.
-    pub fn record_for(self, target: &TargetRuntime) -> Self {
+    pub(crate) fn record_for(self, target: &TargetRuntime) -> Self {
         if matches!(self, Self::CircuitOpen | Self::ConnectionLimitReached | Self::NoCredentials) {
             return self; // Nothing was sent, and the request is counted as a rejection.
         }
@@ -167,7 +167,7 @@ impl ExchangeError {
     }
 
     /// Classifies a connect error.
-    pub fn from_connect_error(error: &Error) -> Self {
+    pub(crate) fn from_connect_error(error: &Error) -> Self {
         let cause =
             error.root_cause().downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
         // Checked before the error type, because Pingora reports this as an ordinary connect error.
@@ -185,7 +185,7 @@ impl ExchangeError {
     }
 
     /// Classifies an error during an exchange; `fallback` if Pingora's error has no specific type.
-    pub fn from_exchange_error(error: &Error, fallback: Self) -> Self {
+    pub(crate) fn from_exchange_error(error: &Error, fallback: Self) -> Self {
         match error.etype() {
             ErrorType::InvalidHTTPHeader => Self::Malformed,
             ErrorType::WriteTimedout => Self::Write,

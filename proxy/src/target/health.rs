@@ -14,7 +14,7 @@ static TARGET_HEALTH: LazyLock<Mutex<BTreeMap<String, Arc<TargetHealth>>>> = Laz
 
 /// The last outcomes of one target.
 #[derive(Debug, Default)]
-pub struct TargetHealth {
+pub(crate) struct TargetHealth {
     /// Unix time in milliseconds; 0 means never.
     last_success_ms: AtomicU64,
     last_failure: Mutex<Option<(u64, String)>>,
@@ -22,13 +22,13 @@ pub struct TargetHealth {
 
 impl TargetHealth {
     /// Returns the health of the target with this name.
-    pub fn for_target(target: &str) -> Arc<Self> {
+    pub(crate) fn for_target(target: &str) -> Arc<Self> {
         let mut targets = TARGET_HEALTH.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(targets.entry(target.to_owned()).or_default())
     }
 
     /// Records a response. A 5xx is a failure; a 4xx is not, because the client may have caused it.
-    pub fn record_response(&self, status: u16) {
+    pub(crate) fn record_response(&self, status: u16) {
         if status >= 500 {
             return self.record_failure(&format!("status {status}"));
         }
@@ -36,13 +36,13 @@ impl TargetHealth {
     }
 
     /// Records a failed exchange.
-    pub fn record_failure(&self, kind: &str) {
+    pub(crate) fn record_failure(&self, kind: &str) {
         *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((clock::now_ms(), kind.to_owned()));
     }
 
     /// The last success and the last failure, for the admin port.
-    pub fn last_outcomes(&self) -> (Option<String>, Option<Value>) {
+    pub(crate) fn last_outcomes(&self) -> (Option<String>, Option<Value>) {
         let success = match self.last_success_ms.load(Ordering::Relaxed) {
             0 => None,
             ms => Some(access_log::format_timestamp(ms)),

@@ -10,7 +10,7 @@ use crate::target::runtime::TargetRuntime;
 
 /// Whether an [`OutgoingRequest`] contains its whole body.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum BodyMode {
+pub(crate) enum BodyMode {
     /// It contains the whole body.
     Whole,
     /// The body is streamed.
@@ -18,7 +18,7 @@ pub enum BodyMode {
 }
 
 /// How the response body ends.
-pub enum TargetResponseFraming {
+pub(crate) enum TargetResponseFraming {
     /// After this many bytes.
     Bytes(u64),
     /// After the last chunk.
@@ -31,7 +31,7 @@ pub enum TargetResponseFraming {
 ///
 /// # Errors
 /// [`ExchangeError::Malformed`] if the headers are contradictory.
-pub fn parse_response_framing(raw: &[u8]) -> Result<TargetResponseFraming, ExchangeError> {
+pub(crate) fn parse_response_framing(raw: &[u8]) -> Result<TargetResponseFraming, ExchangeError> {
     let (mut lengths, mut codings) = (Vec::new(), Vec::new());
     for line in raw.split(|byte| *byte == b'\n').skip(1) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
@@ -61,7 +61,7 @@ pub fn parse_response_framing(raw: &[u8]) -> Result<TargetResponseFraming, Excha
 ///
 /// # Errors
 /// [`ExchangeError::Unwritable`].
-pub fn build_request_header(
+pub(crate) fn build_request_header(
     request: &OutgoingRequest,
     body_mode: BodyMode,
 ) -> Result<Box<RequestHeader>, ExchangeError> {
@@ -101,7 +101,10 @@ pub fn build_request_header(
 ///
 /// # Errors
 /// [`ExchangeError::Unwritable`].
-pub fn check_connect_host<'h>(target: &TargetRuntime, authority: &'h str) -> Result<&'h str, ExchangeError> {
+pub(crate) fn check_connect_host<'h>(
+    target: &TargetRuntime,
+    authority: &'h str,
+) -> Result<&'h str, ExchangeError> {
     let own = target.spec.authority.as_str();
     let label = authority.strip_suffix(own).and_then(|rest| rest.strip_suffix('.'));
     let is_label = |label: &str| {

@@ -9,7 +9,7 @@ tokio::task_local! {
 
 /// The initiator of a request to a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Initiator {
+pub(crate) enum Initiator {
     /// A caller with a verified signature, by the hash of its name.
     Caller(u64),
     /// An anonymous client, or an unknown initiator.
@@ -21,7 +21,7 @@ pub enum Initiator {
 
 impl Initiator {
     /// The caller with this name.
-    pub fn from_caller_name(name: &str) -> Self {
+    pub(crate) fn from_caller_name(name: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
         Self::Caller(hasher.finish())
@@ -29,12 +29,12 @@ impl Initiator {
 }
 
 /// Runs work for an initiator.
-pub async fn with_initiator<T>(initiator: Initiator, work: impl Future<Output = T>) -> T {
+pub(crate) async fn with_initiator<T>(initiator: Initiator, work: impl Future<Output = T>) -> T {
     CURRENT_INITIATOR.scope(initiator, work).await
 }
 
 /// The initiator of the current work.
-pub fn current_initiator() -> Initiator {
+pub(crate) fn current_initiator() -> Initiator {
     CURRENT_INITIATOR.try_with(|initiator| *initiator).unwrap_or_default()
 }
 

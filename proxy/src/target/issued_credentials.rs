@@ -21,7 +21,7 @@ const UNEXPIRING_RENEWAL_INTERVAL: Duration = Duration::from_secs(300);
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// The temporary credentials of one target.
-pub struct IssuedCredentials {
+pub(crate) struct IssuedCredentials {
     target: String,
     /// The origin of the credentials: the name of the provider chain, and the metadata endpoint.
     origin: (&'static str, Option<String>),
@@ -42,7 +42,7 @@ struct IssuedCredentialsState {
 
 impl IssuedCredentials {
     /// Creates the value without credentials. `None` if the provider chain is unknown.
-    pub fn new(target: &blobfish_config::Target, credentials: SharedCredentials) -> Option<Self> {
+    pub(crate) fn new(target: &blobfish_config::Target, credentials: SharedCredentials) -> Option<Self> {
         let origin = (target.credentials?, target.metadata_endpoint.clone());
         let provider = CredentialProvider::from_name(origin.0, origin.1.as_deref())?;
         let (state, is_renewing) = (Mutex::default(), AtomicBool::new(false));
@@ -50,22 +50,22 @@ impl IssuedCredentials {
     }
 
     /// Whether both are for the same target and have the same origin.
-    pub fn has_same_origin(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_origin(&self, other: &Self) -> bool {
         (&self.target, &self.origin) == (&other.target, &other.origin)
     }
 
     /// The current credentials, shared with the target.
-    pub fn credentials(&self) -> SharedCredentials {
+    pub(crate) fn credentials(&self) -> SharedCredentials {
         self.credentials.clone()
     }
 
     /// Whether there are credentials that have not expired.
-    pub fn is_usable(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_usable(&self, now: Timestamp) -> bool {
         self.lock_state().expires_at.is_some_and(|ends| ends.is_none_or(|ends| now.0 < ends))
     }
 
     /// Starts a renewal in the background if it is due and none is running.
-    pub fn renew_if_due(self: &Arc<Self>, context: &Context) {
+    pub(crate) fn renew_if_due(self: &Arc<Self>, context: &Context) {
         if !self.is_due(Instant::now()) || self.is_renewing.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -81,7 +81,7 @@ impl IssuedCredentials {
     }
 
     /// Requests new credentials. If that fails, the previous ones remain.
-    pub async fn renew(&self, context: &Context) {
+    pub(crate) async fn renew(&self, context: &Context) {
         let issued = timeout(ISSUE_TIMEOUT, self.provider.issue(context)).await;
         match issued {
             Ok(Ok(Some(issued))) => self.store_issued(issued, clock::now(), Instant::now()),

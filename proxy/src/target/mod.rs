@@ -3,19 +3,19 @@
 //!
 //! Uses: `telemetry`.
 
-pub mod certificate_authorities;
-pub mod circuit_breaker;
-pub mod client;
-pub mod client_certificate;
-pub mod collector_client;
-pub mod connection_limit;
-pub mod credential_fetch;
-pub mod credential_refresher;
-pub mod dns;
-pub mod error;
-pub mod health;
-pub mod http1;
-pub mod initiator;
-pub mod issued_credentials;
-pub mod runtime;
-pub mod socket_options;
+pub(crate) mod certificate_authorities;
+pub(crate) mod circuit_breaker;
+pub(crate) mod client;
+pub(crate) mod client_certificate;
+pub(crate) mod collector_client;
+pub(crate) mod connection_limit;
+pub(crate) mod credential_fetch;
+pub(crate) mod credential_refresher;
+pub(crate) mod dns;
+pub(crate) mod error;
+pub(crate) mod health;
+pub(crate) mod http1;
+pub(crate) mod initiator;
+pub(crate) mod issued_credentials;
+pub(crate) mod runtime;
+pub(crate) mod socket_options;

@@ -24,7 +24,7 @@ use crate::telemetry::metrics::METRICS;
 
 /// Why a configured target cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum TargetConfigError {
+pub(crate) enum TargetConfigError {
     /// This build has no such dialect or profile.
     #[error("target \"{0}\": this build does not support its dialect or profile")]
     Dialect(String),
@@ -43,7 +43,7 @@ pub enum TargetConfigError {
 }
 
 /// A target with its connection settings and state.
-pub struct TargetRuntime {
+pub(crate) struct TargetRuntime {
     /// The specification for the translation.
     pub spec: Target,
     /// The endpoint.
@@ -75,7 +75,7 @@ pub struct TargetRuntime {
 impl TargetRuntime {
     /// Takes over the state of the previous configuration's targets: circuit breaker, clock skew, temporary credentials,
     /// connections in use. Each of them only if the settings that it depends on are unchanged.
-    pub fn inherit_state(&mut self, previous: &[Self]) {
+    pub(crate) fn inherit_state(&mut self, previous: &[Self]) {
         let mut old = previous.iter().map(|old| &old.circuit_breaker);
         if let Some(old) = old.find(|old| old.has_same_settings(&self.circuit_breaker)) {
             self.circuit_breaker = Arc::clone(old);
@@ -92,7 +92,7 @@ impl TargetRuntime {
     }
 
     /// Publishes the metrics of a target. Counters start at zero instead of absent, so that the first increase is visible.
-    pub fn publish_metrics(&self) {
+    pub(crate) fn publish_metrics(&self) {
         self.circuit_breaker.publish_state();
         let name = self.spec.name.as_str();
         METRICS.target_skew.with_label_values(&[name]).set(self.spec.clock.skew_seconds());
@@ -116,7 +116,7 @@ impl TargetRuntime {
 ///
 /// # Errors
 /// The part of the configuration that cannot be used.
-pub fn build_target(
+pub(crate) fn build_target(
     target: &blobfish_config::Target,
     callers: &[Caller],
 ) -> Result<TargetRuntime, TargetConfigError> {

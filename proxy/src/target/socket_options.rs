@@ -13,7 +13,7 @@ const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// # Errors
 /// The system's.
 #[cfg(target_os = "linux")]
-pub fn limit_unsent_bytes(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
+pub(crate) fn limit_unsent_bytes(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
     socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 

@@ -31,7 +31,7 @@ const QUEUE_LINES_MAX: usize = 8192;
 /// One line of the access log.
 #[derive(Debug, Default, Serialize)]
 #[allow(missing_docs, reason = "the fields are the keys of the line; docs/logs.md describes them")]
-pub struct AccessRecord {
+pub(crate) struct AccessRecord {
     pub time: String,
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ const FIELDS: [&str; 23] = [
 ];
 
 /// Escapes a name for a line, and truncates it if it is long.
-pub fn escape_name(text: &str) -> String {
+pub(crate) fn escape_name(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
         let at = escaped.len();
@@ -130,7 +130,7 @@ static LOGFMT_ENABLED: AtomicBool = AtomicBool::new(false);
 static LEVEL_HANDLE: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Starts the access log and the process log. `BLOBFISH_LOG` sets the filter of the process log.
-pub fn start() {
+pub(crate) fn start() {
     let env_filter = EnvFilter::try_from_env("BLOBFISH_LOG").ok();
     let is_set_by_env = env_filter.is_some();
     let (filter, handle) = reload::Layer::new(env_filter.unwrap_or_else(|| EnvFilter::new("info")));
@@ -151,7 +151,7 @@ pub fn start() {
 }
 
 /// Applies the `[log]` table of a configuration. `BLOBFISH_LOG` takes precedence.
-pub fn configure(log: Log) {
+pub(crate) fn configure(log: Log) {
     LOGFMT_ENABLED.store(log.format == LogFormat::Logfmt, Ordering::Relaxed);
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -166,7 +166,7 @@ pub fn configure(log: Log) {
 }
 
 /// Writes a line. It never waits: if the reader is too slow, lines are dropped and requests continue.
-pub fn write_record(mut record: AccessRecord) {
+pub(crate) fn write_record(mut record: AccessRecord) {
     record.time = format_timestamp(crate::clock::now_ms());
     record.method = escape_name(&record.method);
     record.code = record.code.as_deref().map(escape_name);
@@ -217,7 +217,7 @@ fn format_logfmt_value(value: &Value) -> String {
 }
 
 /// Waits until all lines are written, one second at most.
-pub fn flush() {
+pub(crate) fn flush() {
     let (done, wait) = sync_channel(1);
     if LINE_SENDER.get().is_some_and(|lines| lines.try_send(LogEntry::Flush(done)).is_ok()) {
         let _ = wait.recv_timeout(Duration::from_secs(1));
@@ -248,7 +248,7 @@ fn write_lines(entries: &Receiver<LogEntry>) {
 }
 
 /// Formats a time for the log.
-pub fn format_timestamp(ms: u64) -> String {
+pub(crate) fn format_timestamp(ms: u64) -> String {
     use blobfish_dialects::encoding::date;
     use blobfish_dialects::model::Timestamp;
     let seconds = date::format_iso_seconds(Timestamp(i64::try_from(ms / 1000).unwrap_or_default()));

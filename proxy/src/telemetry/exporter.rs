@@ -38,7 +38,7 @@ const BATCH_SPANS_MAX: usize = 512;
 const BATCH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Time limit from connecting to the end of the response.
-pub const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);
+pub(crate) const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Number of attempts if the collector is unavailable, and the backoff before the second one.
 const EXPORT_TRIES_MAX: u32 = 3;
@@ -48,7 +48,7 @@ const EXPORT_BACKOFF: Duration = Duration::from_secs(1);
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// A trace collector.
-pub struct Collector {
+pub(crate) struct Collector {
     /// Its endpoint.
     pub endpoint: Endpoint,
     path: String,
@@ -61,7 +61,7 @@ pub struct Collector {
 
 impl Collector {
     /// Creates a collector without connecting to it.
-    pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
+    pub(crate) fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
         let (endpoint, path) = (config.endpoint.clone(), config.path.clone());
         let group_key = u64::try_from(clock::random() >> 64).unwrap_or_default();
         Self { endpoint, path, headers: config.headers.clone(), ca, group_key }
@@ -83,7 +83,7 @@ static ENTRY_SENDER: OnceLock<mpsc::Sender<ExportEntry>> = OnceLock::new();
 
 /// Queues ended spans.
 #[derive(Debug)]
-pub struct SpanQueue(pub Arc<Collector>);
+pub(crate) struct SpanQueue(pub Arc<Collector>);
 
 impl SpanProcessor for SpanQueue {
     fn on_start(&self, _span: &mut Span, _context: &Context) {}
@@ -107,7 +107,7 @@ impl SpanProcessor for SpanQueue {
 }
 
 /// Waits until all queued spans are sent, up to a time limit.
-pub async fn flush() {
+pub(crate) async fn flush() {
     let Some(entries) = ENTRY_SENDER.get() else { return };
     let (done, wait) = oneshot::channel();
     let wait_for_flush = async {
@@ -123,7 +123,7 @@ pub async fn flush() {
 /// Sends one export to a collector. `target/` implements it, because that folder has the connections and the DNS cache
 /// and depends on this one.
 #[async_trait]
-pub trait ExportTransport: Send + Sync {
+pub(crate) trait ExportTransport: Send + Sync {
     /// Posts an export and reads the whole response: its status and body.
     ///
     /// # Errors
@@ -137,7 +137,7 @@ pub trait ExportTransport: Send + Sync {
 }
 
 /// Sends the queued spans until the process exits.
-pub struct SpanExporter(pub Arc<dyn ExportTransport>);
+pub(crate) struct SpanExporter(pub Arc<dyn ExportTransport>);
 
 #[async_trait]
 impl BackgroundService for SpanExporter {
@@ -236,7 +236,7 @@ impl ExportWorker {
 
 /// Why an export failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ExportError {
+pub(crate) enum ExportError {
     /// A temporary failure.
     #[error("{0}")]
     Unavailable(&'static str),

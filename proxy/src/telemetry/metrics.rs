@@ -9,18 +9,18 @@ use prometheus::{
 };
 
 /// The label value for an unknown target, dialect or operation.
-pub const LABEL_NONE: &str = "none";
+pub(crate) const LABEL_NONE: &str = "none";
 
 /// The bounds of latency histograms: from half a millisecond (a small request) to a minute (a large upload).
-pub const LATENCY_BUCKETS_SECONDS: &[f64] =
+pub(crate) const LATENCY_BUCKETS_SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The metrics of this process.
-pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
 /// Every metric, by its name without the prefix `blobfish_`.
 #[allow(missing_docs, reason = "the help texts describe the metrics")]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     pub requests: IntCounterVec,
     pub request_seconds: HistogramVec,
@@ -232,12 +232,12 @@ impl Metrics {
     }
 
     /// Records that a configuration became active.
-    pub fn record_config_loaded(&self) {
+    pub(crate) fn record_config_loaded(&self) {
         self.config_loaded.set(f64::from(u32::try_from(crate::clock::now().0).unwrap_or(u32::MAX)));
     }
 
     /// Encodes all metrics in the Prometheus text format.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "cannot encode the metrics");
@@ -247,7 +247,7 @@ impl Metrics {
 }
 
 /// Converts a duration to the unit of histograms.
-pub fn to_seconds(time: Duration) -> f64 {
+pub(crate) fn to_seconds(time: Duration) -> f64 {
     time.as_secs_f64()
 }
 

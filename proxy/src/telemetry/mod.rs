@@ -3,8 +3,8 @@
 //!
 //! Uses: nothing.
 
-pub mod access_log;
-pub mod exporter;
-pub mod metrics;
-pub mod recent_events;
-pub mod traces;
+pub(crate) mod access_log;
+pub(crate) mod exporter;
+pub(crate) mod metrics;
+pub(crate) mod recent_events;
+pub(crate) mod traces;

@@ -18,11 +18,11 @@ const EVENTS_MAX: usize = 200;
 const MESSAGE_CHARACTERS_MAX: usize = 400;
 
 /// The events of this process.
-pub static EVENTS: LazyLock<Events> = LazyLock::new(Events::default);
+pub(crate) static EVENTS: LazyLock<Events> = LazyLock::new(Events::default);
 
 /// What is recorded of an event while its request runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventNote {
+pub(crate) struct EventNote {
     /// `rejected`, `lost` or `aborted`.
     pub kind: &'static str,
     /// The error kind, or the field.
@@ -34,7 +34,7 @@ pub struct EventNote {
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the fields are the keys of the JSON response")]
-pub struct Event {
+pub(crate) struct Event {
     pub time: String,
     pub id: String,
     pub caller: Option<String>,
@@ -49,11 +49,11 @@ pub struct Event {
 
 /// The recent events.
 #[derive(Default)]
-pub struct Events(Mutex<VecDeque<Event>>);
+pub(crate) struct Events(Mutex<VecDeque<Event>>);
 
 impl Events {
     /// Records the events of a request that has ended.
-    pub fn record_notes(&self, record: &AccessRecord, notes: Vec<EventNote>) {
+    pub(crate) fn record_notes(&self, record: &AccessRecord, notes: Vec<EventNote>) {
         if notes.is_empty() {
             return;
         }
@@ -80,7 +80,7 @@ impl Events {
     }
 
     /// Lists the events, latest first.
-    pub fn list(&self) -> Vec<Event> {
+    pub(crate) fn list(&self) -> Vec<Event> {
         let events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         events.iter().rev().cloned().collect()
     }

@@ -35,7 +35,7 @@ const TRACESTATE_BYTES_MAX: usize = 512;
 const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
 
 /// The tracer of a configuration.
-pub struct Traces {
+pub(crate) struct Traces {
     tracer: SdkTracer,
     trust_incoming_context: bool,
     propagate: bool,
@@ -43,7 +43,7 @@ pub struct Traces {
 
 impl Traces {
     /// Creates the tracer without connecting to its collector.
-    pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
+    pub(crate) fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
         // ParentBased: the sampling decision of a trusted client applies to its whole trace.
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
         let queue = SpanQueue(Arc::new(Collector::new(config, ca)));
@@ -68,19 +68,19 @@ tokio::task_local! {
 }
 
 /// Runs the work of a request within its span.
-pub async fn run_in_span<T>(span: Option<&RequestSpan>, work: impl Future<Output = T>) -> T {
+pub(crate) async fn run_in_span<T>(span: Option<&RequestSpan>, work: impl Future<Output = T>) -> T {
     PARENT.scope(span.map(|span| Arc::clone(&span.parent)), work).await
 }
 
 /// The span of a request.
-pub struct RequestSpan {
+pub(crate) struct RequestSpan {
     span: Span,
     parent: Arc<Parent>,
 }
 
 impl RequestSpan {
     /// Starts the span. A client's trace is continued if `trust_incoming_context` is set, and linked otherwise.
-    pub fn begin(traces: &Traces, head: Option<&RawHead>) -> Self {
+    pub(crate) fn begin(traces: &Traces, head: Option<&RawHead>) -> Self {
         let remote = head.and_then(extract_remote_span);
         let mut builder = traces.tracer.span_builder("HTTP").with_kind(SpanKind::Server);
         let mut parent_context = Context::new();
@@ -102,12 +102,12 @@ impl RequestSpan {
     }
 
     /// The trace ID, as the access log records it.
-    pub fn trace_id(&self) -> String {
+    pub(crate) fn trace_id(&self) -> String {
         self.span.span_context().trace_id().to_string()
     }
 
     /// Ends the span with the attributes of the completed request: its access record, host and path.
-    pub fn end(mut self, record: &AccessRecord, host: &str, path: &str, is_secure: bool) {
+    pub(crate) fn end(mut self, record: &AccessRecord, host: &str, path: &str, is_secure: bool) {
         if !self.span.is_recording() {
             return;
         }
@@ -193,14 +193,14 @@ fn extract_remote_span(head: &RawHead) -> Option<SpanContext> {
 
 /// The span of an exchange with a target. It ends when this value is dropped.
 #[derive(Default)]
-pub struct ExchangeSpan {
+pub(crate) struct ExchangeSpan {
     span: Option<Span>,
     headers: HashMap<String, String>,
 }
 
 impl ExchangeSpan {
     /// Starts a span below that of the current request. `target` is the target's name.
-    pub fn begin(target: &str, endpoint: &Endpoint, out: &OutgoingRequest, is_retry: bool) -> Self {
+    pub(crate) fn begin(target: &str, endpoint: &Endpoint, out: &OutgoingRequest, is_retry: bool) -> Self {
         let parent = PARENT.try_with(Option::clone).ok().flatten();
         parent.map(|parent| Self::start_child(&parent, target, endpoint, out, is_retry)).unwrap_or_default()
     }
@@ -245,7 +245,7 @@ impl ExchangeSpan {
     }
 
     /// Writes the trace context into a request to the target. The signature does not cover these headers.
-    pub fn write_headers(&self, header: &mut RequestHeader) {
+    pub(crate) fn write_headers(&self, header: &mut RequestHeader) {
         for (name, value) in &self.headers {
             // A request without a trace context is better than a failed request.
             let _ = header.insert_header(name.clone(), value);
@@ -253,7 +253,7 @@ impl ExchangeSpan {
     }
 
     /// Records the status of the response.
-    pub fn record_status(&mut self, status: u16) {
+    pub(crate) fn record_status(&mut self, status: u16) {
         let Some(span) = &mut self.span else { return };
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
         if status >= 400 {
@@ -264,7 +264,7 @@ impl ExchangeSpan {
     }
 
     /// Records that there was no complete response.
-    pub fn record_failure(&mut self, kind: &'static str, description: String) {
+    pub(crate) fn record_failure(&mut self, kind: &'static str, description: String) {
         let Some(span) = &mut self.span else { return };
         span.set_attribute(KeyValue::new("error.type", kind));
         span.set_status(Status::error(description));

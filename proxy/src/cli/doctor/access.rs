@@ -35,7 +35,7 @@ fn build_probe_request(probe: &TargetProbe<'_>, bucket: Option<&str>) -> Request
 ///
 /// # Errors
 /// Why the other checks are skipped.
-pub async fn check_credentials(
+pub(super) async fn check_credentials(
     report: &Report,
     probe: &TargetProbe<'_>,
     bucket: Option<&str>,
@@ -156,7 +156,7 @@ fn report_rejection(report: &Report, probe: &TargetProbe<'_>, failure: &Failure)
 
 /// Checks whether the other configured buckets exist. Each is a pair of the name that clients use and the name at the
 /// target.
-pub async fn check_buckets(
+pub(super) async fn check_buckets(
     report: &Report,
     probe: &TargetProbe<'_>,
     others: &[(String, String)],
@@ -292,7 +292,7 @@ fn find_region_by_host(probe: &TargetProbe<'_>) -> Option<String> {
 }
 
 /// Checks whether the other addressing works, whether or not the configured one does.
-pub async fn check_addressing(
+pub(super) async fn check_addressing(
     report: &Report,
     probe: &TargetProbe<'_>,
     switched: &TargetRuntime,

@@ -23,7 +23,7 @@ use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
 
 /// A target and the bucket to use.
-pub struct TargetProbe<'a> {
+pub(super) struct TargetProbe<'a> {
     /// The connections.
     pub client: &'a TargetClient,
     /// The target.
@@ -36,7 +36,7 @@ pub struct TargetProbe<'a> {
 
 /// Why a request failed. Its text contains no signature.
 #[derive(Debug)]
-pub enum ProbeError {
+pub(super) enum ProbeError {
     /// There was no complete response.
     Transport(ExchangeError),
     /// The target rejected the request. The error kind comes from the core, which may know more than the last response.
@@ -49,7 +49,7 @@ pub enum ProbeError {
 
 impl ProbeError {
     /// The kind of the target's error.
-    pub fn error_kind(&self) -> Option<ErrorKind> {
+    pub(super) fn error_kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Rejected(kind, _) => Some(*kind),
             _ => None,
@@ -69,7 +69,7 @@ impl fmt::Display for ProbeError {
 }
 
 /// Describes a failure for operators.
-pub fn describe_failure(failure: &Failure) -> String {
+pub(super) fn describe_failure(failure: &Failure) -> String {
     let code = failure.code.as_deref().unwrap_or("without a known error code");
     format!("the target responded with {} {code}", failure.status)
 }
@@ -79,7 +79,7 @@ impl TargetProbe<'_> {
     ///
     /// # Errors
     /// [`ProbeError`], if there is no response.
-    pub async fn send_request(&self, request: &Request) -> Result<TargetResponse, ProbeError> {
+    pub(super) async fn send_request(&self, request: &Request) -> Result<TargetResponse, ProbeError> {
         let out =
             diagnosis::build_signed_request(&self.route, request, clock::now()).map_err(to_unsupported)?;
         self.send(&out, request.operation).await
@@ -89,7 +89,7 @@ impl TargetProbe<'_> {
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub async fn run_exchange(&self, request: Request) -> Result<Response, ProbeError> {
+    pub(super) async fn run_exchange(&self, request: Request) -> Result<Response, ProbeError> {
         self.run_exchange_with(false, request).await
     }
 
@@ -97,7 +97,7 @@ impl TargetProbe<'_> {
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub async fn run_exchange_with(
+    pub(super) async fn run_exchange_with(
         &self,
         check_conditions: bool,
         request: Request,
@@ -126,7 +126,7 @@ impl TargetProbe<'_> {
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub async fn put_object(&self, request: &Request, body: &[u8]) -> Result<Response, ProbeError> {
+    pub(super) async fn put_object(&self, request: &Request, body: &[u8]) -> Result<Response, ProbeError> {
         let length = u64::try_from(body.len()).ok();
         let (mut out, losses) = streaming::build_target_request(&self.route, request, length, clock::now())
             .map_err(to_unsupported)?;
@@ -152,7 +152,7 @@ impl TargetProbe<'_> {
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub async fn get_object(&self, request: &Request) -> Result<(Response, Vec<u8>), ProbeError> {
+    pub(super) async fn get_object(&self, request: &Request) -> Result<(Response, Vec<u8>), ProbeError> {
         let (out, _) = streaming::build_target_request(&self.route, request, None, clock::now())
             .map_err(to_unsupported)?;
         let response = self.send(&out, request.operation).await?;

@@ -28,7 +28,7 @@ const OTHER_ETAG: &str = "00000000000000000000000000000000";
 const DAY_SECONDS: i64 = 24 * 3600;
 
 /// Runs the checks that write objects. The owner of the scratch objects deletes them.
-pub struct FeatureChecks<'a> {
+pub(super) struct FeatureChecks<'a> {
     /// Where findings go.
     pub report: &'a Report,
     /// The scratch objects.
@@ -44,7 +44,7 @@ impl FeatureChecks<'_> {
     ///
     /// # Errors
     /// Why the other checks were skipped.
-    pub async fn run_all(&self) -> Result<(), String> {
+    pub(super) async fn run_all(&self) -> Result<(), String> {
         if !self.check_put().await {
             return Err("The object could not be written.".to_owned());
         }
@@ -79,7 +79,7 @@ impl FeatureChecks<'_> {
     }
 
     /// Builds a PutObject request for a scratch object.
-    pub fn build_put_request(&self, name: &str) -> Request {
+    pub(super) fn build_put_request(&self, name: &str) -> Request {
         let mut request = self.scratch.build_request(Operation::PutObject, name);
         request.body_length = u64::try_from(SCRATCH_CONTENT.len()).ok();
         request
@@ -89,7 +89,7 @@ impl FeatureChecks<'_> {
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub async fn put_object(&self, request: &Request) -> Result<Response, ProbeError> {
+    pub(super) async fn put_object(&self, request: &Request) -> Result<Response, ProbeError> {
         let response = self.scratch.probe.put_object(request, SCRATCH_CONTENT).await?;
         self.scratch.record_version(request, &response);
         Ok(response)
@@ -529,7 +529,7 @@ fn summarize_problems<'v>(verdicts: impl IntoIterator<Item = &'v (String, Condit
 }
 
 /// Checks the versioning of the bucket, which determines how scratch objects are deleted.
-pub async fn check_versioning(report: &Report, scratch: &ScratchObjects<'_>, bucket: &str) {
+pub(super) async fn check_versioning(report: &Report, scratch: &ScratchObjects<'_>, bucket: &str) {
     let request = Request::for_bucket(Operation::Get(Setting::Versioning), bucket);
     match scratch.probe.run_exchange(request).await.map(|response| diagnosis::read_versioning(&response)) {
         Ok(None) => report.add_ok("versioning", "Never enabled."),

@@ -4,13 +4,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// Counts the termination signals.
-pub struct InterruptSignal {
+pub(super) struct InterruptSignal {
     interrupts: watch::Receiver<u32>,
 }
 
 impl InterruptSignal {
     /// Listens for SIGINT and SIGTERM.
-    pub fn listen() -> Self {
+    pub(super) fn listen() -> Self {
         let (sender, interrupts) = watch::channel(0_u32);
         tokio::spawn(async move {
             let (Ok(mut int), Ok(mut term)) =
@@ -30,12 +30,12 @@ impl InterruptSignal {
     }
 
     /// Whether a signal has arrived.
-    pub fn is_interrupted(&self) -> bool {
+    pub(super) fn is_interrupted(&self) -> bool {
         *self.interrupts.borrow() > 0
     }
 
     /// Waits until this number of signals has arrived.
-    pub async fn wait_for_interrupts(&self, times: u32) {
+    pub(super) async fn wait_for_interrupts(&self, times: u32) {
         let mut interrupts = self.interrupts.clone();
         if interrupts.wait_for(|count| *count >= times).await.is_err() {
             // Without the signal handlers nothing can interrupt the examination.

@@ -16,7 +16,7 @@ const SEGMENT_BYTES_MAX: usize = 200;
 const METADATA_NAME: &str = "much";
 
 /// Checks where small parts are stored, and whether they can be listed there. `bucket` is the name at the target.
-pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>, bucket: &str) {
+pub(super) async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>, bucket: &str) {
     const CHECK: &str = "small parts";
     let target = probe.route.target;
     let least = target.dialect.limits.part_bytes_min;
@@ -51,7 +51,7 @@ pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>, bucket:
 }
 
 /// Writes an object at each limit. A rejection reaches the client, so it is a warning; silent truncation is a problem.
-pub async fn check_limits(features: &FeatureChecks<'_>) {
+pub(super) async fn check_limits(features: &FeatureChecks<'_>) {
     let limits = &features.scratch.probe.route.target.dialect.limits;
     let (key, metadata) = (limits.key_bytes_max, limits.metadata_bytes_max);
     let mut rejections = Vec::new();

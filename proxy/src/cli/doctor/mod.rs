@@ -40,7 +40,7 @@ const CLEANUP_TIME_MAX: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// The configuration does not contain a target or bucket of `args`.
-pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(String, bool)> {
+pub(crate) fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(String, bool)> {
     let mut switched = ActiveConfig::new(switch_addressing(config))?;
     switched.inherit_state(config);
     let selected = select_targets(args, config)?;

@@ -24,7 +24,11 @@ use crate::target::runtime::TargetRuntime;
 const CERTIFICATE_DAYS_MIN: i64 = 14;
 
 /// Chooses the host that requests go to: the bucket's own or the endpoint.
-pub fn choose_host<'a>(target: &'a TargetRuntime, bucket: Option<&str>, buffer: &'a mut String) -> &'a str {
+pub(super) fn choose_host<'a>(
+    target: &'a TargetRuntime,
+    bucket: Option<&str>,
+    buffer: &'a mut String,
+) -> &'a str {
     let own = strip_port(&target.spec.authority);
     match bucket.filter(|_| !target.spec.path_style) {
         Some(bucket) => {
@@ -36,7 +40,7 @@ pub fn choose_host<'a>(target: &'a TargetRuntime, bucket: Option<&str>, buffer: 
 }
 
 /// Resolves the host name. The result is empty if that fails.
-pub async fn check_dns(report: &Report, target: &TargetRuntime, host: &str) -> Vec<SocketAddr> {
+pub(super) async fn check_dns(report: &Report, target: &TargetRuntime, host: &str) -> Vec<SocketAddr> {
     let (resolver, port) = (DnsCache::new(SystemDns), target.endpoint.port);
     let addresses = timeout(target.connect_timeout, resolver.resolve(host, port, target.dns_cache_ttl))
         .await
@@ -61,7 +65,7 @@ pub async fn check_dns(report: &Report, target: &TargetRuntime, host: &str) -> V
 }
 
 /// Connects to the addresses, and returns the first one that accepts a connection.
-pub async fn check_tcp(
+pub(super) async fn check_tcp(
     report: &Report,
     target: &TargetRuntime,
     addresses: &[SocketAddr],
@@ -93,7 +97,12 @@ pub async fn check_tcp(
 }
 
 /// Checks whether the certificate is trusted, and when it expires.
-pub async fn check_tls(report: &Report, target: &TargetRuntime, host: &str, address: SocketAddr) -> bool {
+pub(super) async fn check_tls(
+    report: &Report,
+    target: &TargetRuntime,
+    host: &str,
+    address: SocketAddr,
+) -> bool {
     if !target.endpoint.tls {
         if target.endpoint.is_loopback() {
             report.add_ok("tls", "Plain HTTP on loopback.");

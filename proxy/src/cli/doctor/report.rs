@@ -7,7 +7,7 @@ use std::io::Write as _;
 use serde::Serialize;
 
 /// Every check, in order.
-pub const CHECKS: [&str; 20] = [
+pub(super) const CHECKS: [&str; 20] = [
     "dns",
     "tcp",
     "tls",
@@ -33,7 +33,7 @@ pub const CHECKS: [&str; 20] = [
 /// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum CheckStatus {
+pub(super) enum CheckStatus {
     /// It works.
     Ok,
     /// It works with a restriction.
@@ -57,7 +57,7 @@ impl fmt::Display for CheckStatus {
 
 /// The result of one check. It contains no secret and no signature.
 #[derive(Debug, Clone, Serialize)]
-pub struct Finding {
+pub(super) struct Finding {
     /// Which of [`CHECKS`], or `clean-up`.
     pub check: &'static str,
     /// The outcome.
@@ -80,19 +80,19 @@ struct TargetReport {
 }
 
 /// All findings. Text is printed immediately, because checks of an unreachable target take long.
-pub struct Report {
+pub(super) struct Report {
     json: bool,
     targets: RefCell<Vec<TargetReport>>,
 }
 
 impl Report {
     /// Creates an empty report.
-    pub fn new(json: bool) -> Self {
+    pub(super) fn new(json: bool) -> Self {
         Self { json, targets: RefCell::default() }
     }
 
     /// Begins the findings of a target.
-    pub fn begin_target(&self, name: &str, endpoint: String, bucket: Option<&str>) {
+    pub(super) fn begin_target(&self, name: &str, endpoint: String, bucket: Option<&str>) {
         match bucket {
             Some(bucket) => self.print(&format!("target {name}: {endpoint}, bucket {bucket}\n")),
             None => self.print(&format!("target {name}: {endpoint}\n")),
@@ -102,27 +102,37 @@ impl Report {
     }
 
     /// Adds a finding that is as it should be.
-    pub fn add_ok(&self, check: &'static str, message: impl Into<String>) {
+    pub(super) fn add_ok(&self, check: &'static str, message: impl Into<String>) {
         self.add_finding(check, CheckStatus::Ok, message.into(), None);
     }
 
     /// Adds a finding that works with a restriction.
-    pub fn add_warning(&self, check: &'static str, message: impl Into<String>, advice: impl Into<String>) {
+    pub(super) fn add_warning(
+        &self,
+        check: &'static str,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
         self.add_finding(check, CheckStatus::Warning, message.into(), Some(advice.into()));
     }
 
     /// Adds a finding that does not work.
-    pub fn add_problem(&self, check: &'static str, message: impl Into<String>, advice: impl Into<String>) {
+    pub(super) fn add_problem(
+        &self,
+        check: &'static str,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
         self.add_finding(check, CheckStatus::Problem, message.into(), Some(advice.into()));
     }
 
     /// Adds a check that did not run.
-    pub fn add_skipped(&self, check: &'static str, why: impl Into<String>) {
+    pub(super) fn add_skipped(&self, check: &'static str, why: impl Into<String>) {
         self.add_finding(check, CheckStatus::Skipped, why.into(), None);
     }
 
     /// Adds every check without a finding as skipped, for this reason.
-    pub fn skip_rest(&self, why: &str) {
+    pub(super) fn skip_rest(&self, why: &str) {
         let is_reported = |check: &str| {
             let targets = self.targets.borrow();
             targets.last().is_some_and(|target| target.findings.iter().any(|one| one.check == check))
@@ -181,7 +191,7 @@ impl Report {
     }
 
     /// Returns the rest of the output, and whether there was no problem.
-    pub fn finish(self) -> (String, bool) {
+    pub(super) fn finish(self) -> (String, bool) {
         let [ok, warnings, problems, skipped] =
             [CheckStatus::Ok, CheckStatus::Warning, CheckStatus::Problem, CheckStatus::Skipped]
                 .map(|one| self.count(one));

@@ -11,10 +11,10 @@ use crate::cli::doctor::asking::{ProbeError, TargetProbe};
 use crate::clock;
 
 /// The prefix of all keys.
-pub const KEY_PREFIX: &str = "blobfish-doctor-";
+pub(super) const KEY_PREFIX: &str = "blobfish-doctor-";
 
 /// The scratch objects of one target.
-pub struct ScratchObjects<'a> {
+pub(super) struct ScratchObjects<'a> {
     /// The target.
     pub probe: &'a TargetProbe<'a>,
     /// Whether versioning is or was enabled. Then each version is deleted by its version ID.
@@ -29,7 +29,7 @@ pub struct ScratchObjects<'a> {
 type ScratchVersion = (String, Option<String>);
 
 /// The result of the clean-up.
-pub struct CleanupResult {
+pub(super) struct CleanupResult {
     /// Keys that may still exist.
     pub keys_left: Vec<String>,
     /// Whether the bucket was listed afterwards.
@@ -38,7 +38,7 @@ pub struct CleanupResult {
 
 impl<'a> ScratchObjects<'a> {
     /// Creates an empty set of scratch objects.
-    pub fn new(probe: &'a TargetProbe<'a>, bucket: String) -> Self {
+    pub(super) fn new(probe: &'a TargetProbe<'a>, bucket: String) -> Self {
         // Random, so that two doctors in one bucket do not delete each other's objects.
         let prefix = format!("{KEY_PREFIX}{:032x}/", clock::random());
         let (created, uploads) = (RefCell::default(), RefCell::default());
@@ -46,12 +46,12 @@ impl<'a> ScratchObjects<'a> {
     }
 
     /// Builds the key of a scratch object.
-    pub fn key(&self, name: &str) -> String {
+    pub(super) fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
     /// Builds a request for a scratch object. What the request creates is deleted later.
-    pub fn build_request(&self, operation: Operation, name: &str) -> Request {
+    pub(super) fn build_request(&self, operation: Operation, name: &str) -> Request {
         let key = self.key(name);
         if operation.creates_object() || operation == Operation::CompleteMultipartUpload {
             self.created.borrow_mut().push((key.clone(), None));
@@ -60,13 +60,13 @@ impl<'a> ScratchObjects<'a> {
     }
 
     /// Builds a copy of one scratch object to another, or to a part of another.
-    pub fn build_copy_request(&self, operation: Operation, from: &str, to: &str) -> Request {
+    pub(super) fn build_copy_request(&self, operation: Operation, from: &str, to: &str) -> Request {
         let source = Some(CopySource { bucket: self.bucket.clone(), key: self.key(from), version: None });
         Request { source, ..self.build_request(operation, to) }
     }
 
     /// Records the version that was created.
-    pub fn record_version(&self, request: &Request, response: &Response) {
+    pub(super) fn record_version(&self, request: &Request, response: &Response) {
         let (Some(key), Some(version)) = (request.scope.key(), response.text(ResponseField::VersionId))
         else {
             return;
@@ -79,12 +79,12 @@ impl<'a> ScratchObjects<'a> {
     }
 
     /// Records a multipart upload of a scratch object.
-    pub fn record_upload(&self, name: &str, upload: &str) {
+    pub(super) fn record_upload(&self, name: &str, upload: &str) {
         self.uploads.borrow_mut().push((self.key(name), upload.to_owned()));
     }
 
     /// Deletes all recorded objects, lists what remains, deletes that too, and lists again.
-    pub async fn clean_up(&self) -> CleanupResult {
+    pub(super) async fn clean_up(&self) -> CleanupResult {
         if self.created.borrow().is_empty() {
             return CleanupResult { keys_left: Vec::new(), is_listed: true };
         }
@@ -123,7 +123,7 @@ impl<'a> ScratchObjects<'a> {
     }
 
     /// All recorded keys, for a manual clean-up.
-    pub fn keys(&self) -> Vec<String> {
+    pub(super) fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.created.borrow().iter().map(|version| version.0.clone()).collect();
         keys.sort();
         keys.dedup();

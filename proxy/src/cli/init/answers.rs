@@ -20,7 +20,7 @@ use crate::cli::args::{
 const TRIES_MAX: usize = 5;
 
 /// The values of the new configuration.
-pub struct InitSettings {
+pub(super) struct InitSettings {
     /// The application's dialect.
     pub caller_dialect: String,
     /// The target's name.
@@ -59,7 +59,7 @@ pub struct InitSettings {
 
 /// A bucket of the new configuration.
 #[derive(Debug, PartialEq, Eq)]
-pub struct BucketMapping {
+pub(super) struct BucketMapping {
     /// The name that clients use, or a pattern.
     pub name: String,
     /// The name at the target, if it is different.
@@ -67,7 +67,7 @@ pub struct BucketMapping {
 }
 
 /// Where the secret key at the target is stored.
-pub enum TargetSecret {
+pub(super) enum TargetSecret {
     /// In this environment variable.
     Env(String),
     /// In this file.
@@ -79,7 +79,7 @@ impl InitSettings {
     ///
     /// # Errors
     /// Values are missing (the error names all of them) or invalid.
-    pub fn from_args(args: InitArgs) -> anyhow::Result<Self> {
+    pub(super) fn from_args(args: InitArgs) -> anyhow::Result<Self> {
         let mut prompt =
             Prompt { terminal: io::stdin().is_terminal() && io::stderr().is_terminal(), missing: Vec::new() };
         let question =

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 /// The environment variable of the caller's secret key, with `--secrets env`.
-pub const CALLER_VARIABLE: &str = "BLOBFISH_APP_SECRET";
+pub(super) const CALLER_VARIABLE: &str = "BLOBFISH_APP_SECRET";
 
 /// The generated access key of the caller.
-pub struct NewCallerKey {
+pub(super) struct NewCallerKey {
     /// The access key ID.
     pub id: String,
     /// The source of the secret key.
@@ -16,7 +16,7 @@ pub struct NewCallerKey {
 }
 
 /// The source of the caller's secret key.
-pub enum CallerSecret {
+pub(super) enum CallerSecret {
     /// This file, with this content.
     File(PathBuf, SecretString),
     /// The configuration itself.

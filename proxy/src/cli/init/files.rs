@@ -20,7 +20,7 @@ const PLAIN_MODE: u32 = 0o644;
 ///
 /// # Errors
 /// One of the files cannot be written; then neither of them exists.
-pub fn write_files(output: &Path, text: &str, key: &NewCallerKey, force: bool) -> anyhow::Result<()> {
+pub(super) fn write_files(output: &Path, text: &str, key: &NewCallerKey, force: bool) -> anyhow::Result<()> {
     let format_path = |path: &Path| path.display().to_string();
     let (path, secret) = match &key.secret {
         CallerSecret::File(path, secret) => (path, secret),

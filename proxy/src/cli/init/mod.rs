@@ -28,7 +28,7 @@ const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 ///
 /// # Errors
 /// Values are missing; a file exists already; the resulting configuration would be invalid.
-pub fn run_init(args: InitArgs) -> anyhow::Result<String> {
+pub(crate) fn run_init(args: InitArgs) -> anyhow::Result<String> {
     // Absolute, because the printed commands must work from any directory.
     let output = std::path::absolute(&args.output).context("--output")?;
     let secret_file = output.with_extension("app.secret");

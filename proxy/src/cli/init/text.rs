@@ -9,7 +9,7 @@ use crate::cli::init::answers::{InitSettings, TargetSecret};
 use crate::cli::init::caller_key::{CALLER_VARIABLE, CallerSecret, NewCallerKey};
 
 /// Renders the configuration file.
-pub fn render_configuration(settings: &InitSettings, key: &NewCallerKey) -> String {
+pub(super) fn render_configuration(settings: &InitSettings, key: &NewCallerKey) -> String {
     let mut out = String::new();
     let mut add = |line: &str| {
         let _ = writeln!(out, "{line}");
@@ -111,7 +111,7 @@ fn quote_toml(text: &str) -> String {
 }
 
 /// Renders the next steps.
-pub fn render_next_steps(output: &Path, settings: &InitSettings, key: &NewCallerKey) -> String {
+pub(super) fn render_next_steps(output: &Path, settings: &InitSettings, key: &NewCallerKey) -> String {
     let mut out = String::new();
     let mut add = |line: &str| {
         let _ = writeln!(out, "{line}");

@@ -20,25 +20,25 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::oneshot;
 
-pub const ACCESS: &str = "AKTEST";
-pub const SECRET: &str = "test-secret";
+pub(crate) const ACCESS: &str = "AKTEST";
+pub(crate) const SECRET: &str = "test-secret";
 
-pub fn build_options(location: Location) -> Options {
+pub(crate) fn build_options(location: Location) -> Options {
     Options { location, access_key: ACCESS.to_owned(), secret_key: SECRET.into() }
 }
 
-pub struct TestServer {
+pub(crate) struct TestServer {
     pub client: TestClient,
     shutdown: Option<oneshot::Sender<()>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl TestServer {
-    pub async fn start(location: Location) -> Self {
+    pub(crate) async fn start(location: Location) -> Self {
         Self::with_store(Store::open(build_options(location)).unwrap()).await
     }
 
-    pub async fn with_store(store: Store) -> Self {
+    pub(crate) async fn with_store(store: Store) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TestClient::new(listener.local_addr().unwrap());
         let (shutdown, is_stopped) = oneshot::channel::<()>();
@@ -49,7 +49,7 @@ impl TestServer {
     }
 
     /// Ends the server and closes the store.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.shutdown.take().unwrap().send(()).unwrap();
         drop(self.client);
         self.task.await.unwrap();
@@ -57,7 +57,7 @@ impl TestServer {
 }
 
 #[derive(Clone)]
-pub struct TestClient {
+pub(crate) struct TestClient {
     pub address: SocketAddr,
     http: Client<HttpConnector, BoxBody<Bytes, std::io::Error>>,
     pub access_key: String,
@@ -65,40 +65,40 @@ pub struct TestClient {
 }
 
 #[derive(Debug)]
-pub struct TestResponse {
+pub(crate) struct TestResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
 impl TestResponse {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// Every text of an element.
-    pub fn element_texts(&self, name: &str) -> Vec<String> {
+    pub(crate) fn element_texts(&self, name: &str) -> Vec<String> {
         let text = self.text();
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
         text.split(&open).skip(1).map(|rest| unescape_xml(rest.split(&close).next().unwrap())).collect()
     }
 
-    pub fn element_text(&self, name: &str) -> String {
+    pub(crate) fn element_text(&self, name: &str) -> String {
         self.element_texts(name).first().cloned().unwrap_or_default()
     }
 
     #[track_caller]
-    pub fn expect_success(self) -> Self {
+    pub(crate) fn expect_success(self) -> Self {
         assert!(self.status.is_success(), "{} {}", self.status, self.text());
         self
     }
 
     #[track_caller]
-    pub fn expect_error(self, status: u16, code: &str) -> Self {
+    pub(crate) fn expect_error(self, status: u16, code: &str) -> Self {
         assert_eq!(
             (self.status.as_u16(), self.element_text("Code").as_str()),
             (status, code),
@@ -123,7 +123,7 @@ fn unescape_xml(text: &str) -> String {
 }
 
 /// Percent-encodes as the canonical request of SigV4 does, keeping `/`.
-pub fn percent_encode(text: &str) -> String {
+pub(crate) fn percent_encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
@@ -134,31 +134,31 @@ pub fn percent_encode(text: &str) -> String {
         .collect()
 }
 
-pub fn percent_decode(text: &str) -> String {
+pub(crate) fn percent_decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8().unwrap().into_owned()
 }
 
-pub fn compute_md5_hex(body: &[u8]) -> String {
+pub(crate) fn compute_md5_hex(body: &[u8]) -> String {
     md5::Md5::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub fn compute_md5_base64(body: &[u8]) -> String {
+pub(crate) fn compute_md5_base64(body: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(body))
 }
 
-pub fn full_body(body: &[u8]) -> BoxBody<Bytes, std::io::Error> {
+pub(crate) fn full_body(body: &[u8]) -> BoxBody<Bytes, std::io::Error> {
     Full::new(Bytes::copy_from_slice(body)).map_err(|never| match never {}).boxed()
 }
 
 impl TestClient {
-    pub fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         let http = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         Self { address, http, access_key: ACCESS.to_owned(), secret_key: SECRET.to_owned() }
     }
 
     /// `path` is the unencoded bucket and key; `query` is already encoded.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         method: &str,
         path: &str,
@@ -169,7 +169,7 @@ impl TestClient {
         self.send_signed(method, path, query, headers, SignableBody::Bytes(body), full_body(body)).await
     }
 
-    pub async fn send_signed(
+    pub(crate) async fn send_signed(
         &self,
         method: &str,
         path: &str,
@@ -182,7 +182,7 @@ impl TestClient {
         self.send_raw(request).await
     }
 
-    pub fn build_request(
+    pub(crate) fn build_request(
         &self,
         method: &str,
         path: &str,
@@ -218,7 +218,7 @@ impl TestClient {
         request
     }
 
-    pub async fn send_raw(&self, request: Request<BoxBody<Bytes, std::io::Error>>) -> TestResponse {
+    pub(crate) async fn send_raw(&self, request: Request<BoxBody<Bytes, std::io::Error>>) -> TestResponse {
         let response = self.http.request(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -226,42 +226,47 @@ impl TestClient {
     }
 
     /// The response head. The body is not read yet.
-    pub async fn send_for_head(
+    pub(crate) async fn send_for_head(
         &self,
         request: Request<BoxBody<Bytes, std::io::Error>>,
     ) -> http::Response<hyper::body::Incoming> {
         self.http.request(request).await.unwrap()
     }
 
-    pub async fn put_object(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> TestResponse {
+    pub(crate) async fn put_object(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> TestResponse {
         self.send("PUT", path, "", headers, body).await
     }
 
-    pub async fn get_object(&self, path: &str, headers: &[(&str, &str)]) -> TestResponse {
+    pub(crate) async fn get_object(&self, path: &str, headers: &[(&str, &str)]) -> TestResponse {
         self.send("GET", path, "", headers, b"").await
     }
 
-    pub async fn head_object(&self, path: &str, headers: &[(&str, &str)]) -> TestResponse {
+    pub(crate) async fn head_object(&self, path: &str, headers: &[(&str, &str)]) -> TestResponse {
         self.send("HEAD", path, "", headers, b"").await
     }
 
-    pub async fn delete_object(&self, path: &str, query: &str) -> TestResponse {
+    pub(crate) async fn delete_object(&self, path: &str, query: &str) -> TestResponse {
         self.send("DELETE", path, query, &[], b"").await
     }
 
     /// Copies `source` (unencoded bucket and key).
-    pub async fn copy_object(&self, source: &str, target: &str, headers: &[(&str, &str)]) -> TestResponse {
+    pub(crate) async fn copy_object(
+        &self,
+        source: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> TestResponse {
         let source = percent_encode(source);
         let mut all = vec![("x-amz-copy-source", source.as_str())];
         all.extend_from_slice(headers);
         self.put_object(target, &all, b"").await
     }
 
-    pub async fn begin_upload(&self, path: &str, headers: &[(&str, &str)]) -> String {
+    pub(crate) async fn begin_upload(&self, path: &str, headers: &[(&str, &str)]) -> String {
         self.send("POST", path, "uploads=", headers, b"").await.expect_success().element_text("UploadId")
     }
 
-    pub async fn upload_part(
+    pub(crate) async fn upload_part(
         &self,
         path: &str,
         id: &str,
@@ -272,7 +277,7 @@ impl TestClient {
         self.send("PUT", path, &format!("partNumber={number}&uploadId={id}"), headers, body).await
     }
 
-    pub async fn complete_upload(
+    pub(crate) async fn complete_upload(
         &self,
         path: &str,
         id: &str,
@@ -290,14 +295,14 @@ impl TestClient {
         self.send("POST", path, &format!("uploadId={id}"), headers, body.as_bytes()).await
     }
 
-    pub async fn set_versioning(&self, bucket: &str, status: &str) {
+    pub(crate) async fn set_versioning(&self, bucket: &str, status: &str) {
         let body = format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
         self.send("PUT", bucket, "versioning=", &[], body.as_bytes()).await.expect_success();
     }
 }
 
 /// Keys that break code which treats them as paths, URLs, forms or XML.
-pub fn build_hostile_keys() -> Vec<String> {
+pub(crate) fn build_hostile_keys() -> Vec<String> {
     let mut keys: Vec<String> = [
         "a b",
         "a+b",
