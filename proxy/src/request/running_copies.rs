@@ -12,6 +12,9 @@ use tokio::time::sleep_until;
 
 use crate::telemetry::metrics::METRICS;
 
+/// For how long unused bandwidth may be used later.
+const UNUSED_CREDIT_MAX: Duration = Duration::from_millis(10);
+
 /// The running copies of this process.
 pub(crate) static RUNNING_COPIES: LazyLock<RunningCopies> = LazyLock::new(RunningCopies::default);
 
@@ -34,17 +37,22 @@ impl CopyBandwidthLimit {
     /// Waits until `bytes` more bytes may be transferred.
     async fn wait_for_capacity(&self, bytes_per_second: Option<u64>, bytes: usize) {
         let Some(bytes_per_second) = bytes_per_second else { return };
-        let until = {
+        let now = Instant::now();
+        let start = {
             let mut busy_until = self.busy_until.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let start = busy_until.filter(|until| *until > now).unwrap_or(now);
+            // A timer ends up to a millisecond late. Without the credit every such delay would lower the bandwidth.
+            let earliest = now.checked_sub(UNUSED_CREDIT_MAX).unwrap_or(now);
+            let start = busy_until.filter(|until| *until > earliest).unwrap_or(earliest);
             let duration = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000);
             let duration = Duration::from_micros(duration.checked_div(bytes_per_second).unwrap_or_default());
             // A waiting copy reserves its time here, so that concurrent copies do not start together.
             *busy_until = start.checked_add(duration);
             start
         };
-        sleep_until(until.into()).await;
+        // A timer for a time in the past still ends a millisecond later, which would limit a copy to 64 MB/s.
+        if start > now {
+            sleep_until(start.into()).await;
+        }
     }
 }
 
@@ -165,5 +173,31 @@ impl RunningCopies {
             })
         });
         json!({ "copies": copies.collect::<Vec<_>>() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn time_chunks(bytes_per_second: u64, chunk_bytes: usize, chunks: u32) -> Duration {
+        let (limit, start) = (CopyBandwidthLimit::default(), Instant::now());
+        for _ in 0..chunks {
+            limit.wait_for_capacity(Some(bytes_per_second), chunk_bytes).await;
+        }
+        start.elapsed()
+    }
+
+    #[tokio::test]
+    async fn a_high_bandwidth_limit_does_not_delay_chunks() {
+        let elapsed = time_chunks(u64::MAX, 65536, 5000).await;
+        assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+    }
+
+    #[tokio::test]
+    async fn chunks_are_sent_at_the_bandwidth_limit() {
+        // A million bytes at ten million per second, less the last chunk and the credit of the first.
+        let elapsed = time_chunks(10_000_000, 50_000, 20).await;
+        assert!(elapsed >= Duration::from_millis(80), "{elapsed:?}");
     }
 }
