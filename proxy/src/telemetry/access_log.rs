@@ -6,9 +6,9 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blobfish_config::{Log, LogFormat, LogLevel};
 use serde::Serialize;
@@ -27,6 +27,12 @@ const NAME_BYTES_MAX: usize = 1024;
 
 /// Maximum number of lines that wait for a slow reader of standard output; more are dropped and counted.
 const QUEUE_LINES_MAX: usize = 8192;
+
+/// How long the process waits for the last lines before it exits.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// How often a flush checks whether a full queue has a free slot.
+const FLUSH_RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 /// One line of the access log.
 #[derive(Debug, Default, Serialize)]
@@ -218,10 +224,24 @@ fn format_logfmt_value(value: &Value) -> String {
 
 /// Waits until all lines are written, one second at most.
 pub(crate) fn flush() {
-    let (done, wait) = sync_channel(1);
-    if LINE_SENDER.get().is_some_and(|lines| lines.try_send(LogEntry::Flush(done)).is_ok()) {
-        let _ = wait.recv_timeout(Duration::from_secs(1));
+    if let Some(lines) = LINE_SENDER.get() {
+        flush_queue(lines, Instant::now() + FLUSH_TIME_MAX);
     }
+}
+
+fn flush_queue(lines: &SyncSender<LogEntry>, deadline: Instant) {
+    let (done, wait) = sync_channel(1);
+    let mut entry = LogEntry::Flush(done);
+    // A full queue has lines to write too, so its flush waits until the writer has taken one of them. A reader that has
+    // stopped must not keep the process from exiting, therefore `send` is not used.
+    while let Err(TrySendError::Full(back)) = lines.try_send(entry) {
+        if Instant::now() >= deadline {
+            return;
+        }
+        entry = back;
+        thread::sleep(FLUSH_RETRY_INTERVAL);
+    }
+    let _ = wait.recv_timeout(deadline.saturating_duration_since(Instant::now()));
 }
 
 fn write_lines(entries: &Receiver<LogEntry>) {
@@ -327,6 +347,26 @@ mod tests {
         assert!(key_value[values.byte_offset()..].starts_with(" source=a/b target="), "{line}");
         let json: Value = serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap();
         assert_eq!(json["key"], escape_name(forged));
+    }
+
+    #[test]
+    fn flush_waits_for_a_full_queue_until_the_deadline() {
+        let (sender, receiver) = sync_channel(1);
+        sender.send(LogEntry::Line(Vec::new())).unwrap();
+        flush_queue(&sender, Instant::now() + Duration::from_millis(20));
+        assert!(matches!(receiver.try_recv(), Ok(LogEntry::Line(_))), "the line is still queued");
+        assert!(receiver.try_recv().is_err(), "there was no free slot for the flush");
+
+        sender.send(LogEntry::Line(Vec::new())).unwrap();
+        let writer = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            let mut entries = receiver.into_iter();
+            assert!(matches!(entries.next(), Some(LogEntry::Line(_))));
+            let Some(LogEntry::Flush(done)) = entries.next() else { panic!("no flush") };
+            done.send(()).unwrap();
+        });
+        flush_queue(&sender, Instant::now() + Duration::from_secs(10));
+        writer.join().unwrap();
     }
 
     #[test]
