@@ -49,7 +49,7 @@ class Page:
             return all("tbody tr").map((row) => Object.fromEntries([...row.children].map((cell, at) =>
                 [titles[at], cell.innerText.trim()])));""", place)
 
-    def wait(self, condition, what, seconds=12):
+    def wait(self, condition, what, seconds=40):
         end = time.monotonic() + seconds
         while not (found := condition()):
             if time.monotonic() > end:
