@@ -738,3 +738,29 @@ fn a_malformed_parameter_is_rejected_in_the_dialect_of_the_request() {
         assert_eq!(authenticate(&presigned, &TestKeys::new()).unwrap_err().dialect.name, name, "{host}");
     }
 }
+
+/// Also at a host that names no vendor, a presigned URL with another parameter that does not decode is one of S3.
+#[test]
+fn a_malformed_parameter_does_not_hide_the_credential_of_a_presigned_url() {
+    let credentials = [
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID%2F20260101%2Fus-east-1%2Fs3%2Faws4_request\
+         &X-Amz-Date=20260101T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=aa",
+        "AWSAccessKeyId=AKID&Expires=1767323100&Signature=x",
+    ];
+    for credential in credentials {
+        let mut head = sign_request(&s3::auth::AUTH, "127.0.0.1", Some("b"), Some("k"), "/b/k", "AKID");
+        head.headers.retain(|row| row.0 == "host");
+        for malformed in ["prefix=%zz", "%ff=a"] {
+            head.query = Some(format!("{credential}&{malformed}")).into();
+            let rejected = authenticate(&head, &TestKeys::new()).unwrap_err();
+            assert_eq!(
+                (rejected.dialect.name, rejected.rejection.kind),
+                ("s3", ErrorKind::InvalidUri),
+                "{malformed}"
+            );
+        }
+        head.query = Some(format!("{credential}&q-sign-algorithm=sha1&q-signature=x&prefix=%zz")).into();
+        let rejected = authenticate(&head, &TestKeys::new()).unwrap_err();
+        assert!(matches!(rejected.rejection.kind, ErrorKind::SeveralCredentials | ErrorKind::InvalidUri));
+    }
+}

@@ -276,12 +276,17 @@ impl S3Credential {
     fn from_head(head: &RawHead) -> Result<Option<Self>, Rejection> {
         let lines = collect_authorization_lines(head);
         let header = lines.iter().find(|line| line.starts_with("AWS4-") || line.starts_with("AWS "));
-        // A query that does not decode has no name here, because the request may be of another dialect, which reports it.
-        let names = || head.query.parameters().unwrap_or_default().iter().map(|row| row.0.as_str());
-        let is_v4 = names().any(|name| {
+        // One name at a time: a query with another part that does not decode is still one with this credential, and
+        // is rejected as such.
+        let has_parameter = |is_wanted: fn(&str) -> bool| {
+            let mut names =
+                head.query.raw_parameters().filter_map(|(name, _)| percent::decode_form(name).ok());
+            names.any(|name| is_wanted(&name))
+        };
+        let is_v4 = has_parameter(|name| {
             name.eq_ignore_ascii_case("X-Amz-Algorithm") || name.eq_ignore_ascii_case("X-Amz-Signature")
         });
-        let is_v2 = names().any(|name| name == "AWSAccessKeyId");
+        let is_v2 = has_parameter(|name| name == "AWSAccessKeyId");
         check_single_credential(&[header.is_some(), is_v4, is_v2], &lines)?;
         match (header, is_v4, is_v2) {
             (Some(header), ..) => Self::from_header(header).map(Some),
