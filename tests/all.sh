@@ -8,6 +8,8 @@ failed=0
 log=$(mktemp)
 setup_log=$(mktemp)
 # The SDKs are installed while the compiler runs, because the installation mostly waits for the network.
+# sudo asks for its password before.
+[ "$(id -u)" -eq 0 ] || sudo -v
 bash tests/setup.sh >"$setup_log" 2>&1 &
 setup=$!
 trap 'wait; rm -f "$log" "$setup_log"' EXIT
@@ -36,7 +38,11 @@ binary=target/debug/blobfish
 python=tests/.venv/bin/python
 
 suite "Rust: unit, vectors, cases, properties, tidy, store" cargo test --workspace --quiet
-wait "$setup" || { cat "$setup_log"; exit 1; }
+if ! wait "$setup"; then
+  cat "$setup_log"
+  echo "$passed passed, $((failed + 1)) failed"
+  exit 1
+fi
 suite "Vendor doubles with the vendors' own SDKs, without the proxy" "$python" -m pytest -q tests/vendors
 suite "Front door: the right bucket for every host, and empty uploads" "$python" tests/clients/front_door.py --binary "$binary"
 suite "Values arrive as sent: checksums, CRC-64, metadata, digests" "$python" tests/clients/values.py --binary "$binary"

@@ -271,7 +271,7 @@ def usage(binary, running, _):
         return done.returncode, done.stdout, done.stderr
 
     pair = ("--from", "oss", "--to", "s3")
-    assert run("", *pair)[0] == 1 and run("", "--from", "oss")[0] == 2 and run("", "--from", "ossss", "--to", "s3")[0] == 2
+    assert run("", *pair)[0] == 2 and run("curl 'http://b", *pair)[0] == 2 and run("", "--from", "oss")[0] == 2 and run("", "--from", "ossss", "--to", "s3")[0] == 2
     assert run("", "--from", "oss", "--config", "/nothing.toml")[0] == 2
     command = (f"curl -sS -X PUT 'http://{OSS_HOST}/?lifecycle' \\\n -H 'Authorization: OSS a:b' --user a:b "
                f"--data-binary '{LIFECYCLE.format(more='<IsAccessTime>true</IsAccessTime>')}'")

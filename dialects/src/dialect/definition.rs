@@ -522,7 +522,7 @@ pub enum SelfCopyRule {
     /// If metadata or tags are replaced.
     Replaced,
     /// Always. The metadata is that of the request, whatever the directive is.
-    AlwaysAllowed,
+    AlwaysReplacesMetadata,
 }
 
 /// A copy source at a target.

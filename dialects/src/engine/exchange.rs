@@ -930,7 +930,7 @@ fn check_self_copy(route: &Route<'_>, request: &Request) -> Result<(), Rejection
         Field::WebsiteRedirect,
     ];
     let is_allowed = match route.caller.copy.self_copy {
-        SelfCopyRule::AlwaysAllowed => true,
+        SelfCopyRule::AlwaysReplacesMetadata => true,
         SelfCopyRule::Replaced => {
             has_replace_directive(request, Field::MetadataDirective)
                 || has_replace_directive(request, Field::TaggingDirective)
@@ -943,7 +943,8 @@ fn check_self_copy(route: &Route<'_>, request: &Request) -> Result<(), Rejection
     if is_allowed { Ok(()) } else { Err(ErrorKind::SelfCopy.into()) }
 }
 
-/// When a HEAD of a copy's source is sent.
+/// When a HEAD of a copy's source is sent. A date condition in the future can need one more, which depends on the time
+/// of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceLookup {
     /// Never: the target evaluates everything itself.
@@ -982,7 +983,7 @@ fn find_source_checks(route: &Route<'_>, request: &Request) -> NeededSourceFacts
         && is_self_copy(request)
         && !has_replace_directive(request, Field::MetadataDirective)
         && match target.copy.self_copy {
-            SelfCopyRule::AlwaysAllowed | SelfCopyRule::Replaced => true,
+            SelfCopyRule::AlwaysReplacesMetadata | SelfCopyRule::Replaced => true,
             SelfCopyRule::NeedsChange => route.caller.copy.self_copy != SelfCopyRule::NeedsChange,
         };
     // Only strict dialects reject a range that does not fit, so the length matters if exactly one of the two is

@@ -764,7 +764,7 @@ fn apply_copy_directives(dialect: &Dialect, request: &mut Request) {
             && Some(source.bucket.as_str()) == request.scope.bucket()
             && Some(source.key.as_str()) == request.scope.key()
     });
-    if is_self_copy && dialect.copy.self_copy == crate::dialect::SelfCopyRule::AlwaysAllowed {
+    if is_self_copy && dialect.copy.self_copy == crate::dialect::SelfCopyRule::AlwaysReplacesMetadata {
         fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
     }
     if fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {

@@ -156,6 +156,10 @@ pub(crate) fn build_signed_bucket_head(
     Ok(sign_request(&route, build_head(&route, Operation::HeadBucket, &scope)?, now))
 }
 
+/// The fields that [`add_explicit_defaults`] sets: each has a default that differs between vendors.
+pub(crate) const DEFAULT_FIELDS: [Field; 4] =
+    [Field::Acl, Field::StorageClass, Field::ContentType, Field::StandardRange];
+
 /// Sets the fields for those defaults of the caller's dialect that differ from the target's.
 fn add_explicit_defaults(route: &Route<'_>, request: &Request) -> Fields {
     let (caller, target) = (&route.caller.defaults, &route.target.dialect.defaults);

@@ -16,7 +16,7 @@ pub(crate) const RULES: CopyRules = CopyRules {
     repeats_conditions: true,
     uses_not_modified_status: true,
     ignores_future_dates: false,
-    self_copy: SelfCopyRule::AlwaysAllowed,
+    self_copy: SelfCopyRule::AlwaysReplacesMetadata,
     // OSS, UploadPartCopy, x-oss-copy-source-range: an invalid range copies the whole source instead of an error, so an
     // OSS client must get the same result from any target.
     strict_range: false,

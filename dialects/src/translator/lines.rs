@@ -3,6 +3,7 @@
 use crate::dialect::{Dialect, FieldName, IgnoreReason};
 use crate::encoding::percent;
 use crate::engine::loss::display_name;
+use crate::engine::write_request::DEFAULT_FIELDS;
 use crate::model::{Field, Operation, OutgoingRequest, RawHead, Request};
 use crate::translator::handling::{Handling, classify_operation};
 use crate::translator::line_subject::LineSubject;
@@ -93,12 +94,23 @@ pub(crate) fn pair_lines(
             }
         })
         .collect();
-    // A translated line without a counterpart was added by the proxy, and only defaults are added.
+    // A translated line without a counterpart was added by the proxy.
     for line in &mut target_lines {
         if line.pair_key.is_none() || !caller_lines.iter().any(|origin| origin.pair_key == line.pair_key) {
             line.handling = Some(Handling::Emulated);
-            line.reason =
-                format!("A default of {} that {} does not have.", display_name(caller), display_name(target));
+            let is_default =
+                DEFAULT_FIELDS.iter().any(|field| line.pair_key == LineSubject::Field(*field).pair_key());
+            line.reason = match is_default {
+                true => {
+                    format!(
+                        "A default of {} that {} does not have.",
+                        display_name(caller),
+                        display_name(target)
+                    )
+                }
+                // A digest or a content type of the document, or metadata of a small part.
+                false => "Added by the proxy.".to_owned(),
+            };
         }
     }
     (caller_lines, target_lines)

@@ -35,7 +35,7 @@ fn describe_operation(dialect: &Dialect, operation: Operation) -> String {
             let onto_itself = match dialect.copy.self_copy {
                 SelfCopyRule::NeedsChange => "A copy onto itself needs a change.".to_owned(),
                 SelfCopyRule::Replaced => format!("A copy onto itself needs {replace}."),
-                SelfCopyRule::AlwaysAllowed => {
+                SelfCopyRule::AlwaysReplacesMetadata => {
                     "A copy onto itself takes the metadata of the request.".to_owned()
                 }
             };

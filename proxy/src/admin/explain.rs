@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::request::active_config::ActiveConfig;
-use crate::request::form_upload::form_content_type;
+use crate::request::form_upload::{self, OPERATION as FORM_OPERATION, form_content_type};
 use crate::request::grants::authorize;
 use crate::request::list_buckets;
 use crate::request::routed_request::RoutedRequest;
@@ -81,21 +81,28 @@ pub(crate) fn explain_to_json(query: &ExplainQuery, config: Option<&ActiveConfig
 /// Explains a request. A rejected request is an outcome, not an error.
 ///
 /// # Errors
-/// A dialect is unknown.
+/// A dialect is unknown, or the text is neither a request nor a `curl` command.
 pub(crate) fn explain_query(
     query: &ExplainQuery,
     config: Option<&ActiveConfig>,
 ) -> anyhow::Result<ExplainOutcome> {
     let caller = parse_dialect_name(&query.from)?;
     let target = query.to.as_deref().map(parse_dialect_name).transpose()?;
-    let outcome = parse_pasted_request(&query.request).and_then(|pasted| match (target, config) {
+    let pasted = parse_pasted_request(&query.request).map_err(|rejection| {
+        anyhow!(
+            rejection
+                .message
+                .unwrap_or_else(|| "the text is neither a request nor a curl command".to_owned())
+        )
+    })?;
+    let outcome = match (target, config) {
         (Some(target), config) => explain_for_sample(&pasted, &query.request, caller, target, config),
         (None, Some(config)) => explain_routed(&pasted, caller, config),
         (None, None) => Err(Rejection::with_message(
             ErrorKind::InvalidRequest,
             "Specify a target dialect or a configuration.",
         )),
-    });
+    };
     Ok(outcome.unwrap_or_else(|rejection| ExplainOutcome::Rejected(caller, rejection)))
 }
 
@@ -131,7 +138,7 @@ fn plan_untranslated(pasted: &PastedRequest) -> Option<(&'static str, Plan)> {
     if pasted.head.method == "OPTIONS" {
         return Some(("Preflight", plan::plan_local(Procedure::Preflight)));
     }
-    form_content_type(&pasted.head).map(|_| ("PostObject", plan::plan_local(Procedure::UploadForm)))
+    form_content_type(&pasted.head).map(|_| (FORM_OPERATION, plan::plan_local(Procedure::UploadForm)))
 }
 
 /// Explains a request for the target that the configuration routes it to, with the policies of its bucket.
@@ -143,6 +150,9 @@ fn explain_routed(
     if let Some((operation, plan)) = plan_untranslated(pasted) {
         let address = config.listener_dialects.parse_address(&pasted.head, dialect);
         let address = address.map_err(|rejected| rejected.rejection)?;
+        if operation == FORM_OPERATION {
+            form_upload::check_form_address(&address)?;
+        }
         let routed = address.scope.bucket().and_then(|bucket| config.routing().route_bucket(bucket));
         let routed = routed.ok_or(ErrorKind::NoSuchBucket)?;
         let route = format!("bucket {} at target {}", routed.target_bucket, routed.target.spec.name);

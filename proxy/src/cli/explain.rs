@@ -6,11 +6,13 @@ use anyhow::Context as _;
 use blobfish_dialects::model::OutgoingRequest;
 
 use crate::admin::explain::{
-    ExplainOutcome, ExplainQuery, ExplainedRequest, REQUEST_BYTES_MAX, describe_rejection, explain_query,
-    render_json,
+    ExplainOutcome, ExplainQuery, ExplainedRequest, describe_rejection, explain_query, render_json,
 };
 use crate::cli::args::{ExplainArgs, UsageError};
 use crate::request::active_config::ActiveConfig;
+
+/// The maximum size of a request with its document. The list of 10,000 parts takes about 1 MB.
+const REQUEST_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Returns the text to print, and whether the request would be accepted.
 ///
@@ -97,16 +99,20 @@ fn render_request(outgoing: &OutgoingRequest) -> String {
 }
 
 fn read_request_text(args: &ExplainArgs) -> anyhow::Result<Vec<u8>> {
-    let (mut bytes, bytes_max) = (Vec::new(), u64::try_from(REQUEST_BYTES_MAX)?);
+    let (mut bytes, bytes_max) = (Vec::new(), u64::try_from(REQUEST_FILE_BYTES_MAX)? + 1);
     match args.request.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {
             let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-            // A longer file is truncated: only the head and a small document are translated.
             file.take(bytes_max).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
         }
         None => {
             std::io::stdin().take(bytes_max).read_to_end(&mut bytes).context("standard input")?;
         }
     }
+    // A document that is cut off would be explained as malformed.
+    anyhow::ensure!(
+        bytes.len() <= REQUEST_FILE_BYTES_MAX,
+        "the request is larger than {REQUEST_FILE_BYTES_MAX} bytes"
+    );
     Ok(bytes)
 }

@@ -60,7 +60,7 @@ async fn run_copy(
     let target_copies = plan == PlanKind::Parts;
     let plan_name = if target_copies { "parts" } else { "relay" };
     let routes = CopyRoutes {
-        source_route: source.build_route(routed.route.caller, routed.caller, None),
+        source_route: routed.build_source_route().ok_or(ErrorKind::InternalError)?,
         source_target: source.target,
         destination_route: routed.route.clone(),
         destination_target: routed.destination.target,

@@ -97,7 +97,7 @@ pub(crate) async fn add_crc64(
         Some(crc64) => response.set(ResponseField::Crc64Ecma, crc64.to_string()),
         None => tracing::warn!(
             target_name = route.target.name,
-            bucket = original_request.scope.bucket().map(access_log::escape_name),
+            bucket = route.bucket().map(access_log::escape_name),
             key = original_request.scope.key().map(access_log::escape_name),
             "the completed object could not be read; the response has no CRC-64"
         ),

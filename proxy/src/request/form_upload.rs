@@ -3,9 +3,9 @@
 use blobfish_dialects::authentication::authenticate::detect_unsigned_dialect;
 use blobfish_dialects::authentication::form_upload;
 use blobfish_dialects::authentication::form_upload::{FormProgress, FormReader, READ_AHEAD_BYTES};
-use blobfish_dialects::dialect::signature::Payload;
+use blobfish_dialects::dialect::signature::{Payload, ResourceAddress};
 use blobfish_dialects::engine::small_parts;
-use blobfish_dialects::model::{ErrorKind, RawHead};
+use blobfish_dialects::model::{ErrorKind, RawHead, Rejection};
 
 use crate::inbound::request_head::BodyLength;
 use crate::request::context::{RequestContext, RequestEnd};
@@ -15,7 +15,7 @@ use crate::target::initiator;
 use crate::target::initiator::Initiator;
 
 /// The operation name in metrics and logs.
-const OPERATION: &str = "PostObject";
+pub(crate) const OPERATION: &str = "PostObject";
 
 /// Returns the content type if a request is a form upload: a form POST without a signature in its head.
 pub(crate) fn form_content_type(head: &RawHead) -> Option<&str> {
@@ -43,9 +43,7 @@ pub(crate) async fn process_form_upload(
     context.record.operation = Some(OPERATION);
     let address =
         config.listener_dialects.parse_address(head, dialect).map_err(|rejected| rejected.rejection)?;
-    if address.scope.key().is_some() {
-        return Err(ErrorKind::MethodNotAllowed.into());
-    }
+    check_form_address(&address)?;
     let length = match body {
         BodyLength::Absent => return Err(ErrorKind::MissingContentLength.into()),
         BodyLength::Bytes(length) => Some(length),
@@ -107,4 +105,12 @@ pub(crate) async fn process_form_upload(
             &location,
         ))
         .await
+}
+
+/// A form is sent to a bucket: its key is one of its fields.
+///
+/// # Errors
+/// `MethodNotAllowed`: the address has a key.
+pub(crate) fn check_form_address(address: &ResourceAddress) -> Result<(), Rejection> {
+    if address.scope.key().is_some() { Err(ErrorKind::MethodNotAllowed.into()) } else { Ok(()) }
 }

@@ -611,7 +611,7 @@ pub(crate) async fn abort_upload(
     METRICS.copy_uploads_orphaned.inc();
     let target_name = route.target.name.as_str();
     let (bucket, key) = (
-        original_request.scope.bucket().map(access_log::escape_name),
+        route.bucket().map(access_log::escape_name),
         original_request.scope.key().map(access_log::escape_name),
     );
     tracing::error!(

@@ -359,7 +359,7 @@ impl<'a> SmallPartsUpload<'a> {
                 bucket = self.small_parts_route.bucket().map(access_log::escape_name),
                 prefix = self.folder.prefix,
                 error = %rejection,
-                "the small parts of an upload that has ended were not deleted; the periodic cleanup deletes them"
+                "the small parts of an upload that has ended were not deleted; the periodic cleanup deletes them, unless small_parts_cleanup_seconds is 0"
             );
         }
     }
@@ -533,7 +533,7 @@ async fn process_part_copy(
     let dialect = routed.route.caller;
     let target = routed.destination.target;
     let routes = CopyRoutes {
-        source_route: source_bucket.build_route(dialect, routed.caller, None),
+        source_route: routed.build_source_route().ok_or(ErrorKind::InternalError)?,
         source_target: source_bucket.target,
         destination_route: small_parts::route_to_small_parts(&upload.route)?,
         destination_target: target,
