@@ -317,7 +317,7 @@ def documents(binary, running, options):
                 result.append(status_of(raw.recv(65_536)))
         assert result.count(503) >= 50, result
         [raw.close() for raw in connections]
-        end = time.monotonic() + 14
+        end = time.monotonic() + 45
         while (after := memory(proxy)) - idle >= 40 and time.monotonic() < end:
             time.sleep(0.5)
         figures(idle=f"{idle:.0f} MiB", peak=f"{peak:.0f} MiB", held=f"{held:.0f} MiB", later=f"{after:.0f} MiB",
