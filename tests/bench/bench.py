@@ -1,0 +1,302 @@
+"""Speed and cost of Blobfish beside nginx, HAProxy, Envoy and rclone on one machine, in interleaved rounds on loopback.
+
+Each round measures every server once, in an order that rotates. Ratios compare servers of the same round, so that changes of
+the machine's speed concern all alike. All figures are medians over the rounds."""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import measure
+import peers
+import signed
+from peers import servers
+
+PEERS = ["nginx", "haproxy", "envoy"]
+PAIRS = [(caller, target) for caller in peers.DIALECTS for target in peers.DIALECTS]
+FILES, FIXED = "nginx, files", "nginx, fixed response"
+
+
+@dataclass
+class Group:
+    """Rows that measure the same work."""
+
+    name: str
+    title: str
+    unit: str  # Of the rate.
+    cost: str  # Of the CPU column.
+    target: str
+    operation: str
+    pairs: list  # (caller dialect, target) of Blobfish.
+    peers: list = field(default_factory=lambda: PEERS)
+    concurrency: int = 16
+    tls: bool = False
+    kind: str = "small"  # small, handshakes, large or idle.
+    ratio: str = "cpu"  # The figure that the ratios compare.
+    names: list = field(default_factory=list)  # Of the servers, in the order of the table.
+
+
+def groups():
+    small = {"unit": "requests/s", "cost": "s per 10,000 requests"}
+    large = {"unit": "MiB/s", "cost": "s per GiB", "kind": "large", "concurrency": 2}
+    some = [("s3", "s3"), ("s3", "oss"), ("s3", "cos"), ("oss", "cos"), ("cos", "s3")]
+    two = [("s3", "s3"), ("s3", "oss")]
+    same = [("s3", "s3")]
+    return [
+        Group("get", "GET 1 KiB, c=16", target=FILES, operation="get", pairs=PAIRS, **small),
+        Group("get-c1", "GET 1 KiB, c=1", target=FILES, operation="get", pairs=two, concurrency=1, **small),
+        Group("get-c128", "GET 1 KiB, c=128", target=FILES, operation="get", pairs=two, concurrency=128, **small),
+        Group("put", "PUT 1 KiB, c=16", target=FIXED, operation="put", pairs=PAIRS, **small),
+        Group("head", "HEAD, c=16", target=FILES, operation="head", pairs=some, **small),
+        Group("list", "list of 1,000 keys, c=16", target=FIXED, operation="list", pairs=some, **small),
+        Group("copy", "CopyObject, c=16", target=FIXED, operation="copy", pairs=some, **small),
+        Group("delete", "DeleteObjects of 1,000 keys, c=16", target=FIXED, operation="delete", pairs=some, **small),
+        Group("get-large", "GET 64 MiB, c=2", target=FILES, operation="get_large", pairs=two, **large),
+        Group("put-large", "PUT 64 MiB, SHA-256 signed, c=2", target=FIXED, operation="put_large", pairs=two, **large),
+        Group("put-large-unsigned", "PUT 64 MiB, presigned URL, c=2", target=FIXED, operation="put_large_unsigned",
+              pairs=two, **large),
+        Group("tls-get", "TLS: GET 1 KiB, c=16", target=FILES, operation="get", pairs=same, peers=PEERS[:2], tls=True, **small),
+        Group("tls-handshakes", "TLS: a handshake per GET, c=16", target=FILES, operation="get", pairs=same,
+              peers=PEERS[:2], tls=True, **small | {"kind": "handshakes"}),
+        Group("tls-get-large", "TLS: GET 64 MiB, c=2", target=FILES, operation="get_large", pairs=same, peers=PEERS[:2],
+              tls=True, **large),
+        Group("tls-target", "GET 1 KiB from a TLS target, c=16", target=FILES + ", TLS", operation="get",
+              pairs=[("s3", "tls")], peers=PEERS[:1], **small),
+        Group("idle", "5,000 idle connections", "KiB each", "% of a core", FILES, "get", same, kind="idle", ratio="rate"),
+    ]
+
+
+@dataclass
+class Bench:
+    options: argparse.Namespace
+    folder: Path
+    found: dict  # The servers by name.
+
+    def rows(self, group):
+        """The servers of a group: (name in the table, server, caller dialect, bucket)."""
+        rows = [(name, self.found[name], "s3", peers.bucket("s3")) for name in group.peers]
+        return rows + [(f"Blobfish {caller} -> {target}", self.found["blobfish"], caller, peers.bucket(target))
+                       for caller, target in group.pairs]
+
+    def requests(self, group, caller, bucket):
+        return signed.record(caller, group.operation, bucket, servers.KEY, servers.SECRET)
+
+    def check(self, group):
+        """Sends one request to each server of the group. Returns what is wrong."""
+        wrong = []
+        for name, server, caller, bucket in self.rows(group):
+            try:
+                request = self.requests(group, caller, bucket)[0]
+                connection = measure.connect(server.tls_port if group.tls else server.port, group.tls)
+                status, length, data = measure.exchange(connection, request, bytearray(1 << 20), group.operation == "head")
+                connection.close()
+                least = {"get": 1024, "get_large": 64 << 20, "list": 100_000, "copy": 50, "delete": 20_000}
+                if status != 200 or length < least.get(group.operation, 0) or b"<Error>" in data:
+                    wrong.append(f"{group.name}, {name}: {length} bytes, {data[:600].decode('latin-1')}")
+            except Exception as error:
+                wrong.append(f"{group.name}, {name}: {error!r}")
+        return wrong
+
+    def measure(self, group, server, caller, bucket):
+        requests = self.requests(group, caller, bucket)
+        if group.kind == "large":
+            return measure.large_bodies(server, requests, len(signed.LARGE), group.concurrency, 4, group.tls)
+        if group.kind == "idle":
+            return measure.idle_connections(server, requests, self.options.idle)
+        return measure.small_requests(server, requests, group.concurrency, self.options.seconds, self.folder, group.tls,
+                                      group.kind == "handshakes")
+
+    def round(self, number, chosen, results, problems):
+        for group in chosen:
+            if group.kind == "idle" and number:
+                continue  # Memory of connections hardly varies, and opening them takes long.
+            rows = self.rows(group)
+            for index in range(len(rows)):
+                name, server, caller, bucket = rows[(index + number) % len(rows)]
+                try:
+                    result = self.measure(group, server, caller, bucket)
+                    results.setdefault(group.name, {}).setdefault(name, {})[number] = result
+                except Exception as error:
+                    problems.append(f"{group.name}, {name}: {error!r}")
+
+
+def copies(binary, mib, rounds):
+    """Copies of one object from SeaweedFS to a demo store: Blobfish and `rclone copyto` in turns, between the same two
+    servers. Returns the results by program and round."""
+    rclone = str(Path(sys.executable).parent / "rclone")
+    keys = {"first": (servers.TARGET_KEY, servers.TARGET_SECRET), "second": (servers.DEMO_KEY, servers.DEMO_SECRET)}
+    with servers.Servers() as running, tempfile.TemporaryDirectory() as home:
+        backs = {"first": running.seaweedfs(), "second": running.demo(binary)}
+        targets = [servers.one_target("seaweedfs", back.port, name, key=keys[name]) for name, back in backs.items()]
+        buckets = [f'[[bucket]]\nname = "{name}-*"\ntarget = "{name}"\n' for name in backs]
+        proxy = running.proxy(binary, servers.configuration(targets, buckets))
+        first, second = (f"{name}-{uuid.uuid4().hex[:8]}-1250000000" for name in backs)
+        sdk = signed.S3(proxy.port, servers.KEY, servers.SECRET).sdk
+        sdk.create_bucket(Bucket=first)
+        sdk.create_bucket(Bucket=second)
+        path = Path(home, "large")
+        path.write_bytes(b"".join(os.urandom(1 << 20) for _ in range(mib)))
+        sdk.upload_file(str(path), first, "large")
+        path.unlink()
+        config = Path(home, "rclone.conf")
+        config.write_text("".join(
+            f"[{name}]\ntype = s3\nprovider = Other\nendpoint = http://127.0.0.1:{back.port}\nregion = us-east-1\n"
+            f"access_key_id = {keys[name][0]}\nsecret_access_key = {keys[name][1]}\n" for name, back in backs.items()))
+
+        def by_blobfish():
+            used = measure.cpu_seconds(proxy.child.pid)
+            sdk.copy_object(Bucket=second, Key="large", CopySource={"Bucket": first, "Key": "large"})
+            return measure.cpu_seconds(proxy.child.pid) - used, measure.memory_mib(proxy.child.pid, "VmHWM")
+
+        def by_rclone():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            with subprocess.Popen([rclone, "--config", str(config), "copyto", f"first:{first}/large",
+                                   f"second:{second}/large"]) as child:
+                _, status, usage = os.wait4(child.pid, 0)
+                child.returncode = os.waitstatus_to_exitcode(status)
+            if child.returncode:
+                raise RuntimeError(f"rclone: exit code {child.returncode}")
+            now = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime, usage.ru_maxrss / 1024
+
+        results = {"Blobfish s3 -> s3": {}, "rclone": {}}
+        for number in range(rounds):
+            for name, run in zip(results, (by_blobfish, by_rclone)):
+                begun = time.monotonic()
+                used, peak = run()
+                taken = time.monotonic() - begun
+                size = sdk.head_object(Bucket=second, Key="large")["ContentLength"]
+                if size != mib << 20:
+                    raise RuntimeError(f"{name}: the copy has {size} bytes")
+                sdk.delete_object(Bucket=second, Key="large")
+                results[name][number] = {"rate": mib / taken, "cpu": used * 1024 / mib, "peak_mib": peak, "failed": 0}
+    return results
+
+
+# ---- The table
+
+def figure(value):
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def median(rounds, name):
+    values = [result[name] for result in rounds.values() if name in result]
+    return statistics.median(values) if values else None
+
+
+def ratio(rounds, base, name):
+    values = [result[name] / base[number][name] for number, result in rounds.items()
+              if number in base and base[number][name] > 0]
+    return statistics.median(values) if values else None
+
+
+def table(chosen, results):
+    """Markdown, with aligned columns."""
+    lines = [["work", "server", "target", "rate", "", "p50 ms", "p99 ms", "CPU", "", "x nginx", "x Envoy", "peak MiB", "failed"]]
+    for group in chosen:
+        found = results.get(group.name, {})
+        for name in sorted(found, key=group.names.index):
+            rounds = found[name]
+            ratios = [ratio(rounds, found.get(peer, {}), group.ratio) for peer in ("nginx", "envoy")]
+            row = [median(rounds, key) for key in ("rate", "p50_ms", "p99_ms", "cpu", "peak_mib")]
+            rate, p50, p99, cpu, peak = map(figure, row)
+            failed = sum(result["failed"] for result in rounds.values())
+            lines.append([group.title, name, group.target, rate, group.unit, p50, p99, cpu, group.cost, *map(figure, ratios), peak,
+                          str(failed)])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    left = {0, 1, 2, 4, 8}
+    text = ["| " + " | ".join(cell.ljust(width) if column in left else cell.rjust(width)
+                              for column, (cell, width) in enumerate(zip(line, widths))) + " |" for line in lines]
+    rule = "| " + " | ".join("-" * width if column in left else "-" * (width - 1) + ":"
+                             for column, width in enumerate(map(lambda width: max(width, 3), widths))) + " |"
+    return "\n".join([text[0], rule, *text[1:]])
+
+
+def machine():
+    model = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), platform.machine())
+    total = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
+    return f"{os.cpu_count()} x {model}, {total:.0f} GiB, Linux {platform.release()}"
+
+
+def main():
+    all_groups = groups()
+    names = [group.name for group in all_groups] + ["relay"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", required=True, help="a release build of Blobfish")
+    parser.add_argument("--only", help="groups, separated by commas: " + ", ".join(names))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=1, help="of each measurement with small requests")
+    parser.add_argument("--idle", type=int, default=5000, help="number of idle connections")
+    parser.add_argument("--copy-mib", type=int, default=512, help="size of the object that is copied between targets")
+    parser.add_argument("--minutes", type=float, default=9, help="no round starts that would end later")
+    parser.add_argument("--json", help="also write all figures of all rounds to this file")
+    parser.add_argument("--check", action="store_true", help="send one request to each server and measure nothing")
+    options = parser.parse_args()
+    options.binary = os.path.abspath(options.binary)
+    only = options.only.split(",") if options.only else names
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        parser.error(f"unknown groups: {', '.join(unknown)}")
+    chosen = [group for group in all_groups if group.name in only]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    begun, results, problems, done = time.monotonic(), {}, [], 0
+    if chosen:
+        with servers.Servers() as running:
+            folder, found = peers.start(running, options.binary)
+            bench = Bench(options, folder, found)
+            for group in chosen:
+                group.names = [name for name, *_ in bench.rows(group)]
+                problems += bench.check(group)
+            if options.check:
+                print("\n".join(problems) or "every server responds as expected")
+                sys.exit(1 if problems else 0)
+            reserve = 60 if "relay" in only else 0
+            for number in range(options.rounds):
+                started = time.monotonic()
+                bench.round(number, chosen, results, problems)
+                done, now = number + 1, time.monotonic()
+                print(f"round {done} of {options.rounds}: {now - started:.0f} s, load {os.getloadavg()[0]:.1f}",
+                      file=sys.stderr, flush=True)
+                if now - begun + (now - started) + reserve > options.minutes * 60:
+                    break
+    if "relay" in only and not options.check:
+        group = Group("relay", f"copy of {options.copy_mib} MiB between targets", "MiB/s", "s per GiB",
+                      "SeaweedFS -> demo store", "", [], names=["Blobfish s3 -> s3", "rclone"])
+        try:
+            results["relay"] = copies(options.binary, options.copy_mib, options.rounds)
+            chosen.append(group)
+        except Exception as error:
+            problems.append(f"relay: {error!r}")
+    versions = peers.versions(options.binary)
+    taken = time.monotonic() - begun
+    print(f"{machine()}\n{', '.join(f'{name} {version}' for name, version in versions.items())}\n"
+          f"{done} rounds of {options.seconds} s, {taken:.0f} s in all\n")
+    print(table(chosen, results))
+    if "relay" in results:
+        compared = [ratio(results["relay"]["Blobfish s3 -> s3"], results["relay"]["rclone"], name) for name in ("rate", "cpu")]
+        print(f"\ncopy between targets, Blobfish to rclone: {figure(compared[0])} x the rate, {figure(compared[1])} x the CPU")
+    for problem in problems:
+        print(f"FAILED {problem}")
+    if options.json:
+        Path(options.json).write_text(json.dumps({"machine": machine(), "versions": versions, "rounds": done,
+                                                  "results": results, "problems": problems}, indent=1))
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()
