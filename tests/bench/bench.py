@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -118,8 +119,6 @@ class Bench:
 
     def round(self, number, chosen, results, problems):
         for group in chosen:
-            if group.kind == "idle" and number:
-                continue  # Memory of connections hardly varies, and opening them takes long.
             rows = self.rows(group)
             for index in range(len(rows)):
                 name, server, caller, bucket = rows[(index + number) % len(rows)]
@@ -130,10 +129,81 @@ class Bench:
                     problems.append(f"{group.name}, {name}: {error!r}")
 
 
-def copies(binary, mib, rounds):
-    """Copies of one object from SeaweedFS to a demo store: Blobfish and `rclone copyto` in turns, between the same two
-    servers. Returns the results by program and round."""
-    rclone = str(Path(sys.executable).parent / "rclone")
+@dataclass
+class Copies:
+    """Two targets with a bucket each: SeaweedFS, and a demo store as the destination. Blobfish and rclone copy from one to the
+    other in turns."""
+
+    backs: dict
+    proxy: servers.Process
+    sdk: object
+    first: str
+    second: str
+    config: Path  # Of rclone.
+
+    def by_blobfish(self, requests):
+        """Sends the copies on 16 connections. Returns the CPU seconds, and the memory before and at its peak in MiB."""
+        pid = self.proxy.child.pid
+        measure.reset_peak(pid)
+        before, used, failures = measure.memory_mib(pid, "VmRSS"), measure.cpu_seconds(pid), []
+
+        def send(part):
+            try:
+                connection = measure.connect(self.proxy.port)
+                for request in part:
+                    status, _, data = measure.exchange(connection, request, bytearray(1 << 16))
+                    if status != 200 or b"<Error>" in data:
+                        raise RuntimeError(data[:300])
+                connection.close()
+            except Exception as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=send, args=(requests[index::16],)) for index in range(min(16, len(requests)))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
+        return measure.cpu_seconds(pid) - used, before, measure.memory_mib(pid, "VmHWM")
+
+    def by_rclone(self, command, path):
+        rclone = str(Path(sys.executable).parent / "rclone")
+        with subprocess.Popen([rclone, "--config", str(self.config), *command, f"first:{self.first}/{path}",
+                               f"second:{self.second}/{path}"]) as child:
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise RuntimeError(f"rclone: exit code {child.returncode}")
+        return usage.ru_utime + usage.ru_stime, 0, usage.ru_maxrss / 1024
+
+    def record(self, keys):
+        """The signed CopyObject requests for these keys."""
+        with signed.Recorder() as recorder:
+            sdk = signed.S3(recorder.port, servers.KEY, servers.SECRET).sdk
+            return [recorder.record(lambda key=key: sdk.copy_object(
+                Bucket=self.second, Key=key, CopySource={"Bucket": self.first, "Key": key})) for key in keys]
+
+    def compare(self, rounds, keys, size, work, scale, command, path):
+        """Returns the results by program and round. `work` is what the rate counts, `scale` what the CPU seconds relate to."""
+        results = {"Blobfish s3 -> s3": {}, "rclone": {}}
+        for number in range(rounds):
+            requests = self.record(keys)
+            for name, run in zip(results, (lambda: self.by_blobfish(requests), lambda: self.by_rclone(command, path))):
+                begun = time.monotonic()
+                used, before, peak = run()
+                taken = time.monotonic() - begun
+                listed = self.sdk.list_objects_v2(Bucket=self.second).get("Contents", [])
+                if {row["Key"]: row["Size"] for row in listed} != dict.fromkeys(keys, size):
+                    raise RuntimeError(f"{name}: the destination does not have all copies")
+                self.sdk.delete_objects(Bucket=self.second, Delete={"Objects": [{"Key": key} for key in keys]})
+                results[name][number] = {"rate": work / taken, "cpu": used * scale / work, "peak_mib": peak, "failed": 0,
+                                         "before_mib": before}
+        return results
+
+
+def copies(binary, mib, objects, rounds):
+    """Returns the results of one large object and of many small objects."""
     keys = {"first": (servers.TARGET_KEY, servers.TARGET_SECRET), "second": (servers.DEMO_KEY, servers.DEMO_SECRET)}
     with servers.Servers() as running, tempfile.TemporaryDirectory() as home:
         backs = {"first": running.seaweedfs(), "second": running.demo(binary)}
@@ -142,45 +212,25 @@ def copies(binary, mib, rounds):
         proxy = running.proxy(binary, servers.configuration(targets, buckets))
         first, second = (f"{name}-{uuid.uuid4().hex[:8]}-1250000000" for name in backs)
         sdk = signed.S3(proxy.port, servers.KEY, servers.SECRET).sdk
-        sdk.create_bucket(Bucket=first)
-        sdk.create_bucket(Bucket=second)
-        path = Path(home, "large")
-        path.write_bytes(b"".join(os.urandom(1 << 20) for _ in range(mib)))
-        sdk.upload_file(str(path), first, "large")
-        path.unlink()
         config = Path(home, "rclone.conf")
         config.write_text("".join(
             f"[{name}]\ntype = s3\nprovider = Other\nendpoint = http://127.0.0.1:{back.port}\nregion = us-east-1\n"
             f"access_key_id = {keys[name][0]}\nsecret_access_key = {keys[name][1]}\n" for name, back in backs.items()))
-
-        def by_blobfish():
-            used = measure.cpu_seconds(proxy.child.pid)
-            sdk.copy_object(Bucket=second, Key="large", CopySource={"Bucket": first, "Key": "large"})
-            return measure.cpu_seconds(proxy.child.pid) - used, measure.memory_mib(proxy.child.pid, "VmHWM")
-
-        def by_rclone():
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            with subprocess.Popen([rclone, "--config", str(config), "copyto", f"first:{first}/large",
-                                   f"second:{second}/large"]) as child:
-                _, status, usage = os.wait4(child.pid, 0)
-                child.returncode = os.waitstatus_to_exitcode(status)
-            if child.returncode:
-                raise RuntimeError(f"rclone: exit code {child.returncode}")
-            now = resource.getrusage(resource.RUSAGE_CHILDREN)
-            return now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime, usage.ru_maxrss / 1024
-
-        results = {"Blobfish s3 -> s3": {}, "rclone": {}}
-        for number in range(rounds):
-            for name, run in zip(results, (by_blobfish, by_rclone)):
-                begun = time.monotonic()
-                used, peak = run()
-                taken = time.monotonic() - begun
-                size = sdk.head_object(Bucket=second, Key="large")["ContentLength"]
-                if size != mib << 20:
-                    raise RuntimeError(f"{name}: the copy has {size} bytes")
-                sdk.delete_object(Bucket=second, Key="large")
-                results[name][number] = {"rate": mib / taken, "cpu": used * 1024 / mib, "peak_mib": peak, "failed": 0}
-    return results
+        sdk.create_bucket(Bucket=first)
+        sdk.create_bucket(Bucket=second)
+        small = [f"small/{number:04}" for number in range(objects)]
+        for key in small:
+            sdk.put_object(Bucket=first, Key=key, Body=os.urandom(4096))
+        path = Path(home, "large")
+        path.write_bytes(b"".join(os.urandom(1 << 20) for _ in range(mib)))
+        sdk.upload_file(str(path), first, "large")
+        path.unlink()
+        both = Copies(backs, proxy, sdk, first, second, config)
+        return {
+            "relay": both.compare(rounds, ["large"], mib << 20, mib, 1024, ["copyto"], "large"),
+            "relay-small": both.compare(rounds, small, 4096, objects, 10_000, ["copy", "--transfers", "16", "--checkers", "16"],
+                                        "small"),
+        }
 
 
 # ---- The table
@@ -213,8 +263,8 @@ def table(chosen, results):
             row = [median(rounds, key) for key in ("rate", "p50_ms", "p99_ms", "cpu", "peak_mib")]
             rate, p50, p99, cpu, peak = map(figure, row)
             failed = sum(result["failed"] for result in rounds.values())
-            lines.append([group.title, name, group.target, rate, group.unit, p50, p99, cpu, group.cost, *map(figure, ratios), peak,
-                          str(failed)])
+            lines.append([group.title, name, group.target, rate, group.unit, p50, p99, cpu, group.cost, *map(figure, ratios),
+                          peak, str(failed)])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     left = {0, 1, 2, 4, 8}
     text = ["| " + " | ".join(cell.ljust(width) if column in left else cell.rjust(width)
@@ -241,6 +291,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=1, help="of each measurement with small requests")
     parser.add_argument("--idle", type=int, default=5000, help="number of idle connections")
     parser.add_argument("--copy-mib", type=int, default=512, help="size of the object that is copied between targets")
+    parser.add_argument("--copy-objects", type=int, default=500, help="number of small objects that are copied between targets")
     parser.add_argument("--minutes", type=float, default=9, help="no round starts that would end later")
     parser.add_argument("--json", help="also write all figures of all rounds to this file")
     parser.add_argument("--check", action="store_true", help="send one request to each server and measure nothing")
@@ -261,6 +312,12 @@ def main():
             bench = Bench(options, folder, found)
             for group in chosen:
                 group.names = [name for name, *_ in bench.rows(group)]
+            fresh = [group for group in chosen if group.kind == "idle"]
+            rest = [group for group in chosen if group.kind != "idle"]
+            if not options.check:
+                # First, because a process keeps memory of earlier load and uses it for connections.
+                bench.round(0, fresh, results, problems)
+            for group in chosen if options.check else rest:
                 problems += bench.check(group)
             if options.check:
                 print("\n".join(problems) or "every server responds as expected")
@@ -268,28 +325,33 @@ def main():
             reserve = 60 if "relay" in only else 0
             for number in range(options.rounds):
                 started = time.monotonic()
-                bench.round(number, chosen, results, problems)
+                bench.round(number, rest, results, problems)
                 done, now = number + 1, time.monotonic()
                 print(f"round {done} of {options.rounds}: {now - started:.0f} s, load {os.getloadavg()[0]:.1f}",
                       file=sys.stderr, flush=True)
                 if now - begun + (now - started) + reserve > options.minutes * 60:
                     break
     if "relay" in only and not options.check:
-        group = Group("relay", f"copy of {options.copy_mib} MiB between targets", "MiB/s", "s per GiB",
-                      "SeaweedFS -> demo store", "", [], names=["Blobfish s3 -> s3", "rclone"])
         try:
-            results["relay"] = copies(options.binary, options.copy_mib, options.rounds)
-            chosen.append(group)
+            results |= copies(options.binary, options.copy_mib, options.copy_objects, options.rounds)
+            names = ["Blobfish s3 -> s3", "rclone"]
+            ends = "SeaweedFS -> demo store"
+            chosen.append(Group("relay", f"copy of {options.copy_mib} MiB between targets", "MiB/s", "s per GiB", ends, "", [],
+                                names=names))
+            chosen.append(Group("relay-small", f"copy of {options.copy_objects} objects of 4 KiB, c=16", "objects/s",
+                                "s per 10,000 objects", ends, "", [], names=names))
         except Exception as error:
             problems.append(f"relay: {error!r}")
     versions = peers.versions(options.binary)
     taken = time.monotonic() - begun
     print(f"{machine()}\n{', '.join(f'{name} {version}' for name, version in versions.items())}\n"
-          f"{done} rounds of {options.seconds} s, {taken:.0f} s in all\n")
+          f"rounds: {done or options.rounds}, {taken:.0f} s in all\n")
     print(table(chosen, results))
-    if "relay" in results:
-        compared = [ratio(results["relay"]["Blobfish s3 -> s3"], results["relay"]["rclone"], name) for name in ("rate", "cpu")]
-        print(f"\ncopy between targets, Blobfish to rclone: {figure(compared[0])} x the rate, {figure(compared[1])} x the CPU")
+    for group in chosen:
+        if "rclone" in results.get(group.name, {}):
+            rounds = results[group.name]
+            compared = [figure(ratio(rounds[group.names[0]], rounds["rclone"], name)) for name in ("rate", "cpu")]
+            print(f"\n{group.title}, Blobfish to rclone: {compared[0]} x the rate, {compared[1]} x the CPU")
     for problem in problems:
         print(f"FAILED {problem}")
     if options.json:

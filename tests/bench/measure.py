@@ -170,4 +170,5 @@ def idle_connections(server, requests, count):
     finally:
         for connection in opened:
             connection.close()
-    return {"rate": (after - before) * 1024 / count, "cpu": used / 2 * 100, "peak_mib": after, "failed": 0}
+    return {"rate": (after - before) * 1024 / count, "cpu": used / 2 * 100, "peak_mib": after, "failed": 0,
+            "before_mib": before}

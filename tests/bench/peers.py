@@ -126,7 +126,8 @@ def target(folder, port, tls_port, inner):
     upstream inner {{ server 127.0.0.1:{inner}; keepalive 256; keepalive_requests 100000000; }}
     server {{ listen 127.0.0.1:{inner} backlog=4096; root {folder}; default_type application/xml; {puts} }}
     server {{ {listen % ("default_server", "default_server")} root {folder}/path; {ids} {objects % ("/[^/]+/?", folder)} }}
-    server {{ {listen.replace(" backlog=4096", "") % ("", "")} server_name {VENDOR_HOSTS}; root {folder}/objects; {ids} {objects % ("/", folder)} }}
+    server {{ {listen.replace(" backlog=4096", "") % ("", "")} server_name {VENDOR_HOSTS};
+        root {folder}/objects; {ids} {objects % ("/", folder)} }}
 }}
 """
 
@@ -283,7 +284,7 @@ def versions(binary):
 
     tools, programs = HERE / ".tools/bin", HERE / ".venv/bin"
     envoy = first(find_envoy(), "--version").rsplit("version: ", 1)[-1].split("/")[1]
-    return {"blobfish": first(binary, "--version"), "nginx": first(tools / "nginx", "-v").rsplit("/", 1)[-1],
-            "haproxy": first(tools / "haproxy", "-v").split()[2], "envoy": envoy,
+    return {"Blobfish": first(binary, "--version").removeprefix("blobfish "), "nginx": first(tools / "nginx", "-v").rsplit("/", 1)[-1],
+            "HAProxy": first(tools / "haproxy", "-v").split()[2], "Envoy": envoy,
             "wrk": first(tools / "wrk", "-v").split()[1], "rclone": first(programs / "rclone", "version").split()[-1],
-            "date": formatdate(usegmt=True)}
+            "at": formatdate(usegmt=True)}

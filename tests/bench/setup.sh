@@ -19,18 +19,37 @@ if [ ! -f .venv/stamp ] || [ "$(cat .venv/stamp)" != "$sum" ]; then
   echo "$sum" >.venv/stamp
 fi
 
-# The programs, and the libraries of theirs that a small system does not have. bench.py sets LD_LIBRARY_PATH for them.
-packages=(nginx haproxy wrk libluajit-5.1-2 liblua5.3-0 libopentracing1 libopentracing-c-wrapper0 libpcre2-8-0)
-if [ ! -f .tools/stamp ] || [ "$(cat .tools/stamp)" != "${packages[*]}" ]; then
+# The libraries among the dependencies of these packages that are not installed.
+missing_libraries() {
+  apt-cache depends "$@" | sed -nE 's/^ *\|?Depends: (lib[^ ]+)$/\1/p' | sort -u | while read -r library; do
+    dpkg-query -W -f '${Status}\n' "$library" 2>/dev/null | grep -q 'ok installed' || echo "$library"
+  done
+}
+
+# bench.py sets LD_LIBRARY_PATH for the libraries.
+programs=(nginx haproxy wrk)
+if [ ! -f .tools/stamp ] || [ "$(cat .tools/stamp)" != "${programs[*]}" ]; then
   folder=$(mktemp -d)
   trap 'rm -rf "$folder"' EXIT
   chmod 755 "$folder"
   $sudo apt-get update -qq
-  (cd "$folder" && apt-get -o APT::Sandbox::User=root download -qq "${packages[@]}")
+  first=$(missing_libraries "${programs[@]}")
+  # shellcheck disable=SC2086 # several packages
+  second=$([ -z "$first" ] || missing_libraries $first)
+  for package in "${programs[@]}" $first $second; do
+    # One of two alternatives may be missing in a release; the check below shows whether a program lacks a library.
+    (cd "$folder" && apt-get -o APT::Sandbox::User=root download -qq "$package") || echo "not available: $package" >&2
+  done
   rm -rf .tools
   for package in "$folder"/*.deb; do dpkg -x "$package" "$folder/files"; done
   mkdir -p .tools/bin .tools/lib
   install -m 755 "$folder"/files/usr/sbin/{nginx,haproxy} "$folder"/files/usr/bin/wrk .tools/bin
-  find "$folder/files/usr/lib" -name '*.so.*' -exec cp -P {} .tools/lib \;
-  echo "${packages[*]}" >.tools/stamp
+  find "$folder/files" -name '*.so.*' -exec cp -P {} .tools/lib \;
+  for program in "${programs[@]}"; do
+    if LD_LIBRARY_PATH=.tools/lib ldd ".tools/bin/$program" | grep 'not found'; then
+      echo "$program lacks these libraries" >&2
+      exit 1
+    fi
+  done
+  echo "${programs[*]}" >.tools/stamp
 fi
