@@ -169,13 +169,16 @@ class Copies:
 
     def by_rclone(self, command, path):
         rclone = str(Path(sys.executable).parent / "rclone")
+        before, peak = resource.getrusage(resource.RUSAGE_CHILDREN), 0
         with subprocess.Popen([rclone, "--config", str(self.config), *command, f"first:{self.first}/{path}",
                                f"second:{self.second}/{path}"]) as child:
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
+            while child.poll() is None:  # The system's own peak of a child includes this process before exec.
+                peak = max(peak, measure.memory_mib(child.pid, "VmRSS"))
+                time.sleep(0.02)
         if child.returncode:
             raise RuntimeError(f"rclone: exit code {child.returncode}")
-        return usage.ru_utime + usage.ru_stime, 0, usage.ru_maxrss / 1024
+        now = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime, 0, peak
 
     def record(self, keys):
         """The signed CopyObject requests for these keys."""

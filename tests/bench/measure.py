@@ -111,7 +111,10 @@ def exchange(connection, request, buffer, is_head=False):
         return status, 0, data
     if length is None:
         while not data.endswith(b"0\r\n\r\n"):
-            data += connection.recv(65536)
+            piece = connection.recv(65536)
+            if not piece:
+                raise RuntimeError("connection closed within the body")
+            data += piece
         return status, len(data) - len(head), data
     while have < int(length[1]):
         count = connection.recv_into(buffer)
