@@ -173,7 +173,7 @@ class Copies:
         with subprocess.Popen([rclone, "--config", str(self.config), *command, f"first:{self.first}/{path}",
                                f"second:{self.second}/{path}"]) as child:
             while child.poll() is None:  # The system's own peak of a child includes this process before exec.
-                peak = max(peak, measure.memory_mib(child.pid, "VmRSS"))
+                peak = max(peak, measure.process_mib(child.pid, "VmHWM"))
                 time.sleep(0.02)
         if child.returncode:
             raise RuntimeError(f"rclone: exit code {child.returncode}")

@@ -41,16 +41,17 @@ def cpu_seconds(root):
     return total / TICK
 
 
+def process_mib(pid, field):
+    try:
+        found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
+    except OSError:
+        return 0
+    return int(found[1]) / 1024 if found else 0
+
+
 def memory_mib(root, field):
     """The sum of VmRSS or VmHWM of all processes. Shared pages count once per process."""
-    total = 0
-    for pid in process_tree(root):
-        try:
-            found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
-        except OSError:
-            continue
-        total += int(found[1]) if found else 0
-    return total / 1024
+    return sum(process_mib(pid, field) for pid in process_tree(root))
 
 
 def reset_peak(root):
