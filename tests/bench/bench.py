@@ -42,6 +42,7 @@ class Group:
     peers: list = field(default_factory=lambda: PEERS)
     concurrency: int = 16
     tls: bool = False
+    bucket: str = "s3"  # The target of the peers' requests.
     kind: str = "small"  # small, handshakes, large or idle.
     ratio: str = "cpu"  # The figure that the ratios compare.
     names: list = field(default_factory=list)  # Of the servers, in the order of the table.
@@ -72,7 +73,7 @@ def groups():
         Group("tls-get-large", "TLS: GET 64 MiB, c=2", target=FILES, operation="get_large", pairs=same, peers=PEERS[:2],
               tls=True, **large),
         Group("tls-target", "GET 1 KiB from a TLS target, c=16", target=FILES + ", TLS", operation="get",
-              pairs=[("s3", "tls")], peers=PEERS[:1], **small),
+              pairs=[("s3", "tls")], peers=PEERS[:1], bucket="tls", **small),
         Group("idle", "5,000 idle connections", "KiB each", "% of a core", FILES, "get", same, kind="idle", ratio="rate"),
     ]
 
@@ -86,7 +87,7 @@ class Bench:
 
     def rows(self, group):
         """The servers of a group: (name in the table, server, caller dialect, bucket)."""
-        rows = [(name, self.found[name], "s3", peers.bucket("s3")) for name in group.peers]
+        rows = [(name, self.found[name], "s3", peers.bucket(group.bucket)) for name in group.peers]
         return rows + [(f"Blobfish {caller} -> {target}", self.found["blobfish"], caller, peers.bucket(target))
                        for caller, target in group.pairs]
 

@@ -134,13 +134,18 @@ def target(folder, port, tls_port, inner):
 
 # ---- What stands in front of it
 
-def plain_nginx(folder, port, tls_port, back):
+def plain_nginx(folder, port, tls_port, back, back_tls):
     return nginx_head(folder, "nginx") + f"""
     ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key; ssl_protocols TLSv1.2 TLSv1.3;
     upstream back {{ server 127.0.0.1:{back}; keepalive 256; keepalive_requests 100000000; }}
+    upstream back_tls {{ server 127.0.0.1:{back_tls}; keepalive 256; keepalive_requests 100000000; }}
     server {{ listen 127.0.0.1:{port} backlog=4096; listen 127.0.0.1:{tls_port} ssl backlog=4096;
         location / {{ proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection "";
-            proxy_request_buffering off; proxy_max_temp_file_size 0; }} }}
+            proxy_request_buffering off; proxy_max_temp_file_size 0; }}
+        location /{bucket("tls")}/ {{
+            rewrite ^/[^/]+(/.*)$ /{bucket("s3")}$1 break;
+            proxy_pass https://back_tls; proxy_http_version 1.1; proxy_set_header Connection "";
+            proxy_ssl_verify on; proxy_ssl_trusted_certificate {folder}/ca.pem; proxy_ssl_name localhost; }} }}
 }}
 """
 
@@ -264,7 +269,7 @@ def start(running, binary):
     tools = HERE / ".tools/bin"
     run("target", [tools / "nginx", "-p", folder, "-c", write("target.conf", target(folder, back, back_tls, inner))], back)
     found = {"nginx": run("nginx", [tools / "nginx", "-p", folder, "-c", write(
-        "nginx.conf", plain_nginx(folder, ports[3], ports[4], back))], ports[3], ports[4])}
+        "nginx.conf", plain_nginx(folder, ports[3], ports[4], back, back_tls))], ports[3], ports[4])}
     found["haproxy"] = run("haproxy", [tools / "haproxy", "-db", "-f", write(
         "haproxy.cfg", plain_haproxy(folder, ports[5], ports[6], back))], ports[5], ports[6])
     found["envoy"] = run("envoy", [find_envoy(), "--disable-hot-restart", "--concurrency", str(WORKERS), "-l", "error", "-c",
