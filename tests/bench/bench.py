@@ -286,6 +286,37 @@ def table(chosen, results):
     return "\n".join([text[0], rule, *text[1:]])
 
 
+def sizing(results):
+    """What Blobfish needs, from the measured figures: a Markdown table."""
+    def one(group, name):
+        rounds = results.get(group, {}).get("Blobfish s3 -> s3", {})
+        return median(rounds, name) if rounds else None
+
+    lines = []
+    for group, label in (("get", "GET"), ("put", "PUT"), ("head", "HEAD"), ("list", "list of 1,000 keys"),
+                         ("copy", "CopyObject"), ("delete", "DeleteObjects of 1,000 keys"), ("tls-get", "GET over TLS")):
+        if one(group, "cpu") is not None:
+            lines.append((f"1,000 requests per second, {label}", f"{one(group, 'cpu') / 10:.2f} cores"))
+    if one("tls-get", "cpu") is not None and one("tls-handshakes", "cpu") is not None:
+        spent = (one("tls-handshakes", "cpu") - one("tls-get", "cpu")) / 10
+        lines.append(("1,000 TLS handshakes per second, with a new connection each", f"{spent:.2f} cores"))
+    for group, label in (("get-large", "downloads"), ("put-large", "uploads with a signed SHA-256"),
+                         ("put-large-unsigned", "uploads by presigned URL"), ("tls-get-large", "downloads over TLS"),
+                         ("relay", "copies between targets")):
+        if one(group, "cpu") is not None:
+            lines.append((f"1 GiB per second, {label}", f"{one(group, 'cpu'):.2f} cores"))
+    if one("idle", "rate") is not None:
+        lines.append(("started process", f"{one('idle', 'before_mib'):.0f} MiB"))
+        lines.append(("1,000 idle connections", f"{one('idle', 'rate') * 1000 / 1024:.0f} MiB"))
+    if one("relay", "peak_mib") is not None:
+        rounds = results["relay"]["Blobfish s3 -> s3"].values()  # The process keeps memory of earlier copies.
+        needed = max(result["peak_mib"] for result in rounds) - min(result["before_mib"] for result in rounds)
+        lines.append(("running copy between targets, in parts", f"{needed:.0f} MiB"))
+    if not lines:
+        return ""
+    return "\n".join(["| for | Blobfish needs |", "| --- | ---: |", *(f"| {name} | {value} |" for name, value in lines)])
+
+
 def machine():
     model = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.machine())
@@ -364,6 +395,7 @@ def main():
             rounds = results[group.name]
             compared = [figure(ratio(rounds[group.names[0]], rounds["rclone"], name)) for name in ("rate", "cpu")]
             print(f"\n{group.title}, Blobfish to rclone: {compared[0]} x the rate, {compared[1]} x the CPU")
+    print(f"\n{sizing(results)}")
     for problem in problems:
         print(f"FAILED {problem}")
     if options.json:
