@@ -45,8 +45,14 @@ clients: $(BINARY)
 $(BINARY): tools
 	$(CARGO) build --bin blobfish
 
-## Speed and cost of copies between two targets, beside rclone's.
-bench bench-copy: tools
+## Speed and cost of every kind of request, beside nginx, HAProxy, Envoy and rclone: make bench ARGS="--only get,put --json FILE"
+bench: tools
+	bash tests/bench/setup.sh
+	$(CARGO) build --release --bin blobfish
+	tests/bench/.venv/bin/python tests/bench/bench.py --binary target/release/blobfish $(ARGS)
+
+## Speed and cost of copies between two targets, beside rclone's, also with SeaweedFS as the destination.
+bench-copy: tools
 	bash tests/setup.sh
 	$(CARGO) build --release --bin blobfish
 	$(PYTHON) tests/clients/bench_copy.py --binary target/release/blobfish $(ARGS)
@@ -68,4 +74,4 @@ long:
 clean:
 	$(CARGO) clean
 	rm -rf fuzz/target fuzz/corpus fuzz/artifacts
-	rm -rf tests/.venv tests/clients/node/node_modules tests/deploy/node/node_modules tests/deploy/.tools
+	rm -rf tests/.venv tests/bench/.venv tests/bench/.tools tests/clients/node/node_modules tests/deploy/node/node_modules tests/deploy/.tools
