@@ -391,7 +391,7 @@ def graceful_shutdown(binary, running, options):
                 time.sleep(0.2)
             servers.wait_for(lambda: proxy.has_ended(proxy.pid), 5, "the end of the drain timeout")
             assert proxy.codes[proxy.pid] == 0 and time.monotonic() - begun > 0.9
-            assert "drain timeout expired, 1 connections are closed" in proxy.log.read_text()
+            assert "the drain timeout expired; 1 open connections are closed" in proxy.log.read_text()
 
     # A shutdown during an upgrade also ends the new process.
     with Upgradable(binary, running) as proxy:
