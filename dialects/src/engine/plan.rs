@@ -1,6 +1,7 @@
 //! Which plan a request needs. The plan is decided here, once: the proxy executes it, and `explain` and the console's
 //! translator print it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::dialect::route::Route;
@@ -84,7 +85,7 @@ pub struct Plan {
     /// Whether the route allows a relay if the target does not make the copy.
     pub allows_relay: bool,
     /// Description for `explain` and the translator.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 impl fmt::Display for Plan {
@@ -124,7 +125,7 @@ pub fn plan_local(procedure: Procedure) -> Plan {
         Procedure::UploadForm => (PlanKind::Stream, "the form's file passes through the proxy as PutObject"),
         _ => (PlanKind::Exchange, "a request to the target"),
     };
-    Plan { kind, procedure, destination: None, source: None, allows_relay: false, reason: reason.to_owned() }
+    Plan { kind, procedure, destination: None, source: None, allows_relay: false, reason: reason.into() }
 }
 
 /// The plan of an authenticated request.
@@ -147,7 +148,10 @@ pub fn plan_request(request: &Request, routes: PlanRoutes<'_, '_>) -> Plan {
     }
 }
 
-fn choose_procedure(request: &Request, routes: PlanRoutes<'_, '_>) -> (PlanKind, Procedure, String) {
+fn choose_procedure(
+    request: &Request,
+    routes: PlanRoutes<'_, '_>,
+) -> (PlanKind, Procedure, Cow<'static, str>) {
     let (route, operation) = (routes.destination, request.operation);
     let is_relayed = routes.source.is_some() && !routes.is_same_target;
     // Before the relay, because a part that comes from another target may also be too small for this one.
@@ -164,7 +168,7 @@ fn choose_procedure(request: &Request, routes: PlanRoutes<'_, '_>) -> (PlanKind,
     }
     if is_relayed {
         let reason = "the proxy reads the source from its target and writes it to the destination's target";
-        return (PlanKind::Relay, Procedure::RelayCopy, reason.to_owned());
+        return (PlanKind::Relay, Procedure::RelayCopy, reason.into());
     }
     // A bucket that looks empty to clients must be deletable although Blobfish's own objects are still in it.
     let hides_small_parts = operation.is_listing() || operation == Operation::DeleteBucket;
@@ -173,14 +177,14 @@ fn choose_procedure(request: &Request, routes: PlanRoutes<'_, '_>) -> (PlanKind,
             Operation::DeleteBucket => "a request to the target; small parts do not prevent the deletion",
             _ => "a request to the target; keys of small parts are omitted",
         };
-        return (PlanKind::Exchange, Procedure::SmallPartsBucket, reason.to_owned());
+        return (PlanKind::Exchange, Procedure::SmallPartsBucket, reason.into());
     }
     // Payloads are of unlimited size, so they are never held in memory; all other bodies are small documents.
     if operation.is_upload() {
-        return (PlanKind::Stream, Procedure::Upload, STREAM_REASON.to_owned());
+        return (PlanKind::Stream, Procedure::Upload, STREAM_REASON.into());
     }
     if operation.is_streamed() {
-        return (PlanKind::Stream, Procedure::Download, STREAM_REASON.to_owned());
+        return (PlanKind::Stream, Procedure::Download, STREAM_REASON.into());
     }
     let procedure = match operation {
         Operation::CopyObject => Procedure::CopyObject,
@@ -191,27 +195,29 @@ fn choose_procedure(request: &Request, routes: PlanRoutes<'_, '_>) -> (PlanKind,
 
 const STREAM_REASON: &str = "the payload passes through the proxy";
 
-fn describe_small_parts(route: &Route<'_>, operation: Operation) -> String {
-    let minimum = format!("{} KiB", route.target.dialect.limits.part_bytes_min / 1024);
+fn describe_small_parts(route: &Route<'_>, operation: Operation) -> Cow<'static, str> {
+    let minimum_kib = route.target.dialect.limits.part_bytes_min / 1024;
     match operation {
         _ if !route.target.staging.is_combining => {
-            format!("parts of less than {minimum} are rejected, except for the last part")
+            format!("parts of less than {minimum_kib} KiB are rejected, except for the last part").into()
         }
-        Operation::UploadPart | Operation::UploadPartCopy => {
-            format!("a part of less than {minimum} is stored as an object until the upload is completed")
-        }
-        Operation::CompleteMultipartUpload => {
-            format!("small parts are combined into parts of at least {minimum}, then the upload is completed")
-        }
-        Operation::AbortMultipartUpload => "the upload is aborted and its small parts are deleted".to_owned(),
-        _ => "the target's part list, with the small parts added".to_owned(),
+        Operation::UploadPart | Operation::UploadPartCopy => format!(
+            "a part of less than {minimum_kib} KiB is stored as an object until the upload is completed"
+        )
+        .into(),
+        Operation::CompleteMultipartUpload => format!(
+            "small parts are combined into parts of at least {minimum_kib} KiB, then the upload is completed"
+        )
+        .into(),
+        Operation::AbortMultipartUpload => "the upload is aborted and its small parts are deleted".into(),
+        _ => "the target's part list, with the small parts added".into(),
     }
 }
 
-fn describe_exchange(request: &Request, routes: PlanRoutes<'_, '_>) -> String {
+fn describe_exchange(request: &Request, routes: PlanRoutes<'_, '_>) -> Cow<'static, str> {
     let route = routes.destination;
     if !request.operation.is_copy() {
-        return "a request to the target".to_owned();
+        return "a request to the target".into();
     }
     let lookup = match exchange::find_source_lookup(route, request) {
         exchange::SourceLookup::BeforeAndAfter => "a HEAD of the source before and after the copy",
@@ -219,11 +225,11 @@ fn describe_exchange(request: &Request, routes: PlanRoutes<'_, '_>) -> String {
         exchange::SourceLookup::None => "the target makes the copy",
     };
     if request.operation != Operation::CopyObject {
-        return lookup.to_owned();
+        return lookup.into();
     }
     let relay =
         if routes.allows_relay { "; relayed by the proxy if the target rejects the copy" } else { "" };
-    format!("{lookup}; in parts if the source is larger than the target copies in one request{relay}")
+    format!("{lookup}; in parts if the source is larger than the target copies in one request{relay}").into()
 }
 
 impl Plan {
@@ -244,6 +250,6 @@ impl Plan {
             _ => return None,
         };
         let procedure = Procedure::RelayCopy;
-        Some(Self { kind, procedure, reason: reason.to_owned(), ..self.clone() })
+        Some(Self { kind, procedure, reason: reason.into(), ..self.clone() })
     }
 }

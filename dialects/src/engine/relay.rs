@@ -55,6 +55,14 @@ pub struct RelaySource {
     pub has_tags: bool,
 }
 
+/// The operation that writes the result of a relayed copy at the destination.
+pub(crate) fn select_write_operation(copy_operation: Operation) -> Operation {
+    match copy_operation {
+        Operation::UploadPartCopy => Operation::UploadPart,
+        _ => Operation::PutObject,
+    }
+}
+
 /// Writes the request that creates the destination, without the values that are only known from the source, and
 /// returns the fields that are lost on either side.
 ///
@@ -66,10 +74,7 @@ pub fn write_copy_draft(
     client_request: &Request,
 ) -> Result<(OutgoingRequest, Vec<Loss>), Rejection> {
     conditions::check_combination(destination_route.caller, &client_request.fields)?;
-    let operation = match client_request.operation {
-        Operation::UploadPartCopy => Operation::UploadPart,
-        _ => Operation::PutObject,
-    };
+    let operation = select_write_operation(client_request.operation);
     let bare = Request { source: None, operation, ..client_request.clone() };
     let mut bare = remove_copy_fields(bare);
     // Without a source, the rest of the request is a plain write, with its own losses.

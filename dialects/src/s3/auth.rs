@@ -324,7 +324,8 @@ fn classify_algorithm_error(algorithm: &str) -> ErrorKind {
     }
 }
 
-/// The decoded query. A parameter of the credential must not be repeated.
+/// The decoded query, when the credential is parsed. A parameter of the credential must not be repeated; the signature is
+/// verified only after this check.
 fn collect_unambiguous_pairs(head: &RawHead) -> Result<Vec<ParameterPair<'_>>, Rejection> {
     let query = collect_head_pairs(head)?;
     let is_repeated = |own: &&str| query.iter().filter(|row| row.0.eq_ignore_ascii_case(own)).count() > 1;
@@ -437,7 +438,7 @@ impl S3SignatureV4 {
         self.check_signed_headers(head)?;
         let payload = self.find_payload_hash(head)?;
         let path = percent::decode(&head.path).map_err(|_| ErrorKind::InvalidUri)?;
-        let mut query = collect_unambiguous_pairs(head)?;
+        let mut query = collect_head_pairs(head)?;
         query.retain(|row| !row.0.eq_ignore_ascii_case("X-Amz-Signature"));
         let uri = percent::encode_path(&path);
         let header_lines = write_signed_headers(&head.headers, &self.signed_headers);
@@ -537,7 +538,7 @@ impl S3SignatureV4 {
         if self.presigned.is_none() {
             return header.map(str::to_owned).ok_or_else(|| ErrorKind::MissingPayloadHash.into());
         }
-        let query = collect_unambiguous_pairs(head)?;
+        let query = collect_head_pairs(head)?;
         let parameter = query.iter().find(|row| row.0.eq_ignore_ascii_case("X-Amz-Content-Sha256"));
         // The header of a presigned request is trusted, because `check_signed_headers` rejects one that is not signed.
         Ok(parameter.map(|row| row.1).or(header).unwrap_or(UNSIGNED_PAYLOAD).to_owned())
@@ -680,7 +681,7 @@ impl S3SignatureV2 {
         now: Timestamp,
     ) -> Result<Payload, Rejection> {
         self.check_times(head, now)?;
-        let query = collect_unambiguous_pairs(head)?;
+        let query = collect_head_pairs(head)?;
         // The signature does not cover sub-resources that are missing in the list, so anyone could append one to a
         // presigned URL and turn its request into another operation.
         let unsigned_parameter = query.iter().find(|(name, _)| {

@@ -341,8 +341,19 @@ pub fn explain(
     caller: &'static Dialect,
     target: &'static Dialect,
 ) -> Result<Explanation, Rejection> {
-    let pasted = request_text::parse_pasted_request(text)?;
-    let request = read_pasted_request(&pasted, caller, None)?;
+    explain_pasted(&request_text::parse_pasted_request(text)?, caller, target)
+}
+
+/// As [`explain`], for a text that has been parsed.
+///
+/// # Errors
+/// As [`explain`].
+pub fn explain_pasted(
+    pasted: &PastedRequest,
+    caller: &'static Dialect,
+    target: &'static Dialect,
+) -> Result<Explanation, Rejection> {
+    let request = read_pasted_request(pasted, caller, None)?;
     let target = build_sample_target(target);
     let route = build_sample_route(caller, &target, &request);
     let source_route = request.source.as_ref().map(|source| route.to_bucket(source.bucket.clone()));
@@ -353,7 +364,7 @@ pub fn explain(
         is_same_target: true,
         allows_relay: false,
     };
-    explain_request(&pasted, request, routes)
+    explain_request(pasted, request, routes)
 }
 
 /// Reads a pasted request without verifying its signature. `base_domains` are those of the configuration; `None` if
@@ -475,10 +486,7 @@ fn draft_target_request(
             }
             let head_request = copy_source::build_source_head_request(request)?;
             let (lookup, _) = write_request::write_request(source_route, &head_request)?;
-            let operation = match request.operation {
-                Operation::UploadPartCopy => Operation::UploadPart,
-                _ => Operation::PutObject,
-            };
+            let operation = relay::select_write_operation(request.operation);
             (Request { operation, source: None, ..request.clone() }, written, vec![lookup])
         }
         _ if request.operation.is_streamed() || request.operation.is_upload() => {

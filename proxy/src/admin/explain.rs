@@ -10,7 +10,9 @@ use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::dialect::route::BucketNames;
 use blobfish_dialects::engine::plan::{self, Plan, PlanRoutes, Procedure};
 use blobfish_dialects::model::{ErrorKind, Operation, OutgoingRequest, Rejection, Request};
-use blobfish_dialects::translator::explain::{self, Explanation, explain_request, read_pasted_request};
+use blobfish_dialects::translator::explain::{
+    Explanation, explain_pasted, explain_request, read_pasted_request,
+};
 use blobfish_dialects::translator::lines::Line;
 use blobfish_dialects::translator::request_text::{PastedRequest, parse_pasted_request};
 use serde::Deserialize;
@@ -21,6 +23,7 @@ use crate::request::form_upload::{self, OPERATION as FORM_OPERATION, form_conten
 use crate::request::grants::authorize;
 use crate::request::list_buckets;
 use crate::request::routed_request::RoutedRequest;
+use crate::request::routing::RoutedBucket;
 
 /// The maximum size of a pasted request: its head, and the document in its body.
 pub(crate) const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -96,7 +99,7 @@ pub(crate) fn explain_query(
         )
     })?;
     let outcome = match (target, config) {
-        (Some(target), config) => explain_for_sample(&pasted, &query.request, caller, target, config),
+        (Some(target), config) => explain_for_sample(&pasted, caller, target, config),
         (None, Some(config)) => explain_routed(&pasted, caller, config),
         (None, None) => Err(Rejection::with_message(
             ErrorKind::InvalidRequest,
@@ -116,7 +119,6 @@ fn parse_dialect_name(name: &str) -> anyhow::Result<&'static Dialect> {
 /// Explains a request for a sample target of a dialect.
 fn explain_for_sample(
     pasted: &PastedRequest,
-    text: &str,
     caller: &'static Dialect,
     target: &'static Dialect,
     config: Option<&ActiveConfig>,
@@ -124,13 +126,17 @@ fn explain_for_sample(
     if let Some((operation, plan)) = plan_untranslated(pasted) {
         return Ok(ExplainOutcome::Untranslated { operation, plan, route: None });
     }
-    let explanation = explain::explain(text, caller, target)?;
+    let explanation = explain_pasted(pasted, caller, target)?;
     let bucket = explanation.request.scope.bucket();
     let route = config.zip(bucket).map(|(config, bucket)| match config.routing().route_bucket(bucket) {
-        Some(routed) => format!("bucket {} at target {}", routed.target_bucket, routed.target.spec.name),
+        Some(routed) => describe_bucket(&routed),
         None => format!("bucket {bucket} is not in the configuration"),
     });
     Ok(ExplainOutcome::Explained(Box::new(ExplainedRequest { explanation, route, is_routed: false })))
+}
+
+fn describe_bucket(routed: &RoutedBucket<'_>) -> String {
+    format!("bucket {} at target {}", routed.target_bucket, routed.target.spec.name)
 }
 
 /// The operation and plan of a request that is not authenticated by a signature in its head.
@@ -155,8 +161,7 @@ fn explain_routed(
         }
         let routed = address.scope.bucket().and_then(|bucket| config.routing().route_bucket(bucket));
         let routed = routed.ok_or(ErrorKind::NoSuchBucket)?;
-        let route = format!("bucket {} at target {}", routed.target_bucket, routed.target.spec.name);
-        return Ok(ExplainOutcome::Untranslated { operation, plan, route: Some(route) });
+        return Ok(ExplainOutcome::Untranslated { operation, plan, route: Some(describe_bucket(&routed)) });
     }
     let request = read_pasted_request(pasted, dialect, Some(&config.listener_dialects.base_domains))?;
     // The signature is not verified. An access key ID that is not configured, such as one from a manual, counts as none.
@@ -175,10 +180,9 @@ fn explain_routed(
     }
     let source_route = routed.build_source_route();
     let explanation = explain_request(pasted, request, routed.plan_routes(source_route.as_ref()))?;
-    let describe = |bucket: &str, target: &str| format!("bucket {bucket} at target {target}");
-    let mut route = describe(&routed.destination.target_bucket, &routed.destination.target.spec.name);
+    let mut route = describe_bucket(&routed.destination);
     if let Some(source) = routed.source.as_ref().filter(|_| !routed.is_same_target()) {
-        route.push_str(&format!(", source in {}", describe(&source.target_bucket, &source.target.spec.name)));
+        route.push_str(&format!(", source in {}", describe_bucket(source)));
     }
     Ok(ExplainOutcome::Explained(Box::new(ExplainedRequest {
         explanation,
