@@ -25,11 +25,14 @@ count() {
 }
 
 suite() {
+  local title=$1 start=$SECONDS status
   echo
-  echo "== $1"
+  echo "== $title"
   shift
   "$@" 2>&1 | tee "$log"
-  count "${PIPESTATUS[0]}"
+  status=${PIPESTATUS[0]}
+  count "$status"
+  echo "== $((SECONDS - start)) s: $title"
 }
 
 # With the tests, because their features differ: a build of the program alone would compile its dependencies twice.
