@@ -30,7 +30,7 @@ def reloads(proxy, outcome):
 
 
 def log_lines(proxy, word):
-    return [line for line in proxy.log.read_text().splitlines() if word in line]
+    return [line for line in servers.read_log(proxy).splitlines() if word in line]
 
 
 def caller(name, key, secret):

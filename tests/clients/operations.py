@@ -146,7 +146,7 @@ def observed(binary, running, options):
     assert ask(front.port, "/metrics")[0] != 200, "nothing of it on the data port"
 
     time.sleep(0.3)
-    log = front.log.read_text()
+    log = servers.read_log(front)
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     copies = [line for line in lines if line.get("operation") == "CopyObject"]
     assert len(copies) == 1 and copies[0]["status"] == 200 and copies[0]["target"] == "cos", copies
@@ -362,7 +362,7 @@ def two_keys(binary, running, options):
         old.put(BUCKET, "one", b"x")
         assert new.get(BUCKET, "one")["body"] == b"x"
         expect_error(403, make(front.port, servers.KEY, "the-next-secret").get, BUCKET, "one")
-    assert front.log.read_text().count('"caller":"app"') >= 7
+    assert servers.read_log(front).count('"caller":"app"') >= 7
 
 
 def slowed(binary, running, options):

@@ -166,6 +166,12 @@ def ready(process):
         return False
 
 
+def read_log(process):
+    """Everything that a proxy has logged. The access log is written some milliseconds after its requests."""
+    time.sleep(0.1)
+    return process.log.read_text()
+
+
 # CI machines are sometimes three times as slow. A test of a promised time measures the time itself.
 SLOW_MACHINE_FACTOR = 3
 

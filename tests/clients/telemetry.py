@@ -26,7 +26,7 @@ FORGED = 'k" status=200 x="\r\n{"id":"forged","status":200}\nid=forged status=20
 
 def lines_of(proxy, is_line):
     """The lines of the logs, split at every line separator of Unicode."""
-    return [line for line in proxy.log.read_text().splitlines() if is_line(line)]
+    return [line for line in servers.read_log(proxy).splitlines() if is_line(line)]
 
 
 def pairs(line):

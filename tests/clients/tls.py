@@ -474,7 +474,7 @@ def unlogged_heads(binary, running, options):
     try:
         with start_with_http2(binary, running) as (proxy, client, _):
             assert client.call("PUT", "x", b"x").status == 200
-            log = proxy.log.read_text()
+            log = servers.read_log(proxy)
     finally:
         del os.environ["BLOBFISH_LOG"]
     assert '"PutObject"' in log, log[-500:]

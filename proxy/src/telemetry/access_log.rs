@@ -2,13 +2,13 @@
 //!
 //! A line contains no query, header, signature or secret. [`AccessRecord`] has no field that could hold one.
 
-use std::io::{self, BufWriter, Write};
+use std::cell::RefCell;
+use std::io::{self, Write};
 use std::net::IpAddr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use blobfish_config::{Log, LogFormat, LogLevel};
 use serde::Serialize;
@@ -25,14 +25,17 @@ const LINE_BYTES_MAX: usize = 4096;
 /// Maximum size of an escaped key or bucket in a line.
 const NAME_BYTES_MAX: usize = 1024;
 
-/// Maximum number of lines that wait for a slow reader of standard output; more are dropped and counted.
-const QUEUE_LINES_MAX: usize = 8192;
+/// Maximum size of the lines that wait for a slow reader of standard output; more lines are dropped and counted.
+const BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// From this size on, lines are written without waiting for more of them.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// How long a line waits for others that are written with it.
+const COLLECT_TIME: Duration = Duration::from_millis(10);
 
 /// How long the process waits for the last lines before it exits.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// How often a flush checks whether a full queue has a free slot.
-const FLUSH_RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 /// One line of the access log.
 #[derive(Debug, Default, Serialize)]
@@ -95,6 +98,9 @@ const FIELDS: [&str; 23] = [
 
 /// Escapes a name for a line, and truncates it if it is long.
 pub(crate) fn escape_name(text: &str) -> String {
+    if text.len() <= NAME_BYTES_MAX && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut escaped = String::new();
     for character in text.chars() {
         let at = escaped.len();
@@ -122,12 +128,24 @@ fn is_printable(character: char) -> bool {
     !character.is_control() && !is_layout_control
 }
 
-enum LogEntry {
-    Line(Vec<u8>),
-    Flush(SyncSender<()>),
+/// The lines that are not written yet. A thread of its own writes them: standard output may block, and a blocked worker
+/// thread would stop many requests.
+struct LineBuffer {
+    state: Mutex<BufferState>,
+    /// Wakes the writer.
+    lines_added: Condvar,
+    /// Wakes flushes.
+    lines_written: Condvar,
 }
 
-static LINE_SENDER: OnceLock<SyncSender<LogEntry>> = OnceLock::new();
+#[derive(Default)]
+struct BufferState {
+    lines: Vec<u8>,
+    is_writing: bool,
+    is_flush_requested: bool,
+}
+
+static LINE_BUFFER: OnceLock<LineBuffer> = OnceLock::new();
 
 /// Whether the access log is written as `name=value` pairs.
 static LOGFMT_ENABLED: AtomicBool = AtomicBool::new(false);
@@ -149,10 +167,12 @@ pub(crate) fn start() {
     if !is_set_by_env {
         let _ = LEVEL_HANDLE.set(handle);
     }
-    // A thread of its own: standard output may block, and a blocked worker thread would stop many requests.
-    let (sender, receiver) = sync_channel(QUEUE_LINES_MAX);
-    if LINE_SENDER.set(sender).is_ok() {
-        thread::spawn(move || write_lines(&receiver));
+    if LINE_BUFFER.set(LineBuffer::new()).is_ok() {
+        thread::spawn(|| {
+            if let Some(buffer) = LINE_BUFFER.get() {
+                buffer.write_lines(&mut io::stdout());
+            }
+        });
     }
 }
 
@@ -176,32 +196,48 @@ pub(crate) fn write_record(mut record: AccessRecord) {
     record.time = format_timestamp(crate::clock::now_ms());
     record.method = escape_name(&record.method);
     record.code = record.code.as_deref().map(escape_name);
-    let mut line = format_line(&record);
-    // Short names keep their meaning in a truncated line, so the longest fields are shortened first and status, target and
-    // IDs always remain.
-    if line.len() >= LINE_BYTES_MAX {
-        record.lost_fields.truncate(8);
-        record.source = None;
-        record.key = record.key.map(|key| key.chars().take(200).collect());
-        record.path = record.path.map(|path| path.chars().take(200).collect());
-        record.host = record.host.map(|host| host.chars().take(80).collect());
-        record.bucket = record.bucket.map(|bucket| bucket.chars().take(80).collect());
-        line = format_line(&record);
-    }
-    line.push(b'\n');
     // Unit tests do not start the writer.
-    let Some(lines) = LINE_SENDER.get() else { return };
-    if line.len() > LINE_BYTES_MAX || lines.try_send(LogEntry::Line(line)).is_err() {
-        METRICS.log_dropped.inc();
-    }
+    let Some(buffer) = LINE_BUFFER.get() else { return };
+    LINE.with_borrow_mut(|line| {
+        format_line(&record, line);
+        // Short names keep their meaning in a truncated line, so the longest fields are shortened first and status, target
+        // and IDs always remain.
+        if line.len() > LINE_BYTES_MAX {
+            shorten_record(&mut record);
+            format_line(&record, line);
+        }
+        if line.len() > LINE_BYTES_MAX || !buffer.add_line(line) {
+            METRICS.log_dropped.inc();
+        }
+    });
 }
 
-fn format_line(record: &AccessRecord) -> Vec<u8> {
+thread_local! {
+    /// The line that this thread formats; reused, so that a request does not allocate one.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+fn shorten_record(record: &mut AccessRecord) {
+    let shorten = |text: &mut Option<String>, characters_max: usize| {
+        *text = text.take().map(|text| text.chars().take(characters_max).collect());
+    };
+    record.lost_fields.truncate(8);
+    record.source = None;
+    shorten(&mut record.key, 200);
+    shorten(&mut record.path, 200);
+    shorten(&mut record.host, 80);
+    shorten(&mut record.bucket, 80);
+}
+
+/// Replaces the bytes of `line` by the line of a record, with its line feed.
+fn format_line(record: &AccessRecord, line: &mut Vec<u8>) {
+    line.clear();
     if LOGFMT_ENABLED.load(Ordering::Relaxed) {
-        format_logfmt(record)
-    } else {
-        serde_json::to_vec(record).unwrap_or_default()
+        line.extend(format_logfmt(record));
+    } else if serde_json::to_writer(&mut *line, record).is_err() {
+        line.clear();
     }
+    line.push(b'\n');
 }
 
 fn format_logfmt(record: &AccessRecord) -> Vec<u8> {
@@ -224,46 +260,85 @@ fn format_logfmt_value(value: &Value) -> String {
 
 /// Waits until all lines are written, one second at most.
 pub(crate) fn flush() {
-    if let Some(lines) = LINE_SENDER.get() {
-        flush_queue(lines, Instant::now() + FLUSH_TIME_MAX);
+    if let Some(buffer) = LINE_BUFFER.get() {
+        buffer.flush(FLUSH_TIME_MAX);
     }
 }
 
-fn flush_queue(lines: &SyncSender<LogEntry>, deadline: Instant) {
-    let (done, wait) = sync_channel(1);
-    let mut entry = LogEntry::Flush(done);
-    // A full queue has lines to write too, so its flush waits until the writer has taken one of them. A reader that has
-    // stopped must not keep the process from exiting, therefore `send` is not used.
-    while let Err(TrySendError::Full(back)) = lines.try_send(entry) {
-        if Instant::now() >= deadline {
-            return;
+impl LineBuffer {
+    const fn new() -> Self {
+        Self {
+            state: Mutex::new(BufferState {
+                lines: Vec::new(),
+                is_writing: false,
+                is_flush_requested: false,
+            }),
+            lines_added: Condvar::new(),
+            lines_written: Condvar::new(),
         }
-        entry = back;
-        thread::sleep(FLUSH_RETRY_INTERVAL);
     }
-    let _ = wait.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-}
 
-fn write_lines(entries: &Receiver<LogEntry>) {
-    let mut out = BufWriter::new(io::stdout());
-    while let Ok(first) = entries.recv() {
-        let mut next = Some(first);
-        while let Some(entry) = next {
-            match entry {
-                LogEntry::Line(line) => {
-                    if out.write_all(&line).is_err() {
-                        METRICS.log_dropped.inc();
-                    }
-                }
-                LogEntry::Flush(done) => {
-                    let _ = out.flush();
-                    let _ = done.send(());
-                }
+    fn lock_state(&self) -> MutexGuard<'_, BufferState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a line. It never waits for the writer: `false` if the buffer is full.
+    fn add_line(&self, line: &[u8]) -> bool {
+        let mut state = self.lock_state();
+        let bytes_before = state.lines.len();
+        if bytes_before.saturating_add(line.len()) > BUFFER_BYTES_MAX {
+            return false;
+        }
+        state.lines.extend_from_slice(line);
+        // A notification is a system call, so only the first line and the one that completes a large write cause one.
+        let is_write_due = bytes_before < WRITE_BYTES && state.lines.len() >= WRITE_BYTES;
+        drop(state);
+        if bytes_before == 0 || is_write_due {
+            self.lines_added.notify_one();
+        }
+        true
+    }
+
+    /// Waits until the lines so far are written. A reader that has stopped must not keep the process from exiting, so
+    /// the wait is limited.
+    fn flush(&self, time_max: Duration) {
+        let mut state = self.lock_state();
+        state.is_flush_requested = true;
+        self.lines_added.notify_one();
+        let is_pending = |state: &mut BufferState| state.is_writing || !state.lines.is_empty();
+        drop(self.lines_written.wait_timeout_while(state, time_max, is_pending));
+    }
+
+    /// Writes the lines, forever.
+    fn write_lines(&self, out: &mut impl Write) {
+        let mut lines = Vec::new();
+        loop {
+            self.take_lines(&mut lines);
+            if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
+                let count = lines.iter().filter(|byte| **byte == b'\n').count();
+                METRICS.log_dropped.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
             }
-            // Flush only when the queue is empty: one write call for many lines under load, no delay otherwise.
-            next = entries.try_recv().ok();
+            self.lock_state().is_writing = false;
+            self.lines_written.notify_all();
         }
-        let _ = out.flush();
+    }
+
+    /// Waits for lines, and collects more of them for a short time, so that many requests share one wake-up and one
+    /// write.
+    fn take_lines(&self, lines: &mut Vec<u8>) {
+        lines.clear();
+        // After a slow reader the buffer may have its maximum size.
+        lines.shrink_to(WRITE_BYTES);
+        let state = self.lock_state();
+        let state = self.lines_added.wait_while(state, |state| state.lines.is_empty());
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        let is_collecting =
+            |state: &mut BufferState| !state.is_flush_requested && state.lines.len() < WRITE_BYTES;
+        let waited = self.lines_added.wait_timeout_while(state, COLLECT_TIME, is_collecting);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        std::mem::swap(&mut state.lines, lines);
+        state.is_writing = true;
+        state.is_flush_requested = false;
     }
 }
 
@@ -277,6 +352,10 @@ pub(crate) fn format_timestamp(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -349,24 +428,77 @@ mod tests {
         assert_eq!(json["key"], escape_name(forged));
     }
 
-    #[test]
-    fn flush_waits_for_a_full_queue_until_the_deadline() {
-        let (sender, receiver) = sync_channel(1);
-        sender.send(LogEntry::Line(Vec::new())).unwrap();
-        flush_queue(&sender, Instant::now() + Duration::from_millis(20));
-        assert!(matches!(receiver.try_recv(), Ok(LogEntry::Line(_))), "the line is still queued");
-        assert!(receiver.try_recv().is_err(), "there was no free slot for the flush");
+    /// A writer that passes on what it writes, and blocks while `is_blocked`.
+    struct TestOutput(Arc<(Mutex<Vec<u8>>, AtomicBool, AtomicUsize)>);
 
-        sender.send(LogEntry::Line(Vec::new())).unwrap();
-        let writer = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(20));
-            let mut entries = receiver.into_iter();
-            assert!(matches!(entries.next(), Some(LogEntry::Line(_))));
-            let Some(LogEntry::Flush(done)) = entries.next() else { panic!("no flush") };
-            done.send(()).unwrap();
+    impl Write for TestOutput {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            while self.0.1.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            self.0.2.fetch_add(1, Ordering::Relaxed);
+            self.0.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn start_writer(is_blocked: bool) -> (&'static LineBuffer, TestOutput) {
+        let buffer: &'static LineBuffer = Box::leak(Box::new(LineBuffer::new()));
+        let output = Arc::new((Mutex::default(), AtomicBool::new(is_blocked), AtomicUsize::new(0)));
+        let mut writer = TestOutput(Arc::clone(&output));
+        thread::spawn(move || buffer.write_lines(&mut writer));
+        (buffer, TestOutput(output))
+    }
+
+    #[test]
+    fn lines_of_many_threads_are_written_whole_and_in_few_writes() {
+        let (buffer, output) = start_writer(false);
+        thread::scope(|scope| {
+            for thread_number in 0..4 {
+                scope.spawn(move || {
+                    for number in 0..500 {
+                        assert!(buffer.add_line(format!("{thread_number} {number}\n").as_bytes()));
+                    }
+                });
+            }
         });
-        flush_queue(&sender, Instant::now() + Duration::from_secs(10));
-        writer.join().unwrap();
+        buffer.flush(Duration::from_secs(10));
+        let text = String::from_utf8(output.0.0.lock().unwrap().clone()).unwrap();
+        for thread_number in ["0", "1", "2", "3"] {
+            let own = text.lines().filter_map(|line| line.split_once(' '));
+            let numbers = own.filter(|row| row.0 == thread_number).map(|row| row.1.parse::<usize>().unwrap());
+            assert_eq!(numbers.collect::<Vec<_>>(), (0..500).collect::<Vec<_>>());
+        }
+        assert!(output.0.2.load(Ordering::Relaxed) < 200, "2,000 lines are not 2,000 writes");
+    }
+
+    #[test]
+    fn a_line_is_written_without_a_flush_and_without_more_lines() {
+        let (buffer, output) = start_writer(false);
+        assert!(buffer.add_line(b"a\n"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while output.0.0.lock().unwrap().is_empty() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(*output.0.0.lock().unwrap(), b"a\n");
+    }
+
+    #[test]
+    fn a_blocked_reader_costs_lines_and_neither_memory_nor_time() {
+        let (buffer, output) = start_writer(true);
+        let line = [b'x'; LINE_BYTES_MAX];
+        let added = (0..5000).filter(|_| buffer.add_line(&line)).count();
+        assert!(added * LINE_BYTES_MAX <= 2 * BUFFER_BYTES_MAX, "one buffer waits and one is being written");
+        assert!(!buffer.add_line(&line));
+        buffer.flush(Duration::from_millis(20));
+        assert!(output.0.0.lock().unwrap().is_empty(), "the time of the flush has expired");
+        output.0.1.store(false, Ordering::Relaxed);
+        buffer.flush(Duration::from_secs(10));
+        assert_eq!(output.0.0.lock().unwrap().len(), added * LINE_BYTES_MAX);
     }
 
     #[test]
