@@ -244,13 +244,12 @@ const DEFAULT_PORTS: [&str; 2] = [":80", ":443"];
 /// `Some(bucket)` if domain and service match. The bucket consists of the labels to the left of them, if there are
 /// any.
 fn match_host_form(form: &HostForm, domain: &[&str], labels: &[&str]) -> Option<Option<String>> {
-    let wanted: Vec<&str> = domain.iter().chain(form.service).copied().collect();
-    if labels.len() < wanted.len()
-        || !wanted.iter().zip(labels).all(|(want, label)| matches_label(want, label))
-    {
+    let mut labels = labels.iter();
+    let mut wanted = domain.iter().chain(form.service);
+    if !wanted.all(|want| labels.next().is_some_and(|label| matches_label(want, label))) {
         return None;
     }
-    let bucket: Vec<&str> = labels.iter().skip(wanted.len()).rev().copied().collect();
+    let bucket: Vec<&str> = labels.rev().copied().collect();
     Some((!bucket.is_empty()).then(|| bucket.join(".")))
 }
 

@@ -4,12 +4,15 @@
 //! Amazon S3, "Signature Calculations for the Authorization Header"; OSS, "Include signatures in the Authorization
 //! header (V4)". Both documents have the same steps under these names.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use zeroize::Zeroizing;
 
 use crate::dialect::credential::ParameterPair;
-use crate::encoding::hash::{constant_time_eq, derive_key, encode_hex, hmac_sha256, sha256_hex};
+use crate::encoding::hash::{
+    constant_time_eq, derive_key, digest_parts, encode_hex, hmac_sha256, sha256_hex,
+};
 use crate::encoding::{date, percent};
 use crate::model::Timestamp;
 
@@ -92,13 +95,30 @@ impl V4Scope {
 
     /// kSigning
     pub fn derive_key(&self, secret: &str) -> Zeroizing<Vec<u8>> {
-        let secret = Zeroizing::new(format!("{}{secret}", self.algorithm.key_prefix));
-        derive_key(secret.as_bytes(), &[&self.date, &self.region, &self.service, self.algorithm.scope_end])
+        // One digest instead of four codes: a key is the same for all requests of a day.
+        let prefix = self.algorithm.key_prefix;
+        let id = digest_parts(&[
+            prefix,
+            secret,
+            &self.date,
+            &self.region,
+            &self.service,
+            self.algorithm.scope_end,
+        ]);
+        if let Some(key) = SIGNING_KEYS.with_borrow(|keys| keys.find(&id)) {
+            return key;
+        }
+        let secret = Zeroizing::new(format!("{prefix}{secret}"));
+        let parts = [self.date.as_str(), &self.region, &self.service, self.algorithm.scope_end];
+        let key = derive_key(secret.as_bytes(), &parts);
+        SIGNING_KEYS.with_borrow_mut(|keys| keys.insert(id, key.clone()));
+        key
     }
 
     /// StringToSign
     pub fn build_string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
-        format!("{}\n{stamp}\n{self}\n{}", self.algorithm.name, sha256_hex(canonical))
+        let scope = [&self.date, &self.region, &self.service, self.algorithm.scope_end].join("/");
+        [self.algorithm.name, stamp, &scope, &sha256_hex(canonical)].join("\n")
     }
 
     /// Signature of a canonical request.
@@ -116,6 +136,36 @@ impl V4Scope {
         let computed = self.compute_signature(secret, stamp, canonical);
         // The time of an ordinary comparison shows how many leading characters of a guess are right.
         constant_time_eq(computed.as_bytes(), received.as_bytes())
+    }
+}
+
+thread_local! {
+    /// The keys that this thread has derived last.
+    static SIGNING_KEYS: RefCell<SigningKeys> = const { RefCell::new(SigningKeys { keys: Vec::new(), next: 0 }) };
+}
+
+/// Signing keys by a digest of what they are derived from. The secrets themselves are not kept here.
+struct SigningKeys {
+    keys: Vec<([u8; 32], Zeroizing<Vec<u8>>)>,
+    /// The key that is replaced next.
+    next: usize,
+}
+
+impl SigningKeys {
+    /// Enough for the callers and targets of most installations. A client can replace keys by requests with other
+    /// dates and regions, which costs no more than deriving every key.
+    const COUNT_MAX: usize = 32;
+
+    fn find(&self, id: &[u8; 32]) -> Option<Zeroizing<Vec<u8>>> {
+        self.keys.iter().find(|row| row.0 == *id).map(|row| row.1.clone())
+    }
+
+    fn insert(&mut self, id: [u8; 32], key: Zeroizing<Vec<u8>>) {
+        match self.keys.get_mut(self.next) {
+            Some(row) => *row = (id, key),
+            None => self.keys.push((id, key)),
+        }
+        self.next = self.next.saturating_add(1) % Self::COUNT_MAX;
     }
 }
 
@@ -164,5 +214,31 @@ impl V4CanonicalRequest<'_> {
                 false => format!("{name}={value}"),
             });
         pairs.collect::<Vec<_>>().join("&")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALGORITHM: V4Algorithm = V4Algorithm { name: "A", key_prefix: "P", scope_end: "end" };
+
+    #[test]
+    fn a_kept_key_is_that_of_its_secret_and_scope() {
+        let scope = |date: &str, region: &str| V4Scope::new(ALGORITHM, date, region, "s");
+        let derive_again = |secret: &str, date: &str, region: &str| {
+            derive_key(format!("P{secret}").as_bytes(), &[date, region, "s", "end"])
+        };
+        // Twice, and more keys than are kept.
+        for _ in 0..2 {
+            for day in 10..60 {
+                for (secret, region) in [("one", "r"), ("two", "r"), ("one", "rs")] {
+                    let date = format!("202601{day}");
+                    let derived = scope(&date, region).derive_key(secret);
+                    assert_eq!(*derived, *derive_again(secret, &date, region));
+                }
+            }
+        }
+        assert!(SIGNING_KEYS.with_borrow(|keys| keys.keys.len()) <= SigningKeys::COUNT_MAX);
     }
 }

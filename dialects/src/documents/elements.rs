@@ -33,27 +33,13 @@ pub(super) fn translate_storage_class(dialect: &Dialect, class: Option<&str>) ->
 
 /// Parses the canonical name of a storage class, which responses have between two dialects.
 pub(crate) fn parse_canonical_class(name: &str) -> Option<StorageClass> {
-    STORAGE_CLASSES.iter().find(|class| format!("{class:?}") == name).copied()
+    StorageClass::ALL.into_iter().find(|class| class.name() == name)
 }
-
-const STORAGE_CLASSES: [StorageClass; 12] = [
-    StorageClass::Standard,
-    StorageClass::ReducedRedundancy,
-    StorageClass::StandardIa,
-    StorageClass::OneZoneIa,
-    StorageClass::IntelligentTiering,
-    StorageClass::ArchiveInstant,
-    StorageClass::Archive,
-    StorageClass::ColdArchive,
-    StorageClass::DeepArchive,
-    StorageClass::MultiAzStandard,
-    StorageClass::MultiAzStandardIa,
-    StorageClass::MultiAzIntelligentTiering,
-];
 
 /// The canonical name of a target's storage class.
 pub(crate) fn to_canonical_class_name(target: &Dialect, word: &str) -> String {
-    target.words.class.value(word).map_or_else(|| word.to_owned(), |class| format!("{class:?}"))
+    let class = target.words.class.value(word);
+    class.map_or_else(|| word.to_owned(), |class| class.name().to_owned())
 }
 
 /// Why the body of a target's response is not the expected document.

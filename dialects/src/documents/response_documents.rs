@@ -437,7 +437,7 @@ pub fn read_document(
     // The status is not enough: vendors send 200 before a long copy ends, and an error in the body after it.
     let read_root = |name: &str| {
         let node = xml::parse(body).map_err(|_| DocumentError::Invalid)?;
-        match node.name.as_str() {
+        match &*node.name {
             found if found == name => Ok(node),
             found if found == roots.error => Err(DocumentError::ErrorDocument(read_error(target, &node))),
             _ => Err(DocumentError::Invalid),
@@ -500,7 +500,7 @@ pub fn read_document(
         Operation::GetBucketLocation => {
             let node = xml::parse(body).map_err(|_| DocumentError::Invalid)?;
             // Some servers return the region as a child of the root of CreateBucket's document.
-            let text = match node.name.as_str() {
+            let text = match &*node.name {
                 found if found == roots.error => {
                     return Err(DocumentError::ErrorDocument(read_error(target, &node)));
                 }
@@ -518,7 +518,7 @@ pub fn read_document(
         }
         Operation::GetObjectAttributes => {
             let node = xml::parse(body).map_err(|_| DocumentError::Invalid)?;
-            match node.name.as_str() {
+            match &*node.name {
                 found if found == roots.error => Err(DocumentError::ErrorDocument(read_error(target, &node))),
                 found if roots.attributes.contains(&found) => Ok(Some(Document::Attributes(node))),
                 _ => Err(DocumentError::Invalid),
@@ -713,7 +713,7 @@ pub(crate) fn read_error(target: &Dialect, node: &Node) -> ErrorDocument {
         kind: None,
         code: node.child_text("Code").unwrap_or_default().to_owned(),
         message: node.child_text("Message").unwrap_or_default().to_owned(),
-        details: details.map(|child| (child.name.clone(), child.text.clone())).collect(),
+        details: details.map(|child| (child.name.to_string(), child.text.clone())).collect(),
     }
 }
 
@@ -763,7 +763,7 @@ pub(crate) fn read_bucket_settings(
     for node in &root.children {
         let text = node.text.trim();
         let class = caller.words.class.value(text);
-        let (placement, word, is_default) = match node.name.as_str() {
+        let (placement, word, is_default) = match &*node.name {
             name if name == caller.xml.roots.location => continue,
             "StorageClass" => (
                 target.bucket_settings.class,

@@ -55,14 +55,18 @@ fn convert_to_canonical(
     let mut nodes = Vec::new();
     for child in &node.children {
         let Some(element) = elements.iter().find(|element| element.dialect_name == child.name) else {
-            unknown.push(child.name.clone());
+            unknown.push(child.name.to_string());
             continue;
         };
         let value = child.text.trim();
         let text = match &element.content {
             ElementContent::Group(elements) => {
                 let children = convert_to_canonical(dialect, elements, child, unknown);
-                nodes.push(Node { name: element.canonical_name.to_owned(), children, ..Node::default() });
+                nodes.push(Node {
+                    name: element.canonical_name.to_owned().into(),
+                    children,
+                    ..Node::default()
+                });
                 continue;
             }
             ElementContent::Text => Some(child.text.clone()),
@@ -78,7 +82,7 @@ fn convert_to_canonical(
         };
         match text {
             Some(text) => nodes.push(text_node(element.canonical_name, text)),
-            None => unknown.push(child.name.clone()),
+            None => unknown.push(child.name.to_string()),
         }
     }
     nodes
@@ -89,7 +93,7 @@ pub(crate) fn write_setting(dialect: &Dialect, schema: &SettingSchema, tree: &No
     let mut lost = Vec::new();
     let converted = (schema.from_canonical)(tree.clone());
     let children = convert_from_canonical(dialect, schema.children, &converted, &mut lost);
-    (Node { name: schema.root.to_owned(), children, ..Node::default() }, lost)
+    (Node { name: schema.root.to_owned().into(), children, ..Node::default() }, lost)
 }
 
 fn convert_from_canonical(
@@ -99,7 +103,7 @@ fn convert_from_canonical(
     lost: &mut Vec<String>,
 ) -> Vec<Node> {
     let is_known = |child: &&Node| elements.iter().any(|element| element.canonical_name == child.name);
-    lost.extend(node.children.iter().filter(|child| !is_known(child)).map(|child| child.name.clone()));
+    lost.extend(node.children.iter().filter(|child| !is_known(child)).map(|child| child.name.to_string()));
     let mut nodes = Vec::new();
     // In the order of the table, which is that of the vendor's schema: vendors may reject another order. If a
     // canonical element has several names, the first is written.
@@ -111,7 +115,11 @@ fn convert_from_canonical(
             let text = match &element.content {
                 ElementContent::Group(elements) => {
                     let children = convert_from_canonical(dialect, elements, child, lost);
-                    nodes.push(Node { name: element.dialect_name.to_owned(), children, ..Node::default() });
+                    nodes.push(Node {
+                        name: element.dialect_name.to_owned().into(),
+                        children,
+                        ..Node::default()
+                    });
                     continue;
                 }
                 ElementContent::Text | ElementContent::Number => Some(child.text.clone()),
@@ -176,7 +184,7 @@ pub(crate) fn is_not_set_error(kind: ErrorKind) -> bool {
 /// line for each element.
 pub(crate) fn build_samples(dialect: &Dialect, schema: &SettingSchema) -> Vec<(String, Node)> {
     let mut samples = Vec::new();
-    let root = Node { name: schema.root.to_owned(), ..Node::default() };
+    let root = Node { name: schema.root.to_owned().into(), ..Node::default() };
     for (path, node) in build_leaf_samples(dialect, schema.children) {
         samples.push((path, Node { children: vec![node], ..root.clone() }));
     }
@@ -210,7 +218,7 @@ fn build_leaf_samples(dialect: &Dialect, elements: &[ElementSchema]) -> Vec<(Str
 /// Renames the buckets in a document. `None` if one of them has no other name.
 pub(crate) fn rename_buckets(mut tree: Node, rename: &dyn Fn(&str) -> Option<String>) -> Option<Node> {
     for child in std::mem::take(&mut tree.children) {
-        let child = match child.name.as_str() {
+        let child = match &*child.name {
             "TargetBucket" => text_node("TargetBucket", rename(child.text.trim())?),
             // In replication rules the name follows the vendor's resource prefix, as in `arn:aws:s3:::bucket`.
             "Bucket" => match child.text.trim().rsplit_once(':') {
@@ -250,10 +258,10 @@ pub(crate) fn flatten_filters(mut tree: Node) -> Node {
         .to_owned();
         let mut children = Vec::new();
         for child in std::mem::take(&mut rule.children) {
-            match child.name.as_str() {
+            match &*child.name {
                 "Filter" => {
                     let inside = child.children.into_iter();
-                    children.extend(inside.flat_map(|node| match node.name.as_str() {
+                    children.extend(inside.flat_map(|node| match &*node.name {
                         "And" => node.children,
                         _ => vec![node],
                     }));
@@ -279,19 +287,19 @@ pub(crate) fn restore_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
         let (mut criteria, others): (Vec<Node>, Vec<Node>) = std::mem::take(&mut rule.children)
             .into_iter()
-            .partition(|node| FILTER_ELEMENTS.contains(&node.name.as_str()));
+            .partition(|node| FILTER_ELEMENTS.contains(&&*node.name));
         if rule.text == FILTER_IN_RULE && criteria.iter().all(|node| node.name == "Prefix") {
             rule.children = criteria.into_iter().chain(others).collect();
             continue;
         }
         if criteria.len() > 1 || (rule.text == FILTER_IN_AND && !criteria.is_empty()) {
-            criteria = vec![Node { name: "And".to_owned(), children: criteria, ..Node::default() }];
+            criteria = vec![Node { name: "And".to_owned().into(), children: criteria, ..Node::default() }];
         }
         // A rule for all objects. Vendors reject a rule that has neither a filter nor a prefix.
         if criteria.is_empty() && rule.text != FILTER_EMPTY {
             criteria.push(text_node("Prefix", ""));
         }
-        let filter = Node { name: "Filter".to_owned(), children: criteria, ..Node::default() };
+        let filter = Node { name: "Filter".to_owned().into(), children: criteria, ..Node::default() };
         rule.children = others.into_iter().chain(std::iter::once(filter)).collect();
     }
     tree

@@ -180,7 +180,7 @@ pub(crate) fn read_versions(target: &Dialect, node: &Node) -> Result<VersionList
         ..VersionListing::default()
     };
     for child in &node.children {
-        let delete_marker = match child.name.as_str() {
+        let delete_marker = match &*child.name {
             "Version" => false,
             "DeleteMarker" => true,
             _ => continue,

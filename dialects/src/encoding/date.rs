@@ -2,26 +2,31 @@
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp as Instant, fmt::strtime};
+use jiff::{Timestamp as Instant, fmt::rfc2822, fmt::strtime};
 
 /// `Fri, 24 May 2013 00:00:00 GMT`, the IMF-fixdate of RFC 9110.
 pub(crate) fn format_http(at: Timestamp) -> String {
-    format_utc("%a, %d %b %Y %H:%M:%S GMT", at)
+    let instant = Instant::from_second(at.0).ok();
+    instant.and_then(|instant| HTTP_DATES.timestamp_to_rfc9110_string(&instant).ok()).unwrap_or_default()
 }
+
+static HTTP_DATES: rfc2822::DateTimePrinter = rfc2822::DateTimePrinter::new();
 
 /// `2013-05-24T00:00:00.000Z`. The three zeros are there because some SDKs cannot parse a time without milliseconds.
 pub(crate) fn format_iso(at: Timestamp) -> String {
-    format_utc("%Y-%m-%dT%H:%M:%S.000Z", at)
+    format!("{}.000Z", format_iso_seconds(at).trim_end_matches('Z'))
 }
 
 /// `2013-05-24T00:00:00Z`.
 pub fn format_iso_seconds(at: Timestamp) -> String {
-    format_utc("%Y-%m-%dT%H:%M:%SZ", at)
+    Instant::from_second(at.0).map(|instant| instant.to_string()).unwrap_or_default()
 }
 
 /// `20130524T000000Z`, the form of signatures.
 pub(crate) fn format_basic(at: Timestamp) -> String {
-    format_utc("%Y%m%dT%H%M%SZ", at)
+    let mut text = format_iso_seconds(at);
+    text.retain(|character| !matches!(character, '-' | ':'));
+    text
 }
 
 /// Parses an HTTP date in the form of RFC 1123.
@@ -54,13 +59,6 @@ pub(crate) fn parse_iso(text: &str) -> Option<Timestamp> {
 /// Parses a time in a vendor's document, in any of the forms above.
 pub(crate) fn parse_any(text: &str) -> Option<Timestamp> {
     parse_iso(text).or_else(|| parse_http(text))
-}
-
-fn format_utc(format: &str, at: Timestamp) -> String {
-    Instant::from_second(at.0)
-        .ok()
-        .and_then(|instant| strtime::format(format, &instant.to_zoned(TimeZone::UTC)).ok())
-        .unwrap_or_default()
 }
 
 fn parse_civil(format: &str, text: &str) -> Option<Timestamp> {

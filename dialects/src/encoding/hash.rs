@@ -41,6 +41,16 @@ fn pad_key(key: &[u8]) -> Zeroizing<[u8; HMAC_BLOCK_BYTES]> {
     block
 }
 
+/// SHA-256 of parts, each with its length, so that other parts with the same bytes in a row have another digest.
+pub(crate) fn digest_parts(parts: &[&str]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}
+
 /// Derives a key from a secret in steps: each part is the message of an HMAC under the key of the step before.
 pub fn derive_key(secret: &[u8], parts: &[&str]) -> Zeroizing<Vec<u8>> {
     parts.iter().fold(Zeroizing::new(secret.to_vec()), |key, part| hmac_sha256(&key, part.as_bytes()))
@@ -77,7 +87,10 @@ pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
 
 /// Lower-case hex.
 pub fn encode_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    text.extend(digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)));
+    text
 }
 
 /// Converts hex to base64. `None` if the text is not hex.

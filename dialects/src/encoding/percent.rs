@@ -1,6 +1,6 @@
 //! Percent-encoding as the signature documents of all vendors define it: RFC 3986 with upper-case hex digits.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
 
 /// All characters except the unreserved ones: `A-Z a-z 0-9 - . _ ~`.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -35,15 +35,22 @@ pub fn encode_path(text: &str) -> String {
 pub fn decode(text: &str) -> Result<String, BadEscape> {
     // The library's decoder copies an invalid escape as it is, so that two different texts would decode to the same
     // key.
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once('%') {
-        let digits = after.get(..2).ok_or(BadEscape)?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(BadEscape);
-        }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        let (plain, escape) = rest.split_at_checked(at).unwrap_or_default();
+        let [_, high, low, after @ ..] = escape else { return Err(BadEscape) };
+        decoded.extend_from_slice(plain);
+        decoded.push(decode_digit(*high)? << 4 | decode_digit(*low)?);
         rest = after;
     }
-    percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| BadEscape)
+    decoded.extend_from_slice(rest);
+    String::from_utf8(decoded).map_err(|_| BadEscape)
+}
+
+fn decode_digit(digit: u8) -> Result<u8, BadEscape> {
+    let value = char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    value.ok_or(BadEscape)
 }
 
 /// Decodes once with `+` as a space, as in query strings.

@@ -1,5 +1,7 @@
 //! Small XML documents: a parser with limits that returns a tree, and a writer that escapes.
 
+use std::borrow::Cow;
+
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
@@ -24,11 +26,42 @@ const COMMENTS_MAX: usize = 1000;
 #[error("not an XML document of these vendors")]
 pub struct BadXml;
 
+/// The name of an element.
+pub type ElementName = Cow<'static, str>;
+
+/// The names that most elements of long documents have: a page of a listing has thousands of elements, and these names
+/// need no memory.
+const FREQUENT_NAMES: [&str; 20] = [
+    "Key",
+    "Size",
+    "ETag",
+    "LastModified",
+    "StorageClass",
+    "Contents",
+    "Type",
+    "ID",
+    "DisplayName",
+    "Owner",
+    "Deleted",
+    "Object",
+    "Part",
+    "PartNumber",
+    "VersionId",
+    "IsLatest",
+    "Version",
+    "CommonPrefixes",
+    "Prefix",
+    "DeleteMarker",
+];
+
+/// The children of a leaf need no memory; those of another element are usually about as many.
+const CHILDREN_CAPACITY: usize = 8;
+
 /// An element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
     /// Name without namespace prefix.
-    pub name: String,
+    pub name: ElementName,
     /// Text directly in the element, unescaped.
     pub text: String,
     /// Child elements.
@@ -184,17 +217,29 @@ fn parse_element(start: &quick_xml::events::BytesStart<'_>) -> Result<Node, BadX
             return Err(BadXml);
         }
     }
-    let name = start.local_name().into_inner().to_owned();
+    Ok(Node { name: parse_element_name(start.local_name().into_inner())?, ..Node::default() })
+}
+
+fn parse_element_name(name: &str) -> Result<ElementName, BadXml> {
+    if let Some(frequent) = FREQUENT_NAMES.iter().find(|frequent| **frequent == name) {
+        return Ok(Cow::Borrowed(frequent));
+    }
     // The library accepts any characters up to a space as a name.
-    if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
+    let is_name_character = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || !name.chars().all(is_name_character) {
         return Err(BadXml);
     }
-    Ok(Node { name, ..Node::default() })
+    Ok(Cow::Owned(name.to_owned()))
 }
 
 fn close_element(node: Node, open: &mut [Node], root: &mut Option<Node>) -> Result<(), BadXml> {
     match open.last_mut() {
-        Some(parent) => parent.children.push(node),
+        Some(parent) => {
+            if parent.children.is_empty() {
+                parent.children.reserve(CHILDREN_CAPACITY);
+            }
+            parent.children.push(node);
+        }
         None if root.is_none() => *root = Some(node),
         None => return Err(BadXml),
     }
@@ -315,29 +360,47 @@ impl XmlWriter {
 
 /// Escapes text for elements and attributes.
 fn escape(text: &str, replaces_controls: bool, out: &mut String) {
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            // The COS SDK for Go searches for `&quot;` where it does not parse the document.
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(character),
-            // A parser reads a plain CR as LF (XML 1.0, section 2.11).
-            '\r' => out.push_str("&#13;"),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' if replaces_controls => out.push('\u{fffd}'),
-            // As the vendors do, although XML 1.0 does not allow these references.
-            control if u32::from(control) < 0x20 => {
-                out.push_str(&format!("&#{};", u32::from(control)));
-            }
-            other => out.push(other),
+    let mut rest = text;
+    // Most texts have no character that is escaped, so what lies between them is copied as a whole.
+    while let Some(at) = rest.bytes().position(may_need_escape) {
+        let (plain, special) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let mut characters = special.chars();
+        if let Some(character) = characters.next() {
+            escape_character(character, replaces_controls, out);
         }
+        rest = characters.as_str();
+    }
+    out.push_str(rest);
+}
+
+/// Whether a byte is the first one of a character that [`escape_character`] may change. U+FFFE and U+FFFF begin with 0xEF.
+fn may_need_escape(byte: u8) -> bool {
+    matches!(byte, b'&' | b'<' | b'>' | b'"' | 0..=0x1f | 0xef)
+}
+
+fn escape_character(character: char, replaces_controls: bool, out: &mut String) {
+    match character {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        // The COS SDK for Go searches for `&quot;` where it does not parse the document.
+        '"' => out.push_str("&quot;"),
+        '\n' | '\t' => out.push(character),
+        // A parser reads a plain CR as LF (XML 1.0, section 2.11).
+        '\r' => out.push_str("&#13;"),
+        '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' if replaces_controls => out.push('\u{fffd}'),
+        // As the vendors do, although XML 1.0 does not allow these references.
+        control if u32::from(control) < 0x20 => {
+            out.push_str(&format!("&#{};", u32::from(control)));
+        }
+        other => out.push(other),
     }
 }
 
 /// Creates an element with text.
 pub(crate) fn text_node(name: &str, text: impl Into<String>) -> Node {
-    Node { name: name.to_owned(), text: text.into(), children: Vec::new() }
+    Node { name: name.to_owned().into(), text: text.into(), children: Vec::new() }
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ pub(crate) fn translate_rules(from: &Dialect, to: &Dialect, mut rules: Node) -> 
         return rules;
     }
     for rule in rules.children.iter_mut().filter(|node| node.name == "CORSRule") {
-        let lists_headers = |node: &&mut Node| matches!(node.name.as_str(), "AllowedHeader" | "ExposeHeader");
+        let lists_headers = |node: &&mut Node| matches!(&*node.name, "AllowedHeader" | "ExposeHeader");
         for node in rule.children.iter_mut().filter(lists_headers) {
             node.text = translate_header_name(from, to, node.text.trim());
         }

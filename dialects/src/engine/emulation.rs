@@ -319,7 +319,7 @@ fn build_attributes(request: &Request, response: &Response) -> Result<Node, Reje
     // S3 omits the storage class header for STANDARD (S3, HeadObject, response headers).
     add("StorageClass", response.text(ResponseField::StorageClass).or(Some("STANDARD")));
     add("ObjectSize", response.text(ResponseField::ContentLength));
-    Ok(Node { name: "GetObjectAttributesResponse".to_owned(), children, ..Node::default() })
+    Ok(Node { name: "GetObjectAttributesResponse".to_owned().into(), children, ..Node::default() })
 }
 
 /// The attribute with an object's parts.

@@ -172,7 +172,7 @@ fn read_restore_request(caller: &Dialect, body: &[u8]) -> Result<Node, Rejection
         return Err(ErrorKind::MalformedXml.into());
     }
     for child in &root.children {
-        match child.name.as_str() {
+        match &*child.name {
             "Days" if child.text.trim().parse::<u32>().is_ok_and(|days| days > 0) => {
                 tree.children.push(text_node("Days", child.text.trim()));
             }
@@ -247,7 +247,7 @@ fn write_restore_request(target: &Dialect, tree: &Node) -> Vec<u8> {
     let mut out = XmlWriter::default();
     out.open_root(target.xml.roots.restore, target.xml.namespace);
     for child in &tree.children {
-        match child.name.as_str() {
+        match &*child.name {
             "Tier" => {
                 out.open(target.xml.restore_parameters);
                 out.write_text("Tier", &child.text);

@@ -409,6 +409,42 @@ pub enum StorageClass {
     MultiAzIntelligentTiering,
 }
 
+impl StorageClass {
+    /// Every storage class, the most frequent first.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Standard,
+        Self::ReducedRedundancy,
+        Self::StandardIa,
+        Self::OneZoneIa,
+        Self::IntelligentTiering,
+        Self::ArchiveInstant,
+        Self::Archive,
+        Self::ColdArchive,
+        Self::DeepArchive,
+        Self::MultiAzStandard,
+        Self::MultiAzStandardIa,
+        Self::MultiAzIntelligentTiering,
+    ];
+
+    /// The canonical name, which responses have between two dialects.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "Standard",
+            Self::ReducedRedundancy => "ReducedRedundancy",
+            Self::StandardIa => "StandardIa",
+            Self::OneZoneIa => "OneZoneIa",
+            Self::IntelligentTiering => "IntelligentTiering",
+            Self::ArchiveInstant => "ArchiveInstant",
+            Self::Archive => "Archive",
+            Self::ColdArchive => "ColdArchive",
+            Self::DeepArchive => "DeepArchive",
+            Self::MultiAzStandard => "MultiAzStandard",
+            Self::MultiAzStandardIa => "MultiAzStandardIa",
+            Self::MultiAzIntelligentTiering => "MultiAzIntelligentTiering",
+        }
+    }
+}
+
 /// A canned access control list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own")]

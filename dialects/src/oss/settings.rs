@@ -387,9 +387,9 @@ fn move_sizes_to_filters(mut tree: Node) -> Node {
     for rule in iter_rules(&mut tree) {
         let (inside, mut others): (Vec<Node>, Vec<Node>) = std::mem::take(&mut rule.children)
             .into_iter()
-            .partition(|child| SIZE_ELEMENTS.contains(&child.name.as_str()) || child.name == "Not");
+            .partition(|child| SIZE_ELEMENTS.contains(&&*child.name) || child.name == "Not");
         if !inside.is_empty() {
-            others.push(Node { name: "Filter".to_owned(), children: inside, ..Node::default() });
+            others.push(Node { name: "Filter".to_owned().into(), children: inside, ..Node::default() });
         }
         rule.children = others;
     }
@@ -398,14 +398,14 @@ fn move_sizes_to_filters(mut tree: Node) -> Node {
 
 /// OSS, PutBucketEncryption: the document has one rule without an element for it.
 fn wrap_in_rule(tree: Node) -> Node {
-    let rule = Node { name: "Rule".to_owned(), ..tree };
+    let rule = Node { name: "Rule".to_owned().into(), ..tree };
     Node { children: vec![rule], ..Node::default() }
 }
 
 fn unwrap_rule(tree: Node) -> Node {
     // A document with several rules is left unchanged, so that the schema rejects it instead of losing all but one.
     match <[Node; 1]>::try_from(tree.children) {
-        Ok([rule]) => Node { name: String::new(), ..rule },
+        Ok([rule]) => Node { name: Default::default(), ..rule },
         Err(children) => Node { children, ..Node::default() },
     }
 }

@@ -162,6 +162,6 @@ pub(crate) fn write_create_bucket_body(_region: &str, settings: &Node) -> Vec<u8
         return Vec::new();
     }
     let mut out = XmlWriter::default();
-    out.write_root(&Node { name: "CreateBucketConfiguration".to_owned(), ..settings.clone() }, None);
+    out.write_root(&Node { name: "CreateBucketConfiguration".to_owned().into(), ..settings.clone() }, None);
     out.finish()
 }

@@ -382,20 +382,38 @@ fn parse_credential(credential: &str, error_kind: ErrorKind) -> Result<(String, 
 
 /// CanonicalHeaders: the signed headers in the order of the list, each with all its values.
 fn write_signed_headers(headers: &[(String, Vec<u8>)], signed_headers: &[String]) -> Vec<u8> {
-    let mut lines = Vec::new();
+    let mut lines = Vec::with_capacity(SIGNED_HEADERS_BYTES);
     for name in signed_headers {
-        let values = headers.iter().filter(|row| row.0 == *name).map(|row| fold_spaces(&row.1));
-        let values = values.collect::<Vec<_>>().join(&b","[..]);
-        lines.extend([name.as_bytes(), b":", &values, b"\n"].concat());
+        lines.extend_from_slice(name.as_bytes());
+        let mut separator = b':';
+        for (_, value) in headers.iter().filter(|row| row.0 == *name) {
+            lines.push(separator);
+            fold_spaces(value, &mut lines);
+            separator = b',';
+        }
+        // A header without values cannot be signed, but the line would have its colon.
+        if separator == b':' {
+            lines.push(separator);
+        }
+        lines.push(b'\n');
     }
     lines
 }
 
-/// Replaces each run of spaces with a single space.
-fn fold_spaces(value: &[u8]) -> Vec<u8> {
+/// The size of most requests' signed headers.
+const SIGNED_HEADERS_BYTES: usize = 512;
+
+/// Appends a value in which each run of spaces is a single space.
+fn fold_spaces(value: &[u8], lines: &mut Vec<u8>) {
     // Only spaces are folded. If a tab were treated as a space, two values that differ would have the same signature.
-    let words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(&b" "[..])
+    let mut words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    if let Some(first) = words.next() {
+        lines.extend_from_slice(first);
+    }
+    for word in words {
+        lines.push(b' ');
+        lines.extend_from_slice(word);
+    }
 }
 
 impl S3SignatureV4 {
