@@ -43,7 +43,7 @@ class Group:
     concurrency: int = 16
     tls: bool = False
     bucket: str = "s3"  # The target of the peers' requests.
-    kind: str = "small"  # small, handshakes, large or idle.
+    kind: str = "small"  # small, heads, handshakes, large or idle.
     ratio: str = "cpu"  # The figure that the ratios compare.
     names: list = field(default_factory=list)  # Of the servers, in the order of the table.
 
@@ -59,7 +59,7 @@ def groups():
         Group("get-c1", "GET 1 KiB, c=1", target=FILES, operation="get", pairs=two, concurrency=1, **small),
         Group("get-c128", "GET 1 KiB, c=128", target=FILES, operation="get", pairs=two, concurrency=128, **small),
         Group("put", "PUT 1 KiB, c=16", target=FIXED, operation="put", pairs=PAIRS, **small),
-        Group("head", "HEAD, c=16", target=FILES, operation="head", pairs=some, **small),
+        Group("head", "HEAD, c=16", target=FILES, operation="head", pairs=some, **small | {"kind": "heads"}),
         Group("list", "list of 1,000 keys, c=16", target=FIXED, operation="list", pairs=some, **small),
         Group("copy", "CopyObject, c=16", target=FIXED, operation="copy", pairs=some, **small),
         Group("delete", "DeleteObjects of 1,000 keys, c=16", target=FIXED, operation="delete", pairs=some, **small),
@@ -121,6 +121,8 @@ class Bench:
         requests = self.requests(group, caller, bucket)
         if group.kind == "large":
             return measure.large_bodies(server, requests, len(signed.LARGE), group.concurrency, 4, group.tls)
+        if group.kind == "heads":
+            return measure.responses_without_body(server, requests, group.concurrency, self.options.seconds)
         if group.kind == "idle":
             return measure.idle_connections(server, requests, self.options.idle)
         return measure.small_requests(server, requests, group.concurrency, self.options.seconds, self.folder, group.tls,

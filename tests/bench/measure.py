@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import selectors
 import socket
 import ssl
 import subprocess
@@ -85,6 +86,52 @@ def small_requests(server, requests, concurrency, seconds, folder, tls=False, pe
         raise RuntimeError("no response within the time")
     return {"rate": count / result["seconds"], "p50_ms": result["p50_ms"], "p99_ms": result["p99_ms"],
             "cpu": used / count * 1e4, "peak_mib": memory_mib(server.pid, "VmHWM"), "failed": result["failed"]}
+
+
+def responses_without_body(server, requests, concurrency, seconds):
+    """Sends HEAD requests, for whose responses wrk would wait for a body. The rate is that of this loop in Python."""
+    selector, latencies, failed, sent = selectors.DefaultSelector(), [], 0, 0
+
+    def send(connection):
+        nonlocal sent
+        connection.send(requests[sent % len(requests)])
+        sent += 1
+        return time.monotonic(), b""
+
+    def open_connection():
+        connection = connect(server.port)
+        selector.register(connection, selectors.EVENT_READ, send(connection))
+
+    reset_peak(server.pid)
+    before, begun = cpu_seconds(server.pid), time.monotonic()
+    for _ in range(concurrency):
+        open_connection()
+    while time.monotonic() - begun < seconds:
+        for key, _ in selector.select(1):
+            since, data = key.data
+            piece = key.fileobj.recv(65536)
+            if not piece:  # After its last request of a connection, Blobfish closes it.
+                failed += bool(data)
+                selector.unregister(key.fileobj)
+                key.fileobj.close()
+                open_connection()
+                continue
+            data += piece
+            if data.endswith(b"\r\n\r\n"):
+                latencies.append(time.monotonic() - since)
+                failed += not data.startswith((b"HTTP/1.1 2", b"HTTP/1.1 3"))
+                since, data = send(key.fileobj)
+            selector.modify(key.fileobj, selectors.EVENT_READ, (since, data))
+    elapsed, used = time.monotonic() - begun, cpu_seconds(server.pid) - before
+    for key in list(selector.get_map().values()):
+        key.fileobj.close()
+    selector.close()
+    if not latencies:
+        raise RuntimeError("no response within the time")
+    latencies.sort()
+    count = len(latencies)
+    return {"rate": count / elapsed, "p50_ms": latencies[count // 2] * 1e3, "p99_ms": latencies[count * 99 // 100] * 1e3,
+            "cpu": used / count * 1e4, "peak_mib": memory_mib(server.pid, "VmHWM"), "failed": failed}
 
 
 def connect(port, tls=False):
