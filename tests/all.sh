@@ -46,6 +46,7 @@ if ! wait "$setup"; then
   echo "$passed passed, $((failed + 1)) failed"
   exit 1
 fi
+suite "Instructions of six requests, counted by valgrind" cargo bench --quiet -p blobfish-dialects --profile costs --bench instructions
 suite "Vendor doubles with the vendors' own SDKs, without the proxy" "$python" -m pytest -q tests/vendors
 suite "Front door: the right bucket for every host, and empty uploads" "$python" tests/clients/front_door.py --binary "$binary"
 suite "Values arrive as sent: checksums, CRC-64, metadata, digests" "$python" tests/clients/values.py --binary "$binary"

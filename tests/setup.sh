@@ -14,6 +14,7 @@ apt_install() {
 
 getent hosts probe.localhost >/dev/null || apt_install libnss-myhostname
 getent hosts probe.localhost >/dev/null || { echo "names below localhost do not resolve: see the hosts line of nsswitch.conf" >&2; exit 1; }
+command -v valgrind >/dev/null || apt_install valgrind
 command -v openssl >/dev/null || apt_install openssl
 command -v systemd-analyze >/dev/null || apt_install systemd
 command -v npm >/dev/null || apt_install nodejs npm

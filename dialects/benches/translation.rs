@@ -1,5 +1,5 @@
-//! The cost of one request in this crate: verifying a signature of each scheme, and translating a copy. Run with
-//! `cargo bench -p blobfish-dialects`.
+//! The time that one request takes in this crate, and that of its parts. Run with
+//! `cargo bench -p blobfish-dialects --bench translation`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -10,16 +10,23 @@
     missing_docs
 )]
 
+mod requests;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use blobfish_dialects::dialect::addressing;
-use blobfish_dialects::dialect::signature::VerifyOptions;
-use blobfish_dialects::model::{RawHead, Timestamp};
+use blobfish_dialects::dialect::signature::{Payload, VerifyOptions};
+use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
+use blobfish_dialects::model::{
+    Credentials, Operation, OutgoingRequest, PayloadHash, RawHead, Request, RequestScope, Timestamp,
+};
 use blobfish_dialects::translator::explain::explain;
 use blobfish_dialects::translator::request_text::parse_request_head;
 use blobfish_dialects::{DIALECTS, find_dialect};
+use bytes::Bytes;
 use divan::{Bencher, black_box};
+use requests::SampleRequest;
 use secrecy::SecretString;
 
 fn main() {
@@ -61,4 +68,84 @@ fn translate_copy(bencher: Bencher<'_, '_>, target: &str) {
     let text = fs::read_to_string(test_folder("cases/cos-copy-01-simple/request.http")).unwrap();
     let (cos, target) = (find_dialect("cos", None).unwrap(), find_dialect(target, None).unwrap());
     bencher.bench_local(|| explain(black_box(&text), cos, target).unwrap());
+}
+
+/// Each request of `requests`, from the client's signed head to its response.
+#[divan::bench(args = requests::NAMES)]
+fn process_request(bencher: Bencher<'_, '_>, name: &str) {
+    let sample = SampleRequest::load(name);
+    bencher.bench_local(|| black_box(&sample).process());
+}
+
+/// The result of a copy: the target's document is read, and that of the client is written.
+#[divan::bench]
+fn copy_result(bencher: Bencher<'_, '_>) {
+    let sample = SampleRequest::load("part-copy");
+    bencher.with_inputs(|| sample.start_copy()).bench_local_values(|exchange| sample.finish_copy(exchange));
+}
+
+/// A settings document, translated into each dialect.
+#[divan::bench(args = ["s3", "cos", "oss"])]
+fn translate_settings(bencher: Bencher<'_, '_>, target: &str) {
+    let text = "PUT /?cors HTTP/1.1\nhost: photos-1250000000.cos.ap-guangzhou.myqcloud.com\n\n\
+        <CORSConfiguration><CORSRule><AllowedOrigin>https://app.example</AllowedOrigin>\
+        <AllowedMethod>PUT</AllowedMethod><AllowedHeader>*</AllowedHeader><MaxAgeSeconds>600</MaxAgeSeconds>\
+        </CORSRule></CORSConfiguration>";
+    let (cos, target) = (find_dialect("cos", None).unwrap(), find_dialect(target, None).unwrap());
+    bencher.bench_local(|| explain(black_box(text), cos, target).unwrap());
+}
+
+/// The signature of a request to a target.
+#[divan::bench(args = ["s3", "jdcloud", "cos", "oss"])]
+fn sign_request(bencher: Bencher<'_, '_>, dialect: &str) {
+    let auth = find_dialect(dialect, None).unwrap().auth;
+    let credentials = Credentials {
+        access_key_id: "AKIDOFTHEPROXY".to_owned(),
+        secret_key: SecretString::from("secretOfTheProxy0123456789abcdefghijklmno"),
+        session_token: None,
+    };
+    let request = OutgoingRequest {
+        method: "PUT",
+        host: "photos-1250000000.storage.example".to_owned(),
+        scope: RequestScope::Object {
+            bucket: "photos-1250000000".to_owned(),
+            key: "2026/beach-001.jpg".to_owned(),
+        },
+        path: "/2026/beach-001.jpg".to_owned(),
+        query: vec![
+            ("partNumber".to_owned(), Some("7".to_owned())),
+            ("uploadId".to_owned(), Some("u".to_owned())),
+        ],
+        headers: vec![("content-length".to_owned(), b"1024".to_vec())],
+        body: Vec::new(),
+        payload_hash: PayloadHash::Unsigned,
+        is_long_running: false,
+    };
+    bencher.with_inputs(|| request.clone()).bench_local_values(|mut request| {
+        auth.sign(&mut request, &credentials, "cn-hangzhou", Timestamp(1_767_323_045));
+        request
+    });
+}
+
+/// The verification of a body of 1 MiB, by digest.
+#[divan::bench(args = ["none", "crc64", "md5", "crc64_nvme"])]
+fn verify_body(bencher: Bencher<'_, '_>, digest: &str) {
+    let dialect = find_dialect("s3", None).unwrap();
+    let scope = RequestScope::Object { bucket: "b".to_owned(), key: "k".to_owned() };
+    let body = Bytes::from(vec![b'x'; 1 << 20]);
+    let request = Request { body_length: Some(1 << 20), ..Request::new(Operation::PutObject, scope) };
+    bencher.counter(divan::counter::BytesCount::new(body.len())).bench_local(|| {
+        let digests_to_compute = DigestsToCompute {
+            crc64: digest == "crc64",
+            md5: digest == "md5",
+            crc64_nvme: digest == "crc64_nvme",
+        };
+        let mut verifier =
+            BodyVerifier::new(dialect, Payload::Unsigned, &request, digests_to_compute).unwrap();
+        for start in (0..body.len()).step_by(64 * 1024) {
+            let chunk = body.slice(start..body.len().min(start + 64 * 1024));
+            black_box(verifier.push(&chunk).unwrap());
+        }
+        verifier.finish().unwrap()
+    });
 }

@@ -16,6 +16,7 @@ use blobfish_dialects::model::{
 };
 use blobfish_dialects::s3::S3;
 use blobfish_dialects::s3::chunked::{AwsChunkedDecoder, ChunkKey};
+use bytes::Bytes;
 
 const SECRET: &[u8] = b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
@@ -72,7 +73,7 @@ fn decode_body(
             .unwrap();
     let mut out = Vec::new();
     for piece in wire.chunks(step) {
-        match verifier.push(piece) {
+        match verifier.push(&Bytes::copy_from_slice(piece)) {
             Ok(bytes) => out.extend(bytes),
             Err(rejection) => return Err((out, rejection)),
         }
@@ -124,7 +125,7 @@ fn the_published_example_is_accepted() {
         Request::for_object(Operation::PutObject, "b".to_owned(), "k".to_owned(), Fields::default());
     let payload = Payload::Chunked(Box::new(AwsChunkedDecoder::new(Some(key), None, 66_560)));
     let mut verifier = BodyVerifier::new(&S3, payload, &request, DigestsToCompute::default()).unwrap();
-    let mut out = verifier.push(wire.as_bytes()).unwrap();
+    let mut out = verifier.push(&Bytes::from(wire)).unwrap().to_vec();
     let (rest, sums) = verifier.finish().unwrap();
     out.extend(rest);
     assert_eq!((out.len(), sums.bytes), (66_560, 66_560));

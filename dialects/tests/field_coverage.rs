@@ -262,7 +262,7 @@ fn observe_sent(route: &Route<'_>, request: &Request) -> Result<Observation, Rej
 fn check_digest(caller: &'static Dialect, request: &Request) -> Option<String> {
     let mut verifier =
         BodyVerifier::new(caller, Payload::Unsigned, request, DigestsToCompute::default()).ok()?;
-    let pushed = verifier.push(b"hello");
+    let pushed = verifier.push(&bytes::Bytes::from_static(b"hello"));
     pushed.and_then(|_| verifier.finish()).err().map(|rejection| describe_rejection(&rejection))
 }
 

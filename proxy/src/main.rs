@@ -4,6 +4,7 @@
 //! Everything about vendors is in `blobfish-dialects`. `blobfish-config` reads the configuration file.
 
 mod admin;
+mod chunked_body;
 mod cli;
 mod clock;
 mod content_length;

@@ -4,6 +4,7 @@ use std::hash::Hasher as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use md5::Md5;
 use sha1::Sha1;
@@ -39,14 +40,15 @@ pub struct DigestsToCompute {
     pub crc64_nvme: bool,
 }
 
-/// Verifies an upload's body while it passes. It holds the last byte back until [`BodyVerifier::finish`] has compared
-/// all digests: the target expects the whole length, so it cannot store a wrong body.
+/// Verifies a body while it passes. It holds the last byte of the body back until [`BodyVerifier::finish`] has compared
+/// all digests: the receiver expects the whole length, so it cannot take a wrong body for a complete one.
 pub struct BodyVerifier {
     payload: Payload,
     dialect: &'static Dialect,
     length: Option<u64>,
     bytes: u64,
-    last_byte: Option<u8>,
+    /// The last byte of the body. If the length is not known, the last piece: any of its bytes may be the last one.
+    held_back: Bytes,
     sha256: Option<Sha256>,
     md5: Option<Md5>,
     /// The expected MD5.
@@ -105,7 +107,7 @@ impl BodyVerifier {
             dialect,
             length,
             bytes: 0,
-            last_byte: None,
+            held_back: Bytes::new(),
             sha256,
             md5: (to_compute.md5 || expected_md5.is_some()).then(Md5::new),
             expected_md5: expected_md5.transpose()?,
@@ -138,37 +140,57 @@ impl BodyVerifier {
         self.length
     }
 
-    /// Bytes that are held back until the signature of their chunk is verified, in addition to the last byte.
-    pub fn unverified_len(&self) -> usize {
-        match &self.payload {
-            Payload::Chunked(decoder) => decoder.unverified_len(),
-            Payload::Unsigned | Payload::Sha256(_) => 0,
-        }
+    /// The decoded bytes so far, with those that are held back.
+    pub fn byte_count(&self) -> u64 {
+        self.bytes
     }
 
-    /// Takes bytes as they arrive and returns those that may be sent. The last byte is always held back.
+    /// Whether the announced number of bytes has arrived. `false` if the length is not known.
+    pub fn has_whole_body(&self) -> bool {
+        self.length == Some(self.bytes)
+    }
+
+    /// Bytes that are held back until they, or the signature of their chunk, are verified.
+    pub fn unverified_len(&self) -> usize {
+        let undecoded_len = match &self.payload {
+            Payload::Chunked(decoder) => decoder.unverified_len(),
+            Payload::Unsigned | Payload::Sha256(_) => 0,
+        };
+        undecoded_len.saturating_add(self.held_back.len())
+    }
+
+    /// Takes bytes as they arrive and returns those that may be sent: all but the last byte of the body.
     ///
     /// # Errors
     /// The body differs from its head: the rest must not be sent to the target.
-    pub fn push(&mut self, encoded: &[u8]) -> Result<Vec<u8>, Rejection> {
-        let mut decoded = Vec::with_capacity(encoded.len().saturating_add(1));
-        decoded.extend(self.last_byte.take());
-        // The byte that was held back has already been digested.
-        let digested_len = decoded.len();
-        match &mut self.payload {
-            Payload::Chunked(decoder) => decoder.push(encoded, &mut decoded)?,
-            Payload::Unsigned | Payload::Sha256(_) => decoded.extend_from_slice(encoded),
+    pub fn push(&mut self, encoded: &Bytes) -> Result<Bytes, Rejection> {
+        let mut decoded = match &mut self.payload {
+            Payload::Chunked(decoder) => {
+                let mut decoded = Vec::with_capacity(encoded.len());
+                decoder.push(encoded, &mut decoded)?;
+                Bytes::from(decoded)
+            }
+            Payload::Unsigned | Payload::Sha256(_) => encoded.clone(),
+        };
+        self.update_digests(&decoded)?;
+        if decoded.is_empty() {
+            return Ok(decoded);
         }
-        self.update_digests(decoded.get(digested_len..).unwrap_or_default())?;
-        self.last_byte = decoded.pop();
-        Ok(decoded)
+        match self.length {
+            Some(length) if length == self.bytes => {
+                self.held_back = decoded.split_off(decoded.len().saturating_sub(1));
+                Ok(decoded)
+            }
+            Some(_) => Ok(decoded),
+            None => Ok(std::mem::replace(&mut self.held_back, decoded)),
+        }
     }
 
     /// Ends the body: compares all digests and returns the bytes that were held back.
     ///
     /// # Errors
     /// As [`BodyVerifier::push`].
-    pub fn finish(mut self) -> Result<(Vec<u8>, Digests), Rejection> {
+    pub fn finish(mut self) -> Result<(Bytes, Digests), Rejection> {
         let trailer = match &mut self.payload {
             Payload::Chunked(decoder) => decoder.finish()?,
             Payload::Unsigned | Payload::Sha256(_) => Vec::new(),
@@ -192,7 +214,7 @@ impl BodyVerifier {
             md5: md5.map(|md5| hash::encode_hex(&md5)),
             checksums,
         };
-        Ok((self.last_byte.into_iter().collect(), digests))
+        Ok((self.held_back, digests))
     }
 
     fn update_digests(&mut self, bytes: &[u8]) -> Result<(), Rejection> {

@@ -2,6 +2,8 @@
 
 use secrecy::SecretString;
 
+use bytes::Bytes;
+
 use crate::dialect::route::{LossPolicy, Route, RouteScope, SameBucketNames};
 use crate::dialect::signature::{Payload, ResourceAddress, VerifiedSignature};
 use crate::dialect::target::PREFIX_DEFAULT;
@@ -548,7 +550,7 @@ fn add_body_digests(
     }
     let digests_to_compute = streaming::choose_digests(route, &request);
     let mut verifier = BodyVerifier::new(route.caller, Payload::Unsigned, &request, digests_to_compute)?;
-    verifier.push(body)?;
+    verifier.push(&Bytes::copy_from_slice(body))?;
     let (_, digests) = verifier.finish()?;
     if streaming::needs_digest(route, &request) {
         return Ok(streaming::add_digests(route, streaming::add_body_md5(request, body), &digests));

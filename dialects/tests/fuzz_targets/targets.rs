@@ -22,6 +22,7 @@ use blobfish_dialects::model::{
 use blobfish_dialects::s3::chunked::{AwsChunkedDecoder, ChunkKey};
 use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::{DIALECTS, PROFILES, s3};
+use bytes::Bytes;
 use secrecy::SecretString;
 
 /// Name and function of a fuzz target.
@@ -244,13 +245,16 @@ fn decode_chunked_body(kind: u8, wire: &[u8], step: usize) -> Result<Vec<u8>, (V
     .expect("no checksum in the head");
     let mut out = Vec::new();
     for piece in wire.chunks(step) {
-        match verifier.push(piece) {
+        match verifier.push(&Bytes::copy_from_slice(piece)) {
             Ok(bytes) => out.extend(bytes),
             Err(rejection) => return Err((out, rejection)),
         }
     }
     match verifier.finish() {
-        Ok((rest, _)) => Ok([out, rest].concat()),
+        Ok((rest, _)) => {
+            out.extend(rest);
+            Ok(out)
+        }
         Err(rejection) => Err((out, rejection)),
     }
 }

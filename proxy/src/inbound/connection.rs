@@ -4,6 +4,7 @@
 //! It reads heads itself instead of using Pingora's parser: that one normalizes some malformed heads, which then
 //! could no longer be rejected.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,7 +12,7 @@ use pingora::protocols::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::inbound::chunked_body::{ChunkError, ChunkedDecoder, DecodedPiece};
+use crate::chunked_body::{ChunkError, ChunkedDecoder, DecodedPiece};
 use crate::inbound::connection_error::{ReadBodyError, ReadHeadError, WriteError};
 use crate::inbound::http2_stream::Http2Stream;
 use crate::inbound::proxy_protocol::ClientOrigin;
@@ -25,16 +26,25 @@ pub(crate) const REQUESTS_MAX: usize = 1000;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Initial size of the head buffer, which most heads fit into.
-const HEAD_BUFFER_BYTES: usize = 2048;
+const HEAD_BUFFER_BYTES: usize = 1024;
 
-/// Time limit of one write. With [`WRITE_BYTES_MAX`] it is a minimum rate of about 1 KiB/s.
+/// Time limit for each [`WRITE_UNIT_BYTES`] of a write: a minimum rate of about 1 KiB/s.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Maximum size of one write, so that [`WRITE_TIMEOUT`] is a minimum rate.
-const WRITE_BYTES_MAX: usize = 32 * 1024;
+/// The number of bytes that have the time limit [`WRITE_TIMEOUT`].
+const WRITE_UNIT_BYTES: usize = 32 * 1024;
+
+/// Maximum size of one write, so that a client which reads nothing is noticed soon.
+const WRITE_BYTES_MAX: usize = 128 * 1024;
+
+/// Initial size of the buffer for a response head with a small body.
+const RESPONSE_BUFFER_BYTES: usize = 2048;
+
+/// Up to this size, the head and pieces of a response are copied together, so that one packet contains them.
+const JOINED_WRITE_BYTES_MAX: usize = 16 * 1024;
 
 /// Size of the body read buffer.
-const READ_BUFFER_BYTES: usize = 64 * 1024;
+const READ_BUFFER_BYTES: usize = 128 * 1024;
 
 /// How long a body may be slower than [`BODY_BYTES_PER_SECOND_MIN`].
 const BODY_RATE_GRACE: Duration = Duration::from_secs(10);
@@ -99,6 +109,8 @@ pub(crate) struct ClientConnection {
     keep_alive: bool,
     is_response_started: bool,
     framing: ResponseFraming,
+    /// The head and small pieces of the response that are written together.
+    unsent: Vec<u8>,
     /// Size of the request body read so far.
     pub bytes_in: u64,
     /// Size of the response body written so far.
@@ -128,6 +140,7 @@ impl ClientConnection {
             keep_alive: true,
             is_response_started: false,
             framing: ResponseFraming::None,
+            unsent: Vec::new(),
             bytes_in: 0,
             bytes_out: 0,
         }
@@ -269,7 +282,11 @@ impl ClientConnection {
     async fn wait_for_body_bytes(&mut self) -> Result<(), ReadBodyError> {
         match &mut self.transport {
             Transport::Connection(stream) => {
-                self.unread.reserve(READ_BUFFER_BYTES);
+                let bytes_left = match self.body {
+                    BodyState::Bytes(left) => usize::try_from(left).unwrap_or(usize::MAX),
+                    _ => READ_BUFFER_BYTES,
+                };
+                self.unread.reserve(bytes_left.clamp(1, READ_BUFFER_BYTES));
                 match stream.read_buf(&mut self.unread).await {
                     Ok(1..) => Ok(()),
                     // Zero bytes are the end of the stream, which within a body is an error.
@@ -352,8 +369,9 @@ impl ClientConnection {
         let is_long = matches!(self.body, BodyState::Bytes(left) if left > to_u64(DRAIN_BYTES_MAX));
         let is_body_pending = self.expects_continue || is_long || matches!(self.body, BodyState::Broken);
         self.keep_alive = self.keep_alive && !is_body_pending;
-        let mut head = Vec::with_capacity(1024);
-        head.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", reason_phrase(status)).as_bytes());
+        let mut head = Vec::with_capacity(RESPONSE_BUFFER_BYTES);
+        // Writing to a vector cannot fail.
+        let _ = write!(head, "HTTP/1.1 {status} {}\r\n", reason_phrase(status));
         for (name, value) in headers {
             // Protects against response splitting. Values are also checked where they are read.
             if !name.bytes().all(is_header_name_byte) || !value.iter().all(|byte| is_header_value_byte(*byte))
@@ -369,7 +387,7 @@ impl ClientConnection {
         match framing {
             ResponseFraming::None => {}
             ResponseFraming::Bytes(bytes) => {
-                head.extend_from_slice(format!("Content-Length: {bytes}\r\n").as_bytes())
+                let _ = write!(head, "Content-Length: {bytes}\r\n");
             }
             ResponseFraming::Chunked => head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
@@ -378,10 +396,11 @@ impl ClientConnection {
         } else {
             b"Connection: close\r\n\r\n"
         });
-        self.write_all(&head).await
+        self.unsent = head;
+        Ok(())
     }
 
-    /// Writes a piece of the response body.
+    /// Writes a piece of the response body. Small pieces are sent together by the next flush.
     ///
     /// # Errors
     /// [`WriteError`]; also if the body is longer than announced.
@@ -398,11 +417,19 @@ impl ClientConnection {
         let is_chunked =
             self.framing == ResponseFraming::Chunked && matches!(self.transport, Transport::Connection(_));
         if is_chunked {
-            self.write_all(format!("{:x}\r\n", bytes.len()).as_bytes()).await?;
+            // Writing to a vector cannot fail.
+            let _ = write!(self.unsent, "{:x}\r\n", bytes.len());
         }
-        self.write_all(bytes).await?;
+        if matches!(self.transport, Transport::Connection(_))
+            && self.unsent.len().saturating_add(bytes.len()) <= JOINED_WRITE_BYTES_MAX
+        {
+            self.unsent.extend_from_slice(bytes);
+        } else {
+            self.write_unsent().await?;
+            self.write_all(bytes).await?;
+        }
         if is_chunked {
-            self.write_all(b"\r\n").await?;
+            self.unsent.extend_from_slice(b"\r\n");
         }
         self.bytes_out = self.bytes_out.saturating_add(to_u64(bytes.len()));
         Ok(())
@@ -418,7 +445,9 @@ impl ClientConnection {
             (ResponseFraming::Bytes(1..), _) => return Err(WriteError),
             (ResponseFraming::None, _) | (ResponseFraming::Bytes(0), Transport::Connection(_)) => {}
             (_, Transport::Http2Stream(exchange)) => exchange.finish()?,
-            (ResponseFraming::Chunked, Transport::Connection(_)) => self.write_all(b"0\r\n\r\n").await?,
+            (ResponseFraming::Chunked, Transport::Connection(_)) => {
+                self.unsent.extend_from_slice(b"0\r\n\r\n");
+            }
         }
         self.flush().await
     }
@@ -428,11 +457,21 @@ impl ClientConnection {
     /// # Errors
     /// [`WriteError`].
     pub(crate) async fn flush(&mut self) -> Result<(), WriteError> {
+        self.write_unsent().await?;
         let Transport::Connection(stream) = &mut self.transport else { return Ok(()) };
         match timeout(WRITE_TIMEOUT, stream.flush()).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(WriteError),
         }
+    }
+
+    /// Writes what was collected. An idle connection keeps no memory for it.
+    async fn write_unsent(&mut self) -> Result<(), WriteError> {
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        let unsent = std::mem::take(&mut self.unsent);
+        self.write_all(&unsent).await
     }
 
     async fn write_all(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
@@ -444,7 +483,8 @@ impl ClientConnection {
                     Transport::Http2Stream(exchange) => exchange.write_body(piece).await,
                 }
             };
-            match timeout(WRITE_TIMEOUT, write).await {
+            let units = u32::try_from(piece.len().div_ceil(WRITE_UNIT_BYTES)).unwrap_or(u32::MAX);
+            match timeout(WRITE_TIMEOUT.saturating_mul(units), write).await {
                 Ok(Ok(())) => {}
                 _ => {
                     self.keep_alive = false;

@@ -1,6 +1,6 @@
 //! Errors on a client's connection, for HTTP/1 and HTTP/2.
 
-use crate::inbound::chunked_body::ChunkError;
+use crate::chunked_body::ChunkError;
 use crate::inbound::request_head::FramingError;
 
 /// Why no request head was read.

@@ -5,7 +5,6 @@
 //! Uses: `telemetry`.
 
 pub(crate) mod certificates;
-pub(crate) mod chunked_body;
 pub(crate) mod connection;
 pub(crate) mod connection_error;
 pub(crate) mod connections_per_address;

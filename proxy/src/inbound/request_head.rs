@@ -73,9 +73,10 @@ use FramingError::Ambiguous;
 /// cost quadratic time.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScanner {
-    scanned: usize,
-    line_bytes: usize,
-    after_cr: bool,
+    /// Where the current line begins.
+    line_start: usize,
+    /// The end of the examined bytes. A CR at their end counts as not examined, because an LF may follow it.
+    examined: usize,
 }
 
 impl HeadScanner {
@@ -85,21 +86,41 @@ impl HeadScanner {
     /// # Errors
     /// The head contains a bare CR or LF, or another control character. Reported before the head is complete.
     pub(crate) fn find_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingError> {
-        for byte in bytes.get(self.scanned..).unwrap_or_default() {
-            self.scanned = self.scanned.saturating_add(1);
-            match (self.after_cr, byte) {
-                (true, b'\n') if self.line_bytes == 0 => return Ok(Some(self.scanned)),
-                (true, b'\n') => self.line_bytes = 0,
-                (true, _) => return Err(Ambiguous("a CR without LF in the head")),
-                (false, b'\n') => return Err(Ambiguous("an LF without CR in the head")),
-                (false, b'\r') => {}
-                (false, b'\t' | 0x20..=0x7e | 0x80..) => self.line_bytes = self.line_bytes.saturating_add(1),
-                (false, _) => return Err(Ambiguous("a control character in the head")),
+        loop {
+            let rest = bytes.get(self.examined..).unwrap_or_default();
+            let Some(line_bytes) = memchr::memchr(b'\n', rest) else {
+                let examined = rest.strip_suffix(b"\r").unwrap_or(rest);
+                check_line(examined)?;
+                self.examined = self.examined.saturating_add(examined.len());
+                return Ok(None);
+            };
+            let (line, _) = rest.split_at_checked(line_bytes).unwrap_or_default();
+            let line = line.strip_suffix(b"\r").ok_or(Ambiguous("an LF without CR in the head"))?;
+            check_line(line)?;
+            let is_empty = line.is_empty() && self.line_start == self.examined;
+            self.examined = self.examined.saturating_add(line_bytes).saturating_add(1);
+            self.line_start = self.examined;
+            if is_empty {
+                return Ok(Some(self.examined));
             }
-            self.after_cr = *byte == b'\r';
         }
-        Ok(None)
     }
+}
+
+/// Checks a part of a line of a head, without its line end.
+fn check_line(line: &[u8]) -> Result<(), FramingError> {
+    // Without an early exit the compiler can examine many bytes in one instruction.
+    if line.iter().fold(false, |has_control, byte| has_control | is_control(*byte)) {
+        return Err(match line.contains(&b'\r') {
+            true => Ambiguous("a CR without LF in the head"),
+            false => Ambiguous("a control character in the head"),
+        });
+    }
+    Ok(())
+}
+
+fn is_control(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
 
 /// Parses a complete HTTP/1 head.
@@ -241,8 +262,7 @@ fn parse_method(method: &[u8]) -> Result<String, FramingError> {
 }
 
 fn parse_header_line(line: &[u8]) -> Result<(String, Vec<u8>), FramingError> {
-    let colon =
-        line.iter().position(|byte| *byte == b':').ok_or(Ambiguous("a header line without a colon"))?;
+    let colon = memchr::memchr(b':', line).ok_or(Ambiguous("a header line without a colon"))?;
     let (name, value) = line.split_at_checked(colon).unwrap_or_default();
     // This also rejects white space before the colon and folded headers, which parsers treat differently.
     if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
@@ -261,8 +281,13 @@ fn trim_blanks(value: &[u8]) -> &[u8] {
     value.get(start..end).unwrap_or_default()
 }
 
+/// Whether a token may contain a byte (RFC 9110, section 5.6.2).
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    matches!(
+        byte,
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9'
+            | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+    )
 }
 
 fn parse_host(headers: &HeaderList) -> Result<String, FramingError> {

@@ -45,8 +45,9 @@ use crate::telemetry::metrics::METRICS;
 /// Longer than any configurable drain timeout, so that `Lifecycle` ends the process and not Pingora.
 const GRACE_PERIOD_SECONDS: u64 = 90_000;
 
-/// Buffer size of connections. With Pingora's default, an idle connection uses 92 KiB.
-const BUFFER_BYTES: usize = 4 * 1024;
+/// Buffer size of connections, as small as possible: reads and writes are larger, so that they bypass these buffers, and an
+/// idle connection keeps them. With Pingora's default, an idle connection uses 92 KiB.
+const BUFFER_BYTES: usize = 64;
 
 /// The origin of the configuration.
 pub(crate) enum ConfigSource {

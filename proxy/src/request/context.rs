@@ -23,12 +23,16 @@ use crate::request::fair_queue::FairQueue;
 use crate::target::client::TargetClient;
 use crate::target::error::ExchangeError;
 use crate::target::initiator;
+use crate::telemetry::access_log;
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::metrics::{LABEL_NONE, METRICS};
 use crate::telemetry::recent_events::EventNote;
 
 /// Lists the fields that the target does not support. No dialect defines such a header, so its name is specific to Blobfish.
 const LOSS_HEADER: &str = "x-blobfish-loss";
+
+/// Maximum size of a target's request ID in the access log.
+const TARGET_REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Errors which mean that a body differs from what its head announced.
 const INTEGRITY_ERRORS: [ErrorKind; 8] = [
@@ -152,7 +156,10 @@ impl RequestContext<'_> {
     /// # Errors
     /// [`RequestEnd::Aborted`].
     pub(crate) async fn send_response(&mut self, mut response: Response) -> Result<(), RequestEnd> {
-        self.apply_cors_rules(&mut response).await;
+        if self.cross_origin.is_some() {
+            // On the heap, because few requests need its memory: it may read the rules from the target.
+            Box::pin(self.apply_cors_rules(&mut response)).await;
+        }
         let encoded = self.encode_response(response);
         let has_no_body = matches!(encoded.status, 204 | 304);
         let framing = match u64::try_from(encoded.body.len()) {
@@ -176,7 +183,10 @@ impl RequestContext<'_> {
         mut response: Response,
         framing: ResponseFraming,
     ) -> Result<(), RequestEnd> {
-        self.apply_cors_rules(&mut response).await;
+        if self.cross_origin.is_some() {
+            // On the heap, because few requests need its memory: it may read the rules from the target.
+            Box::pin(self.apply_cors_rules(&mut response)).await;
+        }
         let encoded = self.encode_response(response);
         self.write_response_head(encoded, framing).await.map(drop)
     }
@@ -291,13 +301,11 @@ impl RequestContext<'_> {
     /// Records the target's request ID, by which the vendor's support can find the request.
     pub(crate) fn record_target_request_id(&mut self, route: &Route<'_>, response: &TargetResponse) {
         let name = route.target.dialect.common_headers.request_id_header;
-        let id = response.headers.iter().find(|row| row.0.eq_ignore_ascii_case(name));
         // The target chooses the text, so it is escaped and limited before it gets into the log.
-        self.record.target_request_id = id.map(|row| {
-            crate::telemetry::access_log::escape_name(&String::from_utf8_lossy(&row.1))
-                .chars()
-                .take(128)
-                .collect()
+        self.record.target_request_id = response.header(name).map(|id| {
+            let mut id = access_log::escape_name(&String::from_utf8_lossy(id));
+            id.truncate(id.floor_char_boundary(TARGET_REQUEST_ID_BYTES_MAX));
+            id
         });
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn dispatch_request(
     } = authenticated;
     let config = context.config;
     let Some(access_key_id) = access_key else {
-        return process_anonymous_read(context, dialect, &request).await;
+        return Box::pin(process_anonymous_read(context, dialect, &request)).await;
     };
     let caller = config.find_caller(&access_key_id).ok_or(ErrorKind::InternalError)?;
     record_request(context, Some(caller), &request, unsigned.len());
@@ -40,12 +40,12 @@ pub(crate) async fn dispatch_request(
     let _rate_limit_permit = config.try_acquire_rate_limit(caller).ok_or(ErrorKind::SlowDown)?;
     let _fair_queue_permit = context.fair_queue.acquire(&caller.name).await;
     if request.operation == Operation::ListBuckets {
-        return list_buckets::list_buckets(context, caller, request, payload).await;
+        return Box::pin(list_buckets::list_buckets(context, caller, request, payload)).await;
     }
     let routed = RoutedRequest::from_request(config, dialect, Some(caller), &request)?;
     let target = routed.destination.target;
     context.record.target = Some(target.spec.name.clone());
-    // On the heap: the larger procedures need more memory than the others, which would have to reserve it too.
+    // On the heap: otherwise every request would reserve, and move several times, the memory of the largest procedure.
     match routed.plan.procedure {
         Procedure::SmallPartsUpload => {
             Box::pin(small_parts::process_upload_request(context, routed, request, payload, body)).await
@@ -61,13 +61,15 @@ pub(crate) async fn dispatch_request(
             Box::pin(small_parts::process_bucket_request(context, target, route, request, payload)).await
         }
         Procedure::Upload => {
-            let response =
-                upload::upload_body(context, target, routed.route, &request, payload, body).await?;
+            let work = upload::upload_body(context, target, routed.route, &request, payload, body);
+            let response = Box::pin(work).await?;
             context.send_response(response).await
         }
-        Procedure::Download => streaming::download_object(context, target, routed.route, &request).await,
+        Procedure::Download => {
+            Box::pin(streaming::download_object(context, target, routed.route, &request)).await
+        }
         Procedure::Exchange => {
-            exchange::process_exchange(context, target, routed.route, request, payload).await
+            Box::pin(exchange::process_exchange(context, target, routed.route, request, payload)).await
         }
         // These are not plans of a request that addresses a bucket with a signature.
         Procedure::ListBuckets | Procedure::Preflight | Procedure::UploadForm => {

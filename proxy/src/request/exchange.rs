@@ -115,7 +115,7 @@ async fn compute_object_crc64(
         target_client.send(target, &out, read_request.operation.name(), route.caller.name).await.ok()?;
     if head.response.status != 200 {
         // The body is of no use, so the connection is closed instead of being read to its end.
-        download.abort().await;
+        download.abort();
         return None;
     }
     let put = Request {

@@ -27,7 +27,7 @@ pub(crate) async fn drive_exchange(
     target: &TargetRuntime,
     mut exchange: Exchange<'_>,
     operation: &'static str,
-    dialect: &str,
+    dialect: &'static str,
     last_result: &Mutex<Option<Result<TargetResponse, ExchangeError>>>,
 ) -> Result<Response, Rejection> {
     let mut step = exchange.start(clock::now())?;

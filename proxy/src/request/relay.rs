@@ -468,7 +468,7 @@ impl<'a> Relay<'a> {
         if head.length != Some(bytes)
             || validate_response::check_response_head(source_route, read_request, &head.response).is_err()
         {
-            download.abort().await;
+            download.abort();
             return Err(target_response::reject_incomplete_response());
         }
         let digests_to_compute =
@@ -493,7 +493,7 @@ impl<'a> Relay<'a> {
             match self.target_client.start_upload_with_permit(write_permit, destination_target, &out).await {
                 Ok(upload) => upload,
                 Err(failed) => {
-                    download.abort().await;
+                    download.abort();
                     return Err(failed.to_rejection());
                 }
             };
@@ -525,25 +525,25 @@ impl<'a> Relay<'a> {
             Ok(body_digests) => body_digests,
             Err(rejection) => {
                 // The destination has not received the last byte, so it discards the body.
-                upload.abort().await;
-                download.abort().await;
+                upload.abort();
+                download.abort();
                 return Err(rejection);
             }
         };
         match &body_digests {
             Some(_) => download.release().await,
-            None => download.abort().await,
+            None => download.abort(),
         }
         if let Some(body_digests) = &body_digests
             && let Err(rejection) = transfer.record_transfer(body_digests, order, digests)
         {
-            upload.abort().await;
+            upload.abort();
             return Err(rejection);
         }
         let head = match upload.read_response_head().await {
             Ok(head) => head,
             Err(failed) => {
-                upload.abort().await;
+                upload.abort();
                 return Err(failed.record_for(destination_target).to_rejection());
             }
         };
@@ -551,7 +551,7 @@ impl<'a> Relay<'a> {
         let response = match body {
             Ok(body) => TargetResponse { body, ..head.response },
             Err(failed) => {
-                upload.abort().await;
+                upload.abort();
                 return Err(failed.record_for(destination_target).to_rejection());
             }
         };
@@ -564,11 +564,11 @@ impl<'a> Relay<'a> {
                 ))
             }
             (None, 200..=299) => {
-                upload.abort().await;
+                upload.abort();
                 Err(ExchangeError::EarlyResponse.record_for(destination_target).to_rejection())
             }
             _ => {
-                upload.abort().await;
+                upload.abort();
                 Err(streaming::build_client_rejection(destination_route, put, &response))
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::model::{ErrorKind, Operation, Request};
+use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use crate::inbound::connection_error::ReadBodyError;
@@ -63,7 +64,11 @@ pub(crate) async fn read_verified_body(
     let deadline = Instant::now() + BODY_READ_TIMEOUT;
     let mut body = Vec::new();
     let length = verifier.length();
-    append_bytes(&mut body, &verifier.push(&[]).map_err(RequestContext::record_integrity_failure)?, length);
+    append_bytes(
+        &mut body,
+        &verifier.push(&Bytes::new()).map_err(RequestContext::record_integrity_failure)?,
+        length,
+    );
     while let Some(chunk) =
         timeout_at(deadline, context.connection.read_body()).await.unwrap_or(Err(ReadBodyError::TimedOut))?
     {
@@ -72,7 +77,7 @@ pub(crate) async fn read_verified_body(
             &verifier.push(&chunk).map_err(RequestContext::record_integrity_failure)?,
             length,
         );
-        if too_large(body.len()) {
+        if usize::try_from(verifier.byte_count()).map_or(true, too_large) {
             return Err(ErrorKind::EntityTooLarge.into());
         }
         reservation.resize(body.capacity().saturating_add(verifier.unverified_len()))?;

@@ -45,8 +45,9 @@ use crate::target::initiator;
 use crate::target::initiator::Initiator;
 use crate::telemetry::access_log;
 use crate::telemetry::access_log::AccessRecord;
-use crate::telemetry::metrics::{LABEL_NONE, METRICS, to_seconds};
+use crate::telemetry::metrics::METRICS;
 use crate::telemetry::recent_events::{EVENTS, EventNote};
+use crate::telemetry::request_metrics::count_request;
 use crate::telemetry::traces;
 use crate::telemetry::traces::RequestSpan;
 
@@ -407,10 +408,10 @@ async fn process_request(
 ) -> Result<(), RequestEnd> {
     let ParsedRequest { head, body, .. } = parsed_request?;
     if head.method == "OPTIONS" {
-        return cors_preflight::process_preflight(context, &head).await;
+        return Box::pin(cors_preflight::process_preflight(context, &head)).await;
     }
     if let Some(kind) = form_upload::form_content_type(&head) {
-        return form_upload::process_form_upload(context, &head, kind, body).await;
+        return Box::pin(form_upload::process_form_upload(context, &head, kind, body)).await;
     }
     let authenticated = authenticate(context, &head)?;
     let caller = authenticated.access_key_id.as_deref().and_then(|key| context.config.find_caller(key));
@@ -449,19 +450,7 @@ fn finish_request(mut context: RequestContext<'_>, span: Option<RequestSpan>) {
     let elapsed = context.started_at.elapsed();
     (record.bytes_in, record.bytes_out, record.ms) =
         (context.connection.bytes_in, context.connection.bytes_out, to_milliseconds(elapsed));
-    let operation = record.operation.unwrap_or(LABEL_NONE);
-    let target = record.target.as_deref().unwrap_or(LABEL_NONE);
-    // An incomplete response is no success, whatever its status.
-    let status = record.aborted.map_or_else(|| record.status.to_string(), |_| "aborted".to_owned());
-    METRICS.requests.with_label_values(&[record.dialect, target, operation, &status]).inc();
-    METRICS
-        .request_seconds
-        .with_label_values(&[record.dialect, target, operation])
-        .observe(to_seconds(elapsed));
-    METRICS.bytes.with_label_values(&[target, "in"]).inc_by(record.bytes_in);
-    METRICS.bytes.with_label_values(&[target, "out"]).inc_by(record.bytes_out);
-    METRICS.pair_bytes.with_label_values(&[record.dialect, target, "in"]).inc_by(record.bytes_in);
-    METRICS.pair_bytes.with_label_values(&[record.dialect, target, "out"]).inc_by(record.bytes_out);
+    count_request(record, elapsed);
     if let Some(span) = span {
         span.end(&context.record, &context.listener.host, &context.listener.path, context.is_secure);
     }

@@ -843,7 +843,7 @@ impl PartCombiner<'_, '_> {
                     || validate_response::check_response_head(small_parts_route, &get, &head.response)
                         .is_err()
                 {
-                    download.abort().await;
+                    download.abort();
                     return Err(target_response::reject_incomplete_response());
                 }
                 // Opened after the first successful read, so that a missing piece costs no upload request.
@@ -886,7 +886,7 @@ impl PartCombiner<'_, '_> {
                         piece_verifier.push(&chunk).and_then(|verified_bytes| verifier.push(&verified_bytes));
                     if upload.write_body(&verified.map_err(|_| reject_part_mismatch())?).await.is_err() {
                         // The target may have sent its error already; it is read below.
-                        download.abort().await;
+                        download.abort();
                         return Ok(false);
                     }
                 }
@@ -896,7 +896,7 @@ impl PartCombiner<'_, '_> {
                 if has_md5_etag
                     && piece_digests.md5.as_deref().is_some_and(|md5| !etag::is_same_etag(md5, &piece.etag))
                 {
-                    download.abort().await;
+                    download.abort();
                     return Err(reject_part_mismatch());
                 }
                 let verified_bytes = verifier.push(&last).map_err(|_| reject_part_mismatch())?;
@@ -917,14 +917,14 @@ impl PartCombiner<'_, '_> {
             Ok(is_written) => is_written,
             Err(rejection) => {
                 // The target has not received the last byte, so it discards the part.
-                upload.abort().await;
+                upload.abort();
                 return Err(rejection);
             }
         };
         let (last, digests) = match verifier.finish() {
             Ok(verified) => verified,
             Err(_) => {
-                upload.abort().await;
+                upload.abort();
                 return Err(reject_part_mismatch());
             }
         };
@@ -940,16 +940,16 @@ impl PartCombiner<'_, '_> {
         let target_response = match outcome {
             Ok(response) => response,
             Err(failed) => {
-                upload.abort().await;
+                upload.abort();
                 return Err(failed.record_for(target).to_rejection());
             }
         };
         if !matches!(target_response.status, 200..=299) {
-            upload.abort().await;
+            upload.abort();
             return Err(heads::build_client_rejection(upload_route, &put, &target_response));
         }
         if !is_written {
-            upload.abort().await;
+            upload.abort();
             return Err(ExchangeError::EarlyResponse.record_for(target).to_rejection());
         }
         upload.release().await;

@@ -31,7 +31,8 @@ use crate::request::spool::Spool;
 use crate::target::client::{ERROR_BYTES_MAX, TargetExchange, TargetResponseHead};
 use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
-use crate::telemetry::metrics::{METRICS, to_seconds};
+use crate::telemetry::metrics::METRICS;
+use crate::telemetry::request_metrics::observe_target_response;
 
 /// How long to wait for the response of a target that stopped reading. It was sent already, but may still be in transit.
 const EARLY_RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -75,13 +76,13 @@ async fn process_download(
     context.record_target_request_id(&route, &head.response);
     // For a range that is not satisfiable, some callers' vendors return the whole object, but the target returns an error.
     if needs_retry_without_range(&route, request, &head.response) {
-        target_exchange.abort().await;
+        target_exchange.abort();
         let mut whole = request.clone();
         whole.fields.remove(Field::Range);
         return Box::pin(process_download(context, target, route, &whole, part)).await;
     }
     if let Some((whole, part)) = build_request_without_part(&route, request, &head.response) {
-        target_exchange.abort().await;
+        target_exchange.abort();
         return Box::pin(process_download(context, target, route, &whole, Some(part))).await;
     }
     if let Some(out) = build_bucket_head_request(&route, request, &head.response, clock::now()) {
@@ -101,7 +102,7 @@ async fn process_download(
     let response = match response.and_then(|response| apply_single_part(part, response)) {
         Ok(response) => response,
         Err(rejection) => {
-            target_exchange.abort().await;
+            target_exchange.abort();
             return Err(rejection.into());
         }
     };
@@ -118,11 +119,12 @@ async fn process_download(
             &expected_body,
             DigestsToCompute::default(),
         )
+        .map(Box::new)
     });
     let verifier = match verifier.transpose() {
         Ok(verifier) => verifier,
         Err(_) => {
-            target_exchange.abort().await;
+            target_exchange.abort();
             return Err(ExchangeError::Malformed.record_for(target).into());
         }
     };
@@ -163,7 +165,7 @@ async fn stream_response(
     mut target_exchange: TargetExchange<'_>,
     response: Response,
     length: Option<u64>,
-    verifier: Option<BodyVerifier>,
+    verifier: Option<Box<BodyVerifier>>,
 ) -> Result<(), RequestEnd> {
     let content_length =
         response.text(ResponseField::ContentLength).map(|text| parse_content_length(text.as_bytes()));
@@ -172,7 +174,7 @@ async fn stream_response(
         (None, Some(length)) => ResponseFraming::Bytes(length),
         (None, None) if context.accepts_chunked => ResponseFraming::Chunked,
         (None, None) => {
-            target_exchange.abort().await;
+            target_exchange.abort();
             return Err(Rejection::with_message(
                 ErrorKind::NotImplemented,
                 "HTTP/1.0 has no response of unknown length. Use HTTP/1.1.",
@@ -180,7 +182,7 @@ async fn stream_response(
             .into());
         }
         _ => {
-            target_exchange.abort().await;
+            target_exchange.abort();
             ExchangeError::Malformed.record_for(target);
             METRICS.integrity_failures.with_label_values(&["length"]).inc();
             return Err(ExchangeError::Malformed.into());
@@ -191,7 +193,7 @@ async fn stream_response(
         Some(verifier) if framing == ResponseFraming::Bytes(0) => match verifier.finish() {
             Ok(_) => None,
             Err(_) => {
-                target_exchange.abort().await;
+                target_exchange.abort();
                 METRICS.integrity_failures.with_label_values(&["target"]).inc();
                 return Err(ExchangeError::Malformed.record_for(target).into());
             }
@@ -201,7 +203,7 @@ async fn stream_response(
     if let Err(end) =
         forward_response_body(context, target, &mut target_exchange, response, framing, verifier).await
     {
-        target_exchange.abort().await;
+        target_exchange.abort();
         return Err(end);
     }
     target_exchange.release().await;
@@ -214,7 +216,7 @@ async fn forward_response_body(
     target_exchange: &mut TargetExchange<'_>,
     response: Response,
     framing: ResponseFraming,
-    mut verifier: Option<BodyVerifier>,
+    mut verifier: Option<Box<BodyVerifier>>,
 ) -> Result<(), RequestEnd> {
     context.send_response_head(response, framing).await?;
     loop {
@@ -295,14 +297,14 @@ pub(crate) async fn send_upload(
     let (head, digests) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            target_exchange.abort().await;
+            target_exchange.abort();
             // The rest of the body may still arrive, so the connection cannot be reused.
             context.connection.disable_keep_alive();
             return Err(error.into_request_end(target));
         }
     };
-    let labels = [route.caller.name, target.spec.name.as_str(), context.operation_name()];
-    METRICS.target_seconds.with_label_values(&labels).observe(to_seconds(target_exchange.time_since_start()));
+    let elapsed = target_exchange.time_since_start();
+    observe_target_response(route.caller.name, &target.spec.name, context.operation_name(), elapsed);
     context.record_target_request_id(route, &head.response);
     let Some(digests) = digests else {
         return build_early_rejection(context, target, route, request, target_exchange, head).await;
@@ -330,7 +332,7 @@ pub(crate) async fn send_upload(
 /// The body of an upload.
 pub(crate) enum UploadBody {
     /// It is streamed, after its first verified bytes.
-    Streaming(Box<BodyVerifier>, Vec<u8>, Reservation),
+    Streaming(Box<BodyVerifier>, Bytes, Reservation),
     /// It was read and verified completely before the target is contacted.
     Buffered((BufferedBody, Digests)),
     /// It was read and verified completely, into a spool.
@@ -415,7 +417,7 @@ async fn forward_upload_body(
     context: &mut RequestContext<'_>,
     target_exchange: &mut TargetExchange<'_>,
     mut verifier: BodyVerifier,
-    mut verified_bytes: Vec<u8>,
+    mut verified_bytes: Bytes,
     mut reservation: Reservation,
 ) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
     let to_integrity_error =
@@ -484,7 +486,7 @@ async fn build_early_rejection(
 ) -> Result<Response, RequestEnd> {
     context.connection.disable_keep_alive();
     let body = target_exchange.read_whole_body(ERROR_BYTES_MAX).await;
-    target_exchange.abort().await;
+    target_exchange.abort();
     let body = body.map_err(|error| error.record_for(target))?;
     Ok(build_client_error(route, request, &TargetResponse { body, ..head.response }))
 }

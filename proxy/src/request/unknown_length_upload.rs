@@ -21,6 +21,7 @@ use crate::request::relay::abort_upload;
 use crate::request::spool::Spool;
 use crate::request::streaming::{UploadBody, send_upload};
 use crate::target::runtime::TargetRuntime;
+use bytes::Bytes;
 
 /// The size of a part of such an object.
 const PART_BYTES: u64 = 16 * 1024 * 1024;
@@ -37,11 +38,11 @@ pub(crate) async fn spool_body(
     let limits = &context.config.settings.limits.spool;
     let mut spool = Spool::new(limits);
     let mut reservation = context.start_reservation();
-    spool.push(&verifier.push(&[]).map_err(RequestContext::record_integrity_failure)?).await?;
+    spool.push(&verifier.push(&Bytes::new()).map_err(RequestContext::record_integrity_failure)?).await?;
     while let Some(chunk) = context.connection.read_body().await? {
         reservation.resize(verifier.unverified_len())?;
         spool.push(&verifier.push(&chunk).map_err(RequestContext::record_integrity_failure)?).await?;
-        if spool.byte_count() > limits.bytes_max {
+        if verifier.byte_count() > limits.bytes_max {
             return Err(Rejection::with_message(
                 ErrorKind::EntityTooLarge,
                 format!(
@@ -102,14 +103,13 @@ async fn upload_object_body(
         spool: Spool::new(&context.config.settings.limits.spool),
         verifier: create_part_verifier(route, request)?,
     };
-    let (mut parts, mut bytes) = (Vec::new(), 0_u64);
+    let mut parts = Vec::new();
     let mut next_chunk = Some(bytes::Bytes::new());
     let mut reservation = context.start_reservation();
     while let Some(chunk) = next_chunk {
         let verified_bytes = verifier.push(&chunk).map_err(RequestContext::record_integrity_failure)?;
-        bytes = bytes.saturating_add(u64::try_from(verified_bytes.len()).unwrap_or(u64::MAX));
         // The client expects the limit of its own vendor, although a multipart upload at the target could be larger.
-        if bytes > route.caller.limits.upload_bytes_max {
+        if verifier.byte_count() > route.caller.limits.upload_bytes_max {
             return Err(ErrorKind::EntityTooLarge.into());
         }
         if pending.spool.byte_count() >= PART_BYTES && !verified_bytes.is_empty() {

@@ -18,6 +18,7 @@ use crate::request::request_body::{BufferedBody, read_verified_body};
 use crate::request::streaming::{UploadBody, send_upload};
 use crate::request::unknown_length_upload;
 use crate::target::runtime::TargetRuntime;
+use bytes::Bytes;
 
 /// The maximum size of a body that is buffered to send its digest in the head: as much as a stream may buffer.
 const SMALL_BODY_BYTES_MAX: usize = 256 * 1024;
@@ -98,9 +99,9 @@ pub(crate) async fn prepare_upload_body<'r>(
     Ok((Cow::Borrowed(request), read_first_bytes(context, verifier).await?))
 }
 
-/// Reads a body up to the first byte that may be forwarded. An empty body has no last byte that could be held back, and some
-/// servers store an empty object if the connection closes after the head. An empty body is therefore verified first, and
-/// the head is sent only when a byte of the body can follow it.
+/// Reads a body up to the first bytes that may be forwarded, and to its end if that has arrived with them. An empty body has
+/// no last byte that could be held back, and some servers store an empty object if the connection closes after the head. An
+/// empty body is therefore verified first, and the head is sent only when a byte of the body can follow it.
 ///
 /// # Errors
 /// The request is rejected, or the client disconnected; the target was not contacted.
@@ -111,13 +112,20 @@ async fn read_first_bytes(
     context.connection.send_continue().await?;
     let mut reservation = context.start_reservation();
     // The first bytes of a form's file were read together with its fields, and are in the verifier already.
-    let mut first = verifier.push(&[]).map_err(RequestContext::record_integrity_failure)?;
-    while first.is_empty() {
+    let mut first = verifier.push(&Bytes::new()).map_err(RequestContext::record_integrity_failure)?;
+    // A body that has arrived whole is sent in one write.
+    while first.is_empty() || verifier.has_whole_body() {
         match context.connection.read_body().await? {
-            Some(chunk) => first = verifier.push(&chunk).map_err(RequestContext::record_integrity_failure)?,
+            Some(chunk) => {
+                let bytes = verifier.push(&chunk).map_err(RequestContext::record_integrity_failure)?;
+                // The chunk after a whole body contains the trailer of its coding.
+                first = if first.is_empty() { bytes } else { first };
+            }
             None => {
-                let (bytes, digests) = verifier.finish().map_err(RequestContext::record_integrity_failure)?;
-                return Ok(UploadBody::Buffered((BufferedBody::new(bytes, reservation), digests)));
+                let (last, digests) = verifier.finish().map_err(RequestContext::record_integrity_failure)?;
+                let whole = [first, last].concat();
+                reservation.resize(whole.len())?;
+                return Ok(UploadBody::Buffered((BufferedBody::new(whole, reservation), digests)));
             }
         }
         reservation.resize(verifier.unverified_len())?;

@@ -1,4 +1,4 @@
-//! The HTTP client for targets: one connection pool, and one request at a time on each connection.
+//! The HTTP client for targets: one connection pool for all of them, and one request at a time on each connection.
 //!
 //! A request is not retried after its first byte was written, because the target may already have performed it. The
 //! exception is GET and HEAD on a pooled connection that turned out to be closed. A connection returns to the pool only
@@ -18,8 +18,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::Stream;
-use pingora::protocols::http::v1::client::HttpSession;
-use pingora::upstreams::peer::{HttpPeer, Peer as _};
+use pingora::upstreams::peer::HttpPeer;
 use pingora::{ErrorType, OrErr as _};
 use prometheus::IntGauge;
 use tokio::net::TcpSocket;
@@ -28,15 +27,18 @@ use tokio::time::{sleep_until, timeout};
 use crate::clock;
 use crate::target::circuit_breaker::{Attempt, BreakerAdmission, BreakerOutcome};
 use crate::target::connection_limit::ConnectionPermit;
+use crate::target::connection_pool::{ConnectionPool, PoolKey};
 use crate::target::dns::{DnsCache, DnsLookup, SystemDns};
 use crate::target::error::ExchangeError;
 use crate::target::http1::{
-    BodyMode, TargetResponseFraming, build_request_header, check_connect_host, parse_response_framing,
+    BodyMode, ResponseHead, TargetResponseFraming, build_request_head, check_connect_host,
 };
 use crate::target::initiator;
 use crate::target::runtime::TargetRuntime;
+use crate::target::session::TargetSession;
 use crate::target::socket_options::limit_unsent_bytes;
-use crate::telemetry::metrics::{METRICS, to_seconds};
+use crate::telemetry::metrics::METRICS;
+use crate::telemetry::request_metrics::observe_target_response;
 use crate::telemetry::traces::ExchangeSpan;
 
 /// Total time that an upload may wait for the client. After more, its failure does not count for the circuit breaker,
@@ -46,9 +48,6 @@ const CLIENT_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Response timeout of a copy or CompleteMultipartUpload. The target moves up to 5 GiB before it responds, and after a
 /// timeout it is unknown whether the operation succeeded.
 const LONG_RUNNING_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// Idle timeout of pooled connections. Shorter than that of any vendor, so that few of them are closed.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Maximum number of addresses of a host to try, each with the connect timeout.
 pub(crate) const ADDRESSES_TRIED_MAX: usize = 4;
@@ -62,9 +61,6 @@ const BODY_BYTES_PER_SECOND_MIN: u64 = 1024;
 /// Delay before the next address is tried in parallel (RFC 8305, section 5).
 const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 
-/// Maximum size of a response head.
-const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
-
 /// Maximum number of interim responses (1xx) before the response.
 const INTERIM_RESPONSES_MAX: usize = 8;
 
@@ -77,6 +73,7 @@ pub(crate) const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// The HTTP client for all targets.
 pub(crate) struct TargetClient {
     connector: TransportConnector,
+    pool: Arc<ConnectionPool>,
     dns_cache: DnsCache,
     /// Whether to return responses that show a configuration error, a redirect or a clock skew, instead of an error.
     /// Redirects are never followed.
@@ -87,8 +84,9 @@ pub(crate) struct TargetClient {
 pub(crate) struct TargetExchange<'a> {
     client: &'a TargetClient,
     target: &'a TargetRuntime,
-    session: HttpSession,
-    peer: HttpPeer,
+    /// On the heap, because the futures of requests hold several copies of this value.
+    session: Box<TargetSession>,
+    pool_key: PoolKey,
     is_head_request: bool,
     /// The status of the response, zero before it arrives.
     status: u16,
@@ -149,7 +147,7 @@ struct ActiveConnection {
 
 impl ActiveConnection {
     fn new(target: &TargetRuntime, permit: ConnectionPermit) -> Self {
-        let gauge = METRICS.target_connections.with_label_values(&[&target.spec.name]);
+        let gauge = target.connections_in_use.clone();
         gauge.inc();
         Self { gauge, _permit: permit }
     }
@@ -173,7 +171,9 @@ impl TargetClient {
     /// Creates the client without connecting. `idle_connections_max` limits the pool over all targets.
     pub(crate) fn new(lookup: impl DnsLookup, idle_connections_max: usize) -> Self {
         Self {
-            connector: TransportConnector::new(Some(ConnectorOptions::new(idle_connections_max))),
+            // Its own pool is not used.
+            connector: TransportConnector::new(Some(ConnectorOptions::new(0))),
+            pool: ConnectionPool::new(idle_connections_max),
             dns_cache: DnsCache::new(lookup),
             is_diagnosing: false,
         }
@@ -192,8 +192,8 @@ impl TargetClient {
         &self,
         target: &TargetRuntime,
         request: &OutgoingRequest,
-        operation: &str,
-        dialect: &str,
+        operation: &'static str,
+        dialect: &'static str,
     ) -> Result<TargetResponse, ExchangeError> {
         let (mut exchange, head) = self.send(target, request, operation, dialect).await?;
         let bytes_max = if head.response.status < 300 { RESPONSE_BYTES_MAX } else { ERROR_BYTES_MAX };
@@ -211,8 +211,8 @@ impl TargetClient {
         &'a self,
         target: &'a TargetRuntime,
         request: &OutgoingRequest,
-        operation: &str,
-        dialect: &str,
+        operation: &'static str,
+        dialect: &'static str,
     ) -> Result<(TargetExchange<'a>, TargetResponseHead), ExchangeError> {
         self.send_with_permit(self.acquire_permit(target).await?, target, request, operation, dialect).await
     }
@@ -258,8 +258,8 @@ impl TargetClient {
         permit: ConnectionPermit,
         target: &'a TargetRuntime,
         request: &OutgoingRequest,
-        operation: &str,
-        dialect: &str,
+        operation: &'static str,
+        dialect: &'static str,
     ) -> Result<(TargetExchange<'a>, TargetResponseHead), ExchangeError> {
         // Other methods are not retried, even if HTTP calls them idempotent: a PUT that is performed twice creates a
         // second version, and a repeated DELETE can remove a newer object.
@@ -276,9 +276,8 @@ impl TargetClient {
             };
             match head_result {
                 Ok(head) => {
-                    let labels = [dialect, &target.spec.name, operation];
-                    let elapsed_seconds = to_seconds(exchange.started.elapsed());
-                    METRICS.target_seconds.with_label_values(&labels).observe(elapsed_seconds);
+                    let elapsed = exchange.started.elapsed();
+                    observe_target_response(dialect, &target.spec.name, operation, elapsed);
                     return Ok((exchange, head));
                 }
                 Err(failed) => {
@@ -288,7 +287,7 @@ impl TargetClient {
                         && is_repeatable
                         && exchange.is_reused
                         && connection_choice == ConnectionChoice::Pooled;
-                    exchange.abort().await;
+                    exchange.abort();
                     if !should_retry {
                         return Err(failed.record_for(target));
                     }
@@ -343,8 +342,8 @@ impl TargetClient {
             subject: hash_object_operation(request),
             probe: connection_choice == ConnectionChoice::Probe,
         };
-        match self.write_request_head(target, request, body_mode, connection_choice, &span).await {
-            Ok((session, peer, reused, started)) => {
+        match self.open_session(target, request, body_mode, connection_choice, &span).await {
+            Ok((session, pool_key, reused, started)) => {
                 let is_head_request = request.method == "HEAD";
                 let response_timeout =
                     if request.is_long_running { LONG_RUNNING_TIMEOUT } else { target.response_timeout };
@@ -352,7 +351,7 @@ impl TargetClient {
                     client: self,
                     target,
                     session,
-                    peer,
+                    pool_key,
                     is_head_request,
                     status: 0,
                     is_reused: reused,
@@ -382,26 +381,20 @@ impl TargetClient {
         }
     }
 
-    async fn write_request_head(
+    async fn open_session(
         &self,
         target: &TargetRuntime,
         request: &OutgoingRequest,
         body_mode: BodyMode,
         connection_choice: ConnectionChoice,
         span: &ExchangeSpan,
-    ) -> Result<(HttpSession, HttpPeer, bool, Instant), ExchangeError> {
-        let mut header = build_request_header(request, body_mode)?;
-        // After signing: the trace context differs in every exchange and is not part of the signature.
-        span.write_headers(&mut header);
+    ) -> Result<(Box<TargetSession>, PoolKey, bool, Instant), ExchangeError> {
+        // The trace context is added after signing: it differs in every exchange and is not part of the signature.
+        let head = build_request_head(request, body_mode, span.headers())?;
         let host = check_connect_host(target, &request.host)?;
-        let (mut session, peer, reused) = self.connect(target, host, connection_choice).await?;
-        let started = Instant::now();
-        session.write_timeout = Some(target.body_timeout);
-        session
-            .write_request_header(header)
-            .await
-            .map_err(|error| ExchangeError::from_exchange_error(&error, ExchangeError::Write))?;
-        Ok((session, peer, reused, started))
+        let (stream, pool_key, reused) = self.connect(target, host, connection_choice).await?;
+        let session = Box::new(TargetSession::new(stream, head, target.body_timeout));
+        Ok((session, pool_key, reused, Instant::now()))
     }
 
     async fn connect(
@@ -409,19 +402,21 @@ impl TargetClient {
         target: &TargetRuntime,
         host: &str,
         connection_choice: ConnectionChoice,
-    ) -> Result<(HttpSession, HttpPeer, bool), ExchangeError> {
+    ) -> Result<(Stream, PoolKey, bool), ExchangeError> {
         let lookup = self.dns_cache.resolve(host, target.endpoint.port, target.dns_cache_ttl);
         let addresses = timeout(target.connect_timeout, lookup).await.unwrap_or_default();
-        let addresses = addresses.iter().take(ADDRESSES_TRIED_MAX);
-        let peers: Vec<HttpPeer> = addresses.map(|address| build_peer(target, host, *address)).collect();
-        for peer in peers.iter().filter(|_| connection_choice == ConnectionChoice::Pooled) {
-            // Neither a probe nor a retry uses the pool: all its connections may date from before the failure.
-            if let Some(stream) = self.connector.reused_stream(peer).await {
-                return Ok((HttpSession::new_with_options(stream, peer), peer.clone(), true));
+        let addresses = addresses.get(..ADDRESSES_TRIED_MAX).unwrap_or(&addresses);
+        // Neither a probe nor a retry uses the pool: all its connections may date from before the failure.
+        if connection_choice == ConnectionChoice::Pooled {
+            for address in addresses {
+                let pool_key = build_pool_key(target, host, *address);
+                if let Some(stream) = self.pool.take(&pool_key) {
+                    return Ok((stream, pool_key, true));
+                }
             }
         }
-        let (stream, peer) = self.connect_first_address(target, peers).await?;
-        Ok((HttpSession::new_with_options(stream, &peer), peer, false))
+        let (stream, address) = self.connect_first_address(target, host, addresses).await?;
+        Ok((stream, build_pool_key(target, host, address), false))
     }
 
     /// Connects to the first address that accepts (RFC 8305). The next address is tried if one fails, or in parallel
@@ -429,16 +424,18 @@ impl TargetClient {
     async fn connect_first_address(
         &self,
         target: &TargetRuntime,
-        peers: Vec<HttpPeer>,
-    ) -> Result<(Stream, HttpPeer), ExchangeError> {
-        let connect = async |peer: HttpPeer| {
+        host: &str,
+        addresses: &[SocketAddr],
+    ) -> Result<(Stream, SocketAddr), ExchangeError> {
+        let connect = async |address: SocketAddr| {
+            let peer = build_peer(target, host, address);
             let result = match timeout(target.connect_timeout, self.connector.new_stream(&peer)).await {
                 Ok(connected) => connected.map_err(|error| ExchangeError::from_connect_error(&error)),
                 Err(_) => Err(ExchangeError::ConnectTimeout),
             };
-            (peer, result)
+            (address, result)
         };
-        let (mut remaining, mut last_error) = (peers.into_iter(), ExchangeError::Resolve);
+        let (mut remaining, mut last_error) = (addresses.iter().copied(), ExchangeError::Resolve);
         let mut running = FuturesUnordered::new();
         let mut unanswered_addresses = Vec::new();
         let mut next_at = tokio::time::Instant::now();
@@ -451,22 +448,21 @@ impl TargetClient {
             tokio::select! {
                 biased;
                 Some(finished) = running.next(), if !running.is_empty() => {
-                    let (peer, result): (HttpPeer, Result<Stream, ExchangeError>) = finished;
+                    let (address, result): (SocketAddr, Result<Stream, ExchangeError>) = finished;
                     match result {
                         Ok(stream) => {
-                            let address = peer.address().as_inet().copied();
-                            unanswered_addresses.retain(|other| Some(*other) != address);
-                            self.dns_cache.record_connect_results(address, &unanswered_addresses);
-                            return Ok((stream, peer));
+                            unanswered_addresses.retain(|other| *other != address);
+                            self.dns_cache.record_connect_results(Some(address), &unanswered_addresses);
+                            return Ok((stream, address));
                         }
                         Err(error) => last_error = error,
                     }
                     next_at = tokio::time::Instant::now();
                 }
                 () = sleep_until(next_at), if has_more_addresses => {
-                    if let Some(peer) = remaining.next() {
-                        unanswered_addresses.extend(peer.address().as_inet().copied());
-                        running.push(connect(peer));
+                    if let Some(address) = remaining.next() {
+                        unanswered_addresses.push(address);
+                        running.push(connect(address));
                     }
                     next_at = tokio::time::Instant::now() + NEXT_ADDRESS_DELAY;
                 }
@@ -483,22 +479,15 @@ impl TargetExchange<'_> {
         self.finish_body().await
     }
 
-    /// Writes a piece of the request body.
+    /// Writes a piece of the request body. An empty piece sends the head if it was not sent yet.
     ///
     /// # Errors
     /// [`ExchangeError::Write`].
     pub(crate) async fn write_body(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
-        if bytes.is_empty() {
-            return Ok(()); // An empty chunk would end the body.
-        }
         self.pace.pauses = self.pace.total_pauses();
         let written = self.session.write_body(bytes).await;
         self.pace.last_write_at = Instant::now();
-        match written {
-            Ok(Some(written)) if written == bytes.len() => Ok(()),
-            // Pingora writes no more than the announced length, and a partial write would truncate the object.
-            _ => Err(self.record_failure(ExchangeError::Write)),
-        }
+        written.map_err(|error| self.record_failure(error))
     }
 
     /// Ends the request body.
@@ -508,8 +497,8 @@ impl TargetExchange<'_> {
     pub(crate) async fn finish_body(&mut self) -> Result<(), ExchangeError> {
         self.pace.pauses = self.pace.total_pauses();
         self.pace.expects_more = false;
-        let finished = timeout(self.target.body_timeout, self.session.finish_body()).await;
-        matches!(finished, Ok(Ok(_))).then_some(()).ok_or_else(|| self.record_failure(ExchangeError::Write))
+        let finished = self.session.finish_request().await;
+        finished.map_err(|error| self.record_failure(error))
     }
 
     /// Records an error in the exchange's span and in the circuit breaker.
@@ -533,7 +522,6 @@ impl TargetExchange<'_> {
 
     /// Waits for a response head that arrives before the request is complete. Cancellation safe.
     pub(crate) async fn read_early_response_head(&mut self) -> Result<TargetResponseHead, ExchangeError> {
-        self.session.read_timeout = None;
         self.receive_head().await
     }
 
@@ -542,7 +530,6 @@ impl TargetExchange<'_> {
     /// # Errors
     /// [`ExchangeError`].
     pub(crate) async fn read_response_head(&mut self) -> Result<TargetResponseHead, ExchangeError> {
-        self.session.read_timeout = None;
         // The timeout covers all interim responses, so that a target cannot extend it with them.
         let head = timeout(self.response_timeout, self.receive_head())
             .await
@@ -552,16 +539,8 @@ impl TargetExchange<'_> {
 
     async fn receive_head(&mut self) -> Result<TargetResponseHead, ExchangeError> {
         for _ in 0..=INTERIM_RESPONSES_MAX {
-            self.session
-                .read_response()
-                .await
-                .map_err(|error| ExchangeError::from_exchange_error(&error, ExchangeError::Read))?;
-            let raw = self.session.get_headers_raw_bytes();
-            let header = self.session.resp_header().ok_or(ExchangeError::Malformed)?;
-            let status = header.status.as_u16();
-            if raw.len() > RESPONSE_HEAD_BYTES_MAX {
-                return Err(ExchangeError::TooLarge);
-            }
+            let head = self.session.read_head().await?;
+            let status = head.status;
             match status {
                 // No request has an `Upgrade` header, so 101 is not a valid response.
                 101 => return Err(ExchangeError::Malformed),
@@ -569,12 +548,8 @@ impl TargetExchange<'_> {
                 300..=303 | 305..=399 if !self.client.is_diagnosing => return Err(ExchangeError::Redirect),
                 _ => {}
             }
-            let headers = header
-                .headers
-                .iter()
-                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
-            let response = TargetResponse { status, headers: headers.collect(), body: Vec::new() };
-            let length = self.body_length(&raw, status)?;
+            let length = self.begin_response_body(&head)?;
+            let response = TargetResponse { status, headers: head.headers, body: Vec::new() };
             self.check_clock_skew(&response)?;
             self.span.record_status(status);
             self.status = status;
@@ -611,18 +586,20 @@ impl TargetExchange<'_> {
         if is_skew_rejection { Err(ExchangeError::ClockSkew) } else { Ok(()) }
     }
 
-    /// Returns the length of the body. A success with a body that ends with the connection is an error: it could be a
-    /// truncated object.
-    fn body_length(&mut self, raw: &[u8], status: u16) -> Result<Option<u64>, ExchangeError> {
-        let framing = parse_response_framing(raw)?;
-        if self.is_head_request || matches!(status, 204 | 304) {
+    /// Starts the body of a response, and returns its length if it is known. A success with a body that ends with the
+    /// connection is an error: it could be a truncated object.
+    fn begin_response_body(&mut self, head: &ResponseHead) -> Result<Option<u64>, ExchangeError> {
+        let framing = head.parse_framing()?;
+        if self.is_head_request || matches!(head.status, 204 | 304) {
+            self.session.begin_response_body(head, None);
             return Ok(Some(0));
         }
+        self.session.begin_response_body(head, Some(&framing));
         match framing {
             TargetResponseFraming::Bytes(bytes) => Ok(Some(bytes)),
             TargetResponseFraming::Chunked => Ok(None),
             // Only the error document can be truncated, and the status is known.
-            TargetResponseFraming::UntilClose if status >= 300 => Ok(None),
+            TargetResponseFraming::UntilClose if head.status >= 300 => Ok(None),
             TargetResponseFraming::UntilClose => Err(ExchangeError::Malformed),
         }
     }
@@ -632,14 +609,10 @@ impl TargetExchange<'_> {
     /// # Errors
     /// [`ExchangeError::Truncated`], [`ExchangeError::BodyTimeout`], [`ExchangeError::Malformed`].
     pub(crate) async fn read_body(&mut self) -> Result<Option<Bytes>, ExchangeError> {
-        self.session.read_timeout = Some(self.target.body_timeout);
         let since = Instant::now();
-        let piece = self.session.read_body_bytes().await;
+        let piece = self.session.read_body(self.target.body_timeout).await;
         self.body_wait = self.body_wait.saturating_add(since.elapsed());
-        let piece = piece.map_err(|error| {
-            let is_late = *error.etype() == ErrorType::ReadTimedout;
-            self.record_failure(if is_late { ExchangeError::BodyTimeout } else { ExchangeError::Truncated })
-        })?;
+        let piece = piece.map_err(|error| self.record_failure(error))?;
         let bytes = piece.as_ref().map_or(0, Bytes::len);
         self.body_bytes_read = self.body_bytes_read.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         let bytes_due = self
@@ -650,20 +623,7 @@ impl TargetExchange<'_> {
         if piece.is_some() && self.body_bytes_read < bytes_due && !self.is_long_running {
             return Err(self.record_failure(ExchangeError::BodyTimeout));
         }
-        if piece.is_some() && self.session.is_body_done() && self.has_excess_bytes() {
-            return Err(self.record_failure(ExchangeError::Malformed));
-        }
         Ok(piece)
-    }
-
-    /// Whether bytes arrived after the end of the body. Pingora does not report them, but then declines to reuse a
-    /// connection that would otherwise stay open. Not detected if the target closes the connection.
-    fn has_excess_bytes(&mut self) -> bool {
-        let would_stay_open = self.session.resp_header().is_some_and(|head| {
-            head.version == http::Version::HTTP_11 && !head.headers.contains_key(http::header::CONNECTION)
-        });
-        self.session.respect_keepalive();
-        would_stay_open && !self.session.will_keepalive()
     }
 
     /// Reads the whole body, up to a size limit.
@@ -686,16 +646,15 @@ impl TargetExchange<'_> {
     }
 
     /// Returns the connection to the pool after a complete exchange.
-    pub(crate) async fn release(mut self) {
-        self.session.respect_keepalive();
-        if let Some(stream) = self.session.reuse().await {
-            self.client.connector.release_stream(stream, self.peer.reuse_hash(), Some(POOL_IDLE_TIMEOUT));
+    pub(crate) async fn release(self) {
+        if let Some(stream) = self.session.into_reusable_stream().await {
+            self.client.pool.put(self.pool_key, stream);
         }
     }
 
     /// Resets the connection, so that the target does not take a truncated upload for a complete one. After a regular
     /// close some servers store what they have.
-    pub(crate) async fn abort(self) {
+    pub(crate) fn abort(self) {
         drop(self);
     }
 
@@ -746,14 +705,17 @@ fn can_certificate_match(target: &TargetRuntime, host: &str) -> bool {
     label.is_some_and(|label| !label.trim_end_matches('.').contains('.'))
 }
 
+fn build_pool_key(target: &TargetRuntime, host: &str, address: SocketAddr) -> PoolKey {
+    // Without TLS a connection is for every host name of its address.
+    PoolKey { group_key: target.group_key, address, tls_host: target.endpoint.tls.then(|| host.to_owned()) }
+}
+
 fn build_peer(target: &TargetRuntime, host: &str, address: SocketAddr) -> HttpPeer {
     // The name is never empty: without one Pingora would not verify the certificate.
     let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let mut peer = HttpPeer::new(address, target.endpoint.tls, name);
-    peer.group_key = target.group_key;
     peer.options.connection_timeout = Some(target.connect_timeout);
     peer.options.total_connection_timeout = Some(target.connect_timeout);
-    peer.options.idle_timeout = Some(POOL_IDLE_TIMEOUT);
     peer.options.write_timeout = Some(target.body_timeout);
     // Zero linger resets a connection that is dropped before its end, see `abort`. For idle connections it makes no
     // difference.

@@ -183,14 +183,4 @@ impl ExchangeError {
             _ => Self::Connect,
         }
     }
-
-    /// Classifies an error during an exchange; `fallback` if Pingora's error has no specific type.
-    pub(crate) fn from_exchange_error(error: &Error, fallback: Self) -> Self {
-        match error.etype() {
-            ErrorType::InvalidHTTPHeader => Self::Malformed,
-            ErrorType::WriteTimedout => Self::Write,
-            ErrorType::ReadTimedout => Self::ResponseTimeout,
-            _ => fallback,
-        }
-    }
 }

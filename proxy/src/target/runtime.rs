@@ -12,6 +12,7 @@ use blobfish_dialects::dialect::{Dialect, Target};
 use blobfish_dialects::model::{Credentials, SharedCredentials, TargetClock};
 use pingora::protocols::tls::CaType;
 use pingora::utils::tls::CertKey;
+use prometheus::IntGauge;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::target::certificate_authorities::{CertificateAuthoritiesError, load_certificate_authorities};
@@ -62,6 +63,8 @@ pub(crate) struct TargetRuntime {
     pub dns_cache_ttl: Duration,
     /// The limit of connections in use at the same time.
     pub connection_limit: Arc<ConnectionLimit>,
+    /// The metric of the connections in use.
+    pub connections_in_use: IntGauge,
     /// The last outcomes, for the console.
     pub health: Arc<TargetHealth>,
     /// The connect timeout.
@@ -168,6 +171,7 @@ pub(crate) fn build_target(
             },
         },
         endpoint: target.endpoint.clone(),
+        connections_in_use: METRICS.target_connections.with_label_values(&[&target.name]),
         health: TargetHealth::for_target(&target.name),
         connect_timeout: target.connect_timeout,
         dns_cache_ttl: target.dns_ttl,

@@ -7,4 +7,5 @@ pub(crate) mod access_log;
 pub(crate) mod exporter;
 pub(crate) mod metrics;
 pub(crate) mod recent_events;
+pub(crate) mod request_metrics;
 pub(crate) mod traces;

@@ -18,7 +18,6 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
-use pingora::http::RequestHeader;
 use pingora::protocols::tls::CaType;
 
 use crate::telemetry::access_log;
@@ -194,8 +193,9 @@ fn extract_remote_span(head: &RawHead) -> Option<SpanContext> {
 /// The span of an exchange with a target. It ends when this value is dropped.
 #[derive(Default)]
 pub(crate) struct ExchangeSpan {
-    span: Option<Span>,
-    headers: HashMap<String, String>,
+    /// On the heap, because most requests are not traced.
+    span: Option<Box<Span>>,
+    headers: Vec<(String, String)>,
 }
 
 impl ExchangeSpan {
@@ -215,16 +215,17 @@ impl ExchangeSpan {
         let is_over_limit = parent.exchanges.fetch_add(1, Ordering::Relaxed) >= EXCHANGES_MAX;
         let span = (!is_over_limit).then(|| {
             let builder = parent.tracer.span_builder(out.method).with_kind(SpanKind::Client);
-            parent.tracer.build_with_context(builder, &parent.context)
+            Box::new(parent.tracer.build_with_context(builder, &parent.context))
         });
-        let mut this = Self { span, headers: HashMap::new() };
+        let mut this = Self { span, headers: Vec::new() };
         if parent.propagate {
             let own = this.span.as_ref().map(|span| span.span_context().clone());
             let own = own.map(|own| Context::new().with_remote_span_context(own));
             let context = own.as_ref().unwrap_or(&parent.context);
-            TraceContextPropagator::new().inject_context(context, &mut this.headers);
+            let mut headers = HashMap::new();
+            TraceContextPropagator::new().inject_context(context, &mut headers);
             // The propagator also writes an empty `tracestate`, which W3C Trace Context advises not to send.
-            this.headers.retain(|_, value| !value.is_empty());
+            this.headers.extend(headers.into_iter().filter(|(_, value)| !value.is_empty()));
         }
         if let Some(span) = this.span.as_mut().filter(|span| span.is_recording()) {
             let scheme = if endpoint.tls { "https" } else { "http" };
@@ -244,12 +245,9 @@ impl ExchangeSpan {
         this
     }
 
-    /// Writes the trace context into a request to the target. The signature does not cover these headers.
-    pub(crate) fn write_headers(&self, header: &mut RequestHeader) {
-        for (name, value) in &self.headers {
-            // A request without a trace context is better than a failed request.
-            let _ = header.insert_header(name.clone(), value);
-        }
+    /// The headers with the trace context for the target. The signature does not cover them.
+    pub(crate) fn headers(&self) -> &[(String, String)] {
+        &self.headers
     }
 
     /// Records the status of the response.

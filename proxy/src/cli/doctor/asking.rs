@@ -21,6 +21,7 @@ use crate::request::exchange_driver::drive_exchange;
 use crate::target::client::TargetClient;
 use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
+use bytes::Bytes;
 
 /// A target and the bucket to use.
 pub(super) struct TargetProbe<'a> {
@@ -134,7 +135,7 @@ impl TargetProbe<'_> {
         let to_compute = DigestsToCompute { crc64: true, ..DigestsToCompute::default() };
         let mut verifier = BodyVerifier::new(self.route.caller, Payload::Unsigned, request, to_compute)
             .map_err(to_unsupported)?;
-        out.body = verifier.push(body).map_err(to_unsupported)?;
+        out.body = verifier.push(&Bytes::copy_from_slice(body)).map_err(to_unsupported)?.to_vec();
         let (last, digests) = verifier.finish().map_err(to_unsupported)?;
         out.body.extend(last);
         let response = self.send(&out, request.operation).await?;

@@ -1,4 +1,5 @@
-//! A strict decoder for chunked request bodies: every line ends in CRLF and is short, and trailers are ignored.
+//! A strict decoder for the chunked bodies of requests and of target responses: every line ends in CRLF and is short, and
+//! trailers are ignored.
 
 use bytes::{Buf, Bytes, BytesMut};
 
