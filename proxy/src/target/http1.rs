@@ -86,7 +86,8 @@ pub(crate) fn parse_response_head(bytes: &[u8]) -> Result<Option<(ResponseHead, 
         (header.name.to_ascii_lowercase(), value.collect())
     });
     let head = ResponseHead {
-        status: response.code.ok_or(ExchangeError::Malformed)?,
+        // RFC 9110, section 15: no status is below 100.
+        status: response.code.filter(|status| *status >= 100).ok_or(ExchangeError::Malformed)?,
         headers: headers.collect(),
         minor_version: response.version.ok_or(ExchangeError::Malformed)?,
     };
@@ -284,8 +285,12 @@ mod tests {
         for partial in ["", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"] {
             assert!(parse_response_head(partial.as_bytes()).unwrap().is_none(), "{partial:?}");
         }
-        for malformed in ["HTTP/2 200 OK\r\n\r\n", "nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n"]
-        {
+        for malformed in [
+            "HTTP/1.1 099 No\r\n\r\n",
+            "HTTP/2 200 OK\r\n\r\n",
+            "nonsense\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        ] {
             assert!(parse_response_head(malformed.as_bytes()).is_err(), "{malformed:?}");
         }
         let folded = parse_head("1.1", "X-Long: a\r\n b\r\n");
