@@ -44,11 +44,11 @@ fn main() {
 fn process_twice(name: &str) {
     let sample = SampleRequest::load(name);
     drop(black_box(sample.process()));
-    counted_request(&sample);
+    process_counted(&sample);
 }
 
 #[inline(never)]
-fn counted_request(sample: &SampleRequest) {
+fn process_counted(sample: &SampleRequest) {
     drop(black_box(sample.process()));
 }
 
@@ -56,7 +56,7 @@ fn count_instructions(name: &str) -> u64 {
     let out_file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("callgrind.{name}"));
     let program = std::env::current_exe().unwrap();
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--toggle-collect=*counted_request*"])
+        .args(["--tool=callgrind", "--toggle-collect=*process_counted*"])
         .arg(format!("--callgrind-out-file={}", out_file.display()))
         .arg(program)
         .env(REQUEST_VARIABLE, name)

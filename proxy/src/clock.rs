@@ -32,17 +32,14 @@ const RANDOM_BUFFER_BYTES: usize = 1024;
 /// time.
 pub(crate) fn random() -> u128 {
     RANDOM_BYTES.with_borrow_mut(|(bytes, used)| {
-        if let Some(next) = bytes.get(*used..).and_then(|unused| unused.first_chunk()) {
-            *used = used.saturating_add(size_of::<u128>());
-            return u128::from_ne_bytes(*next);
+        if *used >= bytes.len() && getrandom::fill(bytes).is_ok() {
+            *used = 0;
         }
-        match getrandom::fill(bytes) {
-            Ok(()) => {
-                *used = size_of::<u128>();
-                u128::from_ne_bytes(bytes.first_chunk().copied().unwrap_or_default())
-            }
-            Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()),
-        }
+        let Some(next) = bytes.get(*used..).and_then(|unused| unused.first_chunk()) else {
+            return SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        };
+        *used = used.saturating_add(size_of::<u128>());
+        u128::from_ne_bytes(*next)
     })
 }
 

@@ -8,6 +8,7 @@ mod chunked_body;
 mod cli;
 mod clock;
 mod content_length;
+mod header_syntax;
 mod inbound;
 mod known_dialects;
 mod process;

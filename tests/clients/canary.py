@@ -162,7 +162,7 @@ class Sweep:
     def where(self):
         """All places where a secret must not be."""
         time.sleep(1.5)  # Until the last spans are exported.
-        places = {"the log": servers.read_log(self.proxy).encode(), "answers to callers": b"\n".join(self.answers),
+        places = {"the log": self.proxy.log.read_bytes(), "answers to callers": b"\n".join(self.answers),
                   "traces": b"".join(self.collector.exports),
                   "traces as text": repr([(span, span.resource, span.state) for span in self.collector.spans()]).encode()}
         return places | self.during | {f"admin {path}": text for path, text in self.admin()}
@@ -402,7 +402,7 @@ def demo(binary, running, options):
     url = client.presigned("GET", "demo", PLANTED)
     assert fetch_signed(front.port, url)
     time.sleep(0.3)
-    log = servers.read_log(front).encode()
+    log = front.log.read_bytes()
     # The greeting shows the demo's key, which is no secret; the store behind it has one that is never shown.
     proofs = {piece: piece for piece in signatures("?" + urlsplit(url).query, {})}
     assert proofs and not found({"log": log}, {"a customer's key": CUSTOMER_KEY, **proofs})

@@ -146,7 +146,7 @@ def observed(binary, running, options):
     assert ask(front.port, "/metrics")[0] != 200, "nothing of it on the data port"
 
     time.sleep(0.3)
-    log = servers.read_log(front)
+    log = front.log.read_text()
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     copies = [line for line in lines if line.get("operation") == "CopyObject"]
     assert len(copies) == 1 and copies[0]["status"] == 200 and copies[0]["target"] == "cos", copies

@@ -3,14 +3,13 @@
 
 #![allow(dead_code, reason = "each program that includes this file uses another part of it")]
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use blobfish_dialects::authentication::authenticate::{
     CallerCredentials, CredentialStore, ListenerDialects, authenticate_request,
 };
 use blobfish_dialects::dialect::response_context::ResponseContext;
 use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::dialect::{Dialect, Target};
+use blobfish_dialects::encoding::hash;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::exchange::{Exchange, Step};
 use blobfish_dialects::engine::streaming;
@@ -22,7 +21,6 @@ use blobfish_dialects::model::{
 use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::{DIALECTS, find_dialect};
 use bytes::Bytes;
-use md5::{Digest as _, Md5};
 use secrecy::SecretString;
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
@@ -50,7 +48,7 @@ impl SampleRequest {
     /// Builds a request, and signs it as a client does.
     pub(crate) fn load(name: &str) -> Self {
         match name {
-            "get" => Self::new("s3", "oss", "GET", &[], &[], b"", object_response(1024)),
+            "get" => Self::new("s3", "oss", "GET", &[], &[], b"", build_object_response(1024)),
             "put" => {
                 let body = vec![b'x'; 1024];
                 let length = body.len().to_string();
@@ -60,7 +58,7 @@ impl SampleRequest {
                     ("x-cos-meta-camera", "a7"),
                     ("x-cos-storage-class", "STANDARD_IA"),
                 ];
-                let response = written_response(&format!("\"{}\"", md5_hex(&body)));
+                let response = build_upload_response(&format!("\"{}\"", hash::md5_hex(&body)));
                 Self::new("cos", "s3", "PUT", &[], &headers, &body, response)
             }
             "copy" => {
@@ -71,7 +69,7 @@ impl SampleRequest {
                     ("x-cos-metadata-directive", "Replaced"),
                     ("x-cos-meta-camera", "a7"),
                 ];
-                let response = copy_response("CopyObjectResult");
+                let response = build_copy_response("CopyObjectResult");
                 Self::new("cos", "oss", "PUT", &[], &headers, b"", response)
             }
             "part-copy" => {
@@ -81,18 +79,19 @@ impl SampleRequest {
                     ("x-oss-copy-source-range", "bytes=0-104857599"),
                 ];
                 let query = [("partNumber", "7"), ("uploadId", "0004B9895DBBB6EC98E36")];
-                let response = copy_response("CopyPartResult");
+                let response = build_copy_response("CopyPartResult");
                 Self::new("oss", "cos", "PUT", &query, &headers, b"", response)
             }
             "list" => {
                 let query = [("encoding-type", "url"), ("list-type", "2"), ("prefix", "photos/")];
-                Self::new("s3", "oss", "GET", &query, &[], b"", listing_response())
+                Self::new("s3", "oss", "GET", &query, &[], b"", build_listing_response())
             }
             "delete-objects" => {
-                let body = delete_document();
-                let (md5, length) = (BASE64.encode(Md5::digest(&body)), body.len().to_string());
+                let body = build_delete_document();
+                let md5 = hash::convert_hex_to_base64(&hash::md5_hex(&body)).unwrap();
+                let length = body.len().to_string();
                 let headers = [("content-length", length.as_str()), ("content-md5", md5.as_str())];
-                Self::new("s3", "oss", "POST", &[("delete", "")], &headers, &body, deleted_response())
+                Self::new("s3", "oss", "POST", &[("delete", "")], &headers, &body, build_delete_response())
             }
             _ => panic!("no request {name}"),
         }
@@ -157,7 +156,7 @@ impl SampleRequest {
             },
             body: body.to_vec(),
             target_response,
-            source_head: object_response(1024),
+            source_head: build_object_response(1024),
         }
     }
 
@@ -259,11 +258,7 @@ fn verify_body(mut verifier: BodyVerifier, body: &[u8]) -> (Vec<u8>, Digests) {
     (verified, digests)
 }
 
-fn md5_hex(body: &[u8]) -> String {
-    Md5::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn response(headers: &[(&str, &str)], body: String) -> TargetResponse {
+fn build_response(headers: &[(&str, &str)], body: String) -> TargetResponse {
     let usual = [
         ("date", "Fri, 02 Jan 2026 03:04:05 GMT"),
         ("connection", "keep-alive"),
@@ -284,7 +279,7 @@ fn response(headers: &[(&str, &str)], body: String) -> TargetResponse {
     }
 }
 
-fn object_response(length: u64) -> TargetResponse {
+fn build_object_response(length: u64) -> TargetResponse {
     let length = length.to_string();
     let headers = [
         ("content-length", length.as_str()),
@@ -297,29 +292,29 @@ fn object_response(length: u64) -> TargetResponse {
         ("x-oss-storage-class", "Standard"),
         ("x-oss-meta-camera", "a7"),
     ];
-    response(&headers, String::new())
+    build_response(&headers, String::new())
 }
 
-fn written_response(etag: &str) -> TargetResponse {
-    response(&[("etag", etag)], String::new())
+fn build_upload_response(etag: &str) -> TargetResponse {
+    build_response(&[("etag", etag)], String::new())
 }
 
-fn copy_response(root: &str) -> TargetResponse {
+fn build_copy_response(root: &str) -> TargetResponse {
     let document = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root}>\n  <LastModified>2026-01-02T03:04:05.000Z</LastModified>\n  \
          <ETag>{ETAG}</ETag>\n</{root}>"
     );
-    response(&[("content-type", "application/xml")], document)
+    build_response(&[("content-type", "application/xml")], document)
 }
 
-fn key(number: usize) -> String {
+fn format_key(number: usize) -> String {
     format!("photos/2026/summer/beach-{number:04}.jpg")
 }
 
-fn listing_response() -> TargetResponse {
+fn build_listing_response() -> TargetResponse {
     let rows: String = (0..LISTED_KEYS)
         .map(|number| {
-            let key = key(number).replace('/', "%2F");
+            let key = format_key(number).replace('/', "%2F");
             format!(
                 "<Contents><Key>{key}</Key><LastModified>2026-01-01T03:04:05.000Z</LastModified><ETag>{ETAG}</ETag>\
                  <Type>Normal</Type><Size>344606</Size><StorageClass>Standard</StorageClass></Contents>"
@@ -331,18 +326,20 @@ fn listing_response() -> TargetResponse {
          <Prefix>photos%2F</Prefix><MaxKeys>1000</MaxKeys><Delimiter></Delimiter><EncodingType>url</EncodingType>\
          <IsTruncated>false</IsTruncated>{rows}<KeyCount>1000</KeyCount></ListBucketResult>"
     );
-    response(&[("content-type", "application/xml")], document)
+    build_response(&[("content-type", "application/xml")], document)
 }
 
-fn delete_document() -> Vec<u8> {
-    let rows: String =
-        (0..LISTED_KEYS).map(|number| format!("<Object><Key>{}</Key></Object>", key(number))).collect();
+fn build_delete_document() -> Vec<u8> {
+    let rows: String = (0..LISTED_KEYS)
+        .map(|number| format!("<Object><Key>{}</Key></Object>", format_key(number)))
+        .collect();
     format!("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{rows}</Delete>").into_bytes()
 }
 
-fn deleted_response() -> TargetResponse {
-    let rows: String =
-        (0..LISTED_KEYS).map(|number| format!("<Deleted><Key>{}</Key></Deleted>", key(number))).collect();
+fn build_delete_response() -> TargetResponse {
+    let rows: String = (0..LISTED_KEYS)
+        .map(|number| format!("<Deleted><Key>{}</Key></Deleted>", format_key(number)))
+        .collect();
     let document = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<DeleteResult>{rows}</DeleteResult>");
-    response(&[("content-type", "application/xml")], document)
+    build_response(&[("content-type", "application/xml")], document)
 }

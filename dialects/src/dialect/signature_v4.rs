@@ -117,8 +117,7 @@ impl V4Scope {
 
     /// StringToSign
     pub fn build_string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
-        let scope = [&self.date, &self.region, &self.service, self.algorithm.scope_end].join("/");
-        [self.algorithm.name, stamp, &scope, &sha256_hex(canonical)].join("\n")
+        [self.algorithm.name, stamp, &self.to_string(), &sha256_hex(canonical)].join("\n")
     }
 
     /// Signature of a canonical request.

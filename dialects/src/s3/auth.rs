@@ -385,15 +385,12 @@ fn write_signed_headers(headers: &[(String, Vec<u8>)], signed_headers: &[String]
     let mut lines = Vec::with_capacity(SIGNED_HEADERS_BYTES);
     for name in signed_headers {
         lines.extend_from_slice(name.as_bytes());
-        let mut separator = b':';
-        for (_, value) in headers.iter().filter(|row| row.0 == *name) {
-            lines.push(separator);
+        lines.push(b':');
+        for (index, (_, value)) in headers.iter().filter(|row| row.0 == *name).enumerate() {
+            if index > 0 {
+                lines.push(b',');
+            }
             fold_spaces(value, &mut lines);
-            separator = b',';
-        }
-        // A header without values cannot be signed, but the line would have its colon.
-        if separator == b':' {
-            lines.push(separator);
         }
         lines.push(b'\n');
     }
@@ -406,12 +403,11 @@ const SIGNED_HEADERS_BYTES: usize = 512;
 /// Appends a value in which each run of spaces is a single space.
 fn fold_spaces(value: &[u8], lines: &mut Vec<u8>) {
     // Only spaces are folded. If a tab were treated as a space, two values that differ would have the same signature.
-    let mut words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-    if let Some(first) = words.next() {
-        lines.extend_from_slice(first);
-    }
-    for word in words {
-        lines.push(b' ');
+    let words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    for (index, word) in words.enumerate() {
+        if index > 0 {
+            lines.push(b' ');
+        }
         lines.extend_from_slice(word);
     }
 }

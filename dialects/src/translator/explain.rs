@@ -1,8 +1,7 @@
 //! Translates without sending anything: one pasted request, or every field between two dialects.
 
-use secrecy::SecretString;
-
 use bytes::Bytes;
+use secrecy::SecretString;
 
 use crate::dialect::route::{LossPolicy, Route, RouteScope, SameBucketNames};
 use crate::dialect::signature::{Payload, ResourceAddress, VerifiedSignature};

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::chunked_body::{ChunkError, ChunkedDecoder, DecodedPiece};
+use crate::header_syntax::is_valid_header;
 use crate::inbound::connection_error::{ReadBodyError, ReadHeadError, WriteError};
 use crate::inbound::http2_stream::Http2Stream;
 use crate::inbound::proxy_protocol::ClientOrigin;
@@ -374,8 +375,7 @@ impl ClientConnection {
         let _ = write!(head, "HTTP/1.1 {status} {}\r\n", reason_phrase(status));
         for (name, value) in headers {
             // Protects against response splitting. Values are also checked where they are read.
-            if !name.bytes().all(is_header_name_byte) || !value.iter().all(|byte| is_header_value_byte(*byte))
-            {
+            if !is_valid_header(name, value) {
                 self.keep_alive = false;
                 return Err(WriteError);
             }
@@ -581,14 +581,6 @@ fn min_bytes_after(body_wait: Duration) -> u64 {
 
 fn to_u64(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
-}
-
-fn is_header_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
-}
-
-fn is_header_value_byte(byte: u8) -> bool {
-    matches!(byte, b'\t' | 0x20..=0x7e | 0x80..)
 }
 
 fn reason_phrase(status: u16) -> &'static str {

@@ -53,8 +53,8 @@ pub(crate) async fn read_verified_body(
     mut verifier: BodyVerifier,
     bytes_max: usize,
 ) -> Result<(BufferedBody, Digests), RequestEnd> {
-    let too_large = |bytes: usize| bytes > bytes_max;
-    if verifier.length().is_some_and(|length| usize::try_from(length).map_or(true, too_large)) {
+    let too_large = |bytes: u64| usize::try_from(bytes).map_or(true, |bytes| bytes > bytes_max);
+    if verifier.length().is_some_and(too_large) {
         return Err(ErrorKind::EntityTooLarge.into());
     }
     // After the length check, so that a client which waits for 100 Continue does not send a body that is rejected.
@@ -77,7 +77,7 @@ pub(crate) async fn read_verified_body(
             &verifier.push(&chunk).map_err(RequestContext::record_integrity_failure)?,
             length,
         );
-        if usize::try_from(verifier.byte_count()).map_or(true, too_large) {
+        if too_large(verifier.byte_count()) {
             return Err(ErrorKind::EntityTooLarge.into());
         }
         reservation.resize(body.capacity().saturating_add(verifier.unverified_len()))?;

@@ -14,6 +14,7 @@ use blobfish_dialects::engine::{crc64, read_response, relay, target_response, wr
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, Operation, Part, Rejection, Request, Response, ResponseField, Value,
 };
+use bytes::Bytes;
 
 use crate::request::context::{RequestContext, RequestEnd};
 use crate::request::exchange_driver::drive_exchange;
@@ -21,7 +22,6 @@ use crate::request::relay::abort_upload;
 use crate::request::spool::Spool;
 use crate::request::streaming::{UploadBody, send_upload};
 use crate::target::runtime::TargetRuntime;
-use bytes::Bytes;
 
 /// The size of a part of such an object.
 const PART_BYTES: u64 = 16 * 1024 * 1024;
@@ -104,7 +104,7 @@ async fn upload_object_body(
         verifier: create_part_verifier(route, request)?,
     };
     let mut parts = Vec::new();
-    let mut next_chunk = Some(bytes::Bytes::new());
+    let mut next_chunk = Some(Bytes::new());
     let mut reservation = context.start_reservation();
     while let Some(chunk) = next_chunk {
         let verified_bytes = verifier.push(&chunk).map_err(RequestContext::record_integrity_failure)?;

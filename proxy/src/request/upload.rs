@@ -10,6 +10,7 @@ use blobfish_dialects::engine::streaming::{
 };
 use blobfish_dialects::engine::write_request;
 use blobfish_dialects::model::{ErrorKind, Operation, Rejection, Request, Response};
+use bytes::Bytes;
 
 use crate::clock;
 use crate::inbound::request_head::BodyLength;
@@ -18,7 +19,6 @@ use crate::request::request_body::{BufferedBody, read_verified_body};
 use crate::request::streaming::{UploadBody, send_upload};
 use crate::request::unknown_length_upload;
 use crate::target::runtime::TargetRuntime;
-use bytes::Bytes;
 
 /// The maximum size of a body that is buffered to send its digest in the head: as much as a stream may buffer.
 const SMALL_BODY_BYTES_MAX: usize = 256 * 1024;

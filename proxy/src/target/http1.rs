@@ -4,6 +4,7 @@ use blobfish_dialects::dialect::addressing::strip_port;
 use blobfish_dialects::model::OutgoingRequest;
 
 use crate::content_length::parse_content_length;
+use crate::header_syntax::is_valid_header;
 use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
 
@@ -207,9 +208,7 @@ fn parse_request_framing(request: &OutgoingRequest) -> Result<Option<RequestFram
 
 /// Appends a header line; `None` if its name or value cannot be sent.
 fn write_header(bytes: &mut Vec<u8>, name: &str, value: &[u8]) -> Option<()> {
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let is_value = |byte: u8| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..);
-    if name.is_empty() || !name.bytes().all(is_name) || !value.iter().copied().all(is_value) {
+    if !is_valid_header(name, value) {
         return None;
     }
     bytes.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));

@@ -41,7 +41,7 @@ pub(crate) struct TargetSession {
     response_body: ResponseBody,
     /// Whether the target keeps the connection open after the response.
     keeps_alive: bool,
-    /// Whether the response has no header that says what happens to the connection.
+    /// Whether the connection stays open because of the version of HTTP and not because of a header.
     has_default_persistence: bool,
 }
 
@@ -157,7 +157,7 @@ impl TargetSession {
         }
     }
 
-    /// Starts the body of a response. `framing` is `None` if the response cannot have a body, whatever its head says.
+    /// Starts the body of a response. `framing` is `None` if the response cannot have a body, whatever its head announces.
     pub(crate) fn begin_response_body(
         &mut self,
         head: &ResponseHead,

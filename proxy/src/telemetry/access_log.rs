@@ -130,6 +130,7 @@ fn is_printable(character: char) -> bool {
 
 /// The lines that are not written yet. A thread of its own writes them: standard output may block, and a blocked worker
 /// thread would stop many requests.
+#[derive(Default)]
 struct LineBuffer {
     state: Mutex<BufferState>,
     /// Wakes the writer.
@@ -167,7 +168,7 @@ pub(crate) fn start() {
     if !is_set_by_env {
         let _ = LEVEL_HANDLE.set(handle);
     }
-    if LINE_BUFFER.set(LineBuffer::new()).is_ok() {
+    if LINE_BUFFER.set(LineBuffer::default()).is_ok() {
         thread::spawn(|| {
             if let Some(buffer) = LINE_BUFFER.get() {
                 buffer.write_lines(&mut io::stdout());
@@ -266,18 +267,6 @@ pub(crate) fn flush() {
 }
 
 impl LineBuffer {
-    const fn new() -> Self {
-        Self {
-            state: Mutex::new(BufferState {
-                lines: Vec::new(),
-                is_writing: false,
-                is_flush_requested: false,
-            }),
-            lines_added: Condvar::new(),
-            lines_written: Condvar::new(),
-        }
-    }
-
     fn lock_state(&self) -> MutexGuard<'_, BufferState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -447,7 +436,7 @@ mod tests {
     }
 
     fn start_writer(is_blocked: bool) -> (&'static LineBuffer, TestOutput) {
-        let buffer: &'static LineBuffer = Box::leak(Box::new(LineBuffer::new()));
+        let buffer: &'static LineBuffer = Box::leak(Box::new(LineBuffer::default()));
         let output = Arc::new((Mutex::default(), AtomicBool::new(is_blocked), AtomicUsize::new(0)));
         let mut writer = TestOutput(Arc::clone(&output));
         thread::spawn(move || buffer.write_lines(&mut writer));

@@ -14,6 +14,7 @@ use blobfish_dialects::engine::loss::check_losses;
 use blobfish_dialects::engine::streaming;
 use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::model::{ErrorKind, Operation, OutgoingRequest, Rejection, Request, Response};
+use bytes::Bytes;
 use tokio::time::timeout;
 
 use crate::clock;
@@ -21,7 +22,6 @@ use crate::request::exchange_driver::drive_exchange;
 use crate::target::client::TargetClient;
 use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
-use bytes::Bytes;
 
 /// A target and the bucket to use.
 pub(super) struct TargetProbe<'a> {
